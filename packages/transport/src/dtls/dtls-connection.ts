@@ -1,0 +1,273 @@
+import { ByteReader, type Instant, type Machine, Outbox, type Output, TimerTable, later } from '@lumamesh/base';
+import type { Flight } from './flight/flight.ts';
+import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
+import { type ClientHandshakeOptions, ClientHandshake12 } from './client-handshake-12.ts';
+import type { Handshake, HandshakeStep } from './handshake.ts';
+import { ALERT, ALERT_LEVEL, decodeAlert, encodeAlert } from './message/alert.ts';
+import { HANDSHAKE_TYPE, readHandshakeFragment } from './message/handshake-header.ts';
+import { CONTENT_TYPE, type DtlsRecord, decodeRecord } from './record/record.ts';
+import { RecordLayer } from './record/record-layer.ts';
+import { type ServerHandshakeOptions, ServerHandshake12 } from './server-handshake-12.ts';
+
+/** RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round trips) we start lower. */
+const RETRANSMIT_INITIAL_MS = 250;
+const RETRANSMIT_MAX_MS = 4000;
+/** A flight is sent at most this often: about 20 s. The session above gives up earlier. */
+const MAX_ATTEMPTS = 8;
+/** What a handshake may hold of unfinished messages. */
+const SERVER_MAX_HELD_BYTES = 4096;
+const CLIENT_MAX_HELD_BYTES = 16_384;
+
+export type DtlsCloseReason = 'closeNotify' | 'localClose' | 'fatalAlert' | 'handshakeFailed' | 'handshakeTimeout';
+
+export type DtlsEvent =
+  | { readonly type: 'connected'; readonly remoteCertificate: Uint8Array | null }
+  /** Application data, authenticated and in the order of arrival. The view is the receiver's to keep. */
+  | { readonly type: 'data'; readonly data: Uint8Array }
+  | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
+
+type State =
+  | { readonly name: 'handshaking'; readonly handshake: Handshake; readonly reassembler: HandshakeReassembler; flight: Flight; attempt: number }
+  /** `lastFlight` answers a repeated Finished until the peer shows by data that it has our Finished. */
+  | { readonly name: 'connected'; lastFlight: Flight | null }
+  | { readonly name: 'closed' };
+
+/**
+ * One DTLS association over one five-tuple (RFC 6347): records, epochs, replay, retransmission and alerts around a {@link Handshake}.
+ *
+ *   handshaking ──Finished verified──▶ connected ──close_notify, fatal alert, close()──▶ closed
+ *        └──────────failed, timed out──────────────────────────────────────────────────────▲
+ */
+export class DtlsConnection implements Machine<DtlsEvent> {
+  readonly #records: RecordLayer;
+  readonly #outbox = new Outbox<DtlsEvent>();
+  readonly #timers = new TimerTable<'retransmit'>();
+  readonly #isServer: boolean;
+  /** Whether our own timer may resend a flight: never towards an address that nothing has proven. */
+  #mayRetransmit: boolean;
+  /** What an unauthenticated alert said during the handshake: a hint for a person, never a reason to act. */
+  #alertHint = '';
+  #state: State;
+
+  private constructor(isServer: boolean, records: RecordLayer, handshake: Handshake) {
+    this.#isServer = isServer;
+    this.#records = records;
+    this.#mayRetransmit = !isServer;
+    const reassembler = new HandshakeReassembler(isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES);
+    this.#state = { name: 'handshaking', handshake, reassembler, flight: [], attempt: 0 };
+  }
+
+  static server(options: ServerHandshakeOptions): DtlsConnection {
+    const records = new RecordLayer();
+    return new DtlsConnection(true, records, new ServerHandshake12(options, records));
+  }
+
+  static client(now: Instant, options: ClientHandshakeOptions): DtlsConnection {
+    const records = new RecordLayer();
+    const handshake = new ClientHandshake12(options, records);
+    const connection = new DtlsConnection(false, records, handshake);
+    connection.#follow(now, handshake.start());
+    return connection;
+  }
+
+  get isConnected(): boolean {
+    return this.#state.name === 'connected';
+  }
+
+  get isClosed(): boolean {
+    return this.#state.name === 'closed';
+  }
+
+  /** What one datagram of application data costs on top of its bytes. */
+  get overheadBytes(): number {
+    return this.#records.overheadBytes;
+  }
+
+  /** The peer returned a cookie: its address is its own, so our timer may resend. */
+  markAddressProven(): void {
+    this.#mayRetransmit = true;
+  }
+
+  /** Takes a datagram; answers the first drop reason in it, or `null` when all of it was of use. */
+  handleDatagram(now: Instant, datagram: Uint8Array): string | null {
+    let drop: string | null = null;
+    for (let offset = 0; offset < datagram.length && this.#state.name !== 'closed';) {
+      const record = decodeRecord(datagram, offset);
+      // RFC 6347 §4.1.2.7: invalid records are silently discarded, and what follows an unreadable header has no beginning.
+      if (!record.ok) return drop ?? record.drop;
+      drop = this.#handleRecord(now, record.value) ?? drop;
+      offset = record.value.end;
+    }
+    return drop;
+  }
+
+  handleTimeout(now: Instant): void {
+    if (this.#timers.takeExpired(now) === null || this.#state.name !== 'handshaking') return;
+    if (this.#state.attempt >= MAX_ATTEMPTS) return this.#close('handshakeTimeout', this.#alertHint);
+    this.#transmit(this.#state.flight);
+    this.#armRetransmit(now);
+  }
+
+  /** Seals application data into one record of its own datagram. False before the handshake is done and after the end. */
+  send(data: Uint8Array): boolean {
+    if (this.#state.name !== 'connected') return false;
+    const record = this.#records.encodeProtected(CONTENT_TYPE.applicationData, data);
+    if (record === null) return false;
+    this.#outbox.transmit(record);
+    return true;
+  }
+
+  /** Says goodbye where there is somebody to say it to (RFC 5246 §7.2.1). */
+  close(): void {
+    if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
+    this.#close('localClose', '');
+  }
+
+  poll(): Output<DtlsEvent> {
+    return this.#outbox.poll(this.#timers.next());
+  }
+
+  #handleRecord(now: Instant, record: DtlsRecord): string | null {
+    if (record.epoch === 0) return this.#handlePlaintextRecord(now, record);
+    if (record.epoch !== 1) return 'dtls.record.epoch';
+    const plaintext = this.#records.open(record);
+    if (!plaintext.ok) return plaintext.drop;
+    switch (record.contentType) {
+      case CONTENT_TYPE.applicationData:
+        return this.#handleApplicationData(plaintext.value);
+      case CONTENT_TYPE.handshake:
+        return this.#handleHandshakeRecord(now, record, plaintext.value);
+      case CONTENT_TYPE.alert:
+        return this.#handleAlert(plaintext.value);
+      default:
+        return 'dtls.record.contentType';
+    }
+  }
+
+  /** Nothing in epoch 0 is authenticated: it moves a handshake, but it cannot touch a live association, and an alert in it ends nothing. */
+  #handlePlaintextRecord(now: Instant, record: DtlsRecord): string | null {
+    if (this.#state.name !== 'handshaking') return 'dtls.epoch0AfterFinished';
+    switch (record.contentType) {
+      case CONTENT_TYPE.handshake:
+        return this.#handleHandshakeRecord(now, record, record.fragment);
+      case CONTENT_TYPE.changeCipherSpec:
+        // The epoch in the next record's header says the same, and that record proves it.
+        return null;
+      case CONTENT_TYPE.alert: {
+        const alert = decodeAlert(record.fragment);
+        if (alert !== null) this.#alertHint = `unauthenticated alert ${alert.description}`;
+        return 'dtls.alert.unauthenticated';
+      }
+      default:
+        return 'dtls.record.contentType';
+    }
+  }
+
+  #handleHandshakeRecord(now: Instant, record: DtlsRecord, payload: Uint8Array): string | null {
+    const reader = new ByteReader(payload);
+    let drop: string | null = null;
+    while (reader.remaining > 0) {
+      const fragment = readHandshakeFragment(reader);
+      if (!reader.ok) return 'dtls.handshake.malformed';
+      const isProtected = record.epoch === 1;
+      const state = this.#state;
+      if (state.name === 'connected') {
+        // Only a client whose Finished we have answered can seal another one: our answer was lost.
+        const isRepeatedFinished = isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
+        if (!isRepeatedFinished || state.lastFlight === null) return 'dtls.handshake.afterFinished';
+        this.#transmit(state.lastFlight);
+        return null;
+      }
+      if (state.name === 'closed') return 'dtls.closed';
+      const { handshake, reassembler } = state;
+      // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the ClientHello's record number.
+      if (handshake.expectsFirstMessage && fragment.messageSeq === 1) this.#records.startAt(record.recordSequenceNumber);
+      const result = reassembler.add(fragment);
+      if (result === 'duplicate') {
+        // One answer per repeated message, whatever number of fragments it came in.
+        const isLastFragment = fragment.fragmentOffset + fragment.fragment.length === fragment.length;
+        if (this.#isServer && isLastFragment && !isProtected && drop !== 'dtls.handshake.repeated') this.#transmit(state.flight);
+        drop = 'dtls.handshake.repeated';
+        continue;
+      }
+      if (result !== 'held') {
+        drop = result;
+        continue;
+      }
+      this.#deliverMessages(now, handshake, reassembler, isProtected);
+    }
+    return drop;
+  }
+
+  #deliverMessages(now: Instant, handshake: Handshake, reassembler: HandshakeReassembler, isProtected: boolean): void {
+    while (this.#state.name === 'handshaking') {
+      const message = handshake.expectsFirstMessage ? reassembler.takeFirst() : reassembler.take();
+      if (message === null) return;
+      this.#follow(now, handshake.handleMessage(message, isProtected));
+    }
+  }
+
+  #follow(now: Instant, step: HandshakeStep): void {
+    if (this.#state.name !== 'handshaking') return;
+    switch (step.type) {
+      case 'wait':
+        return;
+      case 'send':
+        this.#state.flight = step.flight;
+        this.#state.attempt = 0;
+        this.#transmit(step.flight);
+        this.#armRetransmit(now);
+        return;
+      case 'connected':
+        this.#timers.disarmAll();
+        this.#state = { name: 'connected', lastFlight: step.flight.length > 0 ? step.flight : null };
+        this.#transmit(step.flight);
+        this.#outbox.event({ type: 'connected', remoteCertificate: step.remoteCertificate });
+        return;
+      case 'failed':
+        this.#outbox.transmit(this.#records.encodePlaintext(CONTENT_TYPE.alert, encodeAlert({ level: ALERT_LEVEL.fatal, description: step.alert })));
+        this.#close('handshakeFailed', step.reason);
+    }
+  }
+
+  #handleApplicationData(data: Uint8Array): string | null {
+    if (this.#state.name !== 'connected') return 'dtls.dataBeforeFinished';
+    this.#state.lastFlight = null;
+    this.#outbox.event({ type: 'data', data });
+    return null;
+  }
+
+  #handleAlert(fragment: Uint8Array): string | null {
+    const alert = decodeAlert(fragment);
+    if (alert === null) return 'dtls.alert.malformed';
+    if (alert.description === ALERT.closeNotify) {
+      // RFC 5246 §7.2.1: answered by a close_notify of our own.
+      if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
+      this.#close('closeNotify', '');
+    } else if (alert.level === ALERT_LEVEL.fatal) this.#close('fatalAlert', `alert ${alert.description}`);
+    return null;
+  }
+
+  #sendAlert(level: number, description: number): void {
+    const record = this.#records.encodeProtected(CONTENT_TYPE.alert, encodeAlert({ level, description }));
+    if (record !== null) this.#outbox.transmit(record);
+  }
+
+  #transmit(flight: Flight): void {
+    for (const datagram of flight) this.#outbox.transmit(datagram);
+  }
+
+  #armRetransmit(now: Instant): void {
+    if (!this.#mayRetransmit || this.#state.name !== 'handshaking' || this.#state.flight.length === 0) return;
+    const delay = Math.min(RETRANSMIT_INITIAL_MS * 2 ** this.#state.attempt, RETRANSMIT_MAX_MS);
+    this.#state.attempt += 1;
+    this.#timers.arm('retransmit', later(now, delay));
+  }
+
+  #close(reason: DtlsCloseReason, detail: string): void {
+    if (this.#state.name === 'closed') return;
+    this.#timers.disarmAll();
+    this.#state = { name: 'closed' };
+    this.#outbox.event({ type: 'closed', reason, detail });
+  }
+}

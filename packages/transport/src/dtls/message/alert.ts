@@ -1,0 +1,28 @@
+export const ALERT_LEVEL = { warning: 1, fatal: 2 } as const;
+
+/** Alert descriptions (RFC 5246 §7.2, RFC 7301 §3.2). */
+export const ALERT = {
+  closeNotify: 0,
+  unexpectedMessage: 10,
+  handshakeFailure: 40,
+  badCertificate: 42,
+  illegalParameter: 47,
+  decodeError: 50,
+  decryptError: 51,
+  protocolVersion: 70,
+} as const;
+
+export interface Alert {
+  readonly level: number;
+  readonly description: number;
+}
+
+export function encodeAlert(alert: Alert): Uint8Array {
+  return Uint8Array.of(alert.level, alert.description);
+}
+
+/** An alert is two bytes (RFC 5246 §7.2); anything else is none. */
+export function decodeAlert(fragment: Uint8Array): Alert | null {
+  const [level, description] = fragment;
+  return fragment.length === 2 && level !== undefined && description !== undefined ? { level, description } : null;
+}

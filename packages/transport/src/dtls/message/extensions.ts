@@ -1,0 +1,71 @@
+import type { ByteReader, ByteWriter } from '@lumamesh/base';
+
+/** Extension types (IANA TLS ExtensionType registry). */
+export const EXTENSION = {
+  supportedGroups: 10,
+  ecPointFormats: 11,
+  signatureAlgorithms: 13,
+  useSrtp: 14,
+  alpn: 16,
+  extendedMasterSecret: 23,
+  supportedVersions: 43,
+  renegotiationInfo: 0xff01,
+} as const;
+
+export const NAMED_GROUP_ID = { secp256r1: 23, x25519: 29 } as const;
+export const SIGNATURE_ECDSA_SECP256R1_SHA256 = 0x0403;
+
+/** More extensions than any browser sends. */
+const MAX_EXTENSIONS = 64;
+
+export type Extensions = ReadonlyMap<number, Uint8Array>;
+
+/**
+ * Reads an extensions block (RFC 5246 §7.4.1.4), which may be absent altogether. Answers `null` when it is malformed or names a type twice
+ * ("There MUST NOT be more than one extension of the same type").
+ */
+export function readExtensions(reader: ByteReader): Extensions | null {
+  const extensions = new Map<number, Uint8Array>();
+  if (reader.ok && reader.remaining === 0) return extensions;
+  const list = reader.sub(reader.uint16());
+  while (list.remaining > 0) {
+    const type = list.uint16();
+    const data = list.bytes(list.uint16());
+    if (!list.ok || extensions.has(type) || extensions.size === MAX_EXTENSIONS) return null;
+    extensions.set(type, data);
+  }
+  return reader.ok && list.ok ? extensions : null;
+}
+
+export function writeExtensions(writer: ByteWriter, extensions: Extensions): void {
+  writer.vector(2, (list) => {
+    for (const [type, data] of extensions) list.uint16(type).vector(2, (body) => body.bytes(data));
+  });
+}
+
+/** The numbers of a vector of uint16 behind a length of one or two bytes, or `null` when it is malformed. */
+export function readUint16Vector(reader: ByteReader, lengthBytes: 1 | 2): number[] | null {
+  const list = reader.sub(lengthBytes === 1 ? reader.uint8() : reader.uint16());
+  if (!reader.ok || list.remaining % 2 !== 0) return null;
+  const values: number[] = [];
+  while (list.remaining > 0) values.push(list.uint16());
+  return values;
+}
+
+/** The protocol names of an ALPN extension (RFC 7301 §3.1) as text, or `null` when it is malformed. */
+export function readAlpn(reader: ByteReader): string[] | null {
+  const list = reader.sub(reader.uint16());
+  const names: string[] = [];
+  while (list.remaining > 0) {
+    const name = list.bytes(list.uint8());
+    if (!list.ok || name.length === 0) return null;
+    names.push(String.fromCharCode(...name));
+  }
+  return reader.done && list.ok ? names : null;
+}
+
+export function writeAlpn(writer: ByteWriter, names: readonly string[]): void {
+  writer.vector(2, (list) => {
+    for (const name of names) list.vector(1, (body) => body.bytes(Uint8Array.from(name, (c) => c.charCodeAt(0))));
+  });
+}

@@ -1,0 +1,126 @@
+import { type Instant, type SyncCrypto, TokenBucket, utf8Decode } from '@lumamesh/base';
+import { encodeErrorCode } from '../stun/attributes/error-code.ts';
+import { addFingerprint, checkFingerprint } from '../stun/attributes/fingerprint-attribute.ts';
+import { addMessageIntegrity, checkMessageIntegrity, protectedAttributes } from '../stun/attributes/message-integrity.ts';
+import { encodeUnknownAttributes } from '../stun/attributes/unknown-attributes.ts';
+import { type TransportAddress, encodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
+import { ATTRIBUTE, METHOD_BINDING, type RawAttribute, StunBuilder, type StunMessage, decodeStun, findAttribute } from '../stun/message.ts';
+import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
+
+/*
+ * What becomes of a datagram that looks like STUN (RFC 8445 §7.3, lite rules; RFC 8489 §6.3, §9.1.3):
+ *
+ *   1. no STUN binding request, a bad FINGERPRINT               → drop
+ *   2. no USERNAME: a plain STUN client                         → answer within a budget, sign nothing
+ *   3. USERNAME not "<our ufrag>:<theirs>", integrity not valid → drop; RFC 8489 would answer 400 or 401, but silence tells a scanner less
+ *   4. authentic, with unknown comprehension-required attributes→ 420
+ *   5. authentic, and the sender says it is controlled          → 487: a lite agent is never controlling (RFC 8445 §6.1.1)
+ *   6. authentic                                                → success; the caller makes or refreshes the session
+ */
+export type StunVerdict =
+  | { readonly kind: 'check'; readonly remoteUfrag: string; readonly nominated: boolean; readonly response: Uint8Array }
+  | { readonly kind: 'respond'; readonly response: Uint8Array }
+  | { readonly kind: 'drop'; readonly drop: string };
+
+/** Replies to plain STUN clients, whose addresses nothing proves: per second, over all of them. */
+const PLAIN_RESPONSES_PER_SECOND = 2000;
+const PLAIN_RESPONSES_BURST = 4000;
+/** A plain response is at most this many times its request. The smallest request (20 B) gets 32 B over IPv4. */
+export const PLAIN_AMPLIFICATION_LIMIT = 1.6;
+
+const KNOWN_REQUIRED = new Set<number>([
+  ATTRIBUTE.username,
+  ATTRIBUTE.messageIntegrity,
+  ATTRIBUTE.priority,
+  ATTRIBUTE.useCandidate,
+  ATTRIBUTE.errorCode,
+  ATTRIBUTE.unknownAttributes,
+  ATTRIBUTE.xorMappedAddress,
+]);
+
+/** The passive ICE agent of a relay: it has one candidate, answers checks and sends none (RFC 8445 §2.5). It keeps no state of any peer. */
+export class IceLiteAgent {
+  readonly #crypto: SyncCrypto;
+  readonly #ufragPrefix: string;
+  readonly #key: Uint8Array;
+  readonly #plainBudget = new TokenBucket(PLAIN_RESPONSES_PER_SECOND, PLAIN_RESPONSES_BURST);
+
+  constructor(crypto: SyncCrypto, local: IceCredentials) {
+    this.#crypto = crypto;
+    this.#ufragPrefix = `${local.ufrag}:`;
+    this.#key = iceKey(local.password);
+  }
+
+  handleDatagram(now: Instant, remote: TransportAddress, datagram: Uint8Array): StunVerdict {
+    const result = decodeStun(datagram);
+    if (!result.ok) return { kind: 'drop', drop: result.drop };
+    const message = result.value;
+    if (message.method !== METHOD_BINDING) return drop('stun.method');
+    if (message.messageClass !== 'request') return drop('stun.notRequest');
+    const fingerprint = checkFingerprint(datagram, message);
+    if (fingerprint === 'mismatch') return drop('stun.fingerprint');
+
+    const username = findAttribute(message, ATTRIBUTE.username);
+    if (username === null) return this.#answerPlainRequest(now, remote, datagram, message);
+    // RFC 8445 §7.1: a connectivity check carries FINGERPRINT.
+    if (fingerprint === 'missing') return drop('ice.fingerprintMissing');
+    const remoteUfrag = this.#remoteUfrag(username);
+    if (remoteUfrag === null) return drop('ice.username');
+    const integrity = checkMessageIntegrity(datagram, message, this.#crypto, this.#key);
+    if (integrity !== 'valid') return drop(`ice.integrity.${integrity}`);
+    return this.#answerCheck(remote, message, remoteUfrag);
+  }
+
+  #answerCheck(remote: TransportAddress, message: StunMessage, remoteUfrag: string): StunVerdict {
+    const attributes = protectedAttributes(message);
+    const unknown = unknownRequired(attributes);
+    if (unknown.length > 0) {
+      return { kind: 'respond', response: this.#error(message, 420, 'Unknown Attribute', unknown) };
+    }
+    const has = (type: number): boolean => attributes.some((attribute) => attribute.type === type);
+    if (has(ATTRIBUTE.iceControlled)) return { kind: 'respond', response: this.#error(message, 487, 'Role Conflict') };
+    const mapped = encodeXorMappedAddress(remote, message.transactionId);
+    if (mapped === null) return drop('ice.remoteAddress');
+    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(ATTRIBUTE.xorMappedAddress, mapped);
+    const response = addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
+    return { kind: 'check', remoteUfrag, nominated: has(ATTRIBUTE.useCandidate), response };
+  }
+
+  #answerPlainRequest(now: Instant, remote: TransportAddress, datagram: Uint8Array, message: StunMessage): StunVerdict {
+    // RFC 8489 §6.3.1: unknown comprehension-required attributes get a 420. It could be larger than the request, and no browser sends any.
+    if (unknownRequired(message.attributes).length > 0) return drop('stun.plain.unknownAttribute');
+    const mapped = encodeXorMappedAddress(remote, message.transactionId);
+    if (mapped === null) return drop('stun.plain.remoteAddress');
+    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(ATTRIBUTE.xorMappedAddress, mapped);
+    // RFC 8489 §14.7: FINGERPRINT goes with the answer where the request had it.
+    if (message.attributes.at(-1)?.type === ATTRIBUTE.fingerprint) addFingerprint(builder);
+    const response = builder.finish();
+    if (response.length > datagram.length * PLAIN_AMPLIFICATION_LIMIT) return drop('stun.plain.amplification');
+    if (!this.#plainBudget.take(now)) return drop('stun.plain.budget');
+    return { kind: 'respond', response };
+  }
+
+  #error(message: StunMessage, code: number, reason: string, unknown?: readonly number[]): Uint8Array {
+    const builder = new StunBuilder('error', METHOD_BINDING, message.transactionId);
+    builder.attribute(ATTRIBUTE.errorCode, encodeErrorCode({ code, reason }));
+    if (unknown !== undefined) builder.attribute(ATTRIBUTE.unknownAttributes, encodeUnknownAttributes(unknown));
+    return addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
+  }
+
+  /** RFC 8445 §7.2.2: USERNAME is "<recipient's ufrag>:<sender's ufrag>". */
+  #remoteUfrag(username: RawAttribute): string | null {
+    const text = utf8Decode(username.value);
+    if (text === null || !text.startsWith(this.#ufragPrefix)) return null;
+    const ufrag = text.slice(this.#ufragPrefix.length);
+    return isIceUfrag(ufrag) ? ufrag : null;
+  }
+}
+
+/** RFC 8489 §14: types 0x0000–0x7FFF must be understood. */
+function unknownRequired(attributes: readonly RawAttribute[]): number[] {
+  return attributes.map((attribute) => attribute.type).filter((type) => type < 0x8000 && !KNOWN_REQUIRED.has(type));
+}
+
+function drop(reason: string): StunVerdict {
+  return { kind: 'drop', drop: reason };
+}

@@ -1,0 +1,596 @@
+import { Fifo, type Instant, type Machine, Outbox, type Output, TimerTable, bytesEqual, earlier, later, randomNonZeroUint32 } from '@lumamesh/base';
+import { decodeDataChunk } from './chunk/data-chunk.ts';
+import { ERROR_CAUSE, describeCauses, emptyChunk, encodeAbortChunk, encodeErrorChunk, invalidStreamCause, unrecognizedChunkCause } from './chunk/error-cause.ts';
+import { decodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
+import { type InitChunk, decodeInitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
+import { CHUNK_TYPE, type Chunk, type Packet, PacketBuilder, decodePacket } from './chunk/packet.ts';
+import { decodeReConfigChunk } from './chunk/re-config-chunk.ts';
+import { decodeSackChunk, encodeSackChunk } from './chunk/sack-chunk.ts';
+import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
+import { Incoming } from './incoming.ts';
+import { Outgoing } from './outgoing.ts';
+import type { Reliability } from './queue/send-queue.ts';
+import { RtoEstimator } from './rto.ts';
+import { SCTP_PORT, type SctpCloseReason, type SctpEvent, type SctpOptions } from './sctp-types.ts';
+import { StreamReset } from './stream-reset.ts';
+
+/*
+ * The life of an association (RFC 9260 §4, figure 3). Over DTLS both ends usually open at once, so the two columns run side by side and
+ * whichever COOKIE ECHO arrives first wins (§5.2.1, §5.2.4):
+ *
+ *   closed ──connect(): INIT──▶ cookieWait ──INIT ACK: COOKIE ECHO (+ DATA)──▶ cookieEchoed ──COOKIE ACK──▶ established
+ *      └──────INIT: INIT ACK, keep the cookie──────COOKIE ECHO: COOKIE ACK───────────────────────────────────────▲
+ *
+ *   established ──shutdown()──▶ shutdownPending ──all acknowledged: SHUTDOWN──▶ shutdownSent ──SHUTDOWN ACK: SHUTDOWN COMPLETE──▶ ended
+ *   established ──SHUTDOWN──▶ shutdownReceived ──all acknowledged: SHUTDOWN ACK──▶ shutdownAckSent ──SHUTDOWN COMPLETE──▶ ended
+ *   any ──ABORT, abort(), too many errors──▶ ended
+ */
+type State =
+  | { readonly name: 'closed' }
+  | { readonly name: 'cookieWait'; attempt: number }
+  | { readonly name: 'cookieEchoed'; readonly cookie: Uint8Array; attempt: number }
+  | { readonly name: 'established' }
+  | { readonly name: 'shutdownPending' }
+  | { readonly name: 'shutdownSent'; attempt: number }
+  | { readonly name: 'shutdownReceived' }
+  | { readonly name: 'shutdownAckSent'; attempt: number }
+  | { readonly name: 'ended' };
+
+/** The peer, once its INIT or INIT ACK is known. */
+interface Peer {
+  readonly verificationTag: number;
+  readonly incoming: Incoming;
+  readonly streamReset: StreamReset;
+  readonly outboundStreams: number;
+  readonly supportsReConfig: boolean;
+}
+
+/** RFC 9260 §16: Max.Init.Retransmits and Association.Max.Retrans. */
+const MAX_INIT_ATTEMPTS = 8;
+const MAX_ERRORS = 10;
+/** RFC 9260 §16: HB.interval, a little varied so that a thousand sessions do not beat together. */
+const HEARTBEAT_INTERVAL_MS = 30_000;
+const HEARTBEAT_NONCE_BYTES = 8;
+const COOKIE_BYTES = 16;
+/** A drain sends at most this many packets; the rest goes with the next. */
+const MAX_PACKETS_PER_FLUSH = 256;
+
+/** One SCTP association inside one DTLS association (RFC 8261). Both are as old as each other, so there is no restart (RFC 9260 §5.2.4.1). */
+export class Association implements Machine<SctpEvent> {
+  readonly #options: SctpOptions;
+  readonly #outbox = new Outbox<SctpEvent>();
+  readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown' | 'Heartbeat'>();
+  readonly #rto = new RtoEstimator();
+  readonly #outgoing: Outgoing;
+  readonly #control = new Fifo<Chunk>();
+  readonly #localTag: number;
+  readonly #initialTsn: number;
+  #state: State = { name: 'closed' };
+  #peer: Peer | null = null;
+  /** The peer's INIT that we answered, and the state cookie of that answer: good in this association only, for nobody else knows it. */
+  #answered: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
+  #errors = 0;
+  #heartbeat: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
+  #now: Instant;
+  #mustFlush = false;
+
+  constructor(now: Instant, options: SctpOptions) {
+    this.#now = now;
+    this.#options = options;
+    this.#localTag = randomNonZeroUint32(options.randomBytes);
+    this.#initialTsn = randomNonZeroUint32(options.randomBytes);
+    this.#outgoing = new Outgoing(this.#initialTsn, options.limits, this.#rto, this.#outbox);
+  }
+
+  get isEstablished(): boolean {
+    return this.#state.name === 'established';
+  }
+
+  get smoothedRttMs(): number {
+    return this.#rto.smoothedRttMs;
+  }
+
+  get bufferedBytes(): number {
+    return this.#outgoing.queue.bufferedBytes;
+  }
+
+  bufferedBytesOf(streamId: number): number {
+    return this.#outgoing.queue.bufferedBytesOf(streamId);
+  }
+
+  /** How many streams the peer lets us use; ours before we know. */
+  get outboundStreams(): number {
+    return this.#peer?.outboundStreams ?? this.#options.limits.maxStreams;
+  }
+
+  /** Sends an INIT, whatever the peer does at the same time. */
+  connect(now: Instant): void {
+    this.#touch(now);
+    if (this.#state.name !== 'closed') return;
+    this.#state = { name: 'cookieWait', attempt: 0 };
+    this.#sendInit(now);
+  }
+
+  /** Queues a message; before the association is up it waits, and rides on the COOKIE ECHO. False when the queue is full or the end has begun. */
+  send(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): boolean {
+    const canQueue = ['closed', 'cookieWait', 'cookieEchoed', 'established'].includes(this.#state.name);
+    if (!canQueue || this.bufferedBytes + data.length > this.#options.limits.maxBufferedBytes) return false;
+    this.#touch(now);
+    this.#outgoing.queue.push(now, streamId, ppid, data, isUnordered, reliability);
+    return true;
+  }
+
+  /** Resets our side of these streams once what was queued on them is sent (RFC 8831 §6.7). */
+  resetStreams(now: Instant, streamIds: readonly number[]): void {
+    this.#touch(now);
+    if (this.#peer === null || !this.#peer.supportsReConfig) {
+      // Nobody to tell: the ids are free at once.
+      this.#outbox.event({ type: 'resetDone', streamIds });
+      return;
+    }
+    for (const streamId of streamIds) this.#outgoing.queue.pause(streamId);
+    this.#peer.streamReset.reset(streamIds);
+  }
+
+  /** Ends gracefully: what is queued is sent and acknowledged first. */
+  shutdown(now: Instant): void {
+    this.#touch(now);
+    if (this.#state.name === 'established') this.#state = { name: 'shutdownPending' };
+    else if (!this.#isEnding) this.abort(now, 'closed before it was established');
+  }
+
+  abort(now: Instant, text: string): void {
+    this.#touch(now);
+    if (this.#state.name === 'ended') return;
+    if (this.#peer !== null) this.#sendAbort(ERROR_CAUSE.userInitiatedAbort, text);
+    this.#end('localAbort', text);
+  }
+
+  /** Takes an SCTP packet; answers the first drop reason in it, or `null`. */
+  handleDatagram(now: Instant, bytes: Uint8Array): string | null {
+    if (this.#state.name === 'ended') return 'sctp.ended';
+    const decoded = decodePacket(bytes);
+    if (!decoded.ok) return decoded.drop;
+    this.#touch(now);
+    const packet = decoded.value;
+    const refusal = this.#checkHeader(packet);
+    if (refusal !== null) return refusal;
+    let drop: string | null = null;
+    let hasData = false;
+    for (const chunk of packet.chunks) {
+      // The state may change from chunk to chunk: an ABORT ends the walk.
+      if (this.#isEnded()) break;
+      hasData ||= chunk.type === CHUNK_TYPE.data;
+      const outcome = this.#handleChunk(now, chunk);
+      drop ??= outcome.drop;
+      if (outcome.stop) break;
+    }
+    if (hasData) this.#peer?.incoming.handlePacketEnd(now);
+    this.#peer?.streamReset.handleProgress();
+    return drop;
+  }
+
+  handleTimeout(now: Instant): void {
+    this.#touch(now);
+    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
+      switch (name) {
+        case 'T1Init':
+        case 'T1Cookie':
+        case 'T2Shutdown':
+          this.#handleHandshakeTimer(now);
+          break;
+        case 'Heartbeat':
+          this.#handleHeartbeatTimer(now);
+          break;
+      }
+    }
+    const incoming = this.#peer?.incoming;
+    const sackDueAt = incoming?.sackDueAt ?? null;
+    if (sackDueAt !== null && now >= sackDueAt) incoming?.handleSackTimer();
+    this.#peer?.streamReset.handleTimeout(now);
+    if (this.#outgoing.handleTimeout(now)) this.#countError();
+  }
+
+  poll(): Output<SctpEvent> {
+    // Events go first: what a listener sends on hearing of one shares a packet with the SACK.
+    const output = this.#outbox.poll(null);
+    if (output.type !== 'timeout') return output;
+    if (this.#mustFlush) {
+      this.#mustFlush = false;
+      this.#flush(this.#now);
+    }
+    return this.#outbox.poll(this.#nextTimeout());
+  }
+
+  get #isEnding(): boolean {
+    return this.#state.name.startsWith('shutdown') || this.#state.name === 'ended';
+  }
+
+  #isEnded(): boolean {
+    return this.#state.name === 'ended';
+  }
+
+  #touch(now: Instant): void {
+    this.#now = now;
+    this.#mustFlush = true;
+  }
+
+  #nextTimeout(): Instant | null {
+    if (this.#state.name === 'ended') return null;
+    const peer = this.#peer;
+    let next = earlier(this.#timers.next(), this.#outgoing.nextTimeout);
+    if (peer !== null) next = earlier(next, earlier(peer.incoming.sackDueAt, peer.streamReset.nextTimeout));
+    return next;
+  }
+
+  /** RFC 9260 §8.5: the verification tag, with its exceptions for INIT, ABORT and SHUTDOWN COMPLETE. */
+  #checkHeader(packet: Packet): string | null {
+    if (packet.sourcePort !== SCTP_PORT || packet.destinationPort !== SCTP_PORT) return 'sctp.port';
+    const first = packet.chunks[0];
+    if (packet.chunks.some((chunk) => chunk.type === CHUNK_TYPE.init)) {
+      return packet.chunks.length === 1 && packet.verificationTag === 0 ? null : 'sctp.init.bundled';
+    }
+    const isReflected = (first?.type === CHUNK_TYPE.abort || first?.type === CHUNK_TYPE.shutdownComplete) && (first.flags & 1) !== 0;
+    const expected = isReflected ? this.#peer?.verificationTag : this.#localTag;
+    return packet.verificationTag === expected ? null : 'sctp.verificationTag';
+  }
+
+  #handleChunk(now: Instant, chunk: Chunk): { readonly drop: string | null; readonly stop: boolean } {
+    switch (chunk.type) {
+      case CHUNK_TYPE.data:
+        return go(this.#handleData(chunk));
+      case CHUNK_TYPE.sack:
+        return go(this.#handleSack(now, chunk));
+      case CHUNK_TYPE.init:
+        return go(this.#handleInit(chunk));
+      case CHUNK_TYPE.initAck:
+        return go(this.#handleInitAck(now, chunk));
+      case CHUNK_TYPE.cookieEcho:
+        return go(this.#handleCookieEcho(now, chunk));
+      case CHUNK_TYPE.cookieAck:
+        return go(this.#handleCookieAck(now));
+      case CHUNK_TYPE.heartbeat:
+        if (this.#peer !== null) this.#control.push({ ...chunk, type: CHUNK_TYPE.heartbeatAck });
+        return go(null);
+      case CHUNK_TYPE.heartbeatAck:
+        return go(this.#handleHeartbeatAck(now, chunk));
+      case CHUNK_TYPE.abort:
+        this.#end('remoteAbort', describeCauses(chunk));
+        return { drop: null, stop: true };
+      case CHUNK_TYPE.error:
+        return go(null);
+      case CHUNK_TYPE.shutdown:
+      case CHUNK_TYPE.shutdownAck:
+      case CHUNK_TYPE.shutdownComplete:
+        return go(this.#handleShutdownChunk(now, chunk));
+      case CHUNK_TYPE.forwardTsn:
+        return go(this.#handleForwardTsn(chunk));
+      case CHUNK_TYPE.reConfig:
+        return go(this.#handleReConfig(chunk));
+      default:
+        return this.#handleUnknownChunk(chunk);
+    }
+  }
+
+  /** RFC 9260 §3.2: the two highest bits say whether to go on and whether to report. */
+  #handleUnknownChunk(chunk: Chunk): { readonly drop: string; readonly stop: boolean } {
+    if ((chunk.type & 0x40) !== 0 && this.#peer !== null) this.#control.push(encodeErrorChunk(unrecognizedChunkCause(chunk)));
+    return { drop: 'sctp.chunk.unknown', stop: (chunk.type & 0x80) === 0 };
+  }
+
+  #handleInit(chunk: Chunk): string | null {
+    const init = decodeInitChunk(chunk);
+    if (!init.ok) return init.drop;
+    // Within one DTLS association the peer cannot have been restarted, so a late INIT is an old one, or an attempt to overwrite our state.
+    if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name)) return 'sctp.init.unexpected';
+    // A repeated INIT gets the same answer; another one replaces it.
+    const isRepeated = this.#answered?.init.initiateTag === init.value.initiateTag && this.#answered.init.initialTsn === init.value.initialTsn;
+    const cookie = isRepeated && this.#answered !== null ? this.#answered.cookie : this.#options.randomBytes(COOKIE_BYTES);
+    this.#answered = { init: init.value, cookie };
+    const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+    // RFC 9260 §5.2.1: in cookieWait and cookieEchoed the same tag and TSN as in our own INIT; they are the association's, so they always are.
+    const ack = encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit(), stateCookie: cookie, unrecognized: init.value.unrecognized });
+    if (ack.value.length > packet.room) return 'sctp.init.tooLarge';
+    packet.add(ack);
+    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, init.value.initiateTag));
+    return null;
+  }
+
+  #handleInitAck(now: Instant, chunk: Chunk): string | null {
+    if (this.#state.name !== 'cookieWait') return 'sctp.initAck.unexpected';
+    const init = decodeInitChunk(chunk);
+    if (!init.ok) return init.drop;
+    if (init.value.stateCookie === null) return 'sctp.initAck.noCookie';
+    this.#timers.disarm('T1Init');
+    this.#setPeer(init.value);
+    this.#state = { name: 'cookieEchoed', cookie: init.value.stateCookie, attempt: 0 };
+    this.#sendCookieEcho(now);
+    return null;
+  }
+
+  #handleCookieEcho(now: Instant, chunk: Chunk): string | null {
+    const answered = this.#answered;
+    if (answered === null || !bytesEqual(answered.cookie, chunk.value)) return 'sctp.cookie.unknown';
+    switch (this.#state.name) {
+      case 'closed':
+      case 'cookieWait':
+      case 'cookieEchoed':
+        // RFC 9260 §5.2.4: in cookieEchoed the peer is known from its INIT ACK, and must be the one of the INIT (action D).
+        if (this.#peer !== null && this.#peer.verificationTag !== answered.init.initiateTag) return 'sctp.cookie.otherPeer';
+        this.#setPeer(answered.init);
+        this.#establish(now);
+        break;
+      case 'ended':
+        return 'sctp.ended';
+      default:
+        // Our COOKIE ACK was lost, or both sides opened: the answer is the same.
+        if (this.#peer?.verificationTag !== answered.init.initiateTag) return 'sctp.cookie.otherPeer';
+    }
+    this.#control.push(emptyChunk(CHUNK_TYPE.cookieAck));
+    return null;
+  }
+
+  #handleCookieAck(now: Instant): string | null {
+    if (this.#state.name !== 'cookieEchoed') return 'sctp.cookieAck.unexpected';
+    this.#establish(now);
+    return null;
+  }
+
+  #handleData(chunk: Chunk): string | null {
+    const data = decodeDataChunk(chunk);
+    if (!data.ok) return data.drop;
+    const incoming = this.#receiving();
+    if (incoming === null) return 'sctp.data.unexpected';
+    const drop = incoming.handleData(data.value);
+    if (drop === 'sctp.data.stream') this.#control.push(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
+    return drop;
+  }
+
+  #handleSack(now: Instant, chunk: Chunk): string | null {
+    const sack = decodeSackChunk(chunk);
+    if (!sack.ok) return sack.drop;
+    if (this.#peer === null) return 'sctp.sack.unexpected';
+    const { drop } = this.#outgoing.handleSack(now, sack.value);
+    // RFC 9260 §6.1 A: while SACKs come, even those that close the window, the peer is there.
+    if (drop === null) this.#errors = 0;
+    return drop;
+  }
+
+  #handleForwardTsn(chunk: Chunk): string | null {
+    const forward = decodeForwardTsnChunk(chunk);
+    if (!forward.ok) return forward.drop;
+    return this.#receiving()?.handleForwardTsn(forward.value) ?? null;
+  }
+
+  #handleReConfig(chunk: Chunk): string | null {
+    const parameters = decodeReConfigChunk(chunk);
+    if (!parameters.ok) return parameters.drop;
+    this.#peer?.streamReset.handleParameters(parameters.value);
+    return null;
+  }
+
+  #handleShutdownChunk(now: Instant, chunk: Chunk): string | null {
+    const { name } = this.#state;
+    if (chunk.type === CHUNK_TYPE.shutdownComplete) {
+      if (name !== 'shutdownAckSent') return 'sctp.shutdownComplete.unexpected';
+      this.#end('shutdown', '');
+      return null;
+    }
+    if (chunk.type === CHUNK_TYPE.shutdownAck) {
+      if (name !== 'shutdownSent' && name !== 'shutdownAckSent') return 'sctp.shutdownAck.unexpected';
+      this.#sendAlone(emptyChunk(CHUNK_TYPE.shutdownComplete));
+      this.#end('shutdown', '');
+      return null;
+    }
+    const cumulativeTsnAck = decodeShutdownChunk(chunk);
+    if (cumulativeTsnAck === null) return 'sctp.shutdown.malformed';
+    if (name !== 'established' && name !== 'shutdownPending' && name !== 'shutdownSent' && name !== 'shutdownReceived') return 'sctp.shutdown.unexpected';
+    const { drop } = this.#outgoing.handleSack(now, { cumulativeTsnAck, aRwnd: this.#options.limits.receiveWindowBytes, gapAckBlocks: [], duplicateTsns: [] });
+    if (drop !== null) return drop;
+    if (name === 'shutdownSent') this.#sendShutdownAck(now);
+    else this.#state = { name: 'shutdownReceived' };
+    return null;
+  }
+
+  #handleHandshakeTimer(now: Instant): void {
+    const state = this.#state;
+    if (!('attempt' in state)) return;
+    if (state.attempt >= MAX_INIT_ATTEMPTS) return this.#end(state.name.startsWith('shutdown') ? 'shutdown' : 'initTimeout', `no answer in ${state.name}`);
+    this.#rto.backOff();
+    switch (state.name) {
+      case 'cookieWait':
+        return this.#sendInit(now);
+      case 'cookieEchoed':
+        this.#outgoing.markAllLost();
+        return this.#sendCookieEcho(now);
+      case 'shutdownSent':
+        return this.#sendShutdown(now, state.attempt);
+      case 'shutdownAckSent':
+        return this.#sendShutdownAck(now, state.attempt);
+    }
+  }
+
+  #handleHeartbeatTimer(now: Instant): void {
+    if (this.#peer === null || this.#isEnded()) return;
+    if (this.#heartbeat !== null) this.#countError();
+    if (this.#isEnded()) return;
+    const nonce = this.#options.randomBytes(HEARTBEAT_NONCE_BYTES);
+    this.#heartbeat = { nonce, sentAt: now };
+    // RFC 9260 §3.3.5: the sender's information is one parameter of type 1.
+    const value = new Uint8Array(4 + HEARTBEAT_NONCE_BYTES);
+    value.set([0, 1, 0, value.length]);
+    value.set(nonce, 4);
+    this.#control.push({ type: CHUNK_TYPE.heartbeat, flags: 0, value });
+    this.#armHeartbeat(now, this.#rto.rtoMs + HEARTBEAT_INTERVAL_MS / 2);
+  }
+
+  #handleHeartbeatAck(now: Instant, chunk: Chunk): string | null {
+    if (this.#heartbeat === null || !bytesEqual(chunk.value.subarray(4), this.#heartbeat.nonce)) return 'sctp.heartbeatAck.unexpected';
+    this.#rto.measure(now - this.#heartbeat.sentAt);
+    this.#heartbeat = null;
+    this.#errors = 0;
+    this.#armHeartbeat(now, HEARTBEAT_INTERVAL_MS);
+    return null;
+  }
+
+  #armHeartbeat(now: Instant, delayMs: number): void {
+    const jitter = (this.#options.randomBytes(1)[0] ?? 0) / 255;
+    this.#timers.arm('Heartbeat', later(now, delayMs * (0.8 + 0.4 * jitter)));
+  }
+
+  /** RFC 9260 §8.1. */
+  #countError(): void {
+    this.#errors += 1;
+    if (this.#errors <= MAX_ERRORS) return;
+    this.#end('peerUnreachable', `${this.#errors} timeouts without an answer`);
+  }
+
+  #receiving(): Incoming | null {
+    const canReceive = ['cookieEchoed', 'established', 'shutdownPending', 'shutdownSent'].includes(this.#state.name);
+    return canReceive ? (this.#peer?.incoming ?? null) : null;
+  }
+
+  #setPeer(init: InitChunk): void {
+    if (this.#peer !== null) return;
+    const incoming = new Incoming(init.initialTsn, this.#options.limits, this.#outbox);
+    const outgoing = this.#outgoing;
+    const rto = this.#rto;
+    const outbox = this.#outbox;
+    const streamReset = new StreamReset(
+      {
+        get lastAssignedTsn() {
+          return (outgoing.nextTsn - 1) >>> 0;
+        },
+        get cumulativeTsn() {
+          return incoming.cumulativeTsn;
+        },
+        get rtoMs() {
+          return rto.rtoMs;
+        },
+        isDrained: (streamId) => outgoing.queue.isDrained(streamId),
+        handleIncomingReset: (streamIds) => incoming.resetStreams(streamIds),
+        handleOutgoingResetDone: (streamIds) => {
+          for (const streamId of streamIds) outgoing.queue.restart(streamId);
+          outbox.event({ type: 'resetDone', streamIds });
+        },
+      },
+      this.#initialTsn,
+      init.initialTsn,
+    );
+    const outboundStreams = Math.min(init.inboundStreams, this.#options.limits.maxStreams);
+    this.#peer = { verificationTag: init.initiateTag, incoming, streamReset, outboundStreams, supportsReConfig: init.supportsReConfig };
+    this.#outgoing.handlePeerReady(init.aRwnd, init.supportsForwardTsn);
+  }
+
+  #establish(now: Instant): void {
+    this.#timers.disarm('T1Init');
+    this.#timers.disarm('T1Cookie');
+    this.#state = { name: 'established' };
+    this.#errors = 0;
+    this.#armHeartbeat(now, HEARTBEAT_INTERVAL_MS);
+    this.#outbox.event({ type: 'connected' });
+  }
+
+  #ownInit(): InitChunk {
+    const { limits } = this.#options;
+    return {
+      initiateTag: this.#localTag,
+      aRwnd: limits.receiveWindowBytes,
+      outboundStreams: limits.maxStreams,
+      inboundStreams: limits.maxStreams,
+      initialTsn: this.#initialTsn,
+      supportsForwardTsn: true,
+      supportsReConfig: true,
+      stateCookie: null,
+      unrecognized: [],
+    };
+  }
+
+  #sendInit(now: Instant): void {
+    if (this.#state.name !== 'cookieWait') return;
+    this.#state.attempt += 1;
+    this.#timers.arm('T1Init', later(now, this.#rto.rtoMs));
+    const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+    packet.add(encodeInitChunk(CHUNK_TYPE.init, this.#ownInit()));
+    // RFC 9260 §8.5.1 A: an INIT carries tag 0.
+    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, 0));
+  }
+
+  #sendCookieEcho(now: Instant): void {
+    if (this.#state.name !== 'cookieEchoed') return;
+    this.#state.attempt += 1;
+    this.#timers.arm('T1Cookie', later(now, this.#rto.rtoMs));
+    // RFC 9260 §5.1 C: COOKIE ECHO is the first chunk of its packet, and outbound DATA may follow it.
+    this.#control.push({ type: CHUNK_TYPE.cookieEcho, flags: 0, value: this.#state.cookie });
+  }
+
+  #sendShutdown(now: Instant, attempt = 0): void {
+    this.#state = { name: 'shutdownSent', attempt: attempt + 1 };
+    this.#timers.arm('T2Shutdown', later(now, this.#rto.rtoMs));
+    this.#control.push(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
+  }
+
+  #sendShutdownAck(now: Instant, attempt = 0): void {
+    this.#state = { name: 'shutdownAckSent', attempt: attempt + 1 };
+    this.#timers.arm('T2Shutdown', later(now, this.#rto.rtoMs));
+    this.#control.push(emptyChunk(CHUNK_TYPE.shutdownAck));
+  }
+
+  #sendAbort(cause: number, text: string): void {
+    this.#sendAlone(encodeAbortChunk(cause, text));
+  }
+
+  #sendAlone(chunk: Chunk): void {
+    if (this.#peer === null) return;
+    const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+    packet.add(chunk);
+    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, this.#peer.verificationTag));
+  }
+
+  #flush(now: Instant): void {
+    const peer = this.#peer;
+    if (peer === null || this.#isEnded()) return;
+    if (this.#outgoing.isIdle && this.#state.name === 'shutdownPending') this.#sendShutdown(now);
+    else if (this.#outgoing.isIdle && this.#state.name === 'shutdownReceived') this.#sendShutdownAck(now);
+    for (const chunk of peer.streamReset.takeChunks(now)) this.#control.push(chunk);
+    for (let i = 0; i < MAX_PACKETS_PER_FLUSH; i++) {
+      const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+      this.#fill(now, peer, packet);
+      if (packet.isEmpty) return;
+      this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
+    }
+    // Not everything fitted into one flush: the next drain goes on.
+    this.#mustFlush = true;
+  }
+
+  #fill(now: Instant, peer: Peer, packet: PacketBuilder): void {
+    let hasCookieEcho = false;
+    for (let chunk = this.#control.peek(); chunk !== undefined && chunk.value.length <= packet.room; chunk = this.#control.peek()) {
+      this.#control.shift();
+      hasCookieEcho ||= chunk.type === CHUNK_TYPE.cookieEcho;
+      packet.add(chunk);
+    }
+    const maySendData =
+      hasCookieEcho || this.#state.name === 'established' || this.#state.name === 'shutdownPending' || this.#state.name === 'shutdownReceived';
+    const isAckUseful = peer.incoming.isSackDueNow || (maySendData && peer.incoming.hasUnacknowledged && this.#outgoing.canSend);
+    if (isAckUseful && this.#state.name !== 'cookieEchoed') {
+      const sack = encodeSackChunk(peer.incoming.takeSack());
+      if (sack.value.length <= packet.room) packet.add(sack);
+      else this.#control.push(sack);
+    }
+    if (maySendData) this.#outgoing.fill(now, packet);
+  }
+
+  #end(reason: SctpCloseReason, detail: string): void {
+    if (this.#state.name === 'ended') return;
+    this.#state = { name: 'ended' };
+    this.#timers.disarmAll();
+    this.#outgoing.clear();
+    this.#peer?.streamReset.clear();
+    this.#outbox.event({ type: 'closed', reason, detail });
+  }
+}
+
+function go(drop: string | null): { readonly drop: string | null; readonly stop: boolean } {
+  return { drop, stop: false };
+}

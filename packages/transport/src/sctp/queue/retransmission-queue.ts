@@ -1,0 +1,191 @@
+import { type Instant, serial32Add, serial32Diff } from '@lumamesh/base';
+import { DATA_FIELDS_BYTES } from '../chunk/data-chunk.ts';
+import type { ForwardTsnChunk } from '../chunk/forward-tsn-chunk.ts';
+import { CHUNK_HEADER_BYTES } from '../chunk/packet.ts';
+import type { SackChunk } from '../chunk/sack-chunk.ts';
+import type { Fragment, OutgoingMessage } from './send-queue.ts';
+
+/** RFC 9260 §7.2.4: three reports of a TSN as missing make it lost. */
+const MISSING_REPORTS_FOR_LOSS = 3;
+/** Streams named in one FORWARD-TSN; what does not fit is skipped by a later one. */
+const MAX_SKIPPED_STREAMS = 64;
+
+export interface OutstandingChunk {
+  readonly tsn: number;
+  readonly message: OutgoingMessage;
+  readonly offset: number;
+  readonly length: number;
+  sentAt: Instant;
+  transmissions: number;
+  missingReports: number;
+  state: 'inFlight' | 'lost' | 'acked' | 'abandoned';
+}
+
+export interface SackResult {
+  /** Bytes that left the front: what congestion control grows by. */
+  readonly ackedBytes: number;
+  readonly cumulativeMoved: boolean;
+  /** Round trip of the newest chunk acknowledged that was sent once only. */
+  readonly rttMs: number | null;
+  /** A chunk was reported missing for the third time. */
+  readonly hasLoss: boolean;
+  readonly highestTsn: number;
+}
+
+/** Sent and not yet acknowledged by the cumulative TSN: consecutive TSNs, so a TSN is found by its distance from the first. */
+export class RetransmissionQueue {
+  #chunks: OutstandingChunk[] = [];
+  #firstTsn: number;
+  #flightSize = 0;
+  #lostChunks = 0;
+
+  constructor(initialTsn: number) {
+    this.#firstTsn = initialTsn;
+  }
+
+  get nextTsn(): number {
+    return serial32Add(this.#firstTsn, this.#chunks.length);
+  }
+
+  /** Bytes in flight, chunk headers included (RFC 9260 §7.2 counts data; the headers keep tiny chunks honest). */
+  get flightSize(): number {
+    return this.#flightSize;
+  }
+
+  get isEmpty(): boolean {
+    return this.#chunks.length === 0;
+  }
+
+  get size(): number {
+    return this.#chunks.length;
+  }
+
+  get hasLost(): boolean {
+    return this.#lostChunks > 0;
+  }
+
+  get hasInFlight(): boolean {
+    return this.#flightSize > 0;
+  }
+
+  push(now: Instant, fragment: Fragment): OutstandingChunk {
+    const chunk: OutstandingChunk = { ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 1, missingReports: 0, state: 'inFlight' };
+    this.#chunks.push(chunk);
+    this.#flightSize += costOf(chunk);
+    return chunk;
+  }
+
+  /** Applies a SACK; `null` when it acknowledges what was never sent. An old one (behind the cumulative TSN) changes nothing. */
+  handleSack(now: Instant, sack: SackChunk): SackResult | null {
+    const covered = serial32Diff(sack.cumulativeTsnAck, this.#firstTsn) + 1;
+    const lastBlockEnd = sack.gapAckBlocks.at(-1)?.end ?? 0;
+    if (covered + lastBlockEnd > this.#chunks.length) return null;
+    if (covered < 0) return { ackedBytes: 0, cumulativeMoved: false, rttMs: null, hasLoss: false, highestTsn: sack.cumulativeTsnAck };
+
+    let ackedBytes = 0;
+    let newest: OutstandingChunk | null = null;
+    const acknowledge = (chunk: OutstandingChunk): void => {
+      if (chunk.state === 'acked') return;
+      if (chunk.state === 'inFlight') this.#flightSize -= costOf(chunk);
+      if (chunk.state === 'lost') this.#lostChunks -= 1;
+      ackedBytes += chunk.length;
+      chunk.state = 'acked';
+      if (chunk.transmissions === 1) newest = chunk;
+    };
+    for (const chunk of this.#chunks.splice(0, covered)) acknowledge(chunk);
+    this.#firstTsn = serial32Add(this.#firstTsn, covered);
+
+    let hasLoss = false;
+    let previousEnd = 0;
+    for (const block of sack.gapAckBlocks) {
+      // Offsets count from the cumulative TSN, whose successor is now the first chunk. Both bounds lie within the list: checked above.
+      for (let i = previousEnd; i < block.start - 1; i++) hasLoss = this.#reportMissing(i) || hasLoss;
+      for (let i = block.start - 1; i < block.end; i++) {
+        const chunk = this.#chunks[i];
+        if (chunk !== undefined) acknowledge(chunk);
+      }
+      previousEnd = block.end;
+    }
+    // TypeScript does not follow the assignment inside the closure.
+    const measured = newest as OutstandingChunk | null;
+    const rttMs = measured === null ? null : now - measured.sentAt;
+    return { ackedBytes, cumulativeMoved: covered > 0, rttMs, hasLoss, highestTsn: serial32Add(this.nextTsn, -1) };
+  }
+
+  #reportMissing(index: number): boolean {
+    const chunk = this.#chunks[index];
+    if (chunk?.state !== 'inFlight') return false;
+    chunk.missingReports += 1;
+    if (chunk.missingReports < MISSING_REPORTS_FOR_LOSS) return false;
+    this.#markLost(chunk);
+    return true;
+  }
+
+  /** RFC 9260 §6.3.3 E3: with T3-rtx everything in flight counts as lost. */
+  markAllLost(): void {
+    for (const chunk of this.#chunks) if (chunk.state === 'inFlight') this.#markLost(chunk);
+  }
+
+  #markLost(chunk: OutstandingChunk): void {
+    this.#flightSize -= costOf(chunk);
+    this.#lostChunks += 1;
+    chunk.state = 'lost';
+    chunk.missingReports = 0;
+  }
+
+  /** The first lost chunk of at most `room` bytes, now in flight again. */
+  takeLost(now: Instant, room: number): OutstandingChunk | null {
+    if (this.#lostChunks === 0) return null;
+    const chunk = this.#chunks.find((candidate) => candidate.state === 'lost');
+    if (chunk === undefined || chunk.length > room) return null;
+    chunk.state = 'inFlight';
+    chunk.sentAt = now;
+    chunk.transmissions += 1;
+    this.#lostChunks -= 1;
+    this.#flightSize += costOf(chunk);
+    return chunk;
+  }
+
+  /** RFC 3758 §3.5 A: gives up lost chunks whose message's limits are reached, and with them the whole message. */
+  abandonExpired(now: Instant): void {
+    if (this.#lostChunks === 0) return;
+    for (const chunk of this.#chunks) {
+      if (chunk.state !== 'lost') continue;
+      const { message } = chunk;
+      const isOver =
+        message.isAbandoned ||
+        (message.maxRetransmits !== null && chunk.transmissions > message.maxRetransmits) ||
+        (message.expiresAt !== null && now >= message.expiresAt);
+      if (isOver) this.#abandon(message);
+    }
+  }
+
+  #abandon(message: OutgoingMessage): void {
+    message.isAbandoned = true;
+    for (const chunk of this.#chunks) {
+      if (chunk.message !== message || chunk.state === 'abandoned') continue;
+      if (chunk.state === 'inFlight') this.#flightSize -= costOf(chunk);
+      if (chunk.state === 'lost') this.#lostChunks -= 1;
+      chunk.state = 'abandoned';
+    }
+  }
+
+  /** What a FORWARD-TSN should say now (RFC 3758 §3.5 C), or `null` when nothing at the front is abandoned. The chunks stay until a SACK covers them. */
+  forwardTsn(): ForwardTsnChunk | null {
+    const skipped = new Map<number, number>();
+    let newCumulativeTsn: number | null = null;
+    for (const chunk of this.#chunks) {
+      if (chunk.state !== 'abandoned') break;
+      if (chunk.message.ssn !== null) {
+        if (!skipped.has(chunk.message.streamId) && skipped.size === MAX_SKIPPED_STREAMS) break;
+        skipped.set(chunk.message.streamId, chunk.message.ssn);
+      }
+      newCumulativeTsn = chunk.tsn;
+    }
+    return newCumulativeTsn === null ? null : { newCumulativeTsn, skipped: [...skipped].map(([streamId, ssn]) => ({ streamId, ssn })) };
+  }
+}
+
+function costOf(chunk: OutstandingChunk): number {
+  return chunk.length + DATA_FIELDS_BYTES + CHUNK_HEADER_BYTES;
+}

@@ -1,0 +1,154 @@
+import { Fifo, type Instant, later, serial16Add } from '@lumamesh/base';
+
+/** How hard a message is tried (RFC 8831 §6.4); without limits it is reliable. Zero is a limit like any other. */
+export interface Reliability {
+  readonly maxRetransmits?: number;
+  readonly maxLifetimeMs?: number;
+}
+
+export interface OutgoingMessage {
+  readonly streamId: number;
+  readonly ppid: number;
+  readonly data: Uint8Array;
+  readonly isUnordered: boolean;
+  readonly maxRetransmits: number | null;
+  /** When it stops being worth sending. */
+  readonly expiresAt: Instant | null;
+  /** Taken when its first fragment leaves; `null` for unordered and unsent messages. */
+  ssn: number | null;
+  /** Bytes handed to the retransmission queue so far. */
+  sentBytes: number;
+  isAbandoned: boolean;
+}
+
+/** One fragment to send next. */
+export interface Fragment {
+  readonly message: OutgoingMessage;
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface OutboundStream {
+  readonly queue: Fifo<OutgoingMessage>;
+  nextSsn: number;
+  bufferedBytes: number;
+}
+
+/**
+ * Messages that wait for their first transmission, by stream. Streams take turns message by message; a message once begun is finished first,
+ * for without I-DATA (RFC 8260) fragments of two messages must not mix.
+ */
+export class SendQueue {
+  readonly #streams = new Map<number, OutboundStream>();
+  /** Streams with something to send, in the order of their turns; the first one may be in the middle of a message. */
+  readonly #turns: number[] = [];
+  readonly #paused = new Set<number>();
+  #bufferedBytes = 0;
+
+  /** All bytes waiting, over all streams. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  get hasData(): boolean {
+    return this.#turns.length > 0;
+  }
+
+  /** What is left of the message whose turn it is; zero when nothing waits. */
+  get nextBytes(): number {
+    const message = this.#turns[0] === undefined ? undefined : this.#streams.get(this.#turns[0])?.queue.peek();
+    return message === undefined ? 0 : message.data.length - message.sentBytes;
+  }
+
+  bufferedBytesOf(streamId: number): number {
+    return this.#streams.get(streamId)?.bufferedBytes ?? 0;
+  }
+
+  push(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): void {
+    let stream = this.#streams.get(streamId);
+    if (stream === undefined) this.#streams.set(streamId, (stream = { queue: new Fifo(), nextSsn: 0, bufferedBytes: 0 }));
+    const { maxRetransmits, maxLifetimeMs } = reliability;
+    stream.queue.push({
+      streamId,
+      ppid,
+      data,
+      isUnordered,
+      maxRetransmits: maxRetransmits ?? null,
+      expiresAt: maxLifetimeMs === undefined ? null : later(now, maxLifetimeMs),
+      ssn: null,
+      sentBytes: 0,
+      isAbandoned: false,
+    });
+    stream.bufferedBytes += data.length;
+    this.#bufferedBytes += data.length;
+    if (stream.queue.size === 1 && !this.#paused.has(streamId)) this.#turns.push(streamId);
+  }
+
+  /** Takes the next fragment of at most `room` bytes, or `null`. Messages that were abandoned or are too old go without being sent. */
+  take(now: Instant, room: number): Fragment | null {
+    for (;;) {
+      const streamId = this.#turns[0];
+      const stream = streamId === undefined ? undefined : this.#streams.get(streamId);
+      const message = stream?.queue.peek();
+      if (stream === undefined || message === undefined) return null;
+      if (message.expiresAt !== null && now >= message.expiresAt) message.isAbandoned = true;
+      if (message.isAbandoned) {
+        this.#drop(stream, message);
+        continue;
+      }
+      if (room <= 0) return null;
+      if (message.sentBytes === 0 && !message.isUnordered) {
+        message.ssn = stream.nextSsn;
+        stream.nextSsn = serial16Add(stream.nextSsn, 1);
+      }
+      const offset = message.sentBytes;
+      const length = Math.min(room, message.data.length - offset);
+      message.sentBytes += length;
+      stream.bufferedBytes -= length;
+      this.#bufferedBytes -= length;
+      if (message.sentBytes === message.data.length) this.#endTurn(stream);
+      return { message, offset, length };
+    }
+  }
+
+  /** RFC 6525 §5.1.2: a stream that is to be reset sends what it has; new messages wait. True when nothing is left of before. */
+  isDrained(streamId: number): boolean {
+    return (this.#streams.get(streamId)?.queue.size ?? 0) === 0;
+  }
+
+  /** Holds messages of a stream back until {@link restart}. */
+  pause(streamId: number): void {
+    this.#paused.add(streamId);
+  }
+
+  /** The stream was reset: numbers begin at 0 again, and what waited may go. */
+  restart(streamId: number): void {
+    this.#paused.delete(streamId);
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) return;
+    if (stream.queue.size === 0) this.#streams.delete(streamId);
+    else {
+      stream.nextSsn = 0;
+      this.#turns.push(streamId);
+    }
+  }
+
+  clear(): void {
+    this.#streams.clear();
+    this.#turns.length = 0;
+    this.#bufferedBytes = 0;
+  }
+
+  #drop(stream: OutboundStream, message: OutgoingMessage): void {
+    const unsent = message.data.length - message.sentBytes;
+    stream.bufferedBytes -= unsent;
+    this.#bufferedBytes -= unsent;
+    this.#endTurn(stream);
+  }
+
+  #endTurn(stream: OutboundStream): void {
+    stream.queue.shift();
+    const streamId = this.#turns.shift();
+    if (streamId !== undefined && stream.queue.size > 0) this.#turns.push(streamId);
+  }
+}

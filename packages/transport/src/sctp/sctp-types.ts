@@ -1,0 +1,38 @@
+import type { RandomBytes } from '@lumamesh/base';
+
+/** Bounds of one association; docs/limits.md has the memory they add up to. */
+export interface SctpLimits {
+  /** The largest user message taken, in bytes; larger ones are skipped and told by `messageTooLarge`. */
+  readonly maxMessageBytes: number;
+  /** What may wait here to be whole or in order: the window announced to the peer. At least twice `maxMessageBytes`. */
+  readonly receiveWindowBytes: number;
+  /** What may wait here to be sent; `send` answers false beyond it. */
+  readonly maxBufferedBytes: number;
+  /** Streams in each direction. */
+  readonly maxStreams: number;
+  /** The largest SCTP packet we send, before DTLS seals it. */
+  readonly maxPacketBytes: number;
+}
+
+export interface SctpOptions {
+  readonly randomBytes: RandomBytes;
+  readonly limits: SctpLimits;
+}
+
+export type SctpCloseReason = 'localAbort' | 'remoteAbort' | 'shutdown' | 'initTimeout' | 'peerUnreachable' | 'protocolViolation';
+
+export type SctpEvent =
+  | { readonly type: 'connected' }
+  | { readonly type: 'message'; readonly streamId: number; readonly ppid: number; readonly data: Uint8Array; readonly isUnordered: boolean }
+  /** A message beyond `maxMessageBytes` was skipped. */
+  | { readonly type: 'messageTooLarge'; readonly streamId: number }
+  /** The peer reset its outgoing side of these streams; empty means all. */
+  | { readonly type: 'streamsReset'; readonly streamIds: readonly number[] }
+  /** Our own reset of these streams was performed: their ids may be used again. */
+  | { readonly type: 'resetDone'; readonly streamIds: readonly number[] }
+  /** Data left the send queue. */
+  | { readonly type: 'bufferedAmountChanged' }
+  | { readonly type: 'closed'; readonly reason: SctpCloseReason; readonly detail: string };
+
+/** RFC 8831 §6.5 and RFC 8261 §4: both browsers use this port on both sides. */
+export const SCTP_PORT = 5000;
