@@ -6,6 +6,7 @@ export * from './decoded.ts';
 export * from './emitter.ts';
 export * from './error.ts';
 export * from './instant.ts';
+export * from './ip-address.ts';
 export * from './machine.ts';
 export * from './random.ts';
 export * from './serial.ts';

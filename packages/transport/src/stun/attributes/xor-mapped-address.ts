@@ -1,6 +1,5 @@
-import { readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
+import { type IpAddress, formatIp, parseIp, readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
 import { MAGIC_COOKIE } from '../message.ts';
-import { type IpAddress, formatIp, parseIp } from '../../ip-address.ts';
 
 const FAMILY_IPV4 = 1;
 const FAMILY_IPV6 = 2;

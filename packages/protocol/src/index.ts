@@ -1,0 +1,6 @@
+export * from './limits.ts';
+export * from './relay-answer.ts';
+export * from './relay-record.ts';
+export * from './room-messages.ts';
+export * from './room-secret.ts';
+export * from './web-crypto.ts';

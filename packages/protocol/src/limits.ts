@@ -1,0 +1,19 @@
+/** Bounds of the room protocol; docs/limits.md explains each. Sizes of texts are in characters of base64url or ASCII, which are bytes. */
+export const LIMITS = {
+  /** One JSON frame, as UTF-8. */
+  maxFrameBytes: 65_536,
+  /** Room and peer ids are base64url of 12 to 32 bytes. */
+  minIdLength: 16,
+  maxIdLength: 43,
+  maxPresenceLength: 2048,
+  maxSignalLength: 32_768,
+  maxRoomsPerSession: 32,
+  /** How many records one `nodes` answer holds. */
+  maxNodes: 64,
+} as const;
+
+export const PROTOCOL_VERSION = 1;
+
+/** The label and id of the one data channel between a browser and a relay. */
+export const CHANNEL_LABEL = 'lumamesh';
+export const CHANNEL_ID = 0;

@@ -1,0 +1,43 @@
+import type { RelayRecord } from './relay-record.ts';
+
+/** What an answer needs of a record. */
+export type AnswerSource = Pick<RelayRecord, 'fingerprint' | 'port' | 'ufrag' | 'pwd'>;
+
+/** The largest message that fits the relay's window. */
+const MAX_MESSAGE_BYTES = 65_536;
+
+/**
+ * The SDP answer that a relay would give to a browser's data-channel offer, made from its record alone: this is why no signaling is needed.
+ * The offer stays unmodified. `addresses` are the relay's usable ones, the preferred first; `mid` is the offer's.
+ *
+ * Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
+ */
+export function relayAnswer(source: AnswerSource, addresses: readonly string[], mid: string): string {
+  const [first = '0.0.0.0'] = addresses;
+  const lines = [
+    'v=0',
+    'o=- 1 1 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    `a=group:BUNDLE ${mid}`,
+    'a=ice-lite',
+    `m=application ${source.port} UDP/DTLS/SCTP webrtc-datachannel`,
+    `c=IN ${first.includes(':') ? 'IP6' : 'IP4'} ${first}`,
+    `a=mid:${mid}`,
+    `a=ice-ufrag:${source.ufrag}`,
+    `a=ice-pwd:${source.pwd}`,
+    `a=fingerprint:sha-256 ${source.fingerprint.toUpperCase()}`,
+    'a=setup:passive',
+    'a=sctp-port:5000',
+    `a=max-message-size:${MAX_MESSAGE_BYTES}`,
+    // RFC 8445 §5.1.2.1: type preference 126, local preference falling by address, component 1.
+    ...addresses.map((address, i) => `a=candidate:${i + 1} 1 udp ${2_130_706_431 - 256 * i} ${address} ${source.port} typ host`),
+    'a=end-of-candidates',
+  ];
+  return lines.map((line) => `${line}\r\n`).join('');
+}
+
+/** The `a=mid` of the first media section of an offer; browsers write 0. */
+export function midOf(offerSdp: string): string {
+  return /^a=mid:([^\r\n]+)/m.exec(offerSdp)?.[1] ?? '0';
+}

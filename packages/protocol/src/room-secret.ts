@@ -1,0 +1,38 @@
+import { concatBytes, toBase64Url, utf8Encode } from '@lumamesh/base';
+import type { WebCryptoKey, WebCryptoSubtle } from './web-crypto.ts';
+
+/** With a password the derivation is slow, so that a relay that sees the room id cannot try passwords in bulk. */
+export const PASSWORD_ITERATIONS = 600_000;
+
+const SALT_OPEN = 'lumamesh room 1';
+const SALT_PASSWORD = 'lumamesh room with password 1\n';
+
+export interface RoomSecret {
+  /** What the relay sees: 43 characters of base64url that tell nothing of the name. */
+  readonly roomId: string;
+  /** AES-GCM-256, known to those who know the name and the password. */
+  readonly key: WebCryptoKey;
+}
+
+/**
+ * Derives id and key of a room. Without a password whoever guesses the name is in, and a relay can guess names as well as anybody;
+ * with one, PBKDF2-HMAC-SHA-256 stands before the derivation. Names and passwords are compared in Unicode form NFC.
+ */
+export async function deriveRoomSecret(subtle: WebCryptoSubtle, name: string, password: string): Promise<RoomSecret> {
+  const nameBytes = utf8Encode(name.normalize('NFC'));
+  const input = password === '' ? nameBytes : await stretch(subtle, nameBytes, utf8Encode(password.normalize('NFC')));
+  const material = await subtle.importKey('raw', input, 'HKDF', false, ['deriveBits']);
+  const expand = async (info: string): Promise<Uint8Array<ArrayBuffer>> => {
+    const bits = await subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: utf8Encode(SALT_OPEN), info: utf8Encode(info) }, material, 256);
+    return new Uint8Array(bits);
+  };
+  const [id, keyBytes] = await Promise.all([expand('id'), expand('key')]);
+  const key = await subtle.importKey('raw', keyBytes, 'AES-GCM', false, ['encrypt', 'decrypt']);
+  return { roomId: toBase64Url(id), key };
+}
+
+async function stretch(subtle: WebCryptoSubtle, name: Uint8Array, password: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const material = await subtle.importKey('raw', password, 'PBKDF2', false, ['deriveBits']);
+  const salt = concatBytes([utf8Encode(SALT_PASSWORD), name]);
+  return new Uint8Array(await subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-256', salt, iterations: PASSWORD_ITERATIONS }, material, 256));
+}

@@ -1,0 +1,6 @@
+export { monotonicNow } from './clock.ts';
+export { nodeCrypto, signingKey } from './node-crypto.ts';
+export { UdpClient, type UdpClientOptions } from './udp-client.ts';
+export { UdpEndpoint, type UdpEndpointOptions, type UdpTraffic } from './udp-endpoint.ts';
+export { RECEIVE_BUFFER_BYTES } from './udp-socket.ts';
+export { warmUp } from './warm-up.ts';

@@ -1,0 +1,80 @@
+import { isIPv6 } from 'node:net';
+import type { Remote } from '../five-tuple.ts';
+import { type ClientSessionOptions, Session, type SessionEvent } from '../session.ts';
+import { Alarm, monotonicNow } from './clock.ts';
+import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
+
+export interface UdpClientOptions extends ClientSessionOptions {
+  readonly remote: Remote;
+  readonly onEvent: (event: SessionEvent) => void;
+}
+
+/** One session of the client role on a socket of its own: how Node programs, checks and load generators reach a relay. */
+export class UdpClient {
+  readonly #session: Session;
+  readonly #remote: Remote;
+  readonly #onEvent: UdpClientOptions['onEvent'];
+  readonly #alarm = new Alarm(() => {
+    this.#session.handleTimeout(monotonicNow());
+    this.#drain();
+  });
+  #socket: BoundSocket | null = null;
+  #isDraining = false;
+
+  private constructor(options: UdpClientOptions) {
+    this.#remote = options.remote;
+    this.#onEvent = options.onEvent;
+    this.#session = Session.client(monotonicNow(), options, () => undefined);
+  }
+
+  /** Binds an ephemeral port and begins to connect; what becomes of it is told by `onEvent`. */
+  static async connect(options: UdpClientOptions): Promise<UdpClient> {
+    const client = new UdpClient(options);
+    client.#socket = await bindUdpSocket({
+      port: 0,
+      address: isIPv6(options.remote.address) ? '::' : '0.0.0.0',
+      onDatagram: (remote, data) => {
+        if (remote.address !== options.remote.address || remote.port !== options.remote.port) return;
+        client.#session.handleDatagram(monotonicNow(), data);
+        client.#drain();
+      },
+      onSendError: () => undefined,
+    });
+    client.#drain();
+    return client;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** Queues a message; false when the channel is gone or too much is waiting. */
+  send(channelId: number, data: string | Uint8Array): boolean {
+    const sent = this.#session.send(monotonicNow(), channelId, data);
+    this.#drain();
+    return sent;
+  }
+
+  async close(): Promise<void> {
+    this.#session.close(monotonicNow());
+    this.#drain();
+    this.#alarm.clear();
+    const socket = this.#socket;
+    this.#socket = null;
+    await socket?.close();
+  }
+
+  #drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let output = this.#session.poll(); ; output = this.#session.poll()) {
+        if (output.type === 'transmit') this.#socket?.send(this.#remote, output.data);
+        else if (output.type === 'event') this.#onEvent(output.event);
+        else return this.#alarm.set(output.at);
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+}

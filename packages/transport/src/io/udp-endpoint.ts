@@ -1,0 +1,121 @@
+import { Endpoint, type EndpointOptions, type SessionId } from '../endpoint.ts';
+import type { SessionEvent } from '../session.ts';
+import { Alarm, monotonicNow } from './clock.ts';
+import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
+
+export interface UdpEndpointOptions extends Omit<EndpointOptions, 'crypto'> {
+  readonly crypto: EndpointOptions['crypto'];
+  readonly port: number;
+  readonly address?: string;
+  /** May send and close from within; the running drain picks that up. */
+  readonly onEvent: (sessionId: SessionId, event: SessionEvent) => void;
+}
+
+export interface UdpTraffic {
+  datagramsIn: number;
+  datagramsOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  sendErrors: number;
+}
+
+/** An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer meet. */
+export class UdpEndpoint {
+  readonly endpoint: Endpoint;
+  readonly traffic: UdpTraffic = { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 };
+  readonly #onEvent: UdpEndpointOptions['onEvent'];
+  readonly #alarm = new Alarm(() => this.#handleAlarm());
+  #socket: BoundSocket | null = null;
+  #isDraining = false;
+
+  private constructor(options: UdpEndpointOptions) {
+    this.endpoint = new Endpoint(monotonicNow(), options);
+    this.#onEvent = options.onEvent;
+  }
+
+  /** Binds and starts. Throws the errors of {@link bindUdpSocket}. */
+  static async start(options: UdpEndpointOptions): Promise<UdpEndpoint> {
+    const shell = new UdpEndpoint(options);
+    shell.#socket = await bindUdpSocket({
+      port: options.port,
+      ...(options.address === undefined ? {} : { address: options.address }),
+      onDatagram: (remote, data) => {
+        shell.traffic.datagramsIn += 1;
+        shell.traffic.bytesIn += data.length;
+        shell.endpoint.handleDatagram(monotonicNow(), remote, data);
+        shell.#drain();
+      },
+      onSendError: () => {
+        shell.traffic.sendErrors += 1;
+      },
+    });
+    return shell;
+  }
+
+  get socket(): BoundSocket {
+    if (this.#socket === null) throw new Error('the endpoint is closed');
+    return this.#socket;
+  }
+
+  send(sessionId: SessionId, channelId: number, data: string | Uint8Array): boolean {
+    const sent = this.endpoint.send(monotonicNow(), sessionId, channelId, data);
+    this.#drain();
+    return sent;
+  }
+
+  closeGracefully(sessionId: SessionId): void {
+    this.endpoint.closeGracefully(monotonicNow(), sessionId);
+    this.#drain();
+  }
+
+  closeSession(sessionId: SessionId): void {
+    this.endpoint.close(monotonicNow(), sessionId);
+    this.#drain();
+  }
+
+  /** Says goodbye to every session and closes the socket. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.endpoint.closeAll(monotonicNow());
+    this.#drain();
+    this.#alarm.clear();
+    this.#socket = null;
+    await socket.close();
+  }
+
+  #handleAlarm(): void {
+    this.endpoint.handleTimeout(monotonicNow());
+    this.#drain();
+  }
+
+  #drain(): void {
+    // A listener that sends during a drain is served by that drain.
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      this.#pump();
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+
+  #pump(): void {
+    for (;;) {
+      const output = this.endpoint.poll();
+      switch (output.type) {
+        case 'transmit':
+          this.traffic.datagramsOut += 1;
+          this.traffic.bytesOut += output.data.length;
+          this.#socket?.send(output.remote, output.data);
+          break;
+        case 'event':
+          this.#onEvent(output.sessionId, output.event);
+          break;
+        case 'timeout':
+          this.#alarm.set(output.at);
+          return;
+      }
+    }
+  }
+}

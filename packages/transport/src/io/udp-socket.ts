@@ -1,0 +1,102 @@
+import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIP } from 'node:net';
+import { LumameshError, unmapIpv4 } from '@lumamesh/base';
+import { type Remote } from '../five-tuple.ts';
+
+/** 4 MB: the default of 208 KB loses datagrams when 1 000 browsers connect at once, and each loss costs its browser a timer. */
+export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** Sending to an address given as a number needs no resolver: this answers at once instead of asking one. */
+type LookupCallback = (error: Error | null, address: string, family: number) => void;
+function numericLookup(host: string, _options: unknown, callback: LookupCallback): void {
+  callback(null, host, isIP(host));
+}
+
+export interface BoundSocket {
+  readonly address: string;
+  readonly port: number;
+  /** Whether one socket serves IPv4 and IPv6. */
+  readonly isDualStack: boolean;
+  /** What the kernel gave of {@link RECEIVE_BUFFER_BYTES}. */
+  readonly receiveBufferBytes: number;
+  send(remote: Remote, data: Uint8Array): void;
+  close(): Promise<void>;
+}
+
+export interface UdpSocketOptions {
+  readonly port: number;
+  /** A local address; without one all of them, IPv4 and IPv6 by one socket where the machine has both. */
+  readonly address?: string;
+  readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
+  /** Sending failed for a reason that is not the peer's: full buffers, no route. Never fatal. */
+  readonly onSendError: (error: NodeJS.ErrnoException) => void;
+}
+
+/** Binds the one UDP socket of a relay or client. Throws `PORT_IN_USE`, `PORT_FORBIDDEN` or `UDP_BIND_FAILED`. */
+export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSocket> {
+  const wantsDualStack = options.address === undefined;
+  try {
+    return await bind(options, wantsDualStack);
+  } catch (error) {
+    // A kernel without IPv6 has no such family; everything else is the operator's to mend.
+    const code = (error as NodeJS.ErrnoException).code;
+    if (wantsDualStack && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) return bind(options, false).catch((again: unknown) => Promise.reject(explain(again, options)));
+    throw explain(error, options);
+  }
+}
+
+async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<BoundSocket> {
+  const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
+  const isV6 = isIP(address) === 6;
+  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup as never });
+  socket.bind(options.port, address);
+  try {
+    await once(socket, 'listening');
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  const receiveBufferBytes = enlargeReceiveBuffer(socket);
+  // On Linux an ICMP error of an earlier send is reported here; the socket stays good.
+  socket.on('error', options.onSendError);
+  socket.on('message', (data: Buffer, info: RemoteInfo) => {
+    options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
+  });
+  const onSent = (error: Error | null): void => {
+    if (error !== null) options.onSendError(error);
+  };
+  return {
+    address,
+    port: socket.address().port,
+    isDualStack: isDualStack && isV6,
+    receiveBufferBytes,
+    send(remote, data) {
+      const destination = isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
+      socket.send(data, remote.port, destination, onSent);
+    },
+    async close() {
+      const closed = once(socket, 'close');
+      socket.close();
+      await closed;
+    },
+  };
+}
+
+function enlargeReceiveBuffer(socket: Socket): number {
+  try {
+    socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+  } catch {
+    // Some kernels refuse instead of giving less; the figure below says what there is.
+  }
+  // Linux answers twice what it keeps for data.
+  return process.platform === 'linux' ? socket.getRecvBufferSize() / 2 : socket.getRecvBufferSize();
+}
+
+function explain(error: unknown, options: UdpSocketOptions): LumameshError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const where = `${options.address ?? 'all addresses'}, port ${options.port}`;
+  if (code === 'EADDRINUSE') return new LumameshError('PORT_IN_USE', `UDP port ${options.port} is taken by another program (is a relay running already?)`, { cause: error });
+  if (code === 'EACCES') return new LumameshError('PORT_FORBIDDEN', `no permission to open UDP on ${where}`, { cause: error });
+  return new LumameshError('UDP_BIND_FAILED', `cannot open UDP on ${where}: ${message}`, { cause: error });
+}
