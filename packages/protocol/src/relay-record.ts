@@ -181,7 +181,7 @@ function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
     else values.set(tag, value);
   }
   const text = (tag: number): string => utf8Decode(values.get(tag) ?? new Uint8Array(0)) ?? '';
-  const number = (tag: number): number => (values.get(tag) ?? []).reduce((sum: number, byte) => sum * 256 + byte, 0);
+  const number = (tag: number): number => [...(values.get(tag) ?? [])].reduce((sum, byte) => sum * 256 + byte, 0);
   const address = (tag: number): string => {
     const ip = values.get(tag);
     return ip?.length === 4 || ip?.length === 16 ? formatIp(ip) : '';

@@ -8,6 +8,8 @@ export type DataChannelEvent =
   | { readonly type: 'message'; readonly channelId: number; readonly data: string | Uint8Array }
   /** What waits to be sent fell to the channel's threshold. */
   | { readonly type: 'bufferedAmountLow'; readonly channelId: number }
+  /** A message beyond the limit was skipped. */
+  | { readonly type: 'messageTooLarge'; readonly channelId: number }
   | { readonly type: 'channelClosed'; readonly channelId: number };
 
 /** What the channels use of the association below. */
@@ -125,6 +127,7 @@ export class DataChannels {
         for (const id of [...this.#channels.keys()]) this.#remove(id);
         return null;
       case 'messageTooLarge':
+        this.#emit({ type: 'messageTooLarge', channelId: event.streamId });
         return 'datachannel.messageTooLarge';
     }
   }

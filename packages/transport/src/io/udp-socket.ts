@@ -50,9 +50,11 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
   const isV6 = isIP(address) === 6;
   const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup as never });
+  // The lookup above answers at once, so 'listening' may come from within bind().
+  const listening = once(socket, 'listening');
   socket.bind(options.port, address);
   try {
-    await once(socket, 'listening');
+    await listening;
   } catch (error) {
     socket.close();
     throw error;

@@ -1,0 +1,1 @@
+export { RelayCore, type RelayCoreOptions, type RelayCounters, type RelayOutput } from './relay-core.ts';

@@ -1,0 +1,193 @@
+import { DropCounters, Fifo, type Instant, TokenBucket } from '@lumamesh/base';
+import { type ClientMessage, LIMITS, PROTOCOL_VERSION, type RelayMessage, type SignedRelayRecord, parseClientMessage } from '@lumamesh/protocol';
+import { type Membership, RoomDirectory } from './room-directory.ts';
+
+export interface RelayCoreOptions {
+  readonly maxSessions: number;
+  readonly maxRoomSize: number;
+  /** Frames per second that one session may send in the long run. */
+  readonly messagesPerSecond: number;
+}
+
+/** What the relay does next. `send` gives a frame for a session's channel; `close` ends a session after what was sent to it. */
+export type RelayOutput<Session> =
+  | { readonly type: 'send'; readonly session: Session; readonly frame: string }
+  | { readonly type: 'close'; readonly session: Session; readonly reason: string }
+  | { readonly type: 'timeout'; readonly at: null };
+
+export interface RelayCounters {
+  joins: number;
+  signals: number;
+  errors: number;
+}
+
+/** A session may make so many mistakes at once, and one more every ten seconds. */
+const STRIKES_BURST = 20;
+const STRIKES_PER_SECOND = 0.1;
+/** Joining a room of 250 with ten candidates for each member is a burst of 2 500 frames. */
+const MESSAGE_BURST_SECONDS = 10;
+
+interface SessionState {
+  readonly frames: TokenBucket;
+  readonly strikes: TokenBucket;
+}
+
+/**
+ * The relay without its socket: rooms, presence, and the passing on of sealed signals (docs/wire-protocol.md). It knows neither names of rooms
+ * nor what is in presence and signals. It follows the house contract; there is nothing it waits for, so its drain ends with `timeout: null`.
+ */
+export class RelayCore<Session> {
+  readonly drops = new DropCounters();
+  readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
+  readonly #options: RelayCoreOptions;
+  readonly #rooms = new RoomDirectory<Session>();
+  readonly #sessions = new Map<Session, SessionState>();
+  readonly #outputs = new Fifo<RelayOutput<Session>>();
+  #record: SignedRelayRecord;
+  #welcome: string;
+
+  constructor(options: RelayCoreOptions, record: SignedRelayRecord) {
+    this.#options = options;
+    this.#record = record;
+    this.#welcome = this.#encodeWelcome();
+  }
+
+  get counts(): { readonly sessions: number; readonly rooms: number; readonly members: number } {
+    return { sessions: this.#sessions.size, ...this.#rooms.counts };
+  }
+
+  /** A new record of this relay (new address, new expiry). */
+  setRecord(record: SignedRelayRecord): void {
+    this.#record = record;
+    this.#welcome = this.#encodeWelcome();
+  }
+
+  handleSessionOpen(session: Session): void {
+    if (this.#sessions.has(session)) return;
+    if (this.#sessions.size >= this.#options.maxSessions) {
+      this.#fail(session, 'RELAY_FULL', 'this relay has no room for another session');
+      this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
+      return;
+    }
+    const { messagesPerSecond } = this.#options;
+    this.#sessions.set(session, {
+      frames: new TokenBucket(messagesPerSecond, messagesPerSecond * MESSAGE_BURST_SECONDS),
+      strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
+    });
+    this.#outputs.push({ type: 'send', session, frame: this.#welcome });
+  }
+
+  /** The session's channel is another one now; it hears the welcome there. */
+  handleChannelMoved(session: Session): void {
+    if (this.#sessions.has(session)) this.#outputs.push({ type: 'send', session, frame: this.#welcome });
+  }
+
+  handleSessionClosed(session: Session): void {
+    for (const room of this.#rooms.roomsOf(session)) this.#leave(session, room);
+    this.#sessions.delete(session);
+  }
+
+  handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
+    const state = this.#sessions.get(session);
+    if (state === undefined) return this.drops.count('relay.unknownSession');
+    if (!state.frames.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', `at most ${this.#options.messagesPerSecond} frames a second`);
+    if (typeof frame !== 'string') return this.#strike(now, session, state, 'BAD_FRAME', 'a frame is text');
+    const result = parseClientMessage(frame);
+    if (!result.ok) return this.#strike(now, session, state, result.fault.code, result.fault.message, result.fault.room);
+    this.#handleMessage(now, session, state, result.value);
+  }
+
+  /** A message larger than the transport takes was skipped. */
+  handleOversizedFrame(now: Instant, session: Session): void {
+    const state = this.#sessions.get(session);
+    if (state !== undefined) this.#strike(now, session, state, 'FRAME_TOO_LARGE', `a frame has at most ${LIMITS.maxFrameBytes} bytes`);
+  }
+
+  poll(): RelayOutput<Session> {
+    return this.#outputs.shift() ?? { type: 'timeout', at: null };
+  }
+
+  #handleMessage(now: Instant, session: Session, state: SessionState, message: ClientMessage): void {
+    switch (message.action) {
+      case 'join':
+        return this.#join(session, message.room, message.peer, message.presence);
+      case 'leave':
+        return this.#leave(session, message.room);
+      case 'signal':
+        return this.#signal(now, session, state, message);
+      case 'nodes':
+        return this.#send(session, { action: 'nodes', nodes: [this.#record] });
+      case 'ping':
+        return this.#send(session, { action: 'pong' });
+    }
+  }
+
+  /** Joining again updates the presence; joining as another peer leaves first. */
+  #join(session: Session, room: string, peer: string, presence: string): void {
+    const existing = this.#rooms.membershipOf(session, room);
+    if (existing !== null && existing.peer !== peer) this.#leave(session, room);
+    if (existing?.peer === peer) existing.presence = presence;
+    else {
+      if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession) return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
+      if (this.#rooms.sizeOf(room) >= this.#options.maxRoomSize) return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#options.maxRoomSize} members`, room);
+      this.#rooms.add(session, room, peer, presence);
+    }
+    this.counters.joins += 1;
+    const others = this.#others(session, room);
+    this.#send(session, { action: 'joined', room, members: others.map((member) => ({ peer: member.peer, presence: member.presence })) });
+    this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
+  }
+
+  #leave(session: Session, room: string): void {
+    const membership = this.#rooms.remove(session, room);
+    // Whoever came back over another session is still there.
+    if (membership === null || this.#rooms.hasPeer(room, membership.peer)) return;
+    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer: membership.peer });
+  }
+
+  #signal(now: Instant, session: Session, state: SessionState, message: Extract<ClientMessage, { action: 'signal' }>): void {
+    const { room, to, data } = message;
+    const sender = this.#rooms.membershipOf(session, room);
+    if (sender === null) return this.#strike(now, session, state, 'NOT_IN_ROOM', 'join the room before signaling in it', room);
+    const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
+    // The other one has just left: nobody's mistake, and the sender is told by peer-left.
+    if (receivers.length === 0) return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
+    this.counters.signals += 1;
+    this.#broadcast(receivers, { action: 'signal', room, from: sender.peer, data });
+  }
+
+  #others(session: Session, room: string): readonly Membership<Session>[] {
+    return this.#rooms.membersOf(room).filter((member) => member.session !== session);
+  }
+
+  #broadcast(members: readonly Membership<Session>[], message: RelayMessage): void {
+    if (members.length === 0) return;
+    const frame = JSON.stringify(message);
+    for (const { session } of members) this.#outputs.push({ type: 'send', session, frame });
+  }
+
+  #send(session: Session, message: RelayMessage): void {
+    this.#outputs.push({ type: 'send', session, frame: JSON.stringify(message) });
+  }
+
+  #fail(session: Session, code: string, message: string, room?: string): void {
+    this.counters.errors += 1;
+    this.drops.count(`relay.${code}`);
+    this.#send(session, { action: 'error', code, message, ...(room === undefined ? {} : { room }) });
+  }
+
+  #strike(now: Instant, session: Session, state: SessionState, code: string, message: string, room?: string): void {
+    if (state.strikes.take(now)) return this.#fail(session, code, message, room);
+    this.#fail(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
+    this.handleSessionClosed(session);
+    this.#outputs.push({ type: 'close', session, reason: 'TOO_MANY_ERRORS' });
+  }
+
+  #encodeWelcome(): string {
+    const { maxRoomSize } = this.#options;
+    const { maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength } = LIMITS;
+    const limits = { maxRoomSize, maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength };
+    const message: RelayMessage = { action: 'welcome', version: PROTOCOL_VERSION, node: this.#record, limits };
+    return JSON.stringify(message);
+  }
+}

@@ -1,0 +1,70 @@
+/** One session's place in one room. A peer that comes back over another session before its old one has expired stands twice for a while. */
+export interface Membership<Session> {
+  readonly session: Session;
+  readonly peer: string;
+  presence: string;
+}
+
+/** Who is in which room. Everything lives in memory and ends with its members. */
+export class RoomDirectory<Session> {
+  readonly #rooms = new Map<string, Membership<Session>[]>();
+  readonly #roomsOf = new Map<Session, Map<string, Membership<Session>>>();
+  #memberships = 0;
+
+  get counts(): { readonly rooms: number; readonly members: number } {
+    return { rooms: this.#rooms.size, members: this.#memberships };
+  }
+
+  sizeOf(room: string): number {
+    return this.#rooms.get(room)?.length ?? 0;
+  }
+
+  roomCountOf(session: Session): number {
+    return this.#roomsOf.get(session)?.size ?? 0;
+  }
+
+  membersOf(room: string): readonly Membership<Session>[] {
+    return this.#rooms.get(room) ?? [];
+  }
+
+  membershipOf(session: Session, room: string): Membership<Session> | null {
+    return this.#roomsOf.get(session)?.get(room) ?? null;
+  }
+
+  /** Whether any session stands in the room as this peer. */
+  hasPeer(room: string, peer: string): boolean {
+    return this.membersOf(room).some((member) => member.peer === peer);
+  }
+
+  add(session: Session, room: string, peer: string, presence: string): void {
+    const membership = { session, peer, presence };
+    const members = this.#rooms.get(room);
+    if (members === undefined) this.#rooms.set(room, [membership]);
+    else members.push(membership);
+    let rooms = this.#roomsOf.get(session);
+    if (rooms === undefined) this.#roomsOf.set(session, (rooms = new Map()));
+    rooms.set(room, membership);
+    this.#memberships += 1;
+  }
+
+  /** Takes a session out of a room; answers what it was there, or `null`. */
+  remove(session: Session, room: string): Membership<Session> | null {
+    const rooms = this.#roomsOf.get(session);
+    const membership = rooms?.get(room);
+    if (rooms === undefined || membership === undefined) return null;
+    rooms.delete(room);
+    if (rooms.size === 0) this.#roomsOf.delete(session);
+    const members = this.#rooms.get(room);
+    if (members !== undefined) {
+      members.splice(members.indexOf(membership), 1);
+      if (members.length === 0) this.#rooms.delete(room);
+    }
+    this.#memberships -= 1;
+    return membership;
+  }
+
+  /** The rooms a session is in. */
+  roomsOf(session: Session): readonly string[] {
+    return [...(this.#roomsOf.get(session)?.keys() ?? [])];
+  }
+}

@@ -1,0 +1,115 @@
+import * as v from 'valibot';
+import { LumameshError, parseIp } from '@lumamesh/base';
+import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
+
+/** libwebrtc refuses candidates on ports below 1024, but for 80 and 443. */
+const LOWEST_PORT = 1024;
+const LOW_PORTS_ALLOWED = [80, 443];
+
+/** One setting: an environment variable, its flag (`--public-ip` for PUBLIC_IP), what it may hold, and what docs and `--help` say of it. */
+interface Setting {
+  readonly variable: string;
+  readonly placeholder: string;
+  readonly description: string;
+  readonly defaultText: string;
+  /** What is allowed, behind "must be". */
+  readonly allowed: string;
+}
+
+const wholeNumber = (min: number, max: number) =>
+  v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(min), v.maxValue(max));
+
+const ipv4 = v.pipe(v.string(), v.check((text) => parseIp(text)?.length === 4 && !text.includes(':')));
+const ipv6 = v.pipe(v.string(), v.check((text) => parseIp(text)?.length === 16));
+const file = v.pipe(v.string(), v.nonEmpty());
+const hostName = v.pipe(v.string(), v.regex(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i));
+const port = v.pipe(
+  wholeNumber(1, 65_535),
+  v.check((number) => number >= LOWEST_PORT || LOW_PORTS_ALLOWED.includes(number)),
+);
+const hostPort = v.pipe(
+  v.string(),
+  v.regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/),
+  v.transform((text) => {
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+  }),
+  v.check((value) => value.port <= 65_535),
+);
+
+/** Every setting of a relay, in the order the documents list them. Key and variable are the same name in two spellings. */
+const SETTINGS = {
+  publicIp: setting('PUBLIC_IP', '<ipv4>', 'public IPv4 address that browsers dial', '127.0.0.1', 'an IPv4 address such as 203.0.113.10'),
+  publicIp6: setting('PUBLIC_IP6', '<ipv6>', 'public IPv6 address that browsers dial besides', '', 'an IPv6 address such as 2001:db8::10'),
+  publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name that clients resolve when the address has changed', '', 'a DNS name such as relay.example.org'),
+  udpPort: setting('UDP_PORT', '<port>', 'the browser-facing UDP port', '3478', 'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)'),
+  iceUfrag: setting('ICE_UFRAG', '<text>', 'ICE username fragment', 'luma', '4 to 256 letters, digits, + or /'),
+  icePwd: setting('ICE_PWD', '<text>', 'ICE password; generated and kept in <KEY_FILE>.icepwd', 'auto', '22 to 256 letters, digits, + or /'),
+  certFile: setting('CERT_FILE', '<path>', 'DTLS certificate (ECDSA P-256), made when missing', 'server.crt', 'a path'),
+  keyFile: setting('KEY_FILE', '<path>', 'DTLS private key, made when missing', 'server.key', 'a path'),
+  nodeKey: setting('NODE_KEY', '<path>', 'Ed25519 node identity, made when missing', 'node.key', 'a path'),
+  healthListen: setting('HEALTH_LISTEN', '<host:port>', 'serve /healthz and /statsz over HTTP there', '', 'host:port such as 127.0.0.1:7401'),
+  maxSessions: setting('MAX_SESSIONS', '<n>', 'concurrent browser sessions', '1000', 'a whole number between 1 and 1000000'),
+  maxRoomSize: setting('MAX_ROOM_SIZE', '<n>', 'members per room', '250', 'a whole number between 2 and 10000'),
+  maxMessagesPerSecond: setting('MAX_MESSAGES_PER_SECOND', '<n>', 'frames per second from one session in the long run', '500', 'a whole number between 1 and 1000000'),
+  logLevel: setting('LOG_LEVEL', '<level>', 'how much is logged', 'info', 'one of debug, info, warn, error, silent'),
+} as const satisfies Record<string, Setting>;
+
+const SCHEMA = v.object({
+  publicIp: ipv4,
+  publicIp6: v.optional(ipv6),
+  publicHost: v.optional(hostName),
+  udpPort: port,
+  iceUfrag: v.pipe(v.string(), v.check(isIceUfrag)),
+  icePwd: v.optional(v.pipe(v.string(), v.check(isIcePassword))),
+  certFile: file,
+  keyFile: file,
+  nodeKey: file,
+  healthListen: v.optional(hostPort),
+  maxSessions: wholeNumber(1, 1_000_000),
+  maxRoomSize: wholeNumber(2, 10_000),
+  maxMessagesPerSecond: wholeNumber(1, 1_000_000),
+  logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
+});
+
+export type RelayConfig = v.InferOutput<typeof SCHEMA>;
+export type SettingName = keyof typeof SETTINGS;
+
+/** Variables of the contract that this version does not act on; naming one is an error rather than a silence. */
+const NOT_YET = ['MESH_SALT', 'MESH_LISTEN', 'MESH_PEERS'];
+
+export function listSettings(): readonly (Setting & { readonly name: SettingName; readonly flag: string })[] {
+  return Object.entries(SETTINGS).map(([name, value]) => ({ ...value, name: name as SettingName, flag: flagOf(value.variable) }));
+}
+
+/**
+ * Reads the configuration: a flag counts more than the environment, and that more than the default. An empty variable is an absent one.
+ * Throws `BAD_CONFIG` in one line that names the variable, its value and what is allowed.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>, flags: Partial<Record<SettingName, string>>): RelayConfig {
+  for (const variable of NOT_YET) {
+    if ((environment[variable] ?? '') !== '') throw new LumameshError('BAD_CONFIG', `${variable} is set, but this version has no mesh yet: unset it`);
+  }
+  const raw: Record<string, string | undefined> = {};
+  for (const { name, variable, defaultText } of listSettings()) {
+    const value = flags[name] ?? environment[variable] ?? '';
+    const fallback = defaultText === '' || defaultText === 'auto' ? undefined : defaultText;
+    raw[name] = value === '' ? fallback : value;
+  }
+  const result = v.safeParse(SCHEMA, raw, { abortPipeEarly: true });
+  if (result.success) return result.output;
+  const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
+  const { variable, allowed } = SETTINGS[name];
+  const source = flags[name] === undefined ? variable : flagOf(variable);
+  // A password in a log would outlive its mistake.
+  const shown = name === 'icePwd' ? 'the value given' : JSON.stringify(raw[name]);
+  throw new LumameshError('BAD_CONFIG', `${source}: ${shown} is not allowed, it must be ${allowed}`);
+}
+
+function setting(variable: string, placeholder: string, description: string, defaultText: string, allowed: string): Setting {
+  return { variable, placeholder, description, defaultText, allowed };
+}
+
+function flagOf(variable: string): string {
+  return `--${variable.toLowerCase().replaceAll('_', '-')}`;
+}
