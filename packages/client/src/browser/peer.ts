@@ -1,0 +1,159 @@
+import { Emitter, LumameshError } from '@lumamesh/base';
+import { decodePeerFrame, encodePeerFrame, frameBytes } from '../core/peer-frame.ts';
+import type { PeerSignal } from '../core/signal.ts';
+import { PeerLink, type PeerLinkOptions } from './peer-link.ts';
+
+/** What may wait for the first connection: a page may send as soon as it sees a peer. */
+const MAX_PENDING_BYTES = 1_048_576;
+/** The side that waits for an offer waits this long. */
+const OFFER_PATIENCE_MS = 4000;
+
+export type PeerEvents = {
+  /** The direct connection is there. */
+  open: [];
+  /** A value as it was sent; binary arrives as Uint8Array. */
+  data: [value: unknown];
+  /** The peer is gone: it left, or cannot be reached any more. Last event. */
+  close: [reason: PeerCloseReason];
+};
+
+export type PeerCloseReason = 'left' | 'closed' | 'failed' | 'room-left';
+
+export interface SendOptions {
+  /** `false`: sent once, unordered, and lost when the network loses it; for positions and the like. Default `true`. */
+  readonly reliable?: boolean;
+}
+
+export interface PeerHost {
+  readonly onListenerError: (error: unknown) => void;
+  iceServers(): readonly RTCIceServer[];
+  signal(peer: Peer, signal: PeerSignal): void;
+  handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
+}
+
+/** Another browser in the room. */
+export class Peer extends Emitter<PeerEvents> {
+  /** Self-certifying: the hash of the key that signs everything this peer says through relays. */
+  readonly id: string;
+  readonly #host: PeerHost;
+  readonly #isPolite: boolean;
+  #nick: string;
+  #link: PeerLink;
+  #remoteAttempt: string | null = null;
+  #pending: { readonly frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer; readonly isReliable: boolean }[] = [];
+  #pendingBytes = 0;
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #wasOpen = false;
+  #isClosed = false;
+
+  constructor(id: string, nick: string, ownId: string, offersFirst: boolean, host: PeerHost) {
+    super(host.onListenerError);
+    this.id = id;
+    this.#nick = nick;
+    this.#host = host;
+    this.#isPolite = ownId < id;
+    this.#link = this.#makeLink(offersFirst);
+  }
+
+  /** What the peer calls itself; sealed, so relays do not know it. Empty when it gave no name. */
+  get nick(): string {
+    return this.#nick;
+  }
+
+  /** Whether values go straight to the peer now. */
+  get isOpen(): boolean {
+    return this.#link.isOpen;
+  }
+
+  /** Bytes that the browser has not sent yet. */
+  get bufferedAmount(): number {
+    return this.#pendingBytes + this.#link.bufferedAmount;
+  }
+
+  /**
+   * Sends a JSON value or binary data. Before the connection is open it waits (up to 1 MB).
+   * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   */
+  send(value: unknown, options: SendOptions = {}): void {
+    if (this.#isClosed) throw new LumameshError('PEER_CLOSED', 'the peer has left');
+    const frame = encodePeerFrame(value);
+    const isReliable = options.reliable ?? true;
+    if (this.#link.isOpen) return this.#sendNow(frame, isReliable);
+    // What may be lost is lost while nobody is there.
+    if (!isReliable) return;
+    const bytes = frameBytes(frame);
+    if (this.#pendingBytes + bytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 1 MB waits for the connection to open');
+    this.#pending.push({ frame, isReliable });
+    this.#pendingBytes += bytes;
+  }
+
+  /** @internal Presence was heard again. */
+  setNick(nick: string): void {
+    this.#nick = nick;
+  }
+
+  /** @internal A signal of this peer, opened and checked. */
+  handleSignal(signal: PeerSignal): void {
+    const isNew = this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt;
+    // The other side began anew (its connection had failed for good): so do we.
+    if (isNew && signal.description?.type === 'offer') {
+      this.#link.close();
+      this.#link = this.#makeLink(false);
+    } else if (isNew) return;
+    this.#remoteAttempt = signal.attempt;
+    clearTimeout(this.#patience);
+    this.#link.handleSignal(signal);
+  }
+
+  /** @internal The relay says that the peer is gone. A living connection knows better. */
+  handleLeft(): void {
+    if (!this.#link.isConnected) this.close('left');
+  }
+
+  /** @internal */
+  close(reason: PeerCloseReason): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#patience);
+    this.#pending = [];
+    this.#link.close();
+    this.#host.handlePeerEnded(this, reason);
+    this.emit('close', reason);
+  }
+
+  #makeLink(offersFirst: boolean): PeerLink {
+    const options: PeerLinkOptions = { isPolite: this.#isPolite, iceServers: this.#host.iceServers(), offersFirst };
+    const link = new PeerLink(options, {
+      open: () => this.#handleOpen(),
+      data: (data) => {
+        const frame = decodePeerFrame(data);
+        if (frame !== null) this.emit('data', frame.value);
+      },
+      ended: (reason) => this.close(reason),
+      signal: (signal) => this.#host.signal(this, signal),
+    });
+    if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), OFFER_PATIENCE_MS);
+    return link;
+  }
+
+  #handleOpen(): void {
+    for (const { frame, isReliable } of this.#pending.splice(0)) {
+      try {
+        this.#sendNow(frame, isReliable);
+      } catch (error) {
+        this.#host.onListenerError(error);
+      }
+    }
+    this.#pendingBytes = 0;
+    if (this.#wasOpen) return;
+    this.#wasOpen = true;
+    this.emit('open');
+  }
+
+  #sendNow(frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer, isReliable: boolean): void {
+    const max = this.#link.maxMessageBytes;
+    const bytes = typeof frame === 'string' ? new Blob([frame]).size : frame.byteLength;
+    if (bytes > max) throw new LumameshError('MESSAGE_TOO_LARGE', `a message of ${bytes} bytes is larger than the ${max} that this connection takes`);
+    this.#link.send(frame, isReliable);
+  }
+}
