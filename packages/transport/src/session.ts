@@ -171,7 +171,7 @@ export class Session implements Machine<SessionEvent> {
     let drop: string | null = 'session.unknownProtocol';
     if (this.#isClosed) drop = 'session.closed';
     else if (isDtls(first) && this.#dtls !== null) drop = this.#dtls.handleDatagram(now, datagram);
-    else if (isStun(first) && this.#agent !== null) drop = this.#agent.handleDatagram(now, datagram);
+    else if (isStun(first) && this.#agent !== null) drop = this.#handleStun(now, this.#agent, datagram);
     if (drop !== null) this.#onDrop(drop);
   }
 
@@ -242,6 +242,13 @@ export class Session implements Machine<SessionEvent> {
       if (output.type !== 'timeout') return output;
       if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp()) return { type: 'timeout', at: this.#nextTimeout() };
     }
+  }
+
+  #handleStun(now: Instant, agent: ControllingAgent, datagram: Uint8Array): string | null {
+    const drop = agent.handleDatagram(now, datagram);
+    // An authentic answer to one of our checks: the relay is there, though it may have nothing to say.
+    if (drop === null) this.#lastHeard = now;
+    return drop;
   }
 
   #nextTimeout(): Instant | null {

@@ -1,7 +1,7 @@
 import { ByteWriter, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
 import { CIPHER_SUITES, type CipherSuite, findCipherSuite } from './cipher-suite.ts';
 import { ALPN_WEBRTC } from './client-hello-offer.ts';
-import { type FlightPart, encodeFlight } from './flight/flight.ts';
+import type { FlightPart } from './flight/flight.ts';
 import { type Handshake, type HandshakeStep, type LocalCertificate, Transcript, WAIT, failed } from './handshake.ts';
 import { type TrafficKeys, extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
@@ -22,6 +22,9 @@ import { VERSION_DTLS_1_2 } from './record/record.ts';
  * The client's side of the handshake drawn in server-handshake-12.ts. The server is who its certificate's fingerprint says (RFC 8122 §5);
  * names, validity dates and authorities mean nothing here (RFC 8827 §6.5).
  */
+/** RFC 7685. A server sends an unproven address no more than three times what came from it, and its flight should fit into that. */
+const PADDING_BYTES = 300;
+
 interface Hello {
   readonly suite: CipherSuite;
   readonly serverRandom: Uint8Array;
@@ -39,7 +42,6 @@ type State =
 
 export interface ClientHandshakeOptions {
   readonly crypto: SyncCrypto;
-  readonly maxDatagramBytes: number;
   /** SHA-256 of the server's certificate, 32 bytes. */
   readonly remoteFingerprint: Uint8Array;
   /** Shown when the server asks for one. */
@@ -107,10 +109,11 @@ export class ClientHandshake12 implements Handshake {
         [EXTENSION.ecPointFormats, Uint8Array.of(1, 0)],
         [EXTENSION.signatureAlgorithms, uint16s(2, [SIGNATURE_ECDSA_SECP256R1_SHA256])],
         [EXTENSION.alpn, alpn.finish()],
+        [EXTENSION.padding, new Uint8Array(PADDING_BYTES)],
       ]),
     });
     const message = this.#ownMessage(HANDSHAKE_TYPE.clientHello, body);
-    return { type: 'send', flight: encodeFlight(this.#records, [{ type: 'message', message }], this.#options.maxDatagramBytes) };
+    return { type: 'send', parts: [{ type: 'message', message }] };
   }
 
   #handleHelloVerifyRequest(message: HandshakeMessage): HandshakeStep {
@@ -170,7 +173,7 @@ export class ClientHandshake12 implements Handshake {
 
   #handleServerHelloDone(message: HandshakeMessage, state: Extract<State, { name: 'awaitServerHelloDone' }>): HandshakeStep {
     if (message.body.length !== 0) return failed(ALERT.decodeError, 'dtls.serverHelloDone.malformed');
-    const { crypto, certificate, maxDatagramBytes } = this.#options;
+    const { crypto, certificate } = this.#options;
     const { hello, remoteCertificate, keyExchange } = state;
     this.#transcript.add(message);
     const keyShare = crypto.generateKeyShare(keyExchange.group);
@@ -195,7 +198,7 @@ export class ClientHandshake12 implements Handshake {
     const finished = verifyData(crypto, hash, masterSecret, 'client', this.#transcript.hash(crypto, hash));
     parts.push({ type: 'changeCipherSpec' }, { type: 'protectedMessage', message: this.#ownMessage(HANDSHAKE_TYPE.finished, finished) });
     this.#state = { name: 'awaitFinished', hello, remoteCertificate, masterSecret };
-    return { type: 'send', flight: encodeFlight(this.#records, parts, maxDatagramBytes) };
+    return { type: 'send', parts };
   }
 
   #handleFinished(message: HandshakeMessage, state: Extract<State, { name: 'awaitFinished' }>): HandshakeStep {
@@ -205,7 +208,7 @@ export class ClientHandshake12 implements Handshake {
     if (!bytesEqual(expected, message.body)) return failed(ALERT.decryptError, 'finished');
     this.#transcript.reset();
     this.#state = { name: 'done' };
-    return { type: 'connected', flight: [], remoteCertificate: state.remoteCertificate };
+    return { type: 'connected', parts: [], remoteCertificate: state.remoteCertificate };
   }
 
   #ownMessage(type: number, body: Uint8Array): HandshakeMessage {

@@ -1,5 +1,5 @@
 import { ByteReader, type Instant, type Machine, Outbox, type Output, TimerTable, later } from '@lumamesh/base';
-import type { Flight } from './flight/flight.ts';
+import { type Flight, type FlightPart, encodeFlight } from './flight/flight.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import { type ClientHandshakeOptions, ClientHandshake12 } from './client-handshake-12.ts';
 import type { Handshake, HandshakeStep } from './handshake.ts';
@@ -11,12 +11,17 @@ import { type ServerHandshakeOptions, ServerHandshake12 } from './server-handsha
 
 /** RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round trips) we start lower. */
 const RETRANSMIT_INITIAL_MS = 250;
-const RETRANSMIT_MAX_MS = 4000;
+const RETRANSMIT_MAX_MS = 2000;
 /** A flight is sent at most this often: about 20 s. The session above gives up earlier. */
-const MAX_ATTEMPTS = 8;
+const MAX_ATTEMPTS = 12;
 /** What a handshake may hold of unfinished messages. */
 const SERVER_MAX_HELD_BYTES = 4096;
 const CLIENT_MAX_HELD_BYTES = 16_384;
+
+export interface DatagramLimit {
+  /** The largest datagram of a handshake; application data is the caller's to limit. */
+  readonly maxDatagramBytes: number;
+}
 
 export type DtlsCloseReason = 'closeNotify' | 'localClose' | 'fatalAlert' | 'handshakeFailed' | 'handshakeTimeout';
 
@@ -26,10 +31,17 @@ export type DtlsEvent =
   | { readonly type: 'data'; readonly data: Uint8Array }
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
 
+/**
+ * Makes the datagrams of the last flight again. A server's are byte for byte the ones it sent first: it answers duplicates, so what arrived before is
+ * dropped as replayed and what was lost is new. A client seals again under fresh record numbers (RFC 6347 §4.2.4): its Finished may well have arrived,
+ * and only a record that is not a replay tells the server that its answer did not.
+ */
+type Resend = () => Flight;
+
 type State =
-  | { readonly name: 'handshaking'; readonly handshake: Handshake; readonly reassembler: HandshakeReassembler; flight: Flight; attempt: number }
-  /** `lastFlight` answers a repeated Finished until the peer shows by data that it has our Finished. */
-  | { readonly name: 'connected'; lastFlight: Flight | null }
+  | { readonly name: 'handshaking'; readonly handshake: Handshake; readonly reassembler: HandshakeReassembler; resend: Resend; attempt: number }
+  /** `resendLast` answers a repeated Finished until the peer shows by data that it has our Finished. */
+  | { readonly name: 'connected'; resendLast: Resend | null }
   | { readonly name: 'closed' };
 
 /**
@@ -43,29 +55,31 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   readonly #outbox = new Outbox<DtlsEvent>();
   readonly #timers = new TimerTable<'retransmit'>();
   readonly #isServer: boolean;
+  readonly #maxDatagramBytes: number;
   /** Whether our own timer may resend a flight: never towards an address that nothing has proven. */
   #mayRetransmit: boolean;
   /** What an unauthenticated alert said during the handshake: a hint for a person, never a reason to act. */
   #alertHint = '';
   #state: State;
 
-  private constructor(isServer: boolean, records: RecordLayer, handshake: Handshake) {
+  private constructor(isServer: boolean, records: RecordLayer, handshake: Handshake, maxDatagramBytes: number) {
     this.#isServer = isServer;
+    this.#maxDatagramBytes = maxDatagramBytes;
     this.#records = records;
     this.#mayRetransmit = !isServer;
     const reassembler = new HandshakeReassembler(isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES);
-    this.#state = { name: 'handshaking', handshake, reassembler, flight: [], attempt: 0 };
+    this.#state = { name: 'handshaking', handshake, reassembler, resend: () => [], attempt: 0 };
   }
 
-  static server(options: ServerHandshakeOptions): DtlsConnection {
+  static server(options: ServerHandshakeOptions & DatagramLimit): DtlsConnection {
     const records = new RecordLayer();
-    return new DtlsConnection(true, records, new ServerHandshake12(options, records));
+    return new DtlsConnection(true, records, new ServerHandshake12(options, records), options.maxDatagramBytes);
   }
 
-  static client(now: Instant, options: ClientHandshakeOptions): DtlsConnection {
+  static client(now: Instant, options: ClientHandshakeOptions & DatagramLimit): DtlsConnection {
     const records = new RecordLayer();
     const handshake = new ClientHandshake12(options, records);
-    const connection = new DtlsConnection(false, records, handshake);
+    const connection = new DtlsConnection(false, records, handshake, options.maxDatagramBytes);
     connection.#follow(now, handshake.start());
     return connection;
   }
@@ -104,7 +118,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   handleTimeout(now: Instant): void {
     if (this.#timers.takeExpired(now) === null || this.#state.name !== 'handshaking') return;
     if (this.#state.attempt >= MAX_ATTEMPTS) return this.#close('handshakeTimeout', this.#alertHint);
-    this.#transmit(this.#state.flight);
+    this.#transmit(this.#state.resend());
     this.#armRetransmit(now);
   }
 
@@ -174,8 +188,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       if (state.name === 'connected') {
         // Only a client whose Finished we have answered can seal another one: our answer was lost.
         const isRepeatedFinished = isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
-        if (!isRepeatedFinished || state.lastFlight === null) return 'dtls.handshake.afterFinished';
-        this.#transmit(state.lastFlight);
+        if (!isRepeatedFinished || state.resendLast === null) return 'dtls.handshake.afterFinished';
+        this.#transmit(state.resendLast());
         return null;
       }
       if (state.name === 'closed') return 'dtls.closed';
@@ -186,7 +200,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       if (result === 'duplicate') {
         // One answer per repeated message, whatever number of fragments it came in.
         const isLastFragment = fragment.fragmentOffset + fragment.fragment.length === fragment.length;
-        if (this.#isServer && isLastFragment && !isProtected && drop !== 'dtls.handshake.repeated') this.#transmit(state.flight);
+        if (this.#isServer && isLastFragment && !isProtected && drop !== 'dtls.handshake.repeated') this.#transmit(state.resend());
         drop = 'dtls.handshake.repeated';
         continue;
       }
@@ -213,15 +227,13 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       case 'wait':
         return;
       case 'send':
-        this.#state.flight = step.flight;
+        this.#state.resend = this.#sendFlight(step.parts);
         this.#state.attempt = 0;
-        this.#transmit(step.flight);
         this.#armRetransmit(now);
         return;
       case 'connected':
         this.#timers.disarmAll();
-        this.#state = { name: 'connected', lastFlight: step.flight.length > 0 ? step.flight : null };
-        this.#transmit(step.flight);
+        this.#state = { name: 'connected', resendLast: this.#sendFlight(step.parts) };
         this.#outbox.event({ type: 'connected', remoteCertificate: step.remoteCertificate });
         return;
       case 'failed':
@@ -232,7 +244,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
 
   #handleApplicationData(data: Uint8Array): string | null {
     if (this.#state.name !== 'connected') return 'dtls.dataBeforeFinished';
-    this.#state.lastFlight = null;
+    this.#state.resendLast = null;
     this.#outbox.event({ type: 'data', data });
     return null;
   }
@@ -253,12 +265,20 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     if (record !== null) this.#outbox.transmit(record);
   }
 
+  /** Sends a flight, and answers how to send it again. */
+  #sendFlight(parts: readonly FlightPart[]): Resend {
+    const encode = (): Flight => encodeFlight(this.#records, parts, this.#maxDatagramBytes);
+    const first = encode();
+    this.#transmit(first);
+    return this.#isServer ? () => first : encode;
+  }
+
   #transmit(flight: Flight): void {
     for (const datagram of flight) this.#outbox.transmit(datagram);
   }
 
   #armRetransmit(now: Instant): void {
-    if (!this.#mayRetransmit || this.#state.name !== 'handshaking' || this.#state.flight.length === 0) return;
+    if (!this.#mayRetransmit || this.#state.name !== 'handshaking') return;
     const delay = Math.min(RETRANSMIT_INITIAL_MS * 2 ** this.#state.attempt, RETRANSMIT_MAX_MS);
     this.#state.attempt += 1;
     this.#timers.arm('retransmit', later(now, delay));

@@ -1,13 +1,13 @@
 import { type HashName, type SigningKey, type SyncCrypto, concatBytes } from '@lumamesh/base';
-import type { Flight } from './flight/flight.ts';
+import type { FlightPart } from './flight/flight.ts';
 import type { HandshakeMessage } from './message/handshake-header.ts';
 
 /** What a handshake wants done after a message. The connection acts on it; the handshake itself sends nothing. */
 export type HandshakeStep =
   | { readonly type: 'wait' }
-  | { readonly type: 'send'; readonly flight: Flight }
-  /** The peer's Finished was right. `flight` is our last one, empty for a client. */
-  | { readonly type: 'connected'; readonly flight: Flight; readonly remoteCertificate: Uint8Array | null }
+  | { readonly type: 'send'; readonly parts: readonly FlightPart[] }
+  /** The peer's Finished was right. `parts` is our last flight, empty for a client. */
+  | { readonly type: 'connected'; readonly parts: readonly FlightPart[]; readonly remoteCertificate: Uint8Array | null }
   | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
 
 /**

@@ -1,6 +1,6 @@
 import { ByteWriter, type KeyShare, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
 import { ALPN_WEBRTC, type Negotiated, negotiate } from './client-hello-offer.ts';
-import { type FlightPart, encodeFlight } from './flight/flight.ts';
+import type { FlightPart } from './flight/flight.ts';
 import { type Handshake, type HandshakeStep, type LocalCertificate, Transcript, WAIT, failed } from './handshake.ts';
 import { extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
@@ -57,7 +57,6 @@ type State =
 export interface ServerHandshakeOptions {
   readonly crypto: SyncCrypto;
   readonly certificate: LocalCertificate;
-  readonly maxDatagramBytes: number;
   /** Whether the client must show a certificate and prove that it holds the key. */
   readonly requestClientCertificate: boolean;
 }
@@ -131,7 +130,7 @@ export class ServerHandshake12 implements Handshake {
     this.#state = this.#options.requestClientCertificate
       ? { name: 'awaitCertificate', offer }
       : { name: 'awaitClientKeyExchange', offer, remoteCertificate: null };
-    return { type: 'send', flight: encodeFlight(this.#records, parts, this.#options.maxDatagramBytes) };
+    return { type: 'send', parts };
   }
 
   #handleCertificate(message: HandshakeMessage, offer: Offer): HandshakeStep {
@@ -176,7 +175,7 @@ export class ServerHandshake12 implements Handshake {
   }
 
   #handleFinished(message: HandshakeMessage, keyed: Keyed): HandshakeStep {
-    const { crypto, maxDatagramBytes } = this.#options;
+    const { crypto } = this.#options;
     const hash = keyed.negotiated.suite.prfHash;
     const expected = verifyData(crypto, hash, keyed.masterSecret, 'client', this.#transcript.hash(crypto, hash));
     if (!bytesEqual(expected, message.body)) return failed(ALERT.decryptError, 'finished');
@@ -188,7 +187,7 @@ export class ServerHandshake12 implements Handshake {
     ];
     this.#transcript.reset();
     this.#state = { name: 'done' };
-    return { type: 'connected', flight: encodeFlight(this.#records, parts, maxDatagramBytes), remoteCertificate: keyed.remoteCertificate };
+    return { type: 'connected', parts, remoteCertificate: keyed.remoteCertificate };
   }
 }
 

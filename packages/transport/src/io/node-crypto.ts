@@ -69,7 +69,8 @@ function createAead(algorithm: AeadName, keyBytes: Uint8Array): Aead {
       } catch {
         return null;
       }
-      return plaintext;
+      // A Buffer would print and compare differently from the bytes that callers know.
+      return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length);
     },
   };
 }

@@ -10,7 +10,7 @@ import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk
 import { Incoming } from './incoming.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Reliability } from './queue/send-queue.ts';
-import { RtoEstimator } from './rto.ts';
+import { RTO_INITIAL_MS, RtoEstimator } from './rto.ts';
 import { SCTP_PORT, type SctpCloseReason, type SctpEvent, type SctpOptions } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
@@ -45,6 +45,8 @@ interface Peer {
   readonly supportsReConfig: boolean;
 }
 
+/** T1 and T2 double from the initial RTO to this; the whole handshake has 15 s. */
+const T1_MAX_MS = 2000;
 /** RFC 9260 §16: Max.Init.Retransmits and Association.Max.Retrans. */
 const MAX_INIT_ATTEMPTS = 8;
 const MAX_ERRORS = 10;
@@ -396,7 +398,6 @@ export class Association implements Machine<SctpEvent> {
     const state = this.#state;
     if (!('attempt' in state)) return;
     if (state.attempt >= MAX_INIT_ATTEMPTS) return this.#end(state.name.startsWith('shutdown') ? 'shutdown' : 'initTimeout', `no answer in ${state.name}`);
-    this.#rto.backOff();
     switch (state.name) {
       case 'cookieWait':
         return this.#sendInit(now);
@@ -509,7 +510,7 @@ export class Association implements Machine<SctpEvent> {
   #sendInit(now: Instant): void {
     if (this.#state.name !== 'cookieWait') return;
     this.#state.attempt += 1;
-    this.#timers.arm('T1Init', later(now, this.#rto.rtoMs));
+    this.#timers.arm('T1Init', later(now, handshakeDelayMs(this.#state.attempt)));
     const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
     packet.add(encodeInitChunk(CHUNK_TYPE.init, this.#ownInit()));
     // RFC 9260 §8.5.1 A: an INIT carries tag 0.
@@ -519,20 +520,20 @@ export class Association implements Machine<SctpEvent> {
   #sendCookieEcho(now: Instant): void {
     if (this.#state.name !== 'cookieEchoed') return;
     this.#state.attempt += 1;
-    this.#timers.arm('T1Cookie', later(now, this.#rto.rtoMs));
+    this.#timers.arm('T1Cookie', later(now, handshakeDelayMs(this.#state.attempt)));
     // RFC 9260 §5.1 C: COOKIE ECHO is the first chunk of its packet, and outbound DATA may follow it.
     this.#control.push({ type: CHUNK_TYPE.cookieEcho, flags: 0, value: this.#state.cookie });
   }
 
   #sendShutdown(now: Instant, attempt = 0): void {
     this.#state = { name: 'shutdownSent', attempt: attempt + 1 };
-    this.#timers.arm('T2Shutdown', later(now, this.#rto.rtoMs));
+    this.#timers.arm('T2Shutdown', later(now, handshakeDelayMs(attempt + 1)));
     this.#control.push(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
   }
 
   #sendShutdownAck(now: Instant, attempt = 0): void {
     this.#state = { name: 'shutdownAckSent', attempt: attempt + 1 };
-    this.#timers.arm('T2Shutdown', later(now, this.#rto.rtoMs));
+    this.#timers.arm('T2Shutdown', later(now, handshakeDelayMs(attempt + 1)));
     this.#control.push(emptyChunk(CHUNK_TYPE.shutdownAck));
   }
 
@@ -589,6 +590,11 @@ export class Association implements Machine<SctpEvent> {
     this.#peer?.streamReset.clear();
     this.#outbox.event({ type: 'closed', reason, detail });
   }
+}
+
+/** How long the `attempt`th transmission (from 1) waits for its answer. */
+function handshakeDelayMs(attempt: number): number {
+  return Math.min(RTO_INITIAL_MS * 2 ** (attempt - 1), T1_MAX_MS);
 }
 
 function go(drop: string | null): { readonly drop: string | null; readonly stop: boolean } {

@@ -2,7 +2,7 @@ import { type HandshakeMessage, HANDSHAKE_HEADER_BYTES, encodeHandshakeFragment 
 import { CONTENT_TYPE } from '../record/record.ts';
 import { RECORD_HEADER_BYTES, type RecordLayer } from '../record/record-layer.ts';
 
-/** The datagrams of one flight, byte for byte as they were first sent: a retransmission is these again (RFC 6347 §4.2.4). */
+/** The datagrams of one flight. */
 export type Flight = readonly Uint8Array[];
 
 export type FlightPart =

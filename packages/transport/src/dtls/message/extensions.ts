@@ -7,6 +7,7 @@ export const EXTENSION = {
   signatureAlgorithms: 13,
   useSrtp: 14,
   alpn: 16,
+  padding: 21,
   extendedMasterSecret: 23,
   supportedVersions: 43,
   renegotiationInfo: 0xff01,

@@ -1,0 +1,43 @@
+import { createPrivateKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type SyncCrypto, fromHex } from '@lumamesh/base';
+import type { LocalCertificate } from '@lumamesh/transport';
+import { nodeCrypto, signingKey } from '@lumamesh/transport/io';
+import { seededBytes } from './seeded-random.ts';
+
+const FIXTURES = new URL('../../../fixtures/', import.meta.url);
+
+/** Reads a file of `fixtures/` as JSON. */
+export function readFixture<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as T;
+}
+
+interface CertificateFixture {
+  readonly certificateDerHex: string;
+  readonly privateKeyPem: string;
+}
+
+const certificates = readFixture<{ server: CertificateFixture; client: CertificateFixture }>('test-certificates.json');
+
+function load(fixture: CertificateFixture): LocalCertificate {
+  return { der: fromHex(fixture.certificateDerHex) ?? new Uint8Array(0), privateKey: signingKey(createPrivateKey(fixture.privateKeyPem)) };
+}
+
+export const serverCertificate = load(certificates.server);
+export const clientCertificate = load(certificates.client);
+export const serverFingerprint = nodeCrypto.hash('sha256', serverCertificate.der);
+
+/** The real primitives with repeatable randomness (key shares stay random: OpenSSL makes them). */
+export function testCrypto(seed: number): SyncCrypto {
+  return { ...nodeCrypto, randomBytes: seededBytes(seed) };
+}
+
+/** Times of real datagrams, as recorded from browsers. */
+export interface BrowserFlights {
+  readonly stunBindingRequests: readonly string[];
+  readonly clientHelloDatagrams: readonly string[];
+}
+
+export function browserFlights(): Readonly<Record<string, BrowserFlights>> {
+  return Object.fromEntries(Object.entries(readFixture<Record<string, BrowserFlights>>('browser-first-flights.json')).filter(([, value]) => Array.isArray(value.clientHelloDatagrams)));
+}
