@@ -48,15 +48,22 @@ export class ByteReader {
   }
 
   uint24(): number {
-    return this.uint8() * 0x10000 + this.uint16();
+    return this.#number(3);
   }
 
   uint32(): number {
-    return this.uint16() * 0x10000 + this.uint16();
+    return this.#number(4);
   }
 
   uint48(): number {
-    return this.uint16() * 0x1_0000_0000 + this.uint32();
+    return this.#number(6);
+  }
+
+  #number(length: number): number {
+    const at = this.#take(length);
+    let value = 0;
+    if (at >= 0) for (let i = at; i < at + length; i++) value = value * 256 + (this.#bytes[i] ?? 0);
+    return value;
   }
 
   /** A view of the next `length` bytes; it shares memory with what is read. */

@@ -32,6 +32,8 @@ interface OutboundStream {
   readonly queue: Fifo<OutgoingMessage>;
   nextSsn: number;
   bufferedBytes: number;
+  /** While the stream is being reset: what was sent since, for the time after. */
+  held: OutgoingMessage[] | null;
 }
 
 /**
@@ -42,7 +44,6 @@ export class SendQueue {
   readonly #streams = new Map<number, OutboundStream>();
   /** Streams with something to send, in the order of their turns; the first one may be in the middle of a message. */
   readonly #turns: number[] = [];
-  readonly #paused = new Set<number>();
   #bufferedBytes = 0;
 
   /** All bytes waiting, over all streams. */
@@ -65,10 +66,9 @@ export class SendQueue {
   }
 
   push(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): void {
-    let stream = this.#streams.get(streamId);
-    if (stream === undefined) this.#streams.set(streamId, (stream = { queue: new Fifo(), nextSsn: 0, bufferedBytes: 0 }));
+    const stream = this.#stream(streamId);
     const { maxRetransmits, maxLifetimeMs } = reliability;
-    stream.queue.push({
+    const message: OutgoingMessage = {
       streamId,
       ppid,
       data,
@@ -78,10 +78,11 @@ export class SendQueue {
       ssn: null,
       sentBytes: 0,
       isAbandoned: false,
-    });
+    };
     stream.bufferedBytes += data.length;
     this.#bufferedBytes += data.length;
-    if (stream.queue.size === 1 && !this.#paused.has(streamId)) this.#turns.push(streamId);
+    if (stream.held !== null) stream.held.push(message);
+    else this.#enqueue(stream, message);
   }
 
   /** Takes the next fragment of at most `room` bytes, or `null`. Messages that were abandoned or are too old go without being sent. */
@@ -111,32 +112,42 @@ export class SendQueue {
     }
   }
 
-  /** RFC 6525 §5.1.2: a stream that is to be reset sends what it has; new messages wait. True when nothing is left of before. */
+  /** RFC 6525 §5.1.2: a stream that is to be reset sends what it has first. True when nothing is left of before. */
   isDrained(streamId: number): boolean {
     return (this.#streams.get(streamId)?.queue.size ?? 0) === 0;
   }
 
-  /** Holds messages of a stream back until {@link restart}. */
+  /** Holds back what will be sent on a stream until {@link restart}; what is queued already still goes. */
   pause(streamId: number): void {
-    this.#paused.add(streamId);
+    this.#stream(streamId).held ??= [];
   }
 
-  /** The stream was reset: numbers begin at 0 again, and what waited may go. */
+  /** The stream was reset: numbers begin at 0 again, and what was held back goes. */
   restart(streamId: number): void {
-    this.#paused.delete(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
-    if (stream.queue.size === 0) this.#streams.delete(streamId);
-    else {
-      stream.nextSsn = 0;
-      this.#turns.push(streamId);
-    }
+    const held = stream.held ?? [];
+    stream.held = null;
+    stream.nextSsn = 0;
+    if (held.length === 0 && stream.queue.size === 0) this.#streams.delete(streamId);
+    for (const message of held) this.#enqueue(stream, message);
   }
 
   clear(): void {
     this.#streams.clear();
     this.#turns.length = 0;
     this.#bufferedBytes = 0;
+  }
+
+  #stream(streamId: number): OutboundStream {
+    let stream = this.#streams.get(streamId);
+    if (stream === undefined) this.#streams.set(streamId, (stream = { queue: new Fifo(), nextSsn: 0, bufferedBytes: 0, held: null }));
+    return stream;
+  }
+
+  #enqueue(stream: OutboundStream, message: OutgoingMessage): void {
+    stream.queue.push(message);
+    if (stream.queue.size === 1) this.#turns.push(message.streamId);
   }
 
   #drop(stream: OutboundStream, message: OutgoingMessage): void {
