@@ -3,13 +3,24 @@ export type IpAddress = Uint8Array;
 
 const IPV4_MAPPED_PREFIX = '::ffff:';
 
-/** Reads a textual IPv4 or IPv6 address (RFC 4291 §2.2; a zone such as `%eth0` is cut off), or `null` when it is neither. An IPv4-mapped one is read as IPv4. */
+/** Reads a textual IPv4 or IPv6 address (RFC 4291 §2.2, without a zone), or `null` when it is neither. An IPv4-mapped one is read as IPv4. */
 export function parseIp(text: string): IpAddress | null {
-  const zone = text.indexOf('%');
-  const bare = (zone < 0 ? text : text.slice(0, zone)).toLowerCase();
+  const bare = text.toLowerCase();
   if (!bare.includes(':')) return parseIpv4(bare);
   if (bare.startsWith(IPV4_MAPPED_PREFIX) && bare.includes('.')) return parseIpv4(bare.slice(IPV4_MAPPED_PREFIX.length));
   return parseIpv6(bare);
+}
+
+/** Whether this is the one spelling of an address that {@link formatIp} writes: what is compared or signed as text must be. */
+export function isCanonicalIp(text: string): boolean {
+  const ip = parseIp(text);
+  return ip !== null && formatIp(ip) === text;
+}
+
+/** An address as a socket reports it, without the zone of link-local ones (`fe80::1%eth0`). */
+export function withoutZone(address: string): string {
+  const zone = address.indexOf('%');
+  return zone < 0 ? address : address.slice(0, zone);
 }
 
 /** `::ffff:192.0.2.1` as a dual-stack socket reports it becomes `192.0.2.1`; everything else stays as it is. */

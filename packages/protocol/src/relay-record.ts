@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, formatIp, fromBase64Url, fromHex, parseIp, toBase64Url, toHex, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, formatIp, fromBase64Url, fromHex, isCanonicalIp, parseIp, toBase64Url, toHex, utf8Decode, utf8Encode } from '@lumamesh/base';
 
 /**
  * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
@@ -53,8 +53,9 @@ const HOST_NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9
 /** Why a record cannot be used, or `null`. */
 export function findRecordFault(record: RelayRecord): string | null {
   if (!isFingerprint(record.fingerprint)) return 'fingerprint is not a SHA-256 of the form AB:CD:…';
-  if (parseIp(record.ip) === null) return 'ip is not an IP address';
-  if (record.ip6 !== undefined && parseIp(record.ip6)?.length !== 16) return 'ip6 is not an IPv6 address';
+  // One spelling only: the signature covers the bytes of an address, and pages use its text.
+  if (!isCanonicalIp(record.ip)) return 'ip is not an IP address in its canonical form';
+  if (record.ip6 !== undefined && !(isCanonicalIp(record.ip6) && record.ip6.includes(':'))) return 'ip6 is not an IPv6 address in its canonical form';
   if (record.host !== undefined && !HOST_NAME.test(record.host)) return 'host is not a DNS name';
   if (!Number.isInteger(record.port) || record.port < 1 || record.port > 65_535) return 'port is not between 1 and 65535';
   if (!ICE_UFRAG.test(record.ufrag)) return 'ufrag is not 4 to 256 ICE characters';
@@ -115,6 +116,7 @@ export async function verifyRecord(record: SignedRelayRecord, verifyEd25519: Ver
 export async function signRecord(record: RelayRecord, signEd25519: (data: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>): Promise<SignedRelayRecord> {
   const fault = findRecordFault(record);
   if (fault !== null) throw new RangeError(fault);
+  if (encodeFields(record).length + SIGNATURE_BYTES > MAX_RECORD_BYTES) throw new RangeError(`a record has at most ${MAX_RECORD_BYTES} bytes`);
   return { ...record, signature: toBase64Url(await signEd25519(recordBytes(record))) };
 }
 
@@ -131,7 +133,7 @@ export function formatFingerprint(sha256: Uint8Array): string {
 }
 
 function isFingerprint(text: string): boolean {
-  return /^([0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$/.test(text);
+  return /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(text);
 }
 
 function isUint48(value: number): boolean {
@@ -211,7 +213,7 @@ function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
 }
 
 function isExtensions(bytes: Uint8Array | null): boolean {
-  if (bytes === null) return false;
+  if (bytes === null || bytes.length === 0) return false;
   const reader = new ByteReader(bytes);
   let previousTag = FIRST_EXTENSION_TAG - 1;
   while (reader.remaining > 0) {

@@ -29,7 +29,8 @@ export type ClientMessage =
 
 export type RelayMessage =
   | { readonly action: 'welcome'; readonly version: number; readonly node: SignedRelayRecord; readonly limits: RelayLimits }
-  | { readonly action: 'joined'; readonly room: string; readonly members: readonly RoomMember[] }
+  /** `more`: another `joined` with further members follows. */
+  | { readonly action: 'joined'; readonly room: string; readonly members: readonly RoomMember[]; readonly more?: true }
   | ({ readonly action: 'peer-joined'; readonly room: string } & RoomMember)
   | { readonly action: 'peer-left'; readonly room: string; readonly peer: string }
   | { readonly action: 'signal'; readonly room: string; readonly from: string; readonly data: string }
@@ -100,7 +101,7 @@ export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
     }
     case 'joined': {
       if (!isId(room) || !Array.isArray(members)) return dropped('protocol.joined');
-      return decoded({ action, room, members: members.filter(isMember) });
+      return decoded({ action, room, members: members.filter(isMember), ...(fields['more'] === true ? { more: true as const } : {}) });
     }
     case 'peer-joined': {
       const member = { peer, presence: presence ?? '' };

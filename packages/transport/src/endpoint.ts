@@ -13,12 +13,15 @@ const MAX_DATAGRAM_RECEIVED_BYTES = 4096;
 /** HelloVerifyRequests per second: an HMAC each, sent to whoever asks. */
 const CHALLENGES_PER_SECOND = 5000;
 
+/** New sessions per second that need no cookie, behind a burst of `cookieThreshold`. */
+const UNPROVEN_PER_SECOND = 50;
+
 export interface EndpointLimits {
-  /** Sessions in all states. */
+  /** Sessions of peers that have proven their address. */
   readonly maxSessions: number;
-  /** With so many sessions whose handshake is not done, a check makes no session any more; a ClientHello with a cookie does. */
+  /** With so many sessions whose address nothing has proven, a check makes no session any more; a ClientHello with a cookie does. They do not count against `maxSessions`. */
   readonly cookieThreshold: number;
-  /** Sessions whose handshake is not done, proven addresses included. */
+  /** Sessions with a proven address whose handshake is not done. */
   readonly maxHalfOpen: number;
 }
 
@@ -47,6 +50,8 @@ interface Slot extends HeapEntry {
   readonly session: Session;
   /** The ufrag of the peer that made the session. Others on the same five-tuple are answered, but do not keep it alive. */
   remoteUfrag: string | null;
+  /** From the first check to a cookie or Finished. */
+  isUnproven: boolean;
   isHalfOpen: boolean;
   isDirty: boolean;
 }
@@ -64,6 +69,7 @@ export class Endpoint {
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
+  readonly #unprovenBudget: TokenBucket;
   readonly #slotsByKey = new Map<string, Slot>();
   readonly #slotsById = new Map<SessionId, Slot>();
   readonly #heap = new TimerHeap<Slot>();
@@ -72,11 +78,14 @@ export class Endpoint {
   readonly #onDrop = (reason: string): void => this.drops.count(reason);
   #nextId = 1;
   #halfOpen = 0;
+  #unproven = 0;
 
   constructor(now: Instant, options: EndpointOptions) {
     this.#options = options;
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#gate = new CookieGate(options.crypto, now);
+    // A handshake that fails at once makes room at once: so their rate is bounded as well as their number.
+    this.#unprovenBudget = new TokenBucket(UNPROVEN_PER_SECOND, options.limits.cookieThreshold);
   }
 
   /** Sessions by state: `halfOpen` are those whose handshake is not done. */
@@ -160,12 +169,15 @@ export class Endpoint {
     if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
     const key = fiveTupleKey(remote);
     let slot = this.#slotsByKey.get(key);
-    if (slot === undefined && !this.#isUnderPressure) {
+    if (slot === undefined) {
       if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-      slot = this.#create(now, remote, key);
+      const isWithoutCookie = this.#unproven < this.#options.limits.cookieThreshold && this.#unprovenBudget.take(now);
+      if (isWithoutCookie) slot = this.#create(now, remote, key, true);
     }
     this.#reply(remote, verdict.response);
     if (slot === undefined) return;
+    // Checks are cheap to forge until the peer is known by its keys: what came before them binds nothing.
+    if (slot.isHalfOpen) return slot.session.handleConsent(now, datagram.length, verdict.response.length);
     slot.remoteUfrag ??= verdict.remoteUfrag;
     if (slot.remoteUfrag === verdict.remoteUfrag) slot.session.handleConsent(now, datagram.length, verdict.response.length);
     else this.drops.count('endpoint.foreignUfrag');
@@ -185,7 +197,7 @@ export class Endpoint {
         return;
       case 'valid': {
         if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-        const created = this.#create(now, remote, key);
+        const created = this.#create(now, remote, key, false);
         created.session.markAddressProven();
         this.#deliver(now, created, datagram);
       }
@@ -197,33 +209,39 @@ export class Endpoint {
     this.#touch(slot);
   }
 
-  get #isUnderPressure(): boolean {
-    return this.#halfOpen >= this.#options.limits.cookieThreshold;
-  }
-
   #hasRoom(): boolean {
-    return this.#slotsById.size < this.#options.limits.maxSessions && this.#halfOpen < this.#options.limits.maxHalfOpen;
+    const { maxSessions, maxHalfOpen } = this.#options.limits;
+    return this.#slotsById.size - this.#unproven < maxSessions && this.#halfOpen - this.#unproven < maxHalfOpen;
   }
 
-  #create(now: Instant, remote: Remote, key: string): Slot {
+  #create(now: Instant, remote: Remote, key: string, isUnproven: boolean): Slot {
     const { crypto, certificate, requestClientCertificate, negotiatedChannels, sessionLimits } = this.#options;
     const session = Session.server(now, { crypto, certificate, requestClientCertificate, negotiatedChannels, limits: sessionLimits }, this.#onDrop);
     // Numbers last for 2^53 sessions.
     const id = this.#nextId as SessionId;
     this.#nextId += 1;
-    const slot: Slot = { id, remote, key, session, remoteUfrag: null, isHalfOpen: true, isDirty: false, deadline: null, heapIndex: -1 };
+    const slot: Slot = { id, remote, key, session, remoteUfrag: null, isUnproven, isHalfOpen: true, isDirty: false, deadline: null, heapIndex: -1 };
     this.#slotsByKey.set(key, slot);
     this.#slotsById.set(id, slot);
     this.#halfOpen += 1;
+    if (isUnproven) this.#unproven += 1;
     this.#touch(slot);
     return slot;
   }
 
   #follow(slot: Slot, event: SessionEvent): void {
+    if (event.type === 'secure') this.#endUnproven(slot);
     if (event.type === 'connected' || event.type === 'closed') this.#endHalfOpen(slot);
   }
 
+  #endUnproven(slot: Slot): void {
+    if (!slot.isUnproven) return;
+    slot.isUnproven = false;
+    this.#unproven -= 1;
+  }
+
   #endHalfOpen(slot: Slot): void {
+    this.#endUnproven(slot);
     if (!slot.isHalfOpen) return;
     slot.isHalfOpen = false;
     this.#halfOpen -= 1;

@@ -225,9 +225,10 @@ export class Session implements Machine<SessionEvent> {
   closeGracefully(now: Instant): void {
     this.#now = now;
     if (this.#isClosed) return;
-    if (this.#sctp === null || !this.#isEstablished) return this.close(now);
+    if (this.#sctp === null) return this.close(now);
     this.#timers.arm('closing', later(now, CLOSING_TIMEOUT_MS));
-    this.#sctp.shutdown(now);
+    // Where the association is still coming up, what was queued rides on it and the end follows.
+    if (this.#isEstablished) this.#sctp.shutdown(now);
   }
 
   /** Ends at once, with an ABORT and a close_notify where the peer can understand them. */
@@ -339,6 +340,7 @@ export class Session implements Machine<SessionEvent> {
       this.#timers.disarm('handshake');
       this.#timers.arm('silence', later(this.#now, SILENCE_TIMEOUT_MS));
       this.#outbox.event({ type: 'connected' });
+      if (this.#timers.isArmed('closing')) this.#sctp?.shutdown(this.#now);
     }
     const drop = this.#channels?.handleSctpEvent(this.#now, event) ?? null;
     if (drop !== null) this.#onDrop(drop);

@@ -120,7 +120,7 @@ export class Room extends Emitter<RoomEvents> {
       case 'joined':
         // Who comes last offers first.
         for (const member of message.members) await this.#meet(relay, member, true);
-        this.emit('joined', message.members.length);
+        if (message.more !== true) this.emit('joined', this.#peers.size);
         return;
       case 'peer-joined':
         return this.#meet(relay, message, false);

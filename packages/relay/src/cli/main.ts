@@ -1,7 +1,8 @@
+import type { Server } from 'node:http';
 import { Command, Option } from 'commander';
 import { LumameshError } from '@lumamesh/base';
 import { encodeRecordLine } from '@lumamesh/protocol';
-import { type SettingName, listSettings, readConfig } from '../io/config.ts';
+import { type RelayConfig, type SettingName, listSettings, readConfig } from '../io/config.ts';
 import { startHealthServer } from '../io/health-server.ts';
 import { makeLogger } from '../io/log.ts';
 import { RelayServer } from '../io/relay-server.ts';
@@ -14,7 +15,7 @@ async function run(flags: Partial<Record<SettingName, string>>): Promise<void> {
   const config = readConfig(process.env, flags);
   const log = makeLogger(config.logLevel);
   const relay = await RelayServer.start(config, log);
-  const health = config.healthListen === undefined ? null : await startHealthServer(relay, config.healthListen);
+  const health = await startHealth(relay, config);
   const { record } = relay;
   // Standard output holds exactly these two lines: JSON for programs, and what goes into relay.txt.
   process.stdout.write(`${JSON.stringify(record)}\n${encodeRecordLine(record)}\n`);
@@ -29,6 +30,16 @@ async function run(flags: Partial<Record<SettingName, string>>): Promise<void> {
   };
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
+}
+
+/** Without the health server that was asked for there is no relay either: a watcher would take it for dead. */
+async function startHealth(relay: RelayServer, config: RelayConfig): Promise<Server | null> {
+  try {
+    return config.healthListen === undefined ? null : await startHealthServer(relay, config.healthListen);
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
 }
 
 const program = new Command('lumamesh-relay').description('A Lumamesh relay: browsers meet through it, over one UDP port.');

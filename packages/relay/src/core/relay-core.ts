@@ -1,12 +1,14 @@
 import { DropCounters, Fifo, type Instant, TokenBucket } from '@lumamesh/base';
-import { type ClientMessage, LIMITS, PROTOCOL_VERSION, type RelayMessage, type SignedRelayRecord, parseClientMessage } from '@lumamesh/protocol';
+import { type ClientMessage, LIMITS, PROTOCOL_VERSION, type RelayMessage, type RoomMember, type SignedRelayRecord, parseClientMessage } from '@lumamesh/protocol';
 import { type Membership, RoomDirectory } from './room-directory.ts';
 
-export interface RelayCoreOptions {
+export interface RelayCoreOptions<Session> {
   readonly maxSessions: number;
   readonly maxRoomSize: number;
   /** Frames per second that one session may send in the long run. */
   readonly messagesPerSecond: number;
+  /** Bytes that wait to be sent to a session. */
+  readonly queuedBytes: (session: Session) => number;
 }
 
 /** What the relay does next. `send` gives a frame for a session's channel; `close` ends a session after what was sent to it. */
@@ -26,10 +28,22 @@ const STRIKES_BURST = 20;
 const STRIKES_PER_SECOND = 0.1;
 /** Joining a room of 250 with ten candidates for each member is a burst of 2 500 frames. */
 const MESSAGE_BURST_SECONDS = 10;
+/** Joining (and changing one's presence) is told to the whole room, so it is dearer: this often in the long run, behind a burst. */
+const JOINS_PER_SECOND = 1;
+const JOINS_BURST = 2 * LIMITS.maxRoomsPerSession;
+/** With so much waiting for it, a session is sent no further signals: what other members send must not fill the room that its own news need. */
+const SIGNAL_HIGH_WATER_BYTES = 262_144;
+/** A peer that reconnects may stand twice until its old session has expired, and once more by bad luck. */
+const MAX_SESSIONS_PER_PEER = 3;
+
+/** `{"peer":"","presence":""},` and the frame around. */
+const MEMBER_OVERHEAD_BYTES = 26;
+const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200;
 
 interface SessionState {
   readonly frames: TokenBucket;
   readonly strikes: TokenBucket;
+  readonly joins: TokenBucket;
 }
 
 /**
@@ -39,14 +53,14 @@ interface SessionState {
 export class RelayCore<Session> {
   readonly drops = new DropCounters();
   readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
-  readonly #options: RelayCoreOptions;
+  readonly #options: RelayCoreOptions<Session>;
   readonly #rooms = new RoomDirectory<Session>();
   readonly #sessions = new Map<Session, SessionState>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
   #record: SignedRelayRecord;
   #welcome: string;
 
-  constructor(options: RelayCoreOptions, record: SignedRelayRecord) {
+  constructor(options: RelayCoreOptions<Session>, record: SignedRelayRecord) {
     this.#options = options;
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
@@ -73,6 +87,7 @@ export class RelayCore<Session> {
     this.#sessions.set(session, {
       frames: new TokenBucket(messagesPerSecond, messagesPerSecond * MESSAGE_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
+      joins: new TokenBucket(JOINS_PER_SECOND, JOINS_BURST),
     });
     this.#outputs.push({ type: 'send', session, frame: this.#welcome });
   }
@@ -110,6 +125,7 @@ export class RelayCore<Session> {
   #handleMessage(now: Instant, session: Session, state: SessionState, message: ClientMessage): void {
     switch (message.action) {
       case 'join':
+        if (!state.joins.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'joining too often', message.room);
         return this.#join(session, message.room, message.peer, message.presence);
       case 'leave':
         return this.#leave(session, message.room);
@@ -130,18 +146,19 @@ export class RelayCore<Session> {
     else {
       if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession) return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
       if (this.#rooms.sizeOf(room) >= this.#options.maxRoomSize) return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#options.maxRoomSize} members`, room);
+      if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER) return this.#fail(session, 'PEER_ID_IN_USE', 'this peer is in the room over other sessions', room);
       this.#rooms.add(session, room, peer, presence);
     }
     this.counters.joins += 1;
     const others = this.#others(session, room);
-    this.#send(session, { action: 'joined', room, members: others.map((member) => ({ peer: member.peer, presence: member.presence })) });
+    this.#sendMembers(session, room, others);
     this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
   }
 
   #leave(session: Session, room: string): void {
     const membership = this.#rooms.remove(session, room);
     // Whoever came back over another session is still there.
-    if (membership === null || this.#rooms.hasPeer(room, membership.peer)) return;
+    if (membership === null || this.#rooms.sessionsAs(room, membership.peer) > 0) return;
     this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer: membership.peer });
   }
 
@@ -152,8 +169,27 @@ export class RelayCore<Session> {
     const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
     // The other one has just left: nobody's mistake, and the sender is told by peer-left.
     if (receivers.length === 0) return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
+    const reachable = receivers.filter((receiver) => this.#options.queuedBytes(receiver.session) < SIGNAL_HIGH_WATER_BYTES);
+    if (reachable.length === 0) return this.#fail(session, 'PEER_BUSY', 'too much is waiting for the peer already', room);
     this.counters.signals += 1;
-    this.#broadcast(receivers, { action: 'signal', room, from: sender.peer, data });
+    this.#broadcast(reachable, { action: 'signal', room, from: sender.peer, data });
+  }
+
+  /** The members of a room, in as many `joined` frames as it takes; all but the last say that more follow. */
+  #sendMembers(session: Session, room: string, members: readonly Membership<Session>[]): void {
+    let page: RoomMember[] = [];
+    let bytes = 0;
+    for (const { peer, presence } of members) {
+      const cost = peer.length + presence.length + MEMBER_OVERHEAD_BYTES;
+      if (bytes + cost > MAX_PAGE_BYTES) {
+        this.#send(session, { action: 'joined', room, members: page, more: true });
+        page = [];
+        bytes = 0;
+      }
+      page.push({ peer, presence });
+      bytes += cost;
+    }
+    this.#send(session, { action: 'joined', room, members: page });
   }
 
   #others(session: Session, room: string): readonly Membership<Session>[] {

@@ -31,9 +31,9 @@ export class RoomDirectory<Session> {
     return this.#roomsOf.get(session)?.get(room) ?? null;
   }
 
-  /** Whether any session stands in the room as this peer. */
-  hasPeer(room: string, peer: string): boolean {
-    return this.membersOf(room).some((member) => member.peer === peer);
+  /** How many sessions stand in the room as this peer. */
+  sessionsAs(room: string, peer: string): number {
+    return this.membersOf(room).filter((member) => member.peer === peer).length;
   }
 
   add(session: Session, room: string, peer: string, presence: string): void {

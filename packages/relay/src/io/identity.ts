@@ -47,8 +47,9 @@ export async function loadIdentity(files: IdentityFiles): Promise<Identity> {
 }
 
 async function loadCertificate(certFile: string, keyFile: string): Promise<{ key: KeyObject; certificate: X509Certificate }> {
-  const keyPem = await readOptional(keyFile);
+  // The certificate first: another instance that is making both writes the key first.
   const certPem = await readOptional(certFile);
+  const keyPem = await readOptional(keyFile);
   if (keyPem === null && certPem !== null) {
     throw new LumameshError('KEY_FILE_MISSING', `${certFile} is there but its key ${keyFile} is not: restore the key from your backup, or move the certificate away for a new identity`);
   }

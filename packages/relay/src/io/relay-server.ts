@@ -10,8 +10,9 @@ import { RECORD_RENEWAL_MS, makeRecord } from './record.ts';
 const WARM_UP_ROUNDS = 40;
 /** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
 const FULL_NOTICE_SESSIONS = 32;
-/** Half-open handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
-const COOKIE_THRESHOLD = 512;
+/** Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
+const MAX_COOKIE_THRESHOLD = 512;
+const MIN_COOKIE_THRESHOLD = 16;
 
 const CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } };
 
@@ -91,13 +92,20 @@ export class RelayServer {
       certificate: this.identity.certificate,
       requestClientCertificate: false,
       negotiatedChannels: [CHANNEL],
-      limits: { maxSessions: maxSessions + FULL_NOTICE_SESSIONS, cookieThreshold: COOKIE_THRESHOLD, maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS },
+      limits: {
+        maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
+        cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),
+        maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
+      },
       sessionLimits: SESSION_LIMITS,
       onEvent: (sessionId, event) => this.#handleEvent(sessionId, event),
     });
     this.#udp = udp;
     this.#record = await makeRecord(this.#config, this.identity, udp.socket.port, Date.now());
-    this.#core = new RelayCore({ maxSessions, maxRoomSize, messagesPerSecond: this.#config.maxMessagesPerSecond }, this.#record);
+    this.#core = new RelayCore<SessionId>(
+      { maxSessions, maxRoomSize, messagesPerSecond: this.#config.maxMessagesPerSecond, queuedBytes: (session) => udp.endpoint.bufferedBytes(session) },
+      this.#record,
+    );
     this.#renewal = setInterval(() => void this.#renewRecord(), RECORD_RENEWAL_MS);
     this.#renewal.unref();
     const { receiveBufferBytes } = udp.socket;
@@ -131,7 +139,8 @@ export class RelayServer {
         core.handleOversizedFrame(now, sessionId);
         break;
       case 'channelClosed':
-        if (event.channelId === this.#channelOf(sessionId)) core.handleSessionClosed(sessionId);
+        // A session without its channel is of no use, and would keep its place.
+        if (event.channelId === this.#channelOf(sessionId)) this.#udp?.closeGracefully(sessionId);
         break;
       case 'closed':
         this.#channels.delete(sessionId);

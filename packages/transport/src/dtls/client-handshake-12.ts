@@ -63,14 +63,18 @@ export class ClientHandshake12 implements Handshake {
     this.#clientRandom = options.crypto.randomBytes(RANDOM_BYTES);
   }
 
+  get expectsProtected(): boolean {
+    return this.#state.name === 'awaitFinished';
+  }
+
   start(): HandshakeStep {
     this.#state = { name: 'awaitServerHello', cookieTaken: false };
     return this.#sendClientHello(new Uint8Array(0));
   }
 
-  handleMessage(message: HandshakeMessage, isProtected: boolean): HandshakeStep {
+  handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
-    if (isProtected !== (state.name === 'awaitFinished')) return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.isProtected !== this.expectsProtected) return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
       case 'start':
       case 'done':

@@ -11,6 +11,8 @@ import { type ServerHandshakeOptions, ServerHandshake12 } from './server-handsha
 
 /** RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round trips) we start lower. */
 const RETRANSMIT_INITIAL_MS = 250;
+/** An answer to duplicates goes out at most this often: a crowd of them in one datagram, or a stream of them, buys one. */
+const RESEND_INTERVAL_MS = 20;
 const RETRANSMIT_MAX_MS = 2000;
 /** A flight is sent at most this often: about 20 s. The session above gives up earlier. */
 const MAX_ATTEMPTS = 12;
@@ -32,9 +34,8 @@ export type DtlsEvent =
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
 
 /**
- * Makes the datagrams of the last flight again. A server's are byte for byte the ones it sent first: it answers duplicates, so what arrived before is
- * dropped as replayed and what was lost is new. A client seals again under fresh record numbers (RFC 6347 §4.2.4): its Finished may well have arrived,
- * and only a record that is not a replay tells the server that its answer did not.
+ * Makes the datagrams of the last flight again: the very same messages, byte for byte, in records with fresh numbers (RFC 6347 §4.2.4). A receiver whose
+ * replay window has seen a record, though it had no use for its message yet, would drop the same record for ever (docs/adr/0003).
  */
 type Resend = () => Flight;
 
@@ -60,6 +61,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   #mayRetransmit: boolean;
   /** What an unauthenticated alert said during the handshake: a hint for a person, never a reason to act. */
   #alertHint = '';
+  #resentAt: Instant | null = null;
   #state: State;
 
   private constructor(isServer: boolean, records: RecordLayer, handshake: Handshake, maxDatagramBytes: number) {
@@ -189,18 +191,28 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         // Only a client whose Finished we have answered can seal another one: our answer was lost.
         const isRepeatedFinished = isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
         if (!isRepeatedFinished || state.resendLast === null) return 'dtls.handshake.afterFinished';
-        this.#transmit(state.resendLast());
+        this.#answerDuplicate(now, state.resendLast);
         return null;
       }
       if (state.name === 'closed') return 'dtls.closed';
       const { handshake, reassembler } = state;
       // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the ClientHello's record number.
-      if (handshake.expectsFirstMessage && fragment.messageSeq === 1) this.#records.startAt(record.recordSequenceNumber);
-      const result = reassembler.add(fragment);
+      if (!this.#isServer && fragment.type === HANDSHAKE_TYPE.helloRequest) {
+        // RFC 5246 §7.4.1.1: ignored during a handshake, and we never renegotiate after one.
+        drop = 'dtls.handshake.helloRequest';
+        continue;
+      }
+      if (fragment.messageSeq === reassembler.nextMessageSeq && isProtected !== handshake.expectsProtected) {
+        // Anybody can write a plaintext message with the number of the Finished; it must not take its place.
+        drop = 'dtls.handshake.epoch';
+        continue;
+      }
+      if (handshake.expectsFirstMessage && fragment.messageSeq === 1 && fragment.type === HANDSHAKE_TYPE.clientHello) this.#records.startAt(record.recordSequenceNumber);
+      const result = reassembler.add(fragment, isProtected);
       if (result === 'duplicate') {
         // One answer per repeated message, whatever number of fragments it came in.
-        const isLastFragment = fragment.fragmentOffset + fragment.fragment.length === fragment.length;
-        if (this.#isServer && isLastFragment && !isProtected && drop !== 'dtls.handshake.repeated') this.#transmit(state.resend());
+        const isLastFragment = fragment.length > 0 && fragment.fragmentOffset + fragment.fragment.length === fragment.length;
+        if (this.#isServer && isLastFragment && !isProtected) this.#answerDuplicate(now, state.resend);
         drop = 'dtls.handshake.repeated';
         continue;
       }
@@ -208,16 +220,16 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         drop = result;
         continue;
       }
-      this.#deliverMessages(now, handshake, reassembler, isProtected);
+      this.#deliverMessages(now, handshake, reassembler);
     }
     return drop;
   }
 
-  #deliverMessages(now: Instant, handshake: Handshake, reassembler: HandshakeReassembler, isProtected: boolean): void {
+  #deliverMessages(now: Instant, handshake: Handshake, reassembler: HandshakeReassembler): void {
     while (this.#state.name === 'handshaking') {
       const message = handshake.expectsFirstMessage ? reassembler.takeFirst() : reassembler.take();
       if (message === null) return;
-      this.#follow(now, handshake.handleMessage(message, isProtected));
+      this.#follow(now, handshake.handleMessage(message));
     }
   }
 
@@ -268,9 +280,14 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   /** Sends a flight, and answers how to send it again. */
   #sendFlight(parts: readonly FlightPart[]): Resend {
     const encode = (): Flight => encodeFlight(this.#records, parts, this.#maxDatagramBytes);
-    const first = encode();
-    this.#transmit(first);
-    return this.#isServer ? () => first : encode;
+    this.#transmit(encode());
+    return encode;
+  }
+
+  #answerDuplicate(now: Instant, resend: Resend): void {
+    if (this.#resentAt !== null && now < this.#resentAt + RESEND_INTERVAL_MS) return;
+    this.#resentAt = now;
+    this.#transmit(resend());
   }
 
   #transmit(flight: Flight): void {

@@ -17,8 +17,10 @@ export type HandshakeStep =
 export interface Handshake {
   /** What to send first, for the side that opens. */
   start(): HandshakeStep;
-  /** A whole message, in order. `isProtected` tells whether it came under the keys of epoch 1. */
-  handleMessage(message: HandshakeMessage, isProtected: boolean): HandshakeStep;
+  /** A whole message, in order. */
+  handleMessage(message: HandshakeMessage): HandshakeStep;
+  /** Whether the next message must come under the keys of epoch 1. */
+  readonly expectsProtected: boolean;
   /** Whether the next message may be numbered as the first one behind a HelloVerifyRequest. */
   readonly expectsFirstMessage: boolean;
 }

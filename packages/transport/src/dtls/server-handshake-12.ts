@@ -76,20 +76,26 @@ export class ServerHandshake12 implements Handshake {
     return this.#state.name === 'awaitClientHello';
   }
 
+  get expectsProtected(): boolean {
+    return this.#state.name === 'awaitFinished';
+  }
+
   start(): HandshakeStep {
     return WAIT;
   }
 
-  handleMessage(message: HandshakeMessage, isProtected: boolean): HandshakeStep {
+  handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
     // Finished is the first message under the new keys, and the only one (RFC 5246 §7.4.9).
-    if (isProtected !== (state.name === 'awaitFinished')) return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.isProtected !== this.expectsProtected) return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
       case 'awaitClientHello':
         return message.type === HANDSHAKE_TYPE.clientHello ? this.#handleClientHello(message) : unexpected();
       case 'awaitCertificate':
+        if (isSecondHello(message)) return this.#startAgain(message);
         return message.type === HANDSHAKE_TYPE.certificate ? this.#handleCertificate(message, state.offer) : unexpected();
       case 'awaitClientKeyExchange':
+        if (isSecondHello(message)) return this.#startAgain(message);
         return message.type === HANDSHAKE_TYPE.clientKeyExchange ? this.#handleClientKeyExchange(message, state.offer, state.remoteCertificate) : unexpected();
       case 'awaitCertificateVerify':
         return message.type === HANDSHAKE_TYPE.certificateVerify ? this.#handleCertificateVerify(message, state.keyed, state.remoteCertificate) : unexpected();
@@ -98,6 +104,12 @@ export class ServerHandshake12 implements Handshake {
       case 'done':
         return WAIT;
     }
+  }
+
+  /** The answer to a HelloVerifyRequest that we sent, without keeping state, before this session took the first ClientHello: it is the one that counts. */
+  #startAgain(message: HandshakeMessage): HandshakeStep {
+    this.#transcript.reset();
+    return this.#handleClientHello(message);
   }
 
   #handleClientHello(message: HandshakeMessage): HandshakeStep {
@@ -202,6 +214,10 @@ function answerExtensions(negotiated: Negotiated): Map<number, Uint8Array> {
     extensions.set(EXTENSION.alpn, writer.finish());
   }
   return extensions;
+}
+
+function isSecondHello(message: HandshakeMessage): boolean {
+  return message.type === HANDSHAKE_TYPE.clientHello && message.messageSeq === 1;
 }
 
 function unexpected(): HandshakeStep {

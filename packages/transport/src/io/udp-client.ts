@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
 import { type ClientSessionOptions, Session, type SessionEvent } from '../session.ts';
 import { Alarm, monotonicNow } from './clock.ts';
@@ -29,12 +30,15 @@ export class UdpClient {
 
   /** Binds an ephemeral port and begins to connect; what becomes of it is told by `onEvent`. */
   static async connect(options: UdpClientOptions): Promise<UdpClient> {
+    // Sockets report addresses in their canonical form.
+    const ip = parseIp(options.remote.address);
+    const address = ip === null ? options.remote.address : formatIp(ip);
     const client = new UdpClient(options);
     client.#socket = await bindUdpSocket({
       port: 0,
       address: isIPv6(options.remote.address) ? '::' : '0.0.0.0',
       onDatagram: (remote, data) => {
-        if (remote.address !== options.remote.address || remote.port !== options.remote.port) return;
+        if (remote.address !== address || remote.port !== options.remote.port) return;
         client.#session.handleDatagram(monotonicNow(), data);
         client.#drain();
       },

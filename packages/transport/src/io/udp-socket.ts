@@ -63,6 +63,8 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   // On Linux an ICMP error of an earlier send is reported here; the socket stays good.
   socket.on('error', options.onSendError);
   socket.on('message', (data: Buffer, info: RemoteInfo) => {
+    // Port 0 can be forged but not answered: sending to it throws.
+    if (info.port === 0) return;
     options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
   });
   const onSent = (error: Error | null): void => {
@@ -75,7 +77,12 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
     receiveBufferBytes,
     send(remote, data) {
       const destination = isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
-      socket.send(data, remote.port, destination, onSent);
+      try {
+        socket.send(data, remote.port, destination, onSent);
+      } catch (error) {
+        // Node checks its arguments by throwing; an address from the wire must never end the process.
+        options.onSendError(error as NodeJS.ErrnoException);
+      }
     },
     async close() {
       const closed = once(socket, 'close');

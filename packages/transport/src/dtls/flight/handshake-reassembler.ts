@@ -1,4 +1,4 @@
-import { HANDSHAKE_HEADER_BYTES, type HandshakeFragment, type HandshakeMessage, encodeHandshakeFragment } from '../message/handshake-header.ts';
+import { type HandshakeFragment, type HandshakeMessage, handshakeMessage } from '../message/handshake-header.ts';
 
 /** How far ahead of the expected message one may be and still be held: a whole client flight is four messages. */
 const MAX_AHEAD = 4;
@@ -7,6 +7,7 @@ const MAX_RANGES = 16;
 
 interface Partial {
   readonly type: number;
+  readonly isProtected: boolean;
   readonly body: Uint8Array;
   /** Disjoint, ascending `[start, end)` pairs that have arrived. */
   ranges: [number, number][];
@@ -42,17 +43,22 @@ export class HandshakeReassembler {
     this.#nextMessageSeq = Math.max(this.#nextMessageSeq, messageSeq);
   }
 
-  add(fragment: HandshakeFragment): ReassemblyResult {
+  /** @param isProtected whether the fragment came under the keys of epoch 1: such a message takes the place of one that anybody may have written. */
+  add(fragment: HandshakeFragment, isProtected = false): ReassemblyResult {
     if (fragment.messageSeq < this.#nextMessageSeq) return 'duplicate';
     if (fragment.messageSeq >= this.#nextMessageSeq + MAX_AHEAD) return 'dtls.handshake.ahead';
     let partial = this.#partials.get(fragment.messageSeq);
+    if (partial !== undefined && isProtected && !partial.isProtected) {
+      this.#drop(fragment.messageSeq);
+      partial = undefined;
+    }
     if (partial === undefined) {
       if (this.#heldBytes + fragment.length > this.#maxBytes) return 'dtls.handshake.tooLarge';
-      partial = { type: fragment.type, body: new Uint8Array(fragment.length), ranges: [] };
+      partial = { type: fragment.type, isProtected, body: new Uint8Array(fragment.length), ranges: [] };
       this.#partials.set(fragment.messageSeq, partial);
       this.#heldBytes += fragment.length;
     }
-    if (partial.type !== fragment.type || partial.body.length !== fragment.length) return 'dtls.handshake.inconsistent';
+    if (partial.isProtected !== isProtected || partial.type !== fragment.type || partial.body.length !== fragment.length) return 'dtls.handshake.inconsistent';
     const ranges = mergeRange(partial.ranges, fragment.fragmentOffset, fragment.fragmentOffset + fragment.fragment.length);
     if (ranges.length > MAX_RANGES) return 'dtls.handshake.ranges';
     partial.ranges = ranges;
@@ -86,11 +92,10 @@ export class HandshakeReassembler {
   #whole(messageSeq: number): HandshakeMessage | null {
     const partial = this.#partials.get(messageSeq);
     if (partial === undefined) return null;
-    const { type, body, ranges } = partial;
+    const { type, body, ranges, isProtected } = partial;
     const isWhole = body.length === 0 || (ranges.length === 1 && ranges[0]?.[0] === 0 && ranges[0][1] === body.length);
     if (!isWhole) return null;
-    const bytes = encodeHandshakeFragment(type, body.length, messageSeq, 0, body);
-    return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes };
+    return handshakeMessage(type, messageSeq, body, isProtected);
   }
 
   #drop(messageSeq: number): void {

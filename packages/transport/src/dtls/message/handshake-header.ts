@@ -36,6 +36,8 @@ export interface HandshakeMessage {
   readonly messageSeq: number;
   readonly body: Uint8Array;
   readonly bytes: Uint8Array;
+  /** Whether it came under the keys of epoch 1. */
+  readonly isProtected: boolean;
 }
 
 /** Reads one fragment; `reader.ok` is false afterwards when it was malformed. */
@@ -62,7 +64,7 @@ export function encodeHandshakeFragment(type: number, length: number, messageSeq
 }
 
 /** A whole message in its unfragmented form. */
-export function handshakeMessage(type: number, messageSeq: number, body: Uint8Array): HandshakeMessage {
+export function handshakeMessage(type: number, messageSeq: number, body: Uint8Array, isProtected = false): HandshakeMessage {
   const bytes = encodeHandshakeFragment(type, body.length, messageSeq, 0, body);
-  return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes };
+  return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes, isProtected };
 }

@@ -6,6 +6,8 @@ import { ReplayWindow } from './replay-window.ts';
 /** RFC 6347 §4.1: "implementations MUST NOT allow the sequence number to wrap"; we stop long before. */
 const MAX_RECORD_SEQUENCE_NUMBER = 2 ** 48 - 1;
 
+const MAX_FIRST_SEQUENCE_NUMBER = 2 ** 32;
+
 interface ProtectedEpoch {
   readonly protection: RecordProtection;
   /** The next number to send; it only ever grows, whatever is retransmitted. */
@@ -34,7 +36,8 @@ export class RecordLayer {
 
   /** Numbers the records from here on as RFC 6347 §4.2.1 has it for a server that answered statelessly before. */
   startAt(sequenceNumber: number): void {
-    this.#plaintextSequenceNumber = Math.max(this.#plaintextSequenceNumber, sequenceNumber);
+    // Nothing authenticates the number; one near the end would leave us none of our own.
+    if (sequenceNumber < MAX_FIRST_SEQUENCE_NUMBER) this.#plaintextSequenceNumber = Math.max(this.#plaintextSequenceNumber, sequenceNumber);
   }
 
   installWriteKeys(protection: RecordProtection): void {

@@ -1,4 +1,4 @@
-import { type IpAddress, formatIp, parseIp, readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
+import { type IpAddress, formatIp, parseIp, readUint16, readUint32, withoutZone, writeUint16, writeUint32 } from '@lumamesh/base';
 import { MAGIC_COOKIE } from '../message.ts';
 
 const FAMILY_IPV4 = 1;
@@ -12,7 +12,7 @@ export interface TransportAddress {
 
 /** The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2): 8 bytes for IPv4, 20 for IPv6; `null` when `address` is no IP address. */
 export function encodeXorMappedAddress(remote: TransportAddress, transactionId: Uint8Array): Uint8Array | null {
-  const ip = parseIp(remote.address);
+  const ip = parseIp(withoutZone(remote.address));
   if (ip === null) return null;
   const value = new Uint8Array(4 + ip.length);
   value[1] = ip.length === 4 ? FAMILY_IPV4 : FAMILY_IPV6;
