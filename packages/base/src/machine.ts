@@ -18,7 +18,7 @@ export interface Machine<Event> {
 
 /** A first-in first-out list that does not shift: popping is O(1), and an empty one holds no array. */
 export class Fifo<T> {
-  #items: T[] = [];
+  #items: (T | undefined)[] = [];
   #head = 0;
 
   get size(): number {
@@ -36,6 +36,7 @@ export class Fifo<T> {
   shift(): T | undefined {
     if (this.#head >= this.#items.length) return undefined;
     const item = this.#items[this.#head];
+    this.#items[this.#head] = undefined;
     this.#head += 1;
     if (this.#head === this.#items.length) {
       this.#items.length = 0;

@@ -31,6 +31,8 @@ interface Channel {
   wasAboveThreshold: boolean;
   hasIncomingReset: boolean;
   hasOutgoingReset: boolean;
+  /** Whether an OPEN for a channel that both knew was answered. */
+  isAnswered: boolean;
 }
 
 const EMPTY_MESSAGE = Uint8Array.of(0);
@@ -41,7 +43,9 @@ export class DataChannels {
   readonly #emit: (event: DataChannelEvent) => void;
   readonly #maxChannels: number;
   readonly #channels = new Map<number, Channel>();
-  #nextOwnId: number;
+  readonly #firstOwnId: 0 | 1;
+  /** Ids whose channel the peer has already opened anew, though our own reset of the old one is not answered yet. */
+  readonly #staleResets = new Set<number>();
   #isConnected = false;
 
   /** @param isDtlsClient decides who opens even and who odd stream ids (RFC 8832 §6). */
@@ -49,7 +53,7 @@ export class DataChannels {
     this.#transport = transport;
     this.#emit = emit;
     this.#maxChannels = maxChannels;
-    this.#nextOwnId = isDtlsClient ? 0 : 1;
+    this.#firstOwnId = isDtlsClient ? 0 : 1;
   }
 
   /** A channel that both sides agreed on beforehand; it opens with the association. False when the id is taken. */
@@ -62,11 +66,10 @@ export class DataChannels {
 
   /** Opens a channel with a DATA_CHANNEL_OPEN; answers its id, or `null` when no stream is free. */
   open(now: Instant, properties: ChannelProperties): number | null {
-    while (this.#channels.has(this.#nextOwnId)) this.#nextOwnId += 2;
-    const id = this.#nextOwnId;
+    let id: number = this.#firstOwnId;
+    while (this.#channels.has(id) || this.#staleResets.has(id)) id += 2;
     if (id >= this.#transport.outboundStreams || this.#channels.size >= this.#maxChannels) return null;
     if (!this.#transport.send(now, id, PPID.dcep, encodeDcepOpen(properties), false, {})) return null;
-    this.#nextOwnId += 2;
     this.#add(id, properties, { isNegotiated: false, mustOrder: true });
     return id;
   }
@@ -118,7 +121,7 @@ export class DataChannels {
         for (const id of event.streamIds.length === 0 ? [...this.#channels.keys()] : event.streamIds) this.#handleIncomingReset(now, id);
         return null;
       case 'resetDone':
-        for (const id of event.streamIds) this.#handleResetDone(id);
+        for (const id of event.streamIds) this.#handleResetDone(id, event.isOneSided);
         return null;
       case 'bufferedAmountChanged':
         this.#checkThresholds();
@@ -171,10 +174,17 @@ export class DataChannels {
     }
     if (existing?.isNegotiated === true) {
       // The peer opens by DCEP what we both know of beforehand: one channel, and the peer wants its answer.
+      if (existing.isAnswered) return 'dcep.open.repeated';
+      existing.isAnswered = true;
       this.#transport.send(now, channelId, PPID.dcep, DCEP_ACK, false, {});
       return null;
     }
-    if (existing !== undefined) return 'dcep.open.idInUse';
+    if (existing !== undefined && !this.#isReplaceable(existing)) return 'dcep.open.idInUse';
+    if (existing !== undefined) {
+      // Both streams are reset as far as the peer knows; only its answer to our own reset was late.
+      this.#staleResets.add(channelId);
+      this.#remove(channelId);
+    }
     if (this.#channels.size >= this.#maxChannels) {
       // RFC 8832 §6: a channel that is not wanted is closed.
       this.#transport.resetStreams(now, [channelId]);
@@ -183,6 +193,10 @@ export class DataChannels {
     this.#transport.send(now, channelId, PPID.dcep, DCEP_ACK, false, {});
     this.#open(this.#add(channelId, message.value.properties, { isNegotiated: false, mustOrder: false }));
     return null;
+  }
+
+  #isReplaceable(channel: Channel): boolean {
+    return channel.state === 'closing' && channel.hasIncomingReset;
   }
 
   #handleIncomingReset(now: Instant, channelId: number): void {
@@ -194,11 +208,13 @@ export class DataChannels {
     this.#removeWhenReset(channel);
   }
 
-  #handleResetDone(channelId: number): void {
+  #handleResetDone(channelId: number, isOneSided: boolean): void {
+    if (this.#staleResets.delete(channelId)) return;
     const channel = this.#channels.get(channelId);
     if (channel === undefined) return;
     channel.hasOutgoingReset = true;
-    this.#removeWhenReset(channel);
+    if (isOneSided) this.#remove(channelId);
+    else this.#removeWhenReset(channel);
   }
 
   #removeWhenReset(channel: Channel): void {
@@ -214,7 +230,7 @@ export class DataChannels {
   }
 
   #add(id: number, properties: ChannelProperties, how: { readonly isNegotiated: boolean; readonly mustOrder: boolean }): Channel {
-    const channel: Channel = { id, properties, ...how, state: 'connecting', bufferedAmountLowThreshold: 0, wasAboveThreshold: false, hasIncomingReset: false, hasOutgoingReset: false };
+    const channel: Channel = { id, properties, ...how, state: 'connecting', bufferedAmountLowThreshold: 0, wasAboveThreshold: false, hasIncomingReset: false, hasOutgoingReset: false, isAnswered: false };
     this.#channels.set(id, channel);
     return channel;
   }

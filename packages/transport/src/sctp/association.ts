@@ -57,6 +57,12 @@ const MAX_ERRORS = 10;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const HEARTBEAT_NONCE_BYTES = 8;
 const COOKIE_BYTES = 16;
+/** Larger than any stack's HEARTBEAT. */
+const MAX_HEARTBEAT_BYTES = 512;
+/** Answers that wait to be sent; a peer that asks for more than fits into a few packets gets no more. */
+const MAX_ANSWERS_WAITING = 32;
+/** What a waiting message costs on top of its bytes, counted when it is asked whether another one fits. */
+const MESSAGE_OVERHEAD_BYTES = 128;
 /** A drain sends at most this many packets; the rest goes with the next. */
 const MAX_PACKETS_PER_FLUSH = 256;
 
@@ -75,6 +81,8 @@ export class Association implements Machine<SctpEvent> {
   /** The peer's INIT that we answered, and the state cookie of that answer: good in this association only, for nobody else knows it. */
   #answered: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
   #errors = 0;
+  /** Streams to reset as soon as there is a peer. */
+  #earlyResets: number[] = [];
   #heartbeat: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
   #now: Instant;
   #mustFlush = false;
@@ -119,7 +127,9 @@ export class Association implements Machine<SctpEvent> {
   /** Queues a message; before the association is up it waits, and rides on the COOKIE ECHO. False when the queue is full or the end has begun. */
   send(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): boolean {
     const canQueue = ['closed', 'cookieWait', 'cookieEchoed', 'established'].includes(this.#state.name);
-    if (!canQueue || this.bufferedBytes + data.length > this.#options.limits.maxBufferedBytes) return false;
+    const waiting = this.bufferedBytes + this.#outgoing.queue.messages * MESSAGE_OVERHEAD_BYTES;
+    // An empty message is the data channel's to encode (RFC 8831 §6.6): SCTP has none.
+    if (!canQueue || data.length === 0 || waiting + data.length > this.#options.limits.maxBufferedBytes) return false;
     this.#touch(now);
     this.#outgoing.queue.push(now, streamId, ppid, data, isUnordered, reliability);
     return true;
@@ -128,13 +138,14 @@ export class Association implements Machine<SctpEvent> {
   /** Resets our side of these streams once what was queued on them is sent (RFC 8831 §6.7). */
   resetStreams(now: Instant, streamIds: readonly number[]): void {
     this.#touch(now);
-    if (this.#peer === null || !this.#peer.supportsReConfig) {
-      // Nobody to tell: the ids are free at once.
-      this.#outbox.event({ type: 'resetDone', streamIds });
+    if (this.#peer?.supportsReConfig === false) {
+      // Nobody to tell, and nobody who will tell us: the ids are free at once.
+      this.#outbox.event({ type: 'resetDone', streamIds, isOneSided: true });
       return;
     }
     for (const streamId of streamIds) this.#outgoing.queue.pause(streamId);
-    this.#peer.streamReset.reset(streamIds);
+    if (this.#peer === null) this.#earlyResets.push(...streamIds);
+    else this.#peer.streamReset.reset(streamIds);
   }
 
   /** Ends gracefully: what is queued is sent and acknowledged first. */
@@ -170,7 +181,10 @@ export class Association implements Machine<SctpEvent> {
       drop ??= outcome.drop;
       if (outcome.stop) break;
     }
-    if (hasData) this.#peer?.incoming.handlePacketEnd(now);
+    if (this.#isEnded()) return drop;
+    if (hasData) this.#receiving()?.handlePacketEnd(now);
+    // RFC 9260 §9.2: while our SHUTDOWN waits for its answer, DATA is answered by it at once.
+    if (hasData && this.#state.name === 'shutdownSent') this.#control.push(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
     this.#peer?.streamReset.handleProgress();
     return drop;
   }
@@ -193,7 +207,8 @@ export class Association implements Machine<SctpEvent> {
     const sackDueAt = incoming?.sackDueAt ?? null;
     if (sackDueAt !== null && now >= sackDueAt) incoming?.handleSackTimer();
     this.#peer?.streamReset.handleTimeout(now);
-    if (this.#outgoing.handleTimeout(now)) this.#countError();
+    // While the COOKIE ECHO is unanswered, T1 decides for the data that rides on it as well.
+    if (this.#state.name !== 'cookieEchoed' && this.#outgoing.handleTimeout(now)) this.#countError();
   }
 
   poll(): Output<SctpEvent> {
@@ -223,7 +238,7 @@ export class Association implements Machine<SctpEvent> {
   #nextTimeout(): Instant | null {
     if (this.#state.name === 'ended') return null;
     const peer = this.#peer;
-    let next = earlier(this.#timers.next(), this.#outgoing.nextTimeout);
+    let next = earlier(this.#timers.next(), this.#state.name === 'cookieEchoed' ? null : this.#outgoing.nextTimeout);
     if (peer !== null) next = earlier(next, earlier(peer.incoming.sackDueAt, peer.streamReset.nextTimeout));
     return next;
   }
@@ -255,8 +270,7 @@ export class Association implements Machine<SctpEvent> {
       case CHUNK_TYPE.cookieAck:
         return go(this.#handleCookieAck(now));
       case CHUNK_TYPE.heartbeat:
-        if (this.#peer !== null) this.#control.push({ ...chunk, type: CHUNK_TYPE.heartbeatAck });
-        return go(null);
+        return go(this.#handleHeartbeat(chunk));
       case CHUNK_TYPE.heartbeatAck:
         return go(this.#handleHeartbeatAck(now, chunk));
       case CHUNK_TYPE.abort:
@@ -277,9 +291,23 @@ export class Association implements Machine<SctpEvent> {
     }
   }
 
+  /** RFC 9260 §8.3: answered with what it carries; a copy, for a view would keep its datagram. */
+  #handleHeartbeat(chunk: Chunk): string | null {
+    if (this.#peer === null) return 'sctp.heartbeat.unexpected';
+    if (chunk.value.length > MAX_HEARTBEAT_BYTES) return 'sctp.heartbeat.tooLarge';
+    return this.#answer({ type: CHUNK_TYPE.heartbeatAck, flags: 0, value: chunk.value.slice() });
+  }
+
+  /** Queues an answer that a peer could ask for without end. */
+  #answer(chunk: Chunk): string | null {
+    if (this.#control.size >= MAX_ANSWERS_WAITING) return 'sctp.tooManyAnswers';
+    this.#control.push(chunk);
+    return null;
+  }
+
   /** RFC 9260 §3.2: the two highest bits say whether to go on and whether to report. */
   #handleUnknownChunk(chunk: Chunk): { readonly drop: string; readonly stop: boolean } {
-    if ((chunk.type & 0x40) !== 0 && this.#peer !== null) this.#control.push(encodeErrorChunk(unrecognizedChunkCause(chunk)));
+    if ((chunk.type & 0x40) !== 0 && this.#peer !== null) this.#answer(encodeErrorChunk(unrecognizedChunkCause(chunk)));
     return { drop: 'sctp.chunk.unknown', stop: (chunk.type & 0x80) === 0 };
   }
 
@@ -331,8 +359,7 @@ export class Association implements Machine<SctpEvent> {
         // Our COOKIE ACK was lost, or both sides opened: the answer is the same.
         if (this.#peer?.verificationTag !== answered.init.initiateTag) return 'sctp.cookie.otherPeer';
     }
-    this.#control.push(emptyChunk(CHUNK_TYPE.cookieAck));
-    return null;
+    return this.#answer(emptyChunk(CHUNK_TYPE.cookieAck));
   }
 
   #handleCookieAck(now: Instant): string | null {
@@ -347,7 +374,7 @@ export class Association implements Machine<SctpEvent> {
     const incoming = this.#receiving();
     if (incoming === null) return 'sctp.data.unexpected';
     const drop = incoming.handleData(data.value);
-    if (drop === 'sctp.data.stream') this.#control.push(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
+    if (drop === 'sctp.data.stream') this.#answer(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
     return drop;
   }
 
@@ -355,7 +382,7 @@ export class Association implements Machine<SctpEvent> {
     const sack = decodeSackChunk(chunk);
     if (!sack.ok) return sack.drop;
     if (this.#peer === null) return 'sctp.sack.unexpected';
-    const { drop } = this.#outgoing.handleSack(now, sack.value);
+    const drop = this.#outgoing.handleSack(now, sack.value);
     // RFC 9260 §6.1 A: while SACKs come, even those that close the window, the peer is there.
     if (drop === null) this.#errors = 0;
     return drop;
@@ -390,8 +417,9 @@ export class Association implements Machine<SctpEvent> {
     const cumulativeTsnAck = decodeShutdownChunk(chunk);
     if (cumulativeTsnAck === null) return 'sctp.shutdown.malformed';
     if (name !== 'established' && name !== 'shutdownPending' && name !== 'shutdownSent' && name !== 'shutdownReceived') return 'sctp.shutdown.unexpected';
-    const { drop } = this.#outgoing.handleSack(now, { cumulativeTsnAck, aRwnd: this.#options.limits.receiveWindowBytes, gapAckBlocks: [], duplicateTsns: [] });
-    if (drop !== null) return drop;
+    // It acknowledges like a SACK and says nothing of the window.
+    const drop = this.#outgoing.handleSack(now, { cumulativeTsnAck, aRwnd: this.#outgoing.peerWindow, gapAckBlocks: [], duplicateTsns: [] });
+    if (drop === 'sctp.sack.unsentTsn') return drop;
     if (name === 'shutdownSent') this.#sendShutdownAck(now);
     else this.#state = { name: 'shutdownReceived' };
     return null;
@@ -450,7 +478,7 @@ export class Association implements Machine<SctpEvent> {
   }
 
   #receiving(): Incoming | null {
-    const canReceive = ['cookieEchoed', 'established', 'shutdownPending', 'shutdownSent'].includes(this.#state.name);
+    const canReceive = ['established', 'shutdownPending', 'shutdownSent'].includes(this.#state.name);
     return canReceive ? (this.#peer?.incoming ?? null) : null;
   }
 
@@ -473,10 +501,12 @@ export class Association implements Machine<SctpEvent> {
         },
         isDrained: (streamId) => outgoing.queue.isDrained(streamId),
         handleIncomingReset: (streamIds) => incoming.resetStreams(streamIds),
-        handleOutgoingResetDone: (streamIds) => {
-          for (const streamId of streamIds) outgoing.queue.restart(streamId);
-          outbox.event({ type: 'resetDone', streamIds });
+        isAcknowledged: (tsn) => outgoing.isAcknowledged(tsn),
+        handleOutgoingResetDone: (streamIds, wasPerformed) => {
+          for (const streamId of streamIds) outgoing.queue.restart(streamId, wasPerformed);
+          outbox.event({ type: 'resetDone', streamIds, isOneSided: !wasPerformed });
         },
+        handleUnanswered: () => this.#countError(),
       },
       this.#initialTsn,
       init.initialTsn,
@@ -484,6 +514,7 @@ export class Association implements Machine<SctpEvent> {
     const outboundStreams = Math.min(init.inboundStreams, this.#options.limits.maxStreams);
     this.#peer = { verificationTag: init.initiateTag, incoming, streamReset, outboundStreams, supportsReConfig: init.supportsReConfig };
     this.#outgoing.handlePeerReady(init.aRwnd, init.supportsForwardTsn);
+    if (this.#earlyResets.length > 0) this.resetStreams(this.#now, this.#earlyResets.splice(0));
   }
 
   #establish(now: Instant): void {
@@ -554,17 +585,25 @@ export class Association implements Machine<SctpEvent> {
   #flush(now: Instant): void {
     const peer = this.#peer;
     if (peer === null || this.#isEnded()) return;
+    for (let i = 0; i < MAX_PACKETS_PER_FLUSH; i++) {
+      this.#queueControl(now, peer);
+      const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+      this.#fill(now, peer, packet);
+      if (!packet.isEmpty) this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
+      else {
+        // Filling may have thrown away what was too old, and so made room for the end of a stream or of everything.
+        this.#queueControl(now, peer);
+        if (this.#control.size === 0 && !this.#outgoing.hasUntoldSkip) return;
+      }
+    }
+    // Not everything fitted into one flush: the same drain goes on with another.
+    this.#mustFlush = true;
+  }
+
+  #queueControl(now: Instant, peer: Peer): void {
     if (this.#outgoing.isIdle && this.#state.name === 'shutdownPending') this.#sendShutdown(now);
     else if (this.#outgoing.isIdle && this.#state.name === 'shutdownReceived') this.#sendShutdownAck(now);
     for (const chunk of peer.streamReset.takeChunks(now)) this.#control.push(chunk);
-    for (let i = 0; i < MAX_PACKETS_PER_FLUSH; i++) {
-      const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
-      this.#fill(now, peer, packet);
-      if (packet.isEmpty) return;
-      this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
-    }
-    // Not everything fitted into one flush: the next drain goes on.
-    this.#mustFlush = true;
   }
 
   #fill(now: Instant, peer: Peer, packet: PacketBuilder): void {

@@ -60,9 +60,11 @@ export class Incoming {
     }
     if (verdict !== 'new') return verdict === 'tooFar' ? 'sctp.data.tooFar' : 'sctp.data.tooManyGaps';
     const isNext = serial32Diff(chunk.tsn, this.#tsns.cumulativeTsn) === 1;
-    // What fills the gap at the front may pass the window by one chunk: it is what lets held data go.
+    // What fills the gap at the front lets held data go, so it may pass the window: our count is above the sender's (overhead is in it), and refusing it
+    // would stop both for ever. An honest message at the front is smaller than a second window.
     const needed = chunk.data.length + CHUNK_OVERHEAD_BYTES;
-    if (needed > this.aRwnd && !(isNext && this.aRwnd > 0)) {
+    const mayPass = isNext && this.#reassembly.heldBytes + needed <= 2 * this.#limits.receiveWindowBytes;
+    if (needed > this.aRwnd && !mayPass) {
       this.#isSackDueNow = true;
       return 'sctp.data.window';
     }
@@ -95,6 +97,7 @@ export class Incoming {
   }
 
   handleSackTimer(): void {
+    this.#sackDueAt = null;
     this.#isSackDueNow = true;
   }
 

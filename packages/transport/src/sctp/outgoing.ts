@@ -5,7 +5,7 @@ import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import type { SackChunk } from './chunk/sack-chunk.ts';
 import { CongestionWindow } from './congestion-window.ts';
 import { type OutstandingChunk, RetransmissionQueue } from './queue/retransmission-queue.ts';
-import { SendQueue } from './queue/send-queue.ts';
+import { type Fragment, SendQueue } from './queue/send-queue.ts';
 import type { RtoEstimator } from './rto.ts';
 import type { SctpEvent, SctpLimits } from './sctp-types.ts';
 
@@ -34,6 +34,8 @@ export class Outgoing {
   /** The first retransmission after a loss may pass the congestion window (RFC 9260 §7.2.4 rule 3). */
   #mayBurst = false;
   #lastForwarded: number | null = null;
+  /** A message was given up while this packet was filled: the FORWARD-TSN goes with the next. */
+  #hasUntoldSkip = false;
 
   constructor(initialTsn: number, limits: SctpLimits, rto: RtoEstimator, outbox: Outbox<SctpEvent>) {
     this.#limits = limits;
@@ -47,18 +49,33 @@ export class Outgoing {
     return this.#outstanding.nextTsn;
   }
 
+  /** Whether the last packet left something behind that the next one must tell. */
+  get hasUntoldSkip(): boolean {
+    return this.#hasUntoldSkip;
+  }
+
   /** Whether a packet could carry data now. */
   get canSend(): boolean {
     return this.#outstanding.hasLost || (this.queue.hasData && this.#outstanding.flightSize < this.#congestion.cwnd);
   }
 
+  /** Whether the peer has everything up to this TSN. */
+  isAcknowledged(tsn: number): boolean {
+    return serial32Diff(tsn, this.#outstanding.firstTsn) < 0;
+  }
+
   /** Nothing waits and everything sent was acknowledged. */
   get isIdle(): boolean {
-    return !this.queue.hasData && this.#outstanding.isEmpty;
+    return this.queue.bufferedBytes === 0 && this.#outstanding.isEmpty;
   }
 
   get nextTimeout(): Instant | null {
     return this.#timers.next();
+  }
+
+  /** The peer's window as it announced it last, as far as it is known. */
+  get peerWindow(): number {
+    return (this.#peer?.rwnd ?? 0) + this.#outstanding.flightSize;
   }
 
   get cwnd(): number {
@@ -75,11 +92,13 @@ export class Outgoing {
     this.#peer = { rwnd: aRwnd, supportsForwardTsn };
   }
 
-  /** Answers a drop reason, or `null`; `progress` tells whether the peer acknowledged anything new. */
-  handleSack(now: Instant, sack: SackChunk): { readonly drop: string | null; readonly progress: boolean } {
+  /** Answers a drop reason, or `null`. */
+  handleSack(now: Instant, sack: SackChunk): string | null {
     const flightBefore = this.#outstanding.flightSize;
     const result = this.#outstanding.handleSack(now, sack);
-    if (result === null) return { drop: 'sctp.sack.unsentTsn', progress: false };
+    if (result === 'unsent') return 'sctp.sack.unsentTsn';
+    // RFC 9260 §6.2.1 D: one that came late says nothing that is still true.
+    if (result === 'old') return 'sctp.sack.old';
     if (this.#peer !== null) this.#peer.rwnd = Math.max(0, sack.aRwnd - this.#outstanding.flightSize);
     if (result.rttMs !== null) this.#rto.measure(result.rttMs);
     if (this.#fastRecoveryExit !== null && serial32Diff(sack.cumulativeTsnAck, this.#fastRecoveryExit) >= 0) this.#fastRecoveryExit = null;
@@ -93,7 +112,7 @@ export class Outgoing {
     // RFC 9260 §6.3.2 R2, R3.
     if (this.#outstanding.isEmpty) this.#timers.disarm('T3Rtx');
     else if (result.cumulativeMoved) this.#armT3(now);
-    return { drop: null, progress: result.cumulativeMoved || result.ackedBytes > 0 };
+    return null;
   }
 
   /** True when T3-rtx expired: the path made an error (RFC 9260 §6.3.3, §8.1). */
@@ -104,6 +123,7 @@ export class Outgoing {
     this.#outstanding.markAllLost();
     this.#fastRecoveryExit = null;
     this.#mayBurst = true;
+    this.#lastForwarded = null;
     return true;
   }
 
@@ -112,6 +132,7 @@ export class Outgoing {
     const peer = this.#peer;
     if (peer === null) return false;
     const wasBuffered = this.queue.bufferedBytes;
+    this.#hasUntoldSkip = false;
     let added = this.#addForwardTsn(now, peer, packet);
     for (let chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES); chunk !== null; chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES)) {
       packet.add(this.#encode(chunk));
@@ -127,8 +148,8 @@ export class Outgoing {
     if (!peer.supportsForwardTsn) return false;
     this.#outstanding.abandonExpired(now);
     const forward = this.#outstanding.forwardTsn();
-    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3).
-    if (forward === null || (forward.newCumulativeTsn === this.#lastForwarded && !this.#mayBurst)) return false;
+    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3), which forgets that it was said.
+    if (forward === null || forward.newCumulativeTsn === this.#lastForwarded) return false;
     const chunk = encodeForwardTsnChunk(forward);
     if (chunk.value.length > packet.room) return false;
     this.#lastForwarded = forward.newCumulativeTsn;
@@ -143,7 +164,11 @@ export class Outgoing {
     const isWindowOpen = this.#outstanding.flightSize < this.#congestion.cwnd;
     if (isWindowOpen || this.#mayBurst) {
       const lost = this.#outstanding.takeLost(now, room);
-      if (lost !== null) return lost;
+      if (lost !== null) {
+        // RFC 9260 §7.2.4 rule 4: what is sent again has the whole of T3-rtx to arrive.
+        this.#armT3(now);
+        return lost;
+      }
     }
     if (!isWindowOpen || this.#outstanding.hasLost || this.#outstanding.size >= MAX_OUTSTANDING_CHUNKS) return null;
     const nextBytes = this.queue.nextBytes;
@@ -152,10 +177,20 @@ export class Outgoing {
     const wanted = Math.min(room, nextBytes);
     // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is not filled with crumbs.
     if (peer.rwnd < wanted && this.#outstanding.hasInFlight) return null;
-    const fragment = this.queue.take(now, peer.rwnd > 0 ? Math.min(wanted, peer.rwnd) : wanted);
+    const fragment = this.#take(now, peer, peer.rwnd > 0 ? Math.min(wanted, peer.rwnd) : wanted);
     if (fragment === null) return null;
     peer.rwnd = Math.max(0, peer.rwnd - fragment.length);
     return this.#outstanding.push(now, fragment);
+  }
+
+  /** The next fragment with something in it. */
+  #take(now: Instant, peer: PeerState, room: number): Fragment | null {
+    for (;;) {
+      const fragment = this.queue.take(now, room, peer.supportsForwardTsn);
+      if (fragment === null || fragment.length > 0) return fragment;
+      this.#outstanding.pushAbandoned(now, fragment);
+      this.#hasUntoldSkip = true;
+    }
   }
 
   #encode(chunk: OutstandingChunk): Chunk {

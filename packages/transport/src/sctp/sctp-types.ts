@@ -28,8 +28,8 @@ export type SctpEvent =
   | { readonly type: 'messageTooLarge'; readonly streamId: number }
   /** The peer reset its outgoing side of these streams; empty means all. */
   | { readonly type: 'streamsReset'; readonly streamIds: readonly number[] }
-  /** Our own reset of these streams was performed: their ids may be used again. */
-  | { readonly type: 'resetDone'; readonly streamIds: readonly number[] }
+  /** Our own reset of these streams is over: their ids may be used again. `isOneSided`: the peer cannot, or will not, reset its side. */
+  | { readonly type: 'resetDone'; readonly streamIds: readonly number[]; readonly isOneSided: boolean }
   /** Data left the send queue. */
   | { readonly type: 'bufferedAmountChanged' }
   | { readonly type: 'closed'; readonly reason: SctpCloseReason; readonly detail: string };

@@ -7,6 +7,7 @@ type OutgoingReset = Extract<ReConfigParameter, { type: 'outgoingReset' }>;
 
 /** Streams of one request; the rest waits for the next (RFC 6525 §5.1.1 allows one request at a time). */
 const MAX_STREAMS_PER_REQUEST = 128;
+const MAX_DELAY_MS = 10_000;
 
 /** What the reset machine asks of the association around it. */
 export interface StreamResetHost {
@@ -16,18 +17,28 @@ export interface StreamResetHost {
   readonly rtoMs: number;
   /** Whether all that was queued on a stream before its reset has a TSN. */
   isDrained(streamId: number): boolean;
+  isAcknowledged(tsn: number): boolean;
   handleIncomingReset(streamIds: readonly number[]): void;
-  handleOutgoingResetDone(streamIds: readonly number[]): void;
+  handleOutgoingResetDone(streamIds: readonly number[], wasPerformed: boolean): void;
+  /** A request was not answered in time (RFC 9260 §8.1). */
+  handleUnanswered(): void;
+}
+
+/** A stream whose reset was asked for; `lastTsn` is set once all of its data has been sent. */
+interface Waiting {
+  readonly streamId: number;
+  lastTsn: number | null;
 }
 
 /** Closing data channels by resetting their streams (RFC 6525 §5, as RFC 8831 §6.7 uses it). */
 export class StreamReset {
   readonly #host: StreamResetHost;
   readonly #timers = new TimerTable<'ReConfig'>();
-  readonly #waiting: number[] = [];
+  #waiting: Waiting[] = [];
   #nextRequestSequence: number;
   #expectedRequestSequence: number;
   #request: OutgoingReset | null = null;
+  #attempt = 0;
   #mustSendRequest = false;
   /** An incoming reset whose last TSN has not arrived (RFC 6525 §5.2.2 E4). */
   #deferred: OutgoingReset | null = null;
@@ -47,7 +58,7 @@ export class StreamReset {
   }
 
   reset(streamIds: readonly number[]): void {
-    for (const streamId of streamIds) if (!this.#waiting.includes(streamId) && this.#request?.streamIds.includes(streamId) !== true) this.#waiting.push(streamId);
+    for (const streamId of streamIds) if (!this.#waiting.some((waiting) => waiting.streamId === streamId)) this.#waiting.push({ streamId, lastTsn: null });
   }
 
   handleParameters(parameters: readonly ReConfigParameter[]): void {
@@ -59,14 +70,13 @@ export class StreamReset {
 
   /** The cumulative TSN moved: a deferred reset may be due. */
   handleProgress(): void {
-    if (this.#deferred === null || !this.#hasAllBefore(this.#deferred)) return;
-    const request = this.#deferred;
-    this.#deferred = null;
-    this.#perform(request);
+    if (this.#deferred !== null && this.#hasAllBefore(this.#deferred)) this.#perform(this.#deferred);
   }
 
   handleTimeout(now: Instant): void {
-    if (this.#timers.takeExpired(now) !== null) this.#mustSendRequest = this.#request !== null;
+    if (this.#timers.takeExpired(now) === null || this.#request === null) return;
+    this.#mustSendRequest = true;
+    this.#host.handleUnanswered();
   }
 
   /** The chunks to send now. */
@@ -75,7 +85,8 @@ export class StreamReset {
     this.#startRequest();
     if (this.#mustSendRequest && this.#request !== null) {
       this.#mustSendRequest = false;
-      this.#timers.arm('ReConfig', later(now, this.#host.rtoMs));
+      this.#timers.arm('ReConfig', later(now, Math.min(this.#host.rtoMs * 2 ** this.#attempt, MAX_DELAY_MS)));
+      this.#attempt += 1;
       chunks.push(encodeReConfigChunk([this.#request]));
     }
     return chunks;
@@ -83,33 +94,41 @@ export class StreamReset {
 
   clear(): void {
     this.#timers.disarmAll();
-    this.#waiting.length = 0;
+    this.#waiting = [];
+    this.#request = null;
+    this.#deferred = null;
+    this.#responses.length = 0;
   }
 
+  /** A request goes out when the peer has all data of its streams: then it can perform it at once, instead of answering "in progress". */
   #startRequest(): void {
-    if (this.#request !== null) return;
-    const streamIds = this.#waiting.filter((streamId) => this.#host.isDrained(streamId)).slice(0, MAX_STREAMS_PER_REQUEST);
-    if (streamIds.length === 0) return;
-    for (const streamId of streamIds) this.#waiting.splice(this.#waiting.indexOf(streamId), 1);
-    this.#request = {
-      type: 'outgoingReset',
-      requestSequence: this.#nextRequestSequence,
-      responseSequence: serial32Add(this.#expectedRequestSequence, -1),
-      lastTsn: this.#host.lastAssignedTsn,
-      streamIds,
-    };
-    this.#nextRequestSequence = serial32Add(this.#nextRequestSequence, 1);
+    if (this.#request !== null || this.#waiting.length === 0) return;
+    for (const waiting of this.#waiting) if (waiting.lastTsn === null && this.#host.isDrained(waiting.streamId)) waiting.lastTsn = this.#host.lastAssignedTsn;
+    const ready = this.#waiting.filter(({ lastTsn }) => lastTsn !== null && this.#host.isAcknowledged(lastTsn)).slice(0, MAX_STREAMS_PER_REQUEST);
+    if (ready.length === 0) return;
+    this.#waiting = this.#waiting.filter((waiting) => !ready.includes(waiting));
+    this.#attempt = 0;
+    this.#request = this.#makeRequest(ready.map(({ streamId }) => streamId));
     this.#mustSendRequest = true;
+  }
+
+  #makeRequest(streamIds: readonly number[]): OutgoingReset {
+    const requestSequence = this.#nextRequestSequence;
+    this.#nextRequestSequence = serial32Add(requestSequence, 1);
+    return { type: 'outgoingReset', requestSequence, responseSequence: serial32Add(this.#expectedRequestSequence, -1), lastTsn: this.#host.lastAssignedTsn, streamIds };
   }
 
   #handleResponse(responseSequence: number, result: number): void {
     const request = this.#request;
     if (request === null || responseSequence !== request.requestSequence) return;
-    // RFC 6525 §5.2.7: "in progress" means ask again; the timer does.
-    if (result === RESET_RESULT.inProgress) return;
+    if (result === RESET_RESULT.inProgress) {
+      // A repeated number would get the stored answer for ever: the next try, when the timer comes, is a request of its own.
+      this.#request = this.#makeRequest(request.streamIds);
+      return;
+    }
     this.#timers.disarm('ReConfig');
     this.#request = null;
-    this.#host.handleOutgoingResetDone(request.streamIds);
+    this.#host.handleOutgoingResetDone(request.streamIds, result === RESET_RESULT.performed || result === RESET_RESULT.nothingToDo);
   }
 
   #handleRequest(parameter: Exclude<ReConfigParameter, { type: 'response' }>): void {
@@ -117,11 +136,11 @@ export class StreamReset {
     if (distance === -1) return this.#handleRepeatedRequest(parameter.requestSequence);
     if (distance !== 0) return this.#respond(parameter.requestSequence, RESET_RESULT.badSequenceNumber);
     this.#expectedRequestSequence = serial32Add(this.#expectedRequestSequence, 1);
-    if (parameter.type === 'unsupportedRequest') this.#respond(parameter.requestSequence, RESET_RESULT.denied);
+    if (parameter.type === 'unsupportedRequest') this.#conclude(parameter.requestSequence, RESET_RESULT.denied);
     else if (this.#hasAllBefore(parameter)) this.#perform(parameter);
     else {
       this.#deferred = parameter;
-      this.#respond(parameter.requestSequence, RESET_RESULT.inProgress);
+      this.#conclude(parameter.requestSequence, RESET_RESULT.inProgress);
     }
   }
 
@@ -134,12 +153,19 @@ export class StreamReset {
   }
 
   #perform(request: OutgoingReset): void {
-    this.#respond(request.requestSequence, RESET_RESULT.performed);
+    // A later request for the same streams took the place of a deferred one.
+    this.#deferred = null;
+    this.#conclude(request.requestSequence, RESET_RESULT.performed);
     this.#host.handleIncomingReset(request.streamIds);
   }
 
-  #respond(sequence: number, result: number): void {
+  /** The answer that a retransmission of the request gets as well. */
+  #conclude(sequence: number, result: number): void {
     this.#lastResponse = { sequence, result };
-    this.#responses.push({ type: 'response', responseSequence: sequence, result });
+    this.#respond(sequence, result);
+  }
+
+  #respond(sequence: number, result: number): void {
+    if (this.#responses.length < MAX_STREAMS_PER_REQUEST) this.#responses.push({ type: 'response', responseSequence: sequence, result });
   }
 }

@@ -5,7 +5,7 @@ import { seededRandom } from '@lumamesh/testkit';
 import type { DataChunk } from '../chunk/data-chunk.ts';
 import { CHUNK_OVERHEAD_BYTES, type ReceivedMessage, ReassemblyQueue } from './reassembly-queue.ts';
 import { ReceivedTsns } from './received-tsns.ts';
-import { RetransmissionQueue } from './retransmission-queue.ts';
+import { RetransmissionQueue, type SackResult } from './retransmission-queue.ts';
 import { SendQueue } from './send-queue.ts';
 
 const NOW = instant(0);
@@ -179,11 +179,16 @@ describe('the send queue', () => {
     assert.equal(queue.take(NOW, 100)?.length, 10);
     assert.ok(queue.isDrained(1));
     assert.equal(queue.take(NOW, 100), null);
-    queue.restart(1);
+    queue.restart(1, true);
     const after = queue.take(NOW, 100);
     assert.deepEqual([after?.length, after?.message.ssn], [20, 0]);
   });
 });
+
+function applied(result: SackResult | 'unsent' | 'old'): SackResult {
+  assert.ok(typeof result === 'object');
+  return result;
+}
 
 describe('the retransmission queue', () => {
   const filled = (count: number, initialTsn = 0xffff_fffe, limits: object = {}): RetransmissionQueue => {
@@ -201,8 +206,8 @@ describe('the retransmission queue', () => {
 
   it('acknowledges across the wrap and empties', () => {
     const queue = filled(5);
-    const result = queue.handleSack(instant(30), sack(0));
-    assert.deepEqual([result?.ackedBytes, result?.rttMs, queue.size], [300, 30, 2]);
+    const result = applied(queue.handleSack(instant(30), sack(0)));
+    assert.deepEqual([result.ackedBytes, result.rttMs, queue.size], [300, 30, 2]);
     queue.handleSack(instant(30), sack(2));
     assert.ok(queue.isEmpty);
     assert.equal(queue.flightSize, 0);
@@ -210,20 +215,56 @@ describe('the retransmission queue', () => {
 
   it('refuses an acknowledgement of what was never sent, and shrugs at an old one', () => {
     const queue = filled(3, 10);
-    assert.equal(queue.handleSack(NOW, sack(13)), null);
-    assert.equal(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }])), null);
-    assert.equal(queue.handleSack(NOW, sack(11))?.ackedBytes, 200);
-    assert.equal(queue.handleSack(NOW, sack(10))?.ackedBytes, 0);
+    assert.equal(queue.handleSack(NOW, sack(13)), 'unsent');
+    assert.equal(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }])), 'unsent');
+    assert.equal(applied(queue.handleSack(NOW, sack(11))).ackedBytes, 200);
+    assert.equal(queue.handleSack(NOW, sack(10)), 'old');
   });
 
   it('calls a chunk lost after three reports, once, and sends it again', () => {
     const queue = filled(6, 10);
-    for (let i = 0; i < 2; i++) assert.equal(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 + i }]))?.hasLoss, false);
-    assert.equal(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))?.hasLoss, true);
+    for (let i = 0; i < 2; i++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 + i }]))).hasLoss, false);
+    assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))).hasLoss, true);
     assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
     assert.equal(queue.takeLost(NOW, 1000), null);
-    assert.equal(queue.handleSack(NOW, sack(15))?.ackedBytes, 300, 'three were acknowledged by gap blocks before');
+    assert.equal(applied(queue.handleSack(NOW, sack(15))).ackedBytes, 300, 'three were acknowledged by gap blocks before');
     assert.equal(queue.flightSize, 0);
+  });
+
+  it('counts a chunk as missing only when a SACK newly acknowledges something above it, and finds its second loss by T3 alone', () => {
+    const queue = filled(10, 10);
+    for (let i = 0; i < 5; i++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 }]))).hasLoss, false, 'the same SACK again tells nothing');
+    queue.handleSack(NOW, sack(9, [{ start: 2, end: 3 }]));
+    assert.ok(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))).hasLoss);
+    assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
+    for (let end = 5; end <= 10; end++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end }]))).hasLoss, false);
+    queue.markAllLost();
+    assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
+  });
+
+  it('takes no round trip from what was abandoned, and skips the rest of a message by a TSN of its own', () => {
+    const sendQueue = new SendQueue();
+    const queue = new RetransmissionQueue(10);
+    sendQueue.push(NOW, 1, 53, new Uint8Array(300), false, { maxLifetimeMs: 50 });
+    sendQueue.push(NOW, 1, 53, new Uint8Array(10), false, {});
+    const first = sendQueue.take(NOW, 100);
+    assert.ok(first !== null);
+    queue.push(NOW, first);
+    assert.equal(applied(queue.handleSack(instant(5), sack(10))).rttMs, 5);
+    const skip = sendQueue.take(instant(60), 100);
+    assert.ok(skip !== null && skip.length === 0);
+    queue.pushAbandoned(instant(60), skip);
+    assert.deepEqual(queue.forwardTsn(), { newCumulativeTsn: 11, skipped: [{ streamId: 1, ssn: 0 }] });
+    assert.equal(sendQueue.take(instant(60), 100)?.message.ssn, 1);
+    assert.equal(applied(queue.handleSack(instant(9000), sack(11))).rttMs, null);
+    assert.ok(queue.isEmpty);
+  });
+
+  it('finishes what was begun when the peer cannot be told to skip', () => {
+    const sendQueue = new SendQueue();
+    sendQueue.push(NOW, 1, 53, new Uint8Array(150), false, { maxLifetimeMs: 50 });
+    assert.equal(sendQueue.take(NOW, 100, false)?.length, 100);
+    assert.equal(sendQueue.take(instant(60), 100, false)?.length, 50);
   });
 
   it('takes maxRetransmits 0 for a limit: lost once is given up', () => {

@@ -18,6 +18,8 @@ export interface OutstandingChunk {
   sentAt: Instant;
   transmissions: number;
   missingReports: number;
+  /** Sent again after three reports: another loss of it is T3's to find (RFC 9260 §7.2.4). */
+  wasFastRetransmitted: boolean;
   state: 'inFlight' | 'lost' | 'acked' | 'abandoned';
 }
 
@@ -41,6 +43,11 @@ export class RetransmissionQueue {
 
   constructor(initialTsn: number) {
     this.#firstTsn = initialTsn;
+  }
+
+  /** The first TSN that the cumulative acknowledgement has not covered. */
+  get firstTsn(): number {
+    return this.#firstTsn;
   }
 
   get nextTsn(): number {
@@ -69,23 +76,35 @@ export class RetransmissionQueue {
   }
 
   push(now: Instant, fragment: Fragment): OutstandingChunk {
-    const chunk: OutstandingChunk = { ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 1, missingReports: 0, state: 'inFlight' };
+    const chunk: OutstandingChunk = { ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 1, missingReports: 0, wasFastRetransmitted: false, state: 'inFlight' };
     this.#chunks.push(chunk);
     this.#flightSize += costOf(chunk);
     return chunk;
   }
 
-  /** Applies a SACK; `null` when it acknowledges what was never sent. An old one (behind the cumulative TSN) changes nothing. */
-  handleSack(now: Instant, sack: SackChunk): SackResult | null {
+  /**
+   * A message was given up when part of it was sent: it takes one more TSN, which is never sent, so that the peer, which may have all of the others, can
+   * be told to skip it.
+   */
+  pushAbandoned(now: Instant, fragment: Fragment): void {
+    this.#chunks.push({ ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 0, missingReports: 0, wasFastRetransmitted: false, state: 'abandoned' });
+    this.#abandon(new Set([fragment.message]));
+  }
+
+  /** Applies a SACK. One that acknowledges what was never sent, and one that came too late, change nothing. */
+  handleSack(now: Instant, sack: SackChunk): SackResult | 'unsent' | 'old' {
     const covered = serial32Diff(sack.cumulativeTsnAck, this.#firstTsn) + 1;
     const lastBlockEnd = sack.gapAckBlocks.at(-1)?.end ?? 0;
-    if (covered + lastBlockEnd > this.#chunks.length) return null;
-    if (covered < 0) return { ackedBytes: 0, cumulativeMoved: false, rttMs: null, hasLoss: false, highestTsn: sack.cumulativeTsnAck };
+    if (covered + lastBlockEnd > this.#chunks.length) return 'unsent';
+    if (covered < 0) return 'old';
 
     let ackedBytes = 0;
     let newest: OutstandingChunk | null = null;
+    let highestNewlyAcked: number | null = null;
     const acknowledge = (chunk: OutstandingChunk): void => {
-      if (chunk.state === 'acked') return;
+      // What was abandoned did not have to arrive: it tells nothing of the path.
+      if (chunk.state === 'acked' || chunk.state === 'abandoned') return;
+      highestNewlyAcked = chunk.tsn;
       if (chunk.state === 'inFlight') this.#flightSize -= costOf(chunk);
       if (chunk.state === 'lost') this.#lostChunks -= 1;
       ackedBytes += chunk.length;
@@ -95,35 +114,42 @@ export class RetransmissionQueue {
     for (const chunk of this.#chunks.splice(0, covered)) acknowledge(chunk);
     this.#firstTsn = serial32Add(this.#firstTsn, covered);
 
-    let hasLoss = false;
-    let previousEnd = 0;
     for (const block of sack.gapAckBlocks) {
       // Offsets count from the cumulative TSN, whose successor is now the first chunk. Both bounds lie within the list: checked above.
-      for (let i = previousEnd; i < block.start - 1; i++) hasLoss = this.#reportMissing(i) || hasLoss;
       for (let i = block.start - 1; i < block.end; i++) {
         const chunk = this.#chunks[i];
         if (chunk !== undefined) acknowledge(chunk);
       }
-      previousEnd = block.end;
     }
+    const hasLoss = this.#reportMissing(highestNewlyAcked);
     // TypeScript does not follow the assignment inside the closure.
     const measured = newest as OutstandingChunk | null;
     const rttMs = measured === null ? null : now - measured.sentAt;
     return { ackedBytes, cumulativeMoved: covered > 0, rttMs, hasLoss, highestTsn: serial32Add(this.nextTsn, -1) };
   }
 
-  #reportMissing(index: number): boolean {
-    const chunk = this.#chunks[index];
-    if (chunk?.state !== 'inFlight') return false;
-    chunk.missingReports += 1;
-    if (chunk.missingReports < MISSING_REPORTS_FOR_LOSS) return false;
-    this.#markLost(chunk);
-    return true;
+  /** RFC 9260 §7.2.4, the HTNA algorithm: only what lies below the highest TSN that this SACK newly acknowledged counts as missing once more. */
+  #reportMissing(highestNewlyAcked: number | null): boolean {
+    let hasLoss = false;
+    const end = highestNewlyAcked === null ? 0 : serial32Diff(highestNewlyAcked, this.#firstTsn);
+    for (let i = 0; i < end; i++) {
+      const chunk = this.#chunks[i];
+      if (chunk?.state !== 'inFlight' || chunk.wasFastRetransmitted) continue;
+      chunk.missingReports += 1;
+      if (chunk.missingReports < MISSING_REPORTS_FOR_LOSS) continue;
+      this.#markLost(chunk);
+      chunk.wasFastRetransmitted = true;
+      hasLoss = true;
+    }
+    return hasLoss;
   }
 
   /** RFC 9260 §6.3.3 E3: with T3-rtx everything in flight counts as lost. */
   markAllLost(): void {
-    for (const chunk of this.#chunks) if (chunk.state === 'inFlight') this.#markLost(chunk);
+    for (const chunk of this.#chunks) {
+      if (chunk.state === 'inFlight') this.#markLost(chunk);
+      chunk.wasFastRetransmitted = false;
+    }
   }
 
   #markLost(chunk: OutstandingChunk): void {
@@ -149,6 +175,7 @@ export class RetransmissionQueue {
   /** RFC 3758 §3.5 A: gives up lost chunks whose message's limits are reached, and with them the whole message. */
   abandonExpired(now: Instant): void {
     if (this.#lostChunks === 0) return;
+    const over = new Set<OutgoingMessage>();
     for (const chunk of this.#chunks) {
       if (chunk.state !== 'lost') continue;
       const { message } = chunk;
@@ -156,14 +183,15 @@ export class RetransmissionQueue {
         message.isAbandoned ||
         (message.maxRetransmits !== null && chunk.transmissions > message.maxRetransmits) ||
         (message.expiresAt !== null && now >= message.expiresAt);
-      if (isOver) this.#abandon(message);
+      if (isOver) over.add(message);
     }
+    if (over.size > 0) this.#abandon(over);
   }
 
-  #abandon(message: OutgoingMessage): void {
-    message.isAbandoned = true;
+  #abandon(messages: ReadonlySet<OutgoingMessage>): void {
+    for (const message of messages) message.isAbandoned = true;
     for (const chunk of this.#chunks) {
-      if (chunk.message !== message || chunk.state === 'abandoned') continue;
+      if (!messages.has(chunk.message) || chunk.state === 'abandoned' || chunk.state === 'acked') continue;
       if (chunk.state === 'inFlight') this.#flightSize -= costOf(chunk);
       if (chunk.state === 'lost') this.#lostChunks -= 1;
       chunk.state = 'abandoned';

@@ -45,6 +45,12 @@ export class SendQueue {
   /** Streams with something to send, in the order of their turns; the first one may be in the middle of a message. */
   readonly #turns: number[] = [];
   #bufferedBytes = 0;
+  #messages = 0;
+
+  /** Messages waiting, over all streams. */
+  get messages(): number {
+    return this.#messages;
+  }
 
   /** All bytes waiting, over all streams. */
   get bufferedBytes(): number {
@@ -81,20 +87,27 @@ export class SendQueue {
     };
     stream.bufferedBytes += data.length;
     this.#bufferedBytes += data.length;
+    this.#messages += 1;
     if (stream.held !== null) stream.held.push(message);
     else this.#enqueue(stream, message);
   }
 
-  /** Takes the next fragment of at most `room` bytes, or `null`. Messages that were abandoned or are too old go without being sent. */
-  take(now: Instant, room: number): Fragment | null {
+  /**
+   * Takes the next fragment of at most `room` bytes, or `null`. Messages that are abandoned or too old go without being sent; of one that was begun a
+   * fragment of no bytes comes, for the peer must be told to skip it. `maySkip` says whether the peer can be: if not, what was begun is finished.
+   */
+  take(now: Instant, room: number, maySkip = true): Fragment | null {
     for (;;) {
       const streamId = this.#turns[0];
       const stream = streamId === undefined ? undefined : this.#streams.get(streamId);
       const message = stream?.queue.peek();
       if (stream === undefined || message === undefined) return null;
-      if (message.expiresAt !== null && now >= message.expiresAt) message.isAbandoned = true;
+      const isBegun = message.sentBytes > 0;
+      if (message.expiresAt !== null && now >= message.expiresAt && (maySkip || !isBegun)) message.isAbandoned = true;
       if (message.isAbandoned) {
+        const offset = message.sentBytes;
         this.#drop(stream, message);
+        if (isBegun) return { message, offset, length: 0 };
         continue;
       }
       if (room <= 0) return null;
@@ -122,14 +135,14 @@ export class SendQueue {
     this.#stream(streamId).held ??= [];
   }
 
-  /** The stream was reset: numbers begin at 0 again, and what was held back goes. */
-  restart(streamId: number): void {
+  /** The reset is over: where it was performed numbers begin at 0 again, and what was held back goes. */
+  restart(streamId: number, wasPerformed: boolean): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     const held = stream.held ?? [];
     stream.held = null;
-    stream.nextSsn = 0;
-    if (held.length === 0 && stream.queue.size === 0) this.#streams.delete(streamId);
+    if (wasPerformed) stream.nextSsn = 0;
+    if (wasPerformed && held.length === 0 && stream.queue.size === 0) this.#streams.delete(streamId);
     for (const message of held) this.#enqueue(stream, message);
   }
 
@@ -137,6 +150,7 @@ export class SendQueue {
     this.#streams.clear();
     this.#turns.length = 0;
     this.#bufferedBytes = 0;
+    this.#messages = 0;
   }
 
   #stream(streamId: number): OutboundStream {
@@ -159,6 +173,7 @@ export class SendQueue {
 
   #endTurn(stream: OutboundStream): void {
     stream.queue.shift();
+    this.#messages -= 1;
     const streamId = this.#turns.shift();
     if (streamId !== undefined && stream.queue.size > 0) this.#turns.push(streamId);
   }
