@@ -7,6 +7,7 @@ import { CHUNK_TYPE, type Chunk, type Packet, PacketBuilder, decodePacket } from
 import { decodeReConfigChunk } from './chunk/re-config-chunk.ts';
 import { decodeSackChunk, encodeSackChunk } from './chunk/sack-chunk.ts';
 import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Incoming } from './incoming.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Reliability } from './queue/send-queue.ts';
@@ -50,12 +51,6 @@ const T1_MAX_MS = 2000;
 /** RFC 9260 §16: Max.Init.Retransmits and Association.Max.Retrans. */
 const MAX_INIT_ATTEMPTS = 8;
 const MAX_ERRORS = 10;
-/**
- * RFC 9260 §16 has 30 s. Its answer is the only authenticated sign of life of an idle peer, and sessions end after 25 s without one, so it comes sooner;
- * a little varied, so that a thousand sessions do not beat together.
- */
-const HEARTBEAT_INTERVAL_MS = 10_000;
-const HEARTBEAT_NONCE_BYTES = 8;
 const COOKIE_BYTES = 16;
 /** Larger than any stack's HEARTBEAT. */
 const MAX_HEARTBEAT_BYTES = 512;
@@ -70,12 +65,12 @@ const MAX_PACKETS_PER_FLUSH = 256;
 export class Association implements Machine<SctpEvent> {
   readonly #options: SctpOptions;
   readonly #outbox = new Outbox<SctpEvent>();
-  readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown' | 'Heartbeat'>();
+  readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown'>();
   readonly #rto = new RtoEstimator();
   readonly #outgoing: Outgoing;
+  readonly #heartbeat: Heartbeat;
   readonly #control = new Fifo<Chunk>();
-  readonly #localTag: number;
-  readonly #initialTsn: number;
+  readonly #ownInit: InitChunk;
   #state: State = { name: 'closed' };
   #peer: Peer | null = null;
   /** The peer's INIT that we answered, and the state cookie of that answer: good in this association only, for nobody else knows it. */
@@ -83,16 +78,15 @@ export class Association implements Machine<SctpEvent> {
   #errors = 0;
   /** Streams to reset as soon as there is a peer. */
   #earlyResets: number[] = [];
-  #heartbeat: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
   #now: Instant;
   #mustFlush = false;
 
   constructor(now: Instant, options: SctpOptions) {
     this.#now = now;
     this.#options = options;
-    this.#localTag = randomNonZeroUint32(options.randomBytes);
-    this.#initialTsn = randomNonZeroUint32(options.randomBytes);
-    this.#outgoing = new Outgoing(this.#initialTsn, options.limits, this.#rto, this.#outbox);
+    this.#ownInit = makeInit(options);
+    this.#heartbeat = new Heartbeat(options.randomBytes);
+    this.#outgoing = new Outgoing(this.#ownInit.initialTsn, options.limits, this.#rto, this.#outbox);
   }
 
   get isEstablished(): boolean {
@@ -158,7 +152,7 @@ export class Association implements Machine<SctpEvent> {
   abort(now: Instant, text: string): void {
     this.#touch(now);
     if (this.#state.name === 'ended') return;
-    if (this.#peer !== null) this.#sendAbort(ERROR_CAUSE.userInitiatedAbort, text);
+    if (this.#peer !== null) this.#transmitAlone(encodeAbortChunk(ERROR_CAUSE.userInitiatedAbort, text), this.#peer.verificationTag);
     this.#end('localAbort', text);
   }
 
@@ -191,18 +185,8 @@ export class Association implements Machine<SctpEvent> {
 
   handleTimeout(now: Instant): void {
     this.#touch(now);
-    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
-      switch (name) {
-        case 'T1Init':
-        case 'T1Cookie':
-        case 'T2Shutdown':
-          this.#handleHandshakeTimer(now);
-          break;
-        case 'Heartbeat':
-          this.#handleHeartbeatTimer(now);
-          break;
-      }
-    }
+    while (this.#timers.takeExpired(now) !== null) this.#handleHandshakeTimer(now);
+    this.#handleHeartbeatTimer(now);
     const incoming = this.#peer?.incoming;
     const sackDueAt = incoming?.sackDueAt ?? null;
     if (sackDueAt !== null && now >= sackDueAt) incoming?.handleSackTimer();
@@ -239,6 +223,7 @@ export class Association implements Machine<SctpEvent> {
     if (this.#state.name === 'ended') return null;
     const peer = this.#peer;
     let next = earlier(this.#timers.next(), this.#state.name === 'cookieEchoed' ? null : this.#outgoing.nextTimeout);
+    next = earlier(next, this.#heartbeat.nextTimeout);
     if (peer !== null) next = earlier(next, earlier(peer.incoming.sackDueAt, peer.streamReset.nextTimeout));
     return next;
   }
@@ -251,7 +236,7 @@ export class Association implements Machine<SctpEvent> {
       return packet.chunks.length === 1 && packet.verificationTag === 0 ? null : 'sctp.init.bundled';
     }
     const isReflected = (first?.type === CHUNK_TYPE.abort || first?.type === CHUNK_TYPE.shutdownComplete) && (first.flags & 1) !== 0;
-    const expected = isReflected ? this.#peer?.verificationTag : this.#localTag;
+    const expected = isReflected ? this.#peer?.verificationTag : this.#ownInit.initiateTag;
     return packet.verificationTag === expected ? null : 'sctp.verificationTag';
   }
 
@@ -320,13 +305,9 @@ export class Association implements Machine<SctpEvent> {
     const isRepeated = this.#answered?.init.initiateTag === init.value.initiateTag && this.#answered.init.initialTsn === init.value.initialTsn;
     const cookie = isRepeated && this.#answered !== null ? this.#answered.cookie : this.#options.randomBytes(COOKIE_BYTES);
     this.#answered = { init: init.value, cookie };
-    const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
     // RFC 9260 §5.2.1: in cookieWait and cookieEchoed the same tag and TSN as in our own INIT; they are the association's, so they always are.
-    const ack = encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit(), stateCookie: cookie, unrecognized: init.value.unrecognized });
-    if (ack.value.length > packet.room) return 'sctp.init.tooLarge';
-    packet.add(ack);
-    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, init.value.initiateTag));
-    return null;
+    const ack = encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit, stateCookie: cookie, unrecognized: init.value.unrecognized });
+    return this.#transmitAlone(ack, init.value.initiateTag) ? null : 'sctp.init.tooLarge';
   }
 
   #handleInitAck(now: Instant, chunk: Chunk): string | null {
@@ -410,7 +391,7 @@ export class Association implements Machine<SctpEvent> {
     }
     if (chunk.type === CHUNK_TYPE.shutdownAck) {
       if (name !== 'shutdownSent' && name !== 'shutdownAckSent') return 'sctp.shutdownAck.unexpected';
-      this.#sendAlone(emptyChunk(CHUNK_TYPE.shutdownComplete));
+      if (this.#peer !== null) this.#transmitAlone(emptyChunk(CHUNK_TYPE.shutdownComplete), this.#peer.verificationTag);
       this.#end('shutdown', '');
       return null;
     }
@@ -443,31 +424,18 @@ export class Association implements Machine<SctpEvent> {
   }
 
   #handleHeartbeatTimer(now: Instant): void {
-    if (this.#peer === null || this.#isEnded()) return;
-    if (this.#heartbeat !== null) this.#countError();
-    if (this.#isEnded()) return;
-    const nonce = this.#options.randomBytes(HEARTBEAT_NONCE_BYTES);
-    this.#heartbeat = { nonce, sentAt: now };
-    // RFC 9260 §3.3.5: the sender's information is one parameter of type 1.
-    const value = new Uint8Array(4 + HEARTBEAT_NONCE_BYTES);
-    value.set([0, 1, 0, value.length]);
-    value.set(nonce, 4);
-    this.#control.push({ type: CHUNK_TYPE.heartbeat, flags: 0, value });
-    this.#armHeartbeat(now, this.#rto.rtoMs + HEARTBEAT_INTERVAL_MS / 2);
+    const due = this.#heartbeat.handleTimeout(now, this.#rto.rtoMs);
+    if (due === null) return;
+    if (due.isUnanswered) this.#countError();
+    if (!this.#isEnded()) this.#control.push(due.chunk);
   }
 
   #handleHeartbeatAck(now: Instant, chunk: Chunk): string | null {
-    if (this.#heartbeat === null || !bytesEqual(chunk.value.subarray(4), this.#heartbeat.nonce)) return 'sctp.heartbeatAck.unexpected';
-    this.#rto.measure(now - this.#heartbeat.sentAt);
-    this.#heartbeat = null;
+    const rttMs = this.#heartbeat.handleAck(now, chunk);
+    if (rttMs === null) return 'sctp.heartbeatAck.unexpected';
+    this.#rto.measure(rttMs);
     this.#errors = 0;
-    this.#armHeartbeat(now, HEARTBEAT_INTERVAL_MS);
     return null;
-  }
-
-  #armHeartbeat(now: Instant, delayMs: number): void {
-    const jitter = (this.#options.randomBytes(1)[0] ?? 0) / 255;
-    this.#timers.arm('Heartbeat', later(now, delayMs * (0.8 + 0.4 * jitter)));
   }
 
   /** RFC 9260 §8.1. */
@@ -508,7 +476,7 @@ export class Association implements Machine<SctpEvent> {
         },
         handleUnanswered: () => this.#countError(),
       },
-      this.#initialTsn,
+      this.#ownInit.initialTsn,
       init.initialTsn,
     );
     const outboundStreams = Math.min(init.inboundStreams, this.#options.limits.maxStreams);
@@ -522,33 +490,16 @@ export class Association implements Machine<SctpEvent> {
     this.#timers.disarm('T1Cookie');
     this.#state = { name: 'established' };
     this.#errors = 0;
-    this.#armHeartbeat(now, HEARTBEAT_INTERVAL_MS);
+    this.#heartbeat.start(now);
     this.#outbox.event({ type: 'connected' });
-  }
-
-  #ownInit(): InitChunk {
-    const { limits } = this.#options;
-    return {
-      initiateTag: this.#localTag,
-      aRwnd: limits.receiveWindowBytes,
-      outboundStreams: limits.maxStreams,
-      inboundStreams: limits.maxStreams,
-      initialTsn: this.#initialTsn,
-      supportsForwardTsn: true,
-      supportsReConfig: true,
-      stateCookie: null,
-      unrecognized: [],
-    };
   }
 
   #sendInit(now: Instant): void {
     if (this.#state.name !== 'cookieWait') return;
     this.#state.attempt += 1;
     this.#timers.arm('T1Init', later(now, handshakeDelayMs(this.#state.attempt)));
-    const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
-    packet.add(encodeInitChunk(CHUNK_TYPE.init, this.#ownInit()));
     // RFC 9260 §8.5.1 A: an INIT carries tag 0.
-    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, 0));
+    this.#transmitAlone(encodeInitChunk(CHUNK_TYPE.init, this.#ownInit), 0);
   }
 
   #sendCookieEcho(now: Instant): void {
@@ -571,15 +522,13 @@ export class Association implements Machine<SctpEvent> {
     this.#control.push(emptyChunk(CHUNK_TYPE.shutdownAck));
   }
 
-  #sendAbort(cause: number, text: string): void {
-    this.#sendAlone(encodeAbortChunk(cause, text));
-  }
-
-  #sendAlone(chunk: Chunk): void {
-    if (this.#peer === null) return;
+  /** A chunk in a packet of its own, at once. False when it is too large for one. */
+  #transmitAlone(chunk: Chunk, verificationTag: number): boolean {
     const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
+    if (chunk.value.length > packet.room) return false;
     packet.add(chunk);
-    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, this.#peer.verificationTag));
+    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, verificationTag));
+    return true;
   }
 
   #flush(now: Instant): void {
@@ -628,10 +577,25 @@ export class Association implements Machine<SctpEvent> {
     if (this.#state.name === 'ended') return;
     this.#state = { name: 'ended' };
     this.#timers.disarmAll();
+    this.#heartbeat.stop();
     this.#outgoing.clear();
     this.#peer?.streamReset.clear();
     this.#outbox.event({ type: 'closed', reason, detail });
   }
+}
+
+function makeInit({ randomBytes, limits }: SctpOptions): InitChunk {
+  return {
+    initiateTag: randomNonZeroUint32(randomBytes),
+    aRwnd: limits.receiveWindowBytes,
+    outboundStreams: limits.maxStreams,
+    inboundStreams: limits.maxStreams,
+    initialTsn: randomNonZeroUint32(randomBytes),
+    supportsForwardTsn: true,
+    supportsReConfig: true,
+    stateCookie: null,
+    unrecognized: [],
+  };
 }
 
 /** How long the `attempt`th transmission (from 1) waits for its answer. */

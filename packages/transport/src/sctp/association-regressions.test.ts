@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { VirtualNetwork, connectedPair } from '@lumamesh/testkit';
+import { AssociationHost, chunksOf, firstTsnOf, inject, pair, up } from './association-harness.test-support.ts';
+import { encodeDataChunk } from './chunk/data-chunk.ts';
+import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
+
+/* Each of these was a fault once; reviews and fuzzing found them. */
+
+const heartbeat = (bytes: number): Chunk => ({ type: CHUNK_TYPE.heartbeat, flags: 0, value: new Uint8Array(bytes) });
+
+describe('regressions', () => {
+  it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {
+    const made = up({ latencyMs: 10 });
+    made.net.run(1000);
+    inject(made, made.b, [heartbeat(2000)]);
+    assert.equal(made.b.drops.at(-1), 'sctp.heartbeat.tooLarge');
+    const before = made.net.sent.length;
+    inject(made, made.b, Array.from({ length: 120 }, () => heartbeat(4)));
+    const answers = made.net.sent.slice(before).flatMap(({ data }) => chunksOf(data)).filter(({ type }) => type === CHUNK_TYPE.heartbeatAck);
+    assert.ok(answers.length > 0 && answers.length <= 32, `${answers.length} answers`);
+    made.b.association.shutdown(made.net.now);
+    made.net.touch(made.b);
+    made.net.run(3000);
+    assert.ok(made.a.has('closed') && made.b.has('closed'));
+  });
+
+  it('a full receive window behind one lost chunk opens again', () => {
+    for (const size of [128, 1000, 60_000]) {
+      let dataSeen = 0;
+      let isArmed = false;
+      const made = up({
+        latencyMs: 10,
+        drop: (data) => {
+          if (!isArmed || !chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data)) return false;
+          dataSeen += 1;
+          return dataSeen === 1;
+        },
+      });
+      // A wide congestion window first, so that the receiver's is what fills.
+      for (let i = 0; i < 60; i++) made.send(made.a, 'w'.repeat(30_000));
+      made.net.run(30_000);
+      isArmed = true;
+      const count = Math.ceil(400_000 / size);
+      for (let i = 0; i < count; i++) assert.ok(made.send(made.a, 'm'.repeat(size)));
+      assert.ok(made.net.runUntil(() => made.b.messages().length === 60 + count, 60_000), `${made.b.messages().length - 60} of ${count} messages of ${size} bytes`);
+    }
+  });
+
+  it('a message given up in the middle does not stop its stream', () => {
+    // All fragments that were sent arrive, then its time is over.
+    const expired = up({ latencyMs: 30 });
+    expired.send(expired.a, 'x'.repeat(60_000), { maxLifetimeMs: 60 });
+    expired.send(expired.a, 'next');
+    assert.ok(expired.net.runUntil(() => expired.b.messages().includes('next'), 10_000));
+
+    // The fragments arrive, but not their acknowledgements.
+    let cut = false;
+    const net = new VirtualNetwork();
+    const a = new AssociationHost(net.now, 1);
+    const b = new AssociationHost(net.now, 2);
+    a.association.connect(net.now);
+    net.link(a, b, { latencyMs: 10 }, { latencyMs: 10, drop: () => cut });
+    assert.ok(net.runUntil(() => a.has('connected') && b.has('connected'), 5000));
+    cut = true;
+    a.association.send(net.now, 1, 51, new Uint8Array(20_000).fill(65), false, { maxRetransmits: 0 });
+    net.touch(a);
+    net.run(430);
+    cut = false;
+    a.association.send(net.now, 1, 51, new TextEncoder().encode('next'), false, {});
+    net.touch(a);
+    assert.ok(net.runUntil(() => b.messages().includes('next'), 20_000));
+  });
+
+  it('DATA before the COOKIE ACK neither is taken nor winds the clock up', () => {
+    const made = pair({ latencyMs: 10 }, 'a');
+    assert.ok(made.net.runUntil(() => made.net.sent.some(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho), 1000));
+    made.b.drain = () => null;
+    inject(made, made.a, [encodeDataChunk({ tsn: firstTsnOf(made, made.b), streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) })]);
+    assert.ok(made.a.drops.includes('sctp.data.unexpected'));
+    const before = made.net.sent.length;
+    made.net.run(10_000);
+    assert.ok(made.net.sent.length - before < 15);
+    assert.ok(!made.a.has('message'));
+  });
+
+  it('a stream whose last message was thrown away unsent is reset at once, and so is an association shut down', () => {
+    for (const end of ['reset', 'shutdown'] as const) {
+      const made = up({ latencyMs: 10 });
+      made.net.run(1000);
+      made.a.association.send(made.net.now, 3, 51, Uint8Array.of(1), false, { maxLifetimeMs: 0 });
+      if (end === 'reset') made.a.association.resetStreams(made.net.now, [3]);
+      else made.a.association.shutdown(made.net.now);
+      const startedAt = made.net.now;
+      made.net.touch(made.a);
+      assert.ok(made.net.runUntil(() => made.b.has(end === 'reset' ? 'streamsReset' : 'closed'), 5000), end);
+      assert.ok(made.net.now - startedAt < 1000);
+    }
+  });
+
+  it('nothing is reported behind the end', () => {
+    const made = up({ latencyMs: 10 });
+    inject(made, made.b, [
+      encodeDataChunk({ tsn: firstTsnOf(made, made.a), streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) }),
+      { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) },
+      heartbeat(4),
+    ]);
+    assert.equal(made.b.events.at(-1)?.type, 'closed');
+  });
+
+  it('a message without bytes is refused instead of blocking all streams', () => {
+    const made = up({ latencyMs: 10 });
+    assert.ok(!made.a.association.send(made.net.now, 1, 53, new Uint8Array(0), false, {}));
+    made.send(made.a, 'through');
+    made.net.run(500);
+    assert.deepEqual(made.b.messages(), ['through']);
+  });
+
+  it('losses of unreliable messages do not spoil the measured round trip', () => {
+    let blackout = false;
+    const made = up({ latencyMs: 25, drop: () => blackout });
+    for (let i = 0; i < 20; i++) {
+      made.send(made.a, `${i}`, { maxRetransmits: 0 });
+      made.net.run(100);
+    }
+    blackout = true;
+    for (let i = 0; i < 20; i++) made.send(made.a, `lost ${i}`, { maxRetransmits: 0, isUnordered: true });
+    made.net.run(7000);
+    blackout = false;
+    made.net.run(20_000);
+    assert.ok(made.a.association.smoothedRttMs < 300, `${made.a.association.smoothedRttMs} ms`);
+  });
+
+  it('many small messages count for what they cost', () => {
+    const made = up({ latencyMs: 10 }, 'both', { maxBufferedBytes: 100_000 });
+    made.b.handleDatagram = () => undefined;
+    let accepted = 0;
+    while (accepted < 100_000 && made.a.association.send(made.net.now, 1, 51, Uint8Array.of(1), false, {})) accepted += 1;
+    assert.ok(accepted < 1000, `${accepted} one-byte messages`);
+  });
+
+  it('a channel closed before the association is up is closed at the peer as well', () => {
+    const made = connectedPair();
+    const id = made.client.session.openChannel(made.net.now, { label: 'brief', subprotocol: '', isUnordered: false });
+    assert.ok(id !== null);
+    made.client.session.closeChannel(made.net.now, id);
+    made.net.touch(made.client);
+    const closed = (events: readonly { readonly event: { readonly type: string } }[]): boolean => events.some(({ event }) => event.type === 'channelClosed');
+    assert.ok(made.net.runUntil(() => closed(made.client.events) && closed(made.server.events), 5000));
+  });
+
+  it('ids of closed channels are used again, however often', () => {
+    const made = connectedPair({ link: { latencyMs: 1 } });
+    for (let i = 0; i < 300; i++) {
+      const id = made.client.session.openChannel(made.net.now, { label: `${i}`, subprotocol: '', isUnordered: false });
+      assert.ok(id !== null, `channel ${i}`);
+      made.client.session.closeChannel(made.net.now, id);
+      made.net.touch(made.client);
+      made.net.run(500);
+    }
+    assert.equal(made.server.events.filter(({ event }) => event.type === 'channelClosed').length, 300);
+  });
+});

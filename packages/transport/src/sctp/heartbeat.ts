@@ -1,0 +1,63 @@
+import { type Instant, type RandomBytes, TimerTable, bytesEqual, later } from '@lumamesh/base';
+import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
+
+/**
+ * RFC 9260 §16 has 30 s. Its answer is the only authenticated sign of life of an idle peer, and sessions end after 25 s without one, so it comes sooner;
+ * a little varied, so that a thousand sessions do not beat together.
+ */
+const INTERVAL_MS = 10_000;
+/** What an unanswered one waits for besides the RTO before it counts as an error. */
+const PATIENCE_MS = 5000;
+const NONCE_BYTES = 8;
+/** RFC 9260 §3.3.5: the sender's information is one parameter of type 1. */
+const PARAMETER_HEADER_BYTES = 4;
+
+/** Asks an idle peer whether it is there (RFC 9260 §8.3). One question at a time. */
+export class Heartbeat {
+  readonly #randomBytes: RandomBytes;
+  readonly #timers = new TimerTable<'Heartbeat'>();
+  #pending: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
+
+  constructor(randomBytes: RandomBytes) {
+    this.#randomBytes = randomBytes;
+  }
+
+  get nextTimeout(): Instant | null {
+    return this.#timers.next();
+  }
+
+  start(now: Instant): void {
+    this.#arm(now, INTERVAL_MS);
+  }
+
+  stop(): void {
+    this.#timers.disarmAll();
+  }
+
+  /** What the timer asks for: nothing, or a question to send; `isUnanswered` when the one before got no answer. */
+  handleTimeout(now: Instant, rtoMs: number): { readonly chunk: Chunk; readonly isUnanswered: boolean } | null {
+    if (this.#timers.takeExpired(now) === null) return null;
+    const isUnanswered = this.#pending !== null;
+    const nonce = this.#randomBytes(NONCE_BYTES);
+    this.#pending = { nonce, sentAt: now };
+    const value = new Uint8Array(PARAMETER_HEADER_BYTES + NONCE_BYTES);
+    value.set([0, 1, 0, value.length]);
+    value.set(nonce, PARAMETER_HEADER_BYTES);
+    this.#arm(now, rtoMs + PATIENCE_MS);
+    return { chunk: { type: CHUNK_TYPE.heartbeat, flags: 0, value }, isUnanswered };
+  }
+
+  /** The round trip in milliseconds that an answer gives, or `null` when it is none of ours. */
+  handleAck(now: Instant, chunk: Chunk): number | null {
+    if (this.#pending === null || !bytesEqual(chunk.value.subarray(PARAMETER_HEADER_BYTES), this.#pending.nonce)) return null;
+    const rttMs = now - this.#pending.sentAt;
+    this.#pending = null;
+    this.#arm(now, INTERVAL_MS);
+    return rttMs;
+  }
+
+  #arm(now: Instant, delayMs: number): void {
+    const jitter = (this.#randomBytes(1)[0] ?? 0) / 255;
+    this.#timers.arm('Heartbeat', later(now, delayMs * (0.8 + 0.4 * jitter)));
+  }
+}
