@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Instant, instant } from '@lumamesh/base';
+import { LIMITS, type SignedRelayRecord } from '@lumamesh/protocol';
+import { seededRandom } from '@lumamesh/testkit';
+import { RelayCore, type RelayCoreOptions } from './relay-core.ts';
+
+const ROOM = 'R'.repeat(43);
+const RECORD = { nk: 'test' } as unknown as SignedRelayRecord;
+
+interface Frame {
+  readonly action: string;
+  readonly [field: string]: unknown;
+}
+
+class Bench {
+  readonly core: RelayCore<string>;
+  readonly sent: { readonly to: string; readonly frame: Frame }[] = [];
+  readonly closed: string[] = [];
+  readonly queued = new Map<string, number>();
+  now: Instant = instant(0);
+
+  constructor(options: Partial<RelayCoreOptions<string>> = {}) {
+    this.core = new RelayCore<string>({ maxSessions: 10, maxRoomSize: 5, messagesPerSecond: 100, queuedBytes: (session) => this.queued.get(session) ?? 0, ...options }, RECORD);
+  }
+
+  open(...sessions: string[]): this {
+    for (const session of sessions) this.core.handleSessionOpen(session);
+    this.drain();
+    return this;
+  }
+
+  say(session: string, message: unknown): Frame[] {
+    this.core.handleFrame(this.now, session, typeof message === 'string' ? message : JSON.stringify(message));
+    return this.drain().filter(({ to }) => to === session).map(({ frame }) => frame);
+  }
+
+  join(session: string, peer: string, room = ROOM): Frame[] {
+    return this.say(session, { action: 'join', room, peer: peer.padEnd(16, '_'), presence: `from-${peer}` });
+  }
+
+  drain(): { readonly to: string; readonly frame: Frame }[] {
+    const from = this.sent.length;
+    for (let output = this.core.poll(); output.type !== 'timeout'; output = this.core.poll()) {
+      if (output.type === 'send') this.sent.push({ to: output.session, frame: JSON.parse(output.frame) as Frame });
+      else this.closed.push(output.session);
+    }
+    return this.sent.slice(from);
+  }
+
+  heard(session: string, action: string): Frame[] {
+    return this.sent.filter(({ to, frame }) => to === session && frame.action === action).map(({ frame }) => frame);
+  }
+}
+
+describe('rooms', () => {
+  it('welcome with the record and the limits', () => {
+    const bench = new Bench().open('a');
+    const [welcome] = bench.heard('a', 'welcome');
+    assert.deepEqual(welcome, { action: 'welcome', version: 1, node: RECORD, limits: { maxRoomSize: 5, maxRoomsPerSession: 32, maxFrameBytes: 65_536, maxPresenceLength: 2048, maxSignalLength: 32_768 } });
+  });
+
+  it('tell the newcomer who is there and the others who came, signal between two, and tell who left', () => {
+    const bench = new Bench().open('a', 'b', 'c');
+    assert.deepEqual(bench.join('a', 'ada'), [{ action: 'joined', room: ROOM, members: [] }]);
+    assert.deepEqual(bench.join('b', 'bob'), [{ action: 'joined', room: ROOM, members: [{ peer: 'ada_____________', presence: 'from-ada' }] }]);
+    assert.deepEqual(bench.heard('a', 'peer-joined'), [{ action: 'peer-joined', room: ROOM, peer: 'bob_____________', presence: 'from-bob' }]);
+    bench.join('c', 'cyd');
+    bench.say('a', { action: 'signal', room: ROOM, to: 'cyd_____________', data: 'sealed' });
+    assert.deepEqual(bench.heard('c', 'signal'), [{ action: 'signal', room: ROOM, from: 'ada_____________', data: 'sealed' }]);
+    assert.equal(bench.heard('b', 'signal').length, 0);
+    bench.say('b', { action: 'leave', room: ROOM });
+    assert.deepEqual(bench.heard('a', 'peer-left'), [{ action: 'peer-left', room: ROOM, peer: 'bob_____________' }]);
+    bench.core.handleSessionClosed('c');
+    bench.drain();
+    assert.equal(bench.heard('a', 'peer-left').length, 2);
+    bench.core.handleSessionClosed('a');
+    bench.core.handleSessionClosed('b');
+    assert.deepEqual(bench.core.counts, { sessions: 0, rooms: 0, members: 0 });
+  });
+
+  it('keep a peer that came back over a new session when the old one goes, and tell nobody that it left', () => {
+    const bench = new Bench().open('a', 'b-old', 'b-new');
+    bench.join('a', 'ada');
+    bench.join('b-old', 'bob');
+    bench.join('b-new', 'bob');
+    bench.core.handleSessionClosed('b-old');
+    bench.drain();
+    assert.equal(bench.heard('a', 'peer-left').length, 0);
+    bench.say('a', { action: 'signal', room: ROOM, to: 'bob_____________', data: 'x' });
+    assert.equal(bench.heard('b-new', 'signal').length, 1);
+  });
+
+  it('do not let a session take a peer’s place, nor crowd it out', () => {
+    const bench = new Bench().open('victim', 'x', 'y', 'z', 'friend');
+    bench.join('victim', 'vic');
+    for (const session of ['x', 'y', 'z']) bench.join(session, 'vic');
+    assert.equal(bench.heard('z', 'error')[0]?.['code'], 'PEER_ID_IN_USE');
+    bench.join('friend', 'fay');
+    bench.say('friend', { action: 'signal', room: ROOM, to: 'vic_____________', data: 'x' });
+    assert.equal(bench.heard('victim', 'signal').length, 1, 'the true one still hears');
+  });
+
+  it('join again: presence changes, another peer id leaves first', () => {
+    const bench = new Bench().open('a', 'b');
+    bench.join('a', 'ada');
+    bench.join('b', 'bob');
+    bench.say('b', { action: 'join', room: ROOM, peer: 'bob_____________', presence: 'changed' });
+    assert.equal(bench.heard('a', 'peer-joined').at(-1)?.['presence'], 'changed');
+    assert.equal(bench.core.counts.members, 2);
+    bench.join('b', 'bea');
+    assert.equal(bench.heard('a', 'peer-left').at(-1)?.['peer'], 'bob_____________');
+    assert.equal(bench.core.counts.members, 2);
+  });
+
+  it('are bounded in members, in rooms for one session, and the relay in sessions', () => {
+    const bench = new Bench({ maxSessions: 7 }).open('1', '2', '3', '4', '5', '6', '7', '8');
+    assert.equal(bench.heard('8', 'error')[0]?.['code'], 'RELAY_FULL');
+    assert.deepEqual(bench.closed, ['8']);
+    for (let i = 1; i <= 6; i++) bench.join(`${i}`, `peer${i}`);
+    assert.equal(bench.heard('6', 'error')[0]?.['code'], 'ROOM_FULL');
+    assert.equal(bench.heard('6', 'error')[0]?.['room'], ROOM);
+    for (let i = 0; i < LIMITS.maxRoomsPerSession + 1; i++) bench.join('7', 'p', `${i}`.padStart(20, 'r'));
+    assert.equal(bench.heard('7', 'error').at(-1)?.['code'], 'TOO_MANY_ROOMS');
+  });
+
+  it('hand a large membership out in frames that fit', () => {
+    const bench = new Bench({ maxRoomSize: 300, maxSessions: 300 });
+    for (let i = 0; i < 200; i++) {
+      bench.open(`s${i}`);
+      bench.say(`s${i}`, { action: 'join', room: ROOM, peer: `peer${i}`.padEnd(22, '-'), presence: 'p'.repeat(2048) });
+    }
+    const frames = bench.heard('s199', 'joined');
+    assert.ok(frames.length > 5);
+    for (const frame of frames) assert.ok(JSON.stringify(frame).length <= LIMITS.maxFrameBytes);
+    assert.deepEqual(frames.map((frame) => frame['more'] === true), frames.map((_, i) => i < frames.length - 1));
+    assert.equal(frames.flatMap((frame) => frame['members'] as unknown[]).length, 199);
+  });
+});
+
+describe('mistakes and attacks', () => {
+  it('cost an error and a strike each, and the session only in the end', () => {
+    const bench = new Bench().open('a', 'b');
+    bench.join('b', 'bob');
+    const cases: [unknown, string][] = [
+      ['{', 'BAD_FRAME'], ['[]', 'BAD_FRAME'], ['"join"', 'BAD_FRAME'], ['{}', 'BAD_FRAME'], [{ action: 7 }, 'BAD_FRAME'],
+      [{ action: 'dance' }, 'UNKNOWN_ACTION'], [{ action: 'join', room: 'short', peer: 'p'.repeat(16) }, 'BAD_FRAME'],
+      [{ action: 'join', room: ROOM, peer: 'p'.repeat(44) }, 'BAD_FRAME'], [{ action: 'join', room: ROOM, peer: 'p'.repeat(16), presence: 'x'.repeat(2049) }, 'BAD_FRAME'],
+      [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'a b' }, 'BAD_FRAME'], [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'x' }, 'NOT_IN_ROOM'],
+      ['x'.repeat(70_000), 'FRAME_TOO_LARGE'], [{ action: 'nodes', limit: -1 }, 'BAD_FRAME'],
+    ];
+    for (const [message, code] of cases) assert.equal(bench.say('a', message)[0]?.['code'], code, JSON.stringify(message).slice(0, 60));
+    assert.deepEqual(bench.say('a', { action: 'ping' }), [{ action: 'pong' }], 'the session lives');
+    for (let i = 0; i < 20; i++) bench.say('a', '{');
+    assert.deepEqual(bench.closed, ['a']);
+    assert.equal(bench.core.counts.members, 1, 'nobody else is touched');
+    assert.deepEqual(bench.say('a', { action: 'ping' }), []);
+  });
+
+  it('are forgiven over time', () => {
+    const bench = new Bench().open('a');
+    for (let i = 0; i < 100; i++) {
+      bench.say('a', '{');
+      bench.now = instant(bench.now + 11_000);
+    }
+    assert.deepEqual(bench.closed, []);
+  });
+
+  it('too many frames are refused; signals to a peer that does not read are held back from it, not it from the room', () => {
+    const bench = new Bench({ messagesPerSecond: 1 }).open('a');
+    const answers = Array.from({ length: 12 }, () => bench.say('a', { action: 'ping' })[0]);
+    assert.equal(answers.filter((frame) => frame?.action === 'pong').length, 10);
+    assert.equal(answers.at(-1)?.['code'], 'RATE_LIMITED');
+
+    const busy = new Bench().open('a', 'slow');
+    busy.join('slow', 'sloth');
+    busy.join('a', 'ada');
+    busy.queued.set('slow', 300_000);
+    assert.equal(busy.say('a', { action: 'signal', room: ROOM, to: 'sloth___________', data: 'x' })[0]?.['code'], 'PEER_BUSY');
+    assert.deepEqual(busy.closed, []);
+  });
+
+  it('joining over and over is refused', () => {
+    const bench = new Bench().open('a');
+    const codes = Array.from({ length: 80 }, () => bench.join('a', 'ada')[0]?.['code']);
+    assert.equal(codes.filter((code) => code === 'RATE_LIMITED').length, 16);
+  });
+
+  it('a signal to someone who just left is no strike', () => {
+    const bench = new Bench().open('a');
+    bench.join('a', 'ada');
+    for (let i = 0; i < 90; i++) assert.equal(bench.say('a', { action: 'signal', room: ROOM, to: 'gone____________', data: 'x' })[0]?.['code'], 'PEER_GONE');
+    assert.deepEqual(bench.closed, []);
+  });
+
+  it('ten thousand random events leave the books balanced', () => {
+    const random = seededRandom(11);
+    const pick = (below: number): number => Math.floor(random() * below);
+    const bench = new Bench({ messagesPerSecond: 1e6, maxRoomSize: 4, maxSessions: 8 });
+    for (let i = 0; i < 10_000; i++) {
+      const session = `s${pick(10)}`;
+      const room = `room${pick(3)}`.padEnd(16, '_');
+      bench.now = instant(bench.now + 1500);
+      switch (pick(5)) {
+        case 0:
+          bench.open(session);
+          break;
+        case 1:
+          bench.core.handleSessionClosed(session);
+          break;
+        case 2:
+          bench.say(session, { action: 'join', room, peer: `peer${pick(6)}`.padEnd(16, '_') });
+          break;
+        case 3:
+          bench.say(session, { action: 'leave', room });
+          break;
+        default:
+          bench.say(session, { action: 'signal', room, to: `peer${pick(6)}`.padEnd(16, '_'), data: 'x' });
+      }
+      bench.drain();
+    }
+    for (let i = 0; i < 10; i++) bench.core.handleSessionClosed(`s${i}`);
+    assert.deepEqual(bench.core.counts, { sessions: 0, rooms: 0, members: 0 });
+  });
+});
