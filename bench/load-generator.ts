@@ -9,7 +9,14 @@ import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 export type Command =
   | { readonly type: 'connect'; readonly sessions: number; readonly concurrency: number }
   /** Every second session signals to the one beside it: `perSecond` over all pairs, or as fast as answers come with `outstanding` each. */
-  | { readonly type: 'signal'; readonly durationMs: number; readonly bytes: number; readonly perSecond?: number; readonly pairs: number; readonly outstanding?: number }
+  | {
+      readonly type: 'signal';
+      readonly durationMs: number;
+      readonly bytes: number;
+      readonly perSecond?: number;
+      readonly pairs: number;
+      readonly outstanding?: number;
+    }
   | { readonly type: 'quit' };
 
 interface Member {
@@ -68,7 +75,10 @@ async function connect(sessions: number, concurrency: number): Promise<object> {
   const worker = async (): Promise<void> => {
     while (next < end) {
       const index = next++;
-      await connectOne(index).then((ms) => durations.push(ms), () => (failed += 1));
+      await connectOne(index).then(
+        (ms) => durations.push(ms),
+        () => (failed += 1),
+      );
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));

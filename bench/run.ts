@@ -54,7 +54,8 @@ async function start(): Promise<Bench> {
   };
 }
 
-const cpuMs = (before: Usage, after: Usage): number => after.userMs + after.systemMs - before.userMs - before.systemMs;
+const workMs = ({ userMs, systemMs, forcedGcMs }: Usage): number => userMs + systemMs - forcedGcMs;
+const cpuMs = (before: Usage, after: Usage): number => workMs(after) - workMs(before);
 const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
 
 interface ConnectResult {
@@ -96,7 +97,11 @@ async function measureSignals(bench: Bench, command: Command): Promise<object> {
   const before = await bench.usage();
   const result = await bench.load<SignalResult>(command);
   const after = await bench.usage();
-  return { messages: result.received, perSecond: Math.round((result.received / result.elapsedMs) * 1000), cpuMicrosecondsPerSignal: round((cpuMs(before, after) * 1000) / result.received, 1) };
+  return {
+    messages: result.received,
+    perSecond: Math.round((result.received / result.elapsedMs) * 1000),
+    cpuMicrosecondsPerSignal: round((cpuMs(before, after) * 1000) / result.received, 1),
+  };
 }
 
 /** A thousand browsers at once, against a relay that has just started. */

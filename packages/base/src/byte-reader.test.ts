@@ -4,7 +4,15 @@ import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 
 it('reads back what a writer wrote', () => {
-  const bytes = new ByteWriter(1).uint8(1).uint16(0x0203).uint24(0x040506).uint32(0xfffefdfc).uint48(0xffff_ffff_fffe).vector(2, (w) => w.bytes(Uint8Array.of(9, 8))).zeros(1).finish();
+  const bytes = new ByteWriter(1)
+    .uint8(1)
+    .uint16(0x0203)
+    .uint24(0x040506)
+    .uint32(0xfffefdfc)
+    .uint48(0xffff_ffff_fffe)
+    .vector(2, (w) => w.bytes(Uint8Array.of(9, 8)))
+    .zeros(1)
+    .finish();
   const reader = new ByteReader(bytes);
   assert.deepEqual([reader.uint8(), reader.uint16(), reader.uint24(), reader.uint32(), reader.uint48()], [1, 0x0203, 0x040506, 0xfffefdfc, 0xffff_ffff_fffe]);
   const inner = reader.sub(reader.uint16());

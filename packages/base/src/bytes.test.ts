@@ -1,9 +1,30 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { bytesEqual, concatBytes, fromBase64Url, fromHex, readUint16, readUint32, toBase64Url, toHex, utf8Decode, utf8Encode, writeUint16, writeUint32 } from './bytes.ts';
+import {
+  bytesEqual,
+  concatBytes,
+  fromBase64Url,
+  fromHex,
+  readUint16,
+  readUint32,
+  toBase64Url,
+  toHex,
+  utf8Decode,
+  utf8Encode,
+  writeUint16,
+  writeUint32,
+} from './bytes.ts';
 
 it('writes and reads base64url of every length (RFC 4648 §10)', () => {
-  const vectors: [string, string][] = [['', ''], ['f', 'Zg'], ['fo', 'Zm8'], ['foo', 'Zm9v'], ['foob', 'Zm9vYg'], ['fooba', 'Zm9vYmE'], ['foobar', 'Zm9vYmFy']];
+  const vectors: [string, string][] = [
+    ['', ''],
+    ['f', 'Zg'],
+    ['fo', 'Zm8'],
+    ['foo', 'Zm9v'],
+    ['foob', 'Zm9vYg'],
+    ['fooba', 'Zm9vYmE'],
+    ['foobar', 'Zm9vYmFy'],
+  ];
   for (const [text, encoded] of vectors) {
     assert.equal(toBase64Url(utf8Encode(text)), encoded);
     assert.deepEqual(fromBase64Url(encoded), utf8Encode(text));

@@ -61,6 +61,8 @@ export class Fifo<T> {
   }
 }
 
+const NO_TIMEOUT = { type: 'timeout', at: null } as const;
+
 /** The queue of a machine's outputs, drained by its `poll`. */
 export class Outbox<Event> {
   readonly #queue = new Fifo<Output<Event>>();
@@ -75,6 +77,6 @@ export class Outbox<Event> {
 
   /** The next output, or the closing `timeout`. */
   poll(deadline: Instant | null): Output<Event> {
-    return this.#queue.shift() ?? { type: 'timeout', at: deadline };
+    return this.#queue.shift() ?? (deadline === null ? NO_TIMEOUT : { type: 'timeout', at: deadline });
   }
 }

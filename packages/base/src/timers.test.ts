@@ -22,7 +22,7 @@ it('keeps named timers and hands out the earliest that is due', () => {
 
 it('orders a thousand moving deadlines like a sorted list', () => {
   const heap = new TimerHeap<HeapEntry & { name: number }>();
-  const entries = Array.from({ length: 1000 }, (_, name) => ({ name, deadline: null, heapIndex: -1 }) as HeapEntry & { name: number });
+  const entries = Array.from({ length: 1000 }, (_, name) => ({ name, deadline: null, heapIndex: -1 }));
   let state = 1;
   const random = (): number => (state = (state * 48_271) % 2_147_483_647);
   for (let round = 0; round < 5; round++) {

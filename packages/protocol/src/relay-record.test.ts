@@ -3,7 +3,16 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { fromBase64Url, toBase64Url } from '@lumamesh/base';
 import { mutations, truncations } from '@lumamesh/testkit';
-import { RECORD_LINE_PREFIX, type RelayRecord, decodeRecordLine, encodeRecordLine, findRecordFault, parseRecordJson, signRecord, verifyRecord } from './relay-record.ts';
+import {
+  RECORD_LINE_PREFIX,
+  type RelayRecord,
+  decodeRecordLine,
+  encodeRecordLine,
+  findRecordFault,
+  parseRecordJson,
+  signRecord,
+  verifyRecord,
+} from './relay-record.ts';
 import { type WebCryptoSubtle, verifyEd25519 } from './web-crypto.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -21,7 +30,8 @@ const RECORD: RelayRecord = {
   mesh: 'AAECAwQFBgcICQoLDA0ODw',
 };
 const signed = await signRecord(RECORD, async (data) => sign(null, data, privateKey));
-const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean> => verifyEd25519(crypto.subtle as unknown as WebCryptoSubtle, key, signature, data);
+const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean> =>
+  verifyEd25519(crypto.subtle as unknown as WebCryptoSubtle, key, signature, data);
 
 describe('a relay record', () => {
   it('goes through a line and through JSON unchanged, and verifies', async () => {
@@ -37,7 +47,17 @@ describe('a relay record', () => {
   });
 
   it('stops verifying when any field changes', async () => {
-    const changes: Partial<RelayRecord>[] = [{ ip: '203.0.113.11' }, { port: 3479 }, { ufrag: 'lumb' }, { pwd: 'f'.repeat(32) }, { sequence: 1 }, { expires: 1 }, { host: 'relay.example.com' }, { mesh: 'AAAA' }, { fingerprint: RECORD.fingerprint.replace('A0', 'A1') }];
+    const changes: Partial<RelayRecord>[] = [
+      { ip: '203.0.113.11' },
+      { port: 3479 },
+      { ufrag: 'lumb' },
+      { pwd: 'f'.repeat(32) },
+      { sequence: 1 },
+      { expires: 1 },
+      { host: 'relay.example.com' },
+      { mesh: 'AAAA' },
+      { fingerprint: RECORD.fingerprint.replace('A0', 'A1') },
+    ];
     for (const change of changes) assert.ok(!(await verifyRecord({ ...signed, ...change }, verify)), JSON.stringify(change));
   });
 
@@ -57,8 +77,18 @@ describe('a relay record', () => {
 
   it('names its fault', () => {
     const faults: [Partial<RelayRecord>, RegExp][] = [
-      [{ fingerprint: 'AA:BB' }, /^fingerprint/], [{ ip: 'x' }, /^ip /], [{ port: 0 }, /^port/], [{ port: 65_536 }, /^port/], [{ port: 1.5 }, /^port/],
-      [{ ufrag: 'abc' }, /^ufrag/], [{ pwd: 'short' }, /^pwd/], [{ nk: 'AAAA' }, /^nk/], [{ sequence: -1 }, /^sequence/], [{ expires: Number.NaN }, /^expires/], [{ mesh: '!' }, /^mesh/], [{ host: '-x' }, /^host/],
+      [{ fingerprint: 'AA:BB' }, /^fingerprint/],
+      [{ ip: 'x' }, /^ip /],
+      [{ port: 0 }, /^port/],
+      [{ port: 65_536 }, /^port/],
+      [{ port: 1.5 }, /^port/],
+      [{ ufrag: 'abc' }, /^ufrag/],
+      [{ pwd: 'short' }, /^pwd/],
+      [{ nk: 'AAAA' }, /^nk/],
+      [{ sequence: -1 }, /^sequence/],
+      [{ expires: Number.NaN }, /^expires/],
+      [{ mesh: '!' }, /^mesh/],
+      [{ host: '-x' }, /^host/],
     ];
     for (const [change, pattern] of faults) assert.match(findRecordFault({ ...RECORD, ...change }) ?? '', pattern);
     assert.equal(findRecordFault(RECORD), null);
@@ -93,7 +123,8 @@ describe('a relay record', () => {
   });
 
   it('refuses JSON of every other shape', () => {
-    for (const bad of [null, 7, 'x', [], {}, { ...signed, port: '3478' }, { ...signed, nk: 7 }, { ...signed, signature: 'AAAA' }, { ...signed, ip6: null }]) assert.ok(!parseRecordJson(bad).ok);
+    for (const bad of [null, 7, 'x', [], {}, { ...signed, port: '3478' }, { ...signed, nk: 7 }, { ...signed, signature: 'AAAA' }, { ...signed, ip6: null }])
+      assert.ok(!parseRecordJson(bad).ok);
     const polluted = parseRecordJson(JSON.parse(`${JSON.stringify(signed).slice(0, -1)},"__proto__":{"port":1},"more":1}`));
     assert.ok(polluted.ok && !('more' in polluted.value) && polluted.value.port === 3478);
   });

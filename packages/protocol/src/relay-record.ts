@@ -1,4 +1,20 @@
-import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, formatIp, fromBase64Url, fromHex, isCanonicalIp, parseIp, toBase64Url, toHex, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  ByteReader,
+  ByteWriter,
+  type Decoded,
+  concatBytes,
+  decoded,
+  dropped,
+  formatIp,
+  fromBase64Url,
+  fromHex,
+  isCanonicalIp,
+  parseIp,
+  toBase64Url,
+  toHex,
+  utf8Decode,
+  utf8Encode,
+} from '@lumamesh/base';
 
 /**
  * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
@@ -95,7 +111,8 @@ export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   const required = ['fingerprint', 'ip', 'ufrag', 'pwd', 'nk', 'signature'];
   const missing = required.find((name) => !isText(name)) ?? ['ip6', 'host', 'mesh', 'extensions'].find((name) => !isText(name, true));
   if (missing !== undefined) return dropped(`${missing} is not a text`);
-  if (typeof fields['port'] !== 'number' || typeof fields['sequence'] !== 'number' || typeof fields['expires'] !== 'number') return dropped('port, sequence and expires are numbers');
+  if (typeof fields['port'] !== 'number' || typeof fields['sequence'] !== 'number' || typeof fields['expires'] !== 'number')
+    return dropped('port, sequence and expires are numbers');
   // Only what a record has is taken over; each field's type was looked at above.
   const pick = (name: string): Record<string, unknown> => (fields[name] === undefined ? {} : { [name]: fields[name] });
   const names = [...required, 'ip6', 'host', 'mesh', 'extensions', 'port', 'sequence', 'expires'];
@@ -150,7 +167,11 @@ function encodeFields(record: RelayRecord & { readonly extensions?: string }): U
   const field = (tag: number, value: Uint8Array | null | undefined): void => {
     if (value !== null && value !== undefined) writer.uint8(tag).vector(2, (body) => body.bytes(value));
   };
-  const number = (bytes: number, value: number): Uint8Array => new ByteWriter(8).uint48(value).finish().slice(6 - bytes);
+  const number = (bytes: number, value: number): Uint8Array =>
+    new ByteWriter(8)
+      .uint48(value)
+      .finish()
+      .slice(6 - bytes);
   field(TAG.nk, base64(record.nk));
   field(TAG.fingerprint, fingerprintBytes(record.fingerprint));
   field(TAG.ip, parseIp(record.ip));

@@ -8,7 +8,10 @@ const PEER = 'p'.repeat(22);
 
 describe('frames from a browser', () => {
   it('are taken with unknown fields ignored', () => {
-    assert.deepEqual(parseClientMessage(JSON.stringify({ action: 'join', room: ROOM, peer: PEER, later: true })), { ok: true, value: { action: 'join', room: ROOM, peer: PEER, presence: '' } });
+    assert.deepEqual(parseClientMessage(JSON.stringify({ action: 'join', room: ROOM, peer: PEER, later: true })), {
+      ok: true,
+      value: { action: 'join', room: ROOM, peer: PEER, presence: '' },
+    });
     assert.deepEqual(parseClientMessage('{"action":"nodes","limit":1000}'), { ok: true, value: { action: 'nodes', limit: 64 } });
     assert.deepEqual(parseClientMessage('{"action":"ping"}'), { ok: true, value: { action: 'ping' } });
   });
@@ -27,7 +30,9 @@ describe('frames from a browser', () => {
 
 describe('frames from a relay', () => {
   it('are taken apart, strange members left out', () => {
-    const result = parseRelayMessage(JSON.stringify({ action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }, { peer: 'bad' }, null, { peer: PEER, presence: '<script>' }] }));
+    const result = parseRelayMessage(
+      JSON.stringify({ action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }, { peer: 'bad' }, null, { peer: PEER, presence: '<script>' }] }),
+    );
     assert.deepEqual(result, { ok: true, value: { action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }] } });
     assert.deepEqual(parseRelayMessage('{"action":"from-the-future"}'), { ok: false, drop: 'protocol.unknownAction' });
   });

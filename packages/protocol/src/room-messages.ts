@@ -70,21 +70,26 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
   switch (action) {
     case 'join':
       if (!isId(room) || !isId(peer)) return fault('BAD_FRAME', 'join: room and peer are base64url ids of 16 to 43 characters', inRoom);
-      if (presence !== undefined && !isSealed(presence, LIMITS.maxPresenceLength)) return fault('BAD_FRAME', `join: presence is base64url of at most ${LIMITS.maxPresenceLength} characters`, inRoom);
+      if (presence !== undefined && !isSealed(presence, LIMITS.maxPresenceLength))
+        return fault('BAD_FRAME', `join: presence is base64url of at most ${LIMITS.maxPresenceLength} characters`, inRoom);
       return { ok: true, value: { action, room, peer, presence: presence ?? '' } };
     case 'leave':
       return isId(room) ? { ok: true, value: { action, room } } : fault('BAD_FRAME', 'leave: room is a base64url id of 16 to 43 characters');
     case 'signal':
       if (!isId(room) || !isId(to)) return fault('BAD_FRAME', 'signal: room and to are base64url ids of 16 to 43 characters', inRoom);
-      if (!isSealed(data, LIMITS.maxSignalLength)) return fault('BAD_FRAME', `signal: data is base64url of at most ${LIMITS.maxSignalLength} characters`, inRoom);
+      if (!isSealed(data, LIMITS.maxSignalLength))
+        return fault('BAD_FRAME', `signal: data is base64url of at most ${LIMITS.maxSignalLength} characters`, inRoom);
       return { ok: true, value: { action, room, to, data } };
     case 'nodes':
-      if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit > 0)) return fault('BAD_FRAME', 'nodes: limit is a whole number above zero');
+      if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit > 0))
+        return fault('BAD_FRAME', 'nodes: limit is a whole number above zero');
       return { ok: true, value: { action, limit: Math.min(limit ?? LIMITS.maxNodes, LIMITS.maxNodes) } };
     case 'ping':
       return { ok: true, value: { action } };
     default:
-      return typeof action === 'string' ? fault('UNKNOWN_ACTION', 'this relay does not know the action', inRoom) : fault('BAD_FRAME', 'a frame has an action', inRoom);
+      return typeof action === 'string'
+        ? fault('UNKNOWN_ACTION', 'this relay does not know the action', inRoom)
+        : fault('BAD_FRAME', 'a frame has an action', inRoom);
   }
 }
 

@@ -25,8 +25,20 @@ it('writes the answer that browsers take, with one candidate per address', () =>
   const record = { fingerprint: 'AA:BB', port: 3478, ufrag: 'luma', pwd: 'x'.repeat(22) };
   const sdp = relayAnswer(record, ['203.0.113.1', '2001:db8::1'], 'data');
   assert.ok(sdp.endsWith('\r\n') && !/[^\r]\n/.test(sdp));
-  for (const line of ['a=mid:data', 'a=group:BUNDLE data', 'a=ice-lite', 'a=setup:passive', 'a=sctp-port:5000', 'c=IN IP4 203.0.113.1', 'm=application 3478 UDP/DTLS/SCTP webrtc-datachannel']) assert.ok(sdp.includes(`${line}\r\n`), line);
-  assert.deepEqual(sdp.match(/a=candidate:.*/g), ['a=candidate:1 1 udp 2130706431 203.0.113.1 3478 typ host', 'a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host']);
+  for (const line of [
+    'a=mid:data',
+    'a=group:BUNDLE data',
+    'a=ice-lite',
+    'a=setup:passive',
+    'a=sctp-port:5000',
+    'c=IN IP4 203.0.113.1',
+    'm=application 3478 UDP/DTLS/SCTP webrtc-datachannel',
+  ])
+    assert.ok(sdp.includes(`${line}\r\n`), line);
+  assert.deepEqual(sdp.match(/a=candidate:.*/g), [
+    'a=candidate:1 1 udp 2130706431 203.0.113.1 3478 typ host',
+    'a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host',
+  ]);
   assert.equal(midOf('v=0\r\na=mid:5\r\n'), '5');
   assert.equal(midOf(''), '0');
 });

@@ -1,5 +1,14 @@
 import type { Instant } from '@lumamesh/base';
-import { type ClientSessionOptions, DEFAULT_SESSION_LIMITS, Endpoint, type EndpointOptions, type Remote, Session, type SessionEvent, type SessionId } from '@lumamesh/transport';
+import {
+  type ClientSessionOptions,
+  DEFAULT_SESSION_LIMITS,
+  Endpoint,
+  type EndpointOptions,
+  type Remote,
+  Session,
+  type SessionEvent,
+  type SessionId,
+} from '@lumamesh/transport';
 import { serverCertificate, serverFingerprint, testCrypto } from './test-crypto.ts';
 import { type Host, type LinkOptions, VirtualNetwork } from './virtual-network.ts';
 
@@ -118,7 +127,14 @@ export interface SessionPair {
 }
 
 /** A client and an endpoint on one link, not yet run. */
-export function sessionPair(options: { readonly link?: LinkOptions; readonly backwards?: LinkOptions; readonly endpoint?: Partial<EndpointOptions>; readonly client?: Partial<ClientSessionOptions> } = {}): SessionPair {
+export function sessionPair(
+  options: {
+    readonly link?: LinkOptions;
+    readonly backwards?: LinkOptions;
+    readonly endpoint?: Partial<EndpointOptions>;
+    readonly client?: Partial<ClientSessionOptions>;
+  } = {},
+): SessionPair {
   const net = new VirtualNetwork();
   const server = new EndpointHost(net.now, endpointOptions(options.endpoint));
   const client = new SessionHost(net.now, clientOptions(options.client));
@@ -139,6 +155,9 @@ export function sessionPair(options: { readonly link?: LinkOptions; readonly bac
 export function connectedPair(options: Parameters<typeof sessionPair>[0] = {}): SessionPair {
   const pair = sessionPair(options);
   const isUp = pair.net.runUntil(() => pair.server.has('connected') && pair.client.has('connected'), 60_000);
-  if (!isUp) throw new Error(`not connected: client ${JSON.stringify(pair.client.events.map(({ event }) => event.type))}, drops ${JSON.stringify(pair.server.endpoint.drops.snapshot())}`);
+  if (!isUp)
+    throw new Error(
+      `not connected: client ${JSON.stringify(pair.client.events.map(({ event }) => event.type))}, drops ${JSON.stringify(pair.server.endpoint.drops.snapshot())}`,
+    );
   return pair;
 }

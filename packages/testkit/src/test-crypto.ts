@@ -8,8 +8,8 @@ import { seededBytes } from './seeded-random.ts';
 const FIXTURES = new URL('../../../fixtures/', import.meta.url);
 
 /** Reads a file of `fixtures/` as JSON. */
-export function readFixture<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as T;
+export function readFixture(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as unknown;
 }
 
 interface CertificateFixture {
@@ -17,7 +17,7 @@ interface CertificateFixture {
   readonly privateKeyPem: string;
 }
 
-const certificates = readFixture<{ server: CertificateFixture; client: CertificateFixture }>('test-certificates.json');
+const certificates = readFixture('test-certificates.json') as { server: CertificateFixture; client: CertificateFixture };
 
 function load(fixture: CertificateFixture): LocalCertificate {
   return { der: fromHex(fixture.certificateDerHex) ?? new Uint8Array(0), privateKey: signingKey(createPrivateKey(fixture.privateKeyPem)) };
@@ -39,5 +39,9 @@ export interface BrowserFlights {
 }
 
 export function browserFlights(): Readonly<Record<string, BrowserFlights>> {
-  return Object.fromEntries(Object.entries(readFixture<Record<string, BrowserFlights>>('browser-first-flights.json')).filter(([, value]) => Array.isArray(value.clientHelloDatagrams)));
+  return Object.fromEntries(
+    Object.entries(readFixture('browser-first-flights.json') as Record<string, BrowserFlights>).filter(([, value]) =>
+      Array.isArray(value.clientHelloDatagrams),
+    ),
+  );
 }

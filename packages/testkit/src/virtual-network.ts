@@ -48,7 +48,10 @@ export class VirtualNetwork {
 
   /** Drains a host after something was done to it from outside. */
   touch(host: Host): void {
-    this.#wakeups.set(host, host.drain(this.now, (data) => this.#send(host, data)));
+    this.#wakeups.set(
+      host,
+      host.drain(this.now, (data) => this.#send(host, data)),
+    );
   }
 
   /** Runs until nothing happens any more or `forMs` have passed. */

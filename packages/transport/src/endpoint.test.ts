@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, fromHex, instant, later } from '@lumamesh/base';
-import { EndpointHost, SessionHost, TEST_CHANNEL, TEST_ICE, VirtualNetwork, browserFlights, clientOptions, endpointOptions, mutations, randomDatagrams, testCrypto } from '@lumamesh/testkit';
+import {
+  EndpointHost,
+  SessionHost,
+  TEST_CHANNEL,
+  TEST_ICE,
+  VirtualNetwork,
+  browserFlights,
+  clientOptions,
+  endpointOptions,
+  mutations,
+  randomDatagrams,
+  testCrypto,
+} from '@lumamesh/testkit';
 import { ControllingAgent } from './ice/controlling-agent.ts';
 import { Endpoint, type EndpointLimits } from './endpoint.ts';
 import type { Remote } from './five-tuple.ts';
@@ -59,7 +71,10 @@ describe('an endpoint', () => {
     const server = new EndpointHost(net.now, endpointOptions({ limits: LIMITS }));
     for (let i = 0; i < 50; i++) server.endpoint.handleDatagram(net.now, remote(i), check(i));
     const client = connectTo(server, net, 1);
-    assert.ok(net.runUntil(() => client.has('connected'), 3000), client.drops.join());
+    assert.ok(
+      net.runUntil(() => client.has('connected'), 3000),
+      client.drops.join(),
+    );
     assert.equal(server.events.filter(({ event }) => event.type === 'secure').length, 1);
     const hellos = net.sent.filter(({ from, data }) => from === client && data[0] === 22 && data[13] === 1);
     assert.equal(hellos.length, 2, 'one ClientHello without cookie, one with it');
@@ -137,14 +152,17 @@ describe('an endpoint', () => {
     for (let i = 0; i < 100; i++) server.endpoint.handleDatagram(net.now, remote(i), check(i));
     assert.equal(server.endpoint.counts.halfOpen, 5);
     const client = connectTo(server, net, 1);
-    assert.ok(net.runUntil(() => client.has('connected'), 3000), client.drops.join());
+    assert.ok(
+      net.runUntil(() => client.has('connected'), 3000),
+      client.drops.join(),
+    );
   });
 
   it('bounds how many handshakes a second begin without a cookie, though each fails at once', () => {
     const endpoint = new Endpoint(instant(0), endpointOptions({ limits: LIMITS }));
     for (let i = 0; i < 200; i++) {
       endpoint.handleDatagram(instant(0), remote(i), check(i));
-      for (const id of [i + 1]) endpoint.close(instant(0), id as never);
+      endpoint.close(instant(0), (i + 1) as never);
       drain(endpoint);
     }
     endpoint.handleDatagram(instant(0), remote(999), check(999));

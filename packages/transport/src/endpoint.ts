@@ -14,7 +14,7 @@ const MAX_DATAGRAM_RECEIVED_BYTES = 4096;
 const CHALLENGES_PER_SECOND = 5000;
 
 /** New sessions per second that need no cookie, behind a burst of `cookieThreshold`. */
-const UNPROVEN_PER_SECOND = 50;
+const UNPROVEN_PER_SECOND = 400;
 
 export interface EndpointLimits {
   /** Sessions of peers that have proven their address. */

@@ -55,7 +55,10 @@ describe('a session', () => {
     for (let lost = 0; lost < 14; lost++) {
       for (const direction of ['up', 'down']) {
         const drop = (_: Uint8Array, index: number): boolean => index === lost;
-        const pair = sessionPair({ link: { latencyMs: 10, ...(direction === 'up' ? { drop } : {}) }, backwards: { latencyMs: 10, ...(direction === 'down' ? { drop } : {}) } });
+        const pair = sessionPair({
+          link: { latencyMs: 10, ...(direction === 'up' ? { drop } : {}) },
+          backwards: { latencyMs: 10, ...(direction === 'down' ? { drop } : {}) },
+        });
         const isUp = pair.net.runUntil(() => pair.server.has('connected') && pair.client.has('connected'), 10_000);
         assert.ok(isUp, `datagram ${lost} ${direction}: ${JSON.stringify(pair.server.endpoint.drops.snapshot())} ${pair.client.drops.join()}`);
       }
@@ -152,7 +155,10 @@ describe('a session', () => {
     for (const text of ['a'.repeat(65_536), 'b'.repeat(65_537), 'c'.repeat(400_000), 'after']) assert.ok(pair.client.session.send(pair.net.now, 0, text));
     pair.net.touch(pair.client);
     pair.net.run(20_000);
-    assert.deepEqual(pair.server.messages().map((message) => message.length), [65_536, 5]);
+    assert.deepEqual(
+      pair.server.messages().map((message) => message.length),
+      [65_536, 5],
+    );
     assert.equal(pair.server.events.filter(({ event }) => event.type === 'messageTooLarge').length, 2);
   });
 

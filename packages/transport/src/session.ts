@@ -77,6 +77,12 @@ export interface ClientSessionOptions extends CommonOptions {
   readonly certificate: LocalCertificate | null;
 }
 
+/** When a machine whose drain has just ended wants to be woken: polling it again answers that and nothing else. */
+function deadlineOf(machine: { poll(): Output<unknown> } | null): Instant | null {
+  const output = machine?.poll();
+  return output?.type === 'timeout' ? output.at : null;
+}
+
 /**
  * One peer's stack on one five-tuple: ICE consent, DTLS, SCTP, data channels, composed.
  *
@@ -254,13 +260,7 @@ export class Session implements Machine<SessionEvent> {
 
   #nextTimeout(): Instant | null {
     if (this.#isClosed) return null;
-    let next = this.#timers.next();
-    // Each machine's drain has just ended, so polling again answers its deadline and nothing else.
-    for (const machine of [this.#agent, this.#dtls, this.#sctp]) {
-      const output = machine?.poll();
-      if (output?.type === 'timeout') next = earlier(next, output.at);
-    }
-    return next;
+    return earlier(earlier(this.#timers.next(), deadlineOf(this.#agent)), earlier(deadlineOf(this.#dtls), deadlineOf(this.#sctp)));
   }
 
   #pumpAgent(): boolean {
@@ -320,14 +320,17 @@ export class Session implements Machine<SessionEvent> {
         return;
       }
       case 'closed':
-        return this.#close(event.reason === 'closeNotify' || event.reason === 'fatalAlert' ? 'remoteClose' : event.reason === 'localClose' ? 'localClose' : event.reason, event.detail);
+        return this.#close(
+          event.reason === 'closeNotify' || event.reason === 'fatalAlert' ? 'remoteClose' : event.reason === 'localClose' ? 'localClose' : event.reason,
+          event.detail,
+        );
     }
   }
 
   #startSctp(): void {
     const { crypto, limits, negotiatedChannels } = this.#options;
     const sctpLimits: SctpLimits = { ...limits, maxPacketBytes: (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3 };
-    this.#sctp = new Association(this.#now, { randomBytes: crypto.randomBytes, limits: sctpLimits });
+    this.#sctp = new Association(this.#now, { randomBytes: crypto.randomBytes, limits: sctpLimits, holdsCrossingInit: this.#isServer });
     this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) => this.#outbox.event(event));
     for (const { id, properties } of negotiatedChannels) this.#channels.openNegotiated(id, properties);
     // Both sides open: the server's INIT rides behind its Finished, which spares a round trip (docs/wire-protocol.md).

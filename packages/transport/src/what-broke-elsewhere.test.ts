@@ -43,7 +43,11 @@ describe('what broke elsewhere', () => {
         const record = decodeRecord(datagram, offset);
         if (!record.ok) return datagram;
         const isFinished = record.value.epoch === 1 && record.value.contentType === CONTENT_TYPE.handshake;
-        records.push(isFinished ? encodePlaintextRecord(CONTENT_TYPE.handshake, 0, 9, encodeHandshakeFragment(20, 12, 2, 0, new Uint8Array(12))) : datagram.slice(offset, record.value.end));
+        records.push(
+          isFinished
+            ? encodePlaintextRecord(CONTENT_TYPE.handshake, 0, 9, encodeHandshakeFragment(20, 12, 2, 0, new Uint8Array(12)))
+            : datagram.slice(offset, record.value.end),
+        );
         offset = record.value.end;
       }
       return concatBytes(records);

@@ -1,4 +1,5 @@
-import { LumameshError, type Net, type Peer, connect } from 'lumamesh';
+import type { LumameshError } from 'lumamesh';
+import { type Net, type Peer, connect } from 'lumamesh';
 import { hueOf, makeNick } from './nick.ts';
 import { addCursor, moveCursor, removeCursor } from './cursors.ts';
 import { addNote, addMessage, setBadge, setHint, setStep, showPeople } from './view.ts';
@@ -25,7 +26,12 @@ function main(): void {
   const net: Net = connect({ relays: RELAY_RECORD });
   const room = net.joinRoom(roomName, { nick });
   const opened = new Set<string>();
-  const refresh = (): void => showPeople(nick, room.peers.map((peer) => ({ id: peer.id, nick: peer.nick, isOpen: opened.has(peer.id) })), roomName);
+  const refresh = (): void =>
+    showPeople(
+      nick,
+      room.peers.map((peer) => ({ id: peer.id, nick: peer.nick, isOpen: opened.has(peer.id) })),
+      roomName,
+    );
   refresh();
 
   net.on('status', (status) => {
@@ -106,7 +112,8 @@ function sendPointer(send: (cursor: Cursor) => void): void {
 
 function explain(error: LumameshError): string {
   const isFirefox = navigator.userAgent.includes('Firefox');
-  if (error.code === 'RELAYS_UNREACHABLE' && isFirefox && error.message.includes('127.0.0.1')) return 'Firefox never dials 127.0.0.1. Connect this machine to a network and start the demo again, or use Chromium.';
+  if (error.code === 'RELAYS_UNREACHABLE' && isFirefox && error.message.includes('127.0.0.1'))
+    return 'Firefox never dials 127.0.0.1. Connect this machine to a network and start the demo again, or use Chromium.';
   return `${error.message} [${error.code}]`;
 }
 

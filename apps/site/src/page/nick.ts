@@ -1,5 +1,26 @@
 const COLOURS = ['amber', 'azure', 'coral', 'golden', 'indigo', 'jade', 'lilac', 'misty', 'olive', 'rosy', 'silver', 'teal', 'umber', 'violet'];
-const ANIMALS = ['badger', 'crane', 'dolphin', 'ermine', 'falcon', 'gecko', 'heron', 'ibex', 'jackdaw', 'koala', 'lynx', 'marten', 'newt', 'otter', 'puffin', 'quail', 'raven', 'stoat', 'tapir', 'wren'];
+const ANIMALS = [
+  'badger',
+  'crane',
+  'dolphin',
+  'ermine',
+  'falcon',
+  'gecko',
+  'heron',
+  'ibex',
+  'jackdaw',
+  'koala',
+  'lynx',
+  'marten',
+  'newt',
+  'otter',
+  'puffin',
+  'quail',
+  'raven',
+  'stoat',
+  'tapir',
+  'wren',
+];
 
 /** A friendly name for a visitor. */
 export function makeNick(): string {

@@ -46,7 +46,10 @@ export function showPeople(nick: string, people: readonly Person[], roomName: st
     row.append(dot, name, small);
     return row;
   };
-  byId('people').replaceChildren(item(nick, 45, 'you'), ...people.map((person) => item(person.nick, hueOf(person.id), person.isOpen ? 'direct' : 'connecting')));
+  byId('people').replaceChildren(
+    item(nick, 45, 'you'),
+    ...people.map((person) => item(person.nick, hueOf(person.id), person.isOpen ? 'direct' : 'connecting')),
+  );
 }
 
 export function addMessage(nick: string, hue: number, text: string): void {

@@ -128,7 +128,8 @@ export class Net extends Emitter<NetEvents> {
     entry.error = error;
     const { status } = this;
     this.emit('status', status);
-    if (status.state === 'offline') this.emit('error', new LumameshError('RELAYS_UNREACHABLE', `no relay can be reached; the last one: ${error.message}`, { cause: error }));
+    if (status.state === 'offline')
+      this.emit('error', new LumameshError('RELAYS_UNREACHABLE', `no relay can be reached; the last one: ${error.message}`, { cause: error }));
   }
 
   #handleMessage(relay: string, message: RelayMessage): void {

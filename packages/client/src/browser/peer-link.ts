@@ -45,7 +45,7 @@ export class PeerLink {
   /** Signals are applied one after another: each waits for the browser to finish with the one before. */
   #queue: Promise<void> = Promise.resolve();
   /** Candidates that came before the description they belong to. */
-  #early: SignalCandidate[] = [];
+  readonly #early: SignalCandidate[] = [];
 
   constructor(options: PeerLinkOptions, events: PeerLinkEvents) {
     this.#isPolite = options.isPolite;

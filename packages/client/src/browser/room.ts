@@ -111,7 +111,10 @@ export class Room extends Emitter<RoomEvents> {
       this.#sealer = sealer;
       if (!this.#isLeft) this.#host.handleRoomReady(this);
     } catch (error) {
-      this.emit('error', error instanceof LumameshError ? error : new LumameshError('CRYPTO_FAILED', `the room's key could not be derived: ${String(error)}`, { cause: error }));
+      this.emit(
+        'error',
+        error instanceof LumameshError ? error : new LumameshError('CRYPTO_FAILED', `the room's key could not be derived: ${String(error)}`, { cause: error }),
+      );
     }
   }
 

@@ -12,7 +12,11 @@ import { parsePeerSignal } from './signal.ts';
 
 const web = crypto as unknown as WebCrypto;
 
-async function sealers(roomA = 'tea', roomB = roomA, password = ''): Promise<{ readonly ada: Sealer; readonly bob: Sealer; readonly adaId: string; readonly bobId: string }> {
+async function sealers(
+  roomA = 'tea',
+  roomB = roomA,
+  password = '',
+): Promise<{ readonly ada: Sealer; readonly bob: Sealer; readonly adaId: string; readonly bobId: string }> {
   const [a, b] = await Promise.all([createPeerIdentity(web.subtle), createPeerIdentity(web.subtle)]);
   const [secretA, secretB] = await Promise.all([deriveRoomSecret(web.subtle, roomA, ''), deriveRoomSecret(web.subtle, roomB, password)]);
   return { ada: new Sealer(web, secretA, a), bob: new Sealer(web, secretB, b), adaId: a.id, bobId: b.id };
@@ -53,7 +57,12 @@ describe('sealing', () => {
 
   it('refuses a member who speaks for another', async () => {
     // Mallory has the room key, so she can encrypt; she puts Ada's id on it.
-    const [secret, mallory, bob, ada] = await Promise.all([deriveRoomSecret(web.subtle, 'tea', ''), createPeerIdentity(web.subtle), createPeerIdentity(web.subtle), createPeerIdentity(web.subtle)]);
+    const [secret, mallory, bob, ada] = await Promise.all([
+      deriveRoomSecret(web.subtle, 'tea', ''),
+      createPeerIdentity(web.subtle),
+      createPeerIdentity(web.subtle),
+      createPeerIdentity(web.subtle),
+    ]);
     const receiver = new Sealer(web, secret, bob);
     const impostor = new Sealer(web, secret, { ...mallory, id: ada.id });
     assert.deepEqual(await receiver.open('signal', ada.id, await impostor.seal('signal', bob.id, 1)), { ok: false, drop: 'sealing.forged' });
@@ -136,7 +145,17 @@ describe('signals', () => {
   it('are taken apart field by field', () => {
     const good = { attempt: 'a', description: { type: 'offer', sdp: 'v=0' }, candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }] };
     assert.deepEqual(parsePeerSignal({ ...good, more: 1 }), good);
-    const bad = [null, 'x', {}, { attempt: 7 }, { attempt: 'a', description: { type: 'evil', sdp: '' } }, { attempt: 'a', description: { type: 'offer', sdp: 'x'.repeat(20_000) } }, { attempt: 'a', candidates: [null] }, { attempt: 'a', candidates: Array.from({ length: 100 }, () => good.candidates[0]) }, { attempt: 'a', candidates: [{ candidate: 7, sdpMid: null, sdpMLineIndex: null }] }];
+    const bad = [
+      null,
+      'x',
+      {},
+      { attempt: 7 },
+      { attempt: 'a', description: { type: 'evil', sdp: '' } },
+      { attempt: 'a', description: { type: 'offer', sdp: 'x'.repeat(20_000) } },
+      { attempt: 'a', candidates: [null] },
+      { attempt: 'a', candidates: Array.from({ length: 100 }, () => good.candidates[0]) },
+      { attempt: 'a', candidates: [{ candidate: 7, sdpMid: null, sdpMLineIndex: null }] },
+    ];
     for (const value of bad) assert.equal(parsePeerSignal(value), null, JSON.stringify(value)?.slice(0, 60));
   });
 });
@@ -144,7 +163,10 @@ describe('signals', () => {
 describe('backoff', () => {
   it('doubles up to its limit, varies, and begins anew', () => {
     const backoff = new Backoff(1000, 8000, () => 1);
-    assert.deepEqual([1, 2, 3, 4, 5].map(() => backoff.nextMs()), [1000, 2000, 4000, 8000, 8000]);
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map(() => backoff.nextMs()),
+      [1000, 2000, 4000, 8000, 8000],
+    );
     backoff.reset();
     assert.equal(backoff.nextMs(), 1000);
     assert.equal(new Backoff(1000, 8000, () => 0).nextMs(), 500);

@@ -21,7 +21,10 @@ class Bench {
   now: Instant = instant(0);
 
   constructor(options: Partial<RelayCoreOptions<string>> = {}) {
-    this.core = new RelayCore<string>({ maxSessions: 10, maxRoomSize: 5, messagesPerSecond: 100, queuedBytes: (session) => this.queued.get(session) ?? 0, ...options }, RECORD);
+    this.core = new RelayCore<string>(
+      { maxSessions: 10, maxRoomSize: 5, messagesPerSecond: 100, queuedBytes: (session) => this.queued.get(session) ?? 0, ...options },
+      RECORD,
+    );
   }
 
   open(...sessions: string[]): this {
@@ -32,7 +35,9 @@ class Bench {
 
   say(session: string, message: unknown): Frame[] {
     this.core.handleFrame(this.now, session, typeof message === 'string' ? message : JSON.stringify(message));
-    return this.drain().filter(({ to }) => to === session).map(({ frame }) => frame);
+    return this.drain()
+      .filter(({ to }) => to === session)
+      .map(({ frame }) => frame);
   }
 
   join(session: string, peer: string, room = ROOM): Frame[] {
@@ -57,7 +62,12 @@ describe('rooms', () => {
   it('welcome with the record and the limits', () => {
     const bench = new Bench().open('a');
     const [welcome] = bench.heard('a', 'welcome');
-    assert.deepEqual(welcome, { action: 'welcome', version: 1, node: RECORD, limits: { maxRoomSize: 5, maxRoomsPerSession: 32, maxFrameBytes: 65_536, maxPresenceLength: 2048, maxSignalLength: 32_768 } });
+    assert.deepEqual(welcome, {
+      action: 'welcome',
+      version: 1,
+      node: RECORD,
+      limits: { maxRoomSize: 5, maxRoomsPerSession: 32, maxFrameBytes: 65_536, maxPresenceLength: 2048, maxSignalLength: 32_768 },
+    });
   });
 
   it('tell the newcomer who is there and the others who came, signal between two, and tell who left', () => {
@@ -133,7 +143,10 @@ describe('rooms', () => {
     const frames = bench.heard('s199', 'joined');
     assert.ok(frames.length > 5);
     for (const frame of frames) assert.ok(JSON.stringify(frame).length <= LIMITS.maxFrameBytes);
-    assert.deepEqual(frames.map((frame) => frame['more'] === true), frames.map((_, i) => i < frames.length - 1));
+    assert.deepEqual(
+      frames.map((frame) => frame['more'] === true),
+      frames.map((_, i) => i < frames.length - 1),
+    );
     assert.equal(frames.flatMap((frame) => frame['members'] as unknown[]).length, 199);
   });
 });
@@ -143,11 +156,19 @@ describe('mistakes and attacks', () => {
     const bench = new Bench().open('a', 'b');
     bench.join('b', 'bob');
     const cases: [unknown, string][] = [
-      ['{', 'BAD_FRAME'], ['[]', 'BAD_FRAME'], ['"join"', 'BAD_FRAME'], ['{}', 'BAD_FRAME'], [{ action: 7 }, 'BAD_FRAME'],
-      [{ action: 'dance' }, 'UNKNOWN_ACTION'], [{ action: 'join', room: 'short', peer: 'p'.repeat(16) }, 'BAD_FRAME'],
-      [{ action: 'join', room: ROOM, peer: 'p'.repeat(44) }, 'BAD_FRAME'], [{ action: 'join', room: ROOM, peer: 'p'.repeat(16), presence: 'x'.repeat(2049) }, 'BAD_FRAME'],
-      [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'a b' }, 'BAD_FRAME'], [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'x' }, 'NOT_IN_ROOM'],
-      ['x'.repeat(70_000), 'FRAME_TOO_LARGE'], [{ action: 'nodes', limit: -1 }, 'BAD_FRAME'],
+      ['{', 'BAD_FRAME'],
+      ['[]', 'BAD_FRAME'],
+      ['"join"', 'BAD_FRAME'],
+      ['{}', 'BAD_FRAME'],
+      [{ action: 7 }, 'BAD_FRAME'],
+      [{ action: 'dance' }, 'UNKNOWN_ACTION'],
+      [{ action: 'join', room: 'short', peer: 'p'.repeat(16) }, 'BAD_FRAME'],
+      [{ action: 'join', room: ROOM, peer: 'p'.repeat(44) }, 'BAD_FRAME'],
+      [{ action: 'join', room: ROOM, peer: 'p'.repeat(16), presence: 'x'.repeat(2049) }, 'BAD_FRAME'],
+      [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'a b' }, 'BAD_FRAME'],
+      [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'x' }, 'NOT_IN_ROOM'],
+      ['x'.repeat(70_000), 'FRAME_TOO_LARGE'],
+      [{ action: 'nodes', limit: -1 }, 'BAD_FRAME'],
     ];
     for (const [message, code] of cases) assert.equal(bench.say('a', message)[0]?.['code'], code, JSON.stringify(message).slice(0, 60));
     assert.deepEqual(bench.say('a', { action: 'ping' }), [{ action: 'pong' }], 'the session lives');

@@ -1,5 +1,13 @@
 import { DropCounters, Fifo, type Instant, TokenBucket } from '@lumamesh/base';
-import { type ClientMessage, LIMITS, PROTOCOL_VERSION, type RelayMessage, type RoomMember, type SignedRelayRecord, parseClientMessage } from '@lumamesh/protocol';
+import {
+  type ClientMessage,
+  LIMITS,
+  PROTOCOL_VERSION,
+  type RelayMessage,
+  type RoomMember,
+  type SignedRelayRecord,
+  parseClientMessage,
+} from '@lumamesh/protocol';
 import { type Membership, RoomDirectory } from './room-directory.ts';
 
 export interface RelayCoreOptions<Session> {
@@ -144,9 +152,12 @@ export class RelayCore<Session> {
     if (existing !== null && existing.peer !== peer) this.#leave(session, room);
     if (existing?.peer === peer) existing.presence = presence;
     else {
-      if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession) return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
-      if (this.#rooms.sizeOf(room) >= this.#options.maxRoomSize) return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#options.maxRoomSize} members`, room);
-      if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER) return this.#fail(session, 'PEER_ID_IN_USE', 'this peer is in the room over other sessions', room);
+      if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession)
+        return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
+      if (this.#rooms.sizeOf(room) >= this.#options.maxRoomSize)
+        return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#options.maxRoomSize} members`, room);
+      if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER)
+        return this.#fail(session, 'PEER_ID_IN_USE', 'this peer is in the room over other sessions', room);
       this.#rooms.add(session, room, peer, presence);
     }
     this.counters.joins += 1;

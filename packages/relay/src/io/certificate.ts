@@ -12,7 +12,7 @@ export async function makeCertificate(key: KeyObject): Promise<string> {
   const { X509CertificateGenerator } = await import('@peculiar/x509');
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const importKey = async (object: KeyObject, usage: 'sign' | 'verify'): Promise<webcrypto.CryptoKey> =>
-    webcrypto.subtle.importKey('jwk', object.export({ format: 'jwk' }) as webcrypto.JsonWebKey, algorithm, true, [usage]);
+    webcrypto.subtle.importKey('jwk', object.export({ format: 'jwk' }), algorithm, true, [usage]);
   try {
     const certificate = await X509CertificateGenerator.createSelfSigned(
       {
@@ -20,9 +20,9 @@ export async function makeCertificate(key: KeyObject): Promise<string> {
         notBefore: VALID_FROM,
         notAfter: VALID_TO,
         signingAlgorithm: algorithm,
-        keys: { privateKey: (await importKey(key, 'sign')) as CryptoKey, publicKey: (await importKey(createPublicKey(key), 'verify')) as CryptoKey },
+        keys: { privateKey: await importKey(key, 'sign'), publicKey: await importKey(createPublicKey(key), 'verify') },
       },
-      webcrypto as Crypto,
+      webcrypto,
     );
     return `${certificate.toString('pem')}\n`;
   } catch (error) {

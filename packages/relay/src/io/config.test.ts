@@ -17,7 +17,10 @@ function refused(environment: Record<string, string>, flags: Parameters<typeof r
 describe('the configuration', () => {
   it('has the defaults of the contract', () => {
     const { publicIp, udpPort, iceUfrag, certFile, keyFile, nodeKey, maxSessions, maxRoomSize, publicHost, healthListen } = readConfig({}, {});
-    assert.deepEqual([publicIp, udpPort, iceUfrag, certFile, keyFile, nodeKey, maxSessions, maxRoomSize, publicHost, healthListen], ['127.0.0.1', 3478, 'luma', 'server.crt', 'server.key', 'node.key', 1000, 250, undefined, undefined]);
+    assert.deepEqual(
+      [publicIp, udpPort, iceUfrag, certFile, keyFile, nodeKey, maxSessions, maxRoomSize, publicHost, healthListen],
+      ['127.0.0.1', 3478, 'luma', 'server.crt', 'server.key', 'node.key', 1000, 250, undefined, undefined],
+    );
   });
 
   it('takes every variable, and a flag before it; an empty variable is none', () => {

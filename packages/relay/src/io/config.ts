@@ -16,11 +16,16 @@ interface Setting {
   readonly allowed: string;
 }
 
-const wholeNumber = (min: number, max: number) =>
-  v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(min), v.maxValue(max));
+const wholeNumber = (min: number, max: number) => v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(min), v.maxValue(max));
 
-const ipv4 = v.pipe(v.string(), v.check((text) => parseIp(text)?.length === 4 && !text.includes(':')));
-const ipv6 = v.pipe(v.string(), v.check((text) => parseIp(text)?.length === 16));
+const ipv4 = v.pipe(
+  v.string(),
+  v.check((text) => parseIp(text)?.length === 4 && !text.includes(':')),
+);
+const ipv6 = v.pipe(
+  v.string(),
+  v.check((text) => parseIp(text)?.length === 16),
+);
 const file = v.pipe(v.string(), v.nonEmpty());
 const hostName = v.pipe(v.string(), v.regex(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i));
 const port = v.pipe(
@@ -51,7 +56,13 @@ const SETTINGS = {
   healthListen: setting('HEALTH_LISTEN', '<host:port>', 'serve /healthz and /statsz over HTTP there', '', 'host:port such as 127.0.0.1:7401'),
   maxSessions: setting('MAX_SESSIONS', '<n>', 'concurrent browser sessions', '1000', 'a whole number between 1 and 1000000'),
   maxRoomSize: setting('MAX_ROOM_SIZE', '<n>', 'members per room', '250', 'a whole number between 2 and 10000'),
-  maxMessagesPerSecond: setting('MAX_MESSAGES_PER_SECOND', '<n>', 'frames per second from one session in the long run', '500', 'a whole number between 1 and 1000000'),
+  maxMessagesPerSecond: setting(
+    'MAX_MESSAGES_PER_SECOND',
+    '<n>',
+    'frames per second from one session in the long run',
+    '500',
+    'a whole number between 1 and 1000000',
+  ),
   logLevel: setting('LOG_LEVEL', '<level>', 'how much is logged', 'info', 'one of debug, info, warn, error, silent'),
 } as const satisfies Record<string, Setting>;
 

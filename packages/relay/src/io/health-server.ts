@@ -7,13 +7,17 @@ const REQUEST_TIMEOUT_MS = 5000;
 
 /** Serves `/healthz` and `/statsz`. Throws `HEALTH_LISTEN_FAILED`. */
 export async function startHealthServer(relay: RelayServer, listen: { readonly host: string; readonly port: number }): Promise<Server> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => answer(relay, request, response));
+  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) =>
+    answer(relay, request, response),
+  );
   server.maxConnections = 64;
   try {
     server.listen(listen.port, listen.host);
     await once(server, 'listening');
   } catch (error) {
-    throw new LumameshError('HEALTH_LISTEN_FAILED', `HEALTH_LISTEN: cannot listen on ${listen.host}:${listen.port}: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError('HEALTH_LISTEN_FAILED', `HEALTH_LISTEN: cannot listen on ${listen.host}:${listen.port}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   return server;
 }

@@ -19,7 +19,10 @@ async function withFolder(test: (files: IdentityFiles, folder: string) => Promis
 }
 
 async function rejection(promise: Promise<unknown>): Promise<LumameshError> {
-  const error: unknown = await promise.then(() => null, (reason: unknown) => reason);
+  const error: unknown = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   assert.ok(error instanceof LumameshError, String(error));
   return error;
 }

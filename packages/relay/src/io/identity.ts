@@ -51,7 +51,10 @@ async function loadCertificate(certFile: string, keyFile: string): Promise<{ key
   const certPem = await readOptional(certFile);
   const keyPem = await readOptional(keyFile);
   if (keyPem === null && certPem !== null) {
-    throw new LumameshError('KEY_FILE_MISSING', `${certFile} is there but its key ${keyFile} is not: restore the key from your backup, or move the certificate away for a new identity`);
+    throw new LumameshError(
+      'KEY_FILE_MISSING',
+      `${certFile} is there but its key ${keyFile} is not: restore the key from your backup, or move the certificate away for a new identity`,
+    );
   }
   const key = keyPem === null ? await createPem(keyFile, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, 'ec') : readKey(keyFile, keyPem, 'ec');
   if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw damaged(keyFile, 'it holds no ECDSA P-256 key');
@@ -81,7 +84,7 @@ function readKey(file: string, pem: string, type: 'ec' | 'ed25519'): KeyObject {
 
 async function createPem(file: string, key: KeyObject, type: 'ec' | 'ed25519'): Promise<KeyObject> {
   // Another instance may have been faster; then its key is the one that counts.
-  const pem = await createKeyFile(file, key.export({ type: 'pkcs8', format: 'pem' }).toString());
+  const pem = await createKeyFile(file, key.export({ type: 'pkcs8', format: 'pem' }));
   return readKey(file, pem, type);
 }
 
@@ -109,5 +112,9 @@ function attempt<T>(file: string, why: string, read: () => T): T {
 }
 
 function damaged(file: string, why: string, cause?: unknown): LumameshError {
-  return new LumameshError('KEY_FILE_DAMAGED', `${file} cannot be used: ${why}. It was left as it is: restore it from your backup, or move it away for a new identity`, { cause });
+  return new LumameshError(
+    'KEY_FILE_DAMAGED',
+    `${file} cannot be used: ${why}. It was left as it is: restore it from your backup, or move it away for a new identity`,
+    { cause },
+  );
 }

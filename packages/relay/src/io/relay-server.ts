@@ -7,7 +7,8 @@ import { type Identity, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
 import { RECORD_RENEWAL_MS, makeRecord } from './record.ts';
 
-const WARM_UP_ROUNDS = 40;
+/** About 0.2 s: enough for the compiler to have seen what matters. */
+const WARM_UP_ROUNDS = 150;
 /** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
 const FULL_NOTICE_SESSIONS = 32;
 /** Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
@@ -110,7 +111,10 @@ export class RelayServer {
     this.#renewal.unref();
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
-      this.#log.warn({ receiveBufferBytes, wanted: RECEIVE_BUFFER_BYTES }, 'the kernel gave a small UDP receive buffer: bursts will lose datagrams; raise net.core.rmem_max');
+      this.#log.warn(
+        { receiveBufferBytes, wanted: RECEIVE_BUFFER_BYTES },
+        'the kernel gave a small UDP receive buffer: bursts will lose datagrams; raise net.core.rmem_max',
+      );
     }
   }
 

@@ -9,7 +9,15 @@ const CANDIDATES: Readonly<Record<BrowserName, readonly string[]>> = {
 };
 
 /** Nothing here changes how WebRTC behaves: a test sees what a visitor's browser does. */
-const CHROMIUM_ARGUMENTS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'];
+const CHROMIUM_ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
+];
 
 /** Where a browser is on this machine, or `null`. */
 export function findBrowser(name: BrowserName): string | null {

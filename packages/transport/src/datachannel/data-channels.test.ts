@@ -102,5 +102,4 @@ describe('data channels', () => {
     assert.deepEqual(pair.server.messages(), ['one channel']);
     assert.equal(pair.server.events.filter(({ event }) => event.type === 'channelOpen').length, 1);
   });
-
 });

@@ -15,7 +15,14 @@ export type DataChannelEvent =
 /** What the channels use of the association below. */
 export interface ChannelTransport {
   readonly outboundStreams: number;
-  send(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: { maxRetransmits?: number; maxLifetimeMs?: number }): boolean;
+  send(
+    now: Instant,
+    streamId: number,
+    ppid: number,
+    data: Uint8Array,
+    isUnordered: boolean,
+    reliability: { maxRetransmits?: number; maxLifetimeMs?: number },
+  ): boolean;
   resetStreams(now: Instant, streamIds: readonly number[]): void;
   bufferedBytesOf(streamId: number): number;
 }
@@ -230,7 +237,17 @@ export class DataChannels {
   }
 
   #add(id: number, properties: ChannelProperties, how: { readonly isNegotiated: boolean; readonly mustOrder: boolean }): Channel {
-    const channel: Channel = { id, properties, ...how, state: 'connecting', bufferedAmountLowThreshold: 0, wasAboveThreshold: false, hasIncomingReset: false, hasOutgoingReset: false, isAnswered: false };
+    const channel: Channel = {
+      id,
+      properties,
+      ...how,
+      state: 'connecting',
+      bufferedAmountLowThreshold: 0,
+      wasAboveThreshold: false,
+      hasIncomingReset: false,
+      hasOutgoingReset: false,
+      isAnswered: false,
+    };
     this.#channels.set(id, channel);
     return channel;
   }

@@ -36,7 +36,13 @@ type State =
   | { readonly name: 'awaitServerHello'; readonly cookieTaken: boolean }
   | { readonly name: 'awaitCertificate'; readonly hello: Hello }
   | { readonly name: 'awaitServerKeyExchange'; readonly hello: Hello; readonly remoteCertificate: Uint8Array }
-  | { readonly name: 'awaitServerHelloDone'; readonly hello: Hello; readonly remoteCertificate: Uint8Array; readonly keyExchange: ServerKeyExchange; readonly certificateRequested: boolean }
+  | {
+      readonly name: 'awaitServerHelloDone';
+      readonly hello: Hello;
+      readonly remoteCertificate: Uint8Array;
+      readonly keyExchange: ServerKeyExchange;
+      readonly certificateRequested: boolean;
+    }
   | { readonly name: 'awaitFinished'; readonly hello: Hello; readonly remoteCertificate: Uint8Array; readonly masterSecret: Uint8Array }
   | { readonly name: 'done' };
 
@@ -159,8 +165,7 @@ export class ClientHandshake12 implements Handshake {
     const { group, publicKey, signed } = result.value;
     const covered = concatBytes([this.#clientRandom, state.hello.serverRandom, encodeEcdhParams(group, publicKey)]);
     const isValid =
-      signed.algorithm === SIGNATURE_ECDSA_SECP256R1_SHA256 &&
-      this.#options.crypto.verifyWithCertificate(state.remoteCertificate, covered, signed.signature);
+      signed.algorithm === SIGNATURE_ECDSA_SECP256R1_SHA256 && this.#options.crypto.verifyWithCertificate(state.remoteCertificate, covered, signed.signature);
     if (!isValid) return failed(ALERT.decryptError, 'serverKeyExchange');
     this.#transcript.add(message);
     this.#state = { ...state, name: 'awaitServerHelloDone', keyExchange: result.value, certificateRequested: false };

@@ -25,7 +25,9 @@ export interface NegotiationFailure {
 }
 
 /** Chooses version, suite, group and extensions, or says which alert ends the handshake. */
-export function negotiate(hello: ClientHello): { readonly ok: true; readonly value: Negotiated } | { readonly ok: false; readonly failure: NegotiationFailure } {
+export function negotiate(
+  hello: ClientHello,
+): { readonly ok: true; readonly value: Negotiated } | { readonly ok: false; readonly failure: NegotiationFailure } {
   const { extensions } = hello;
   const has = (type: number): boolean => extensions.has(type);
   if (!offersDtls12(hello)) return refuse(ALERT.protocolVersion, 'noCommonVersion');
@@ -34,7 +36,8 @@ export function negotiate(hello: ClientHello): { readonly ok: true; readonly val
   if (extensions.get(EXTENSION.extendedMasterSecret)?.length !== 0) return refuse(ALERT.handshakeFailure, 'noExtendedMasterSecret');
   // RFC 5746 §3.6: in an initial handshake renegotiated_connection must be empty.
   const renegotiationInfo = extensions.get(EXTENSION.renegotiationInfo);
-  if (renegotiationInfo !== undefined && !(renegotiationInfo.length === 1 && renegotiationInfo[0] === 0)) return refuse(ALERT.handshakeFailure, 'renegotiationInfo');
+  if (renegotiationInfo !== undefined && !(renegotiationInfo.length === 1 && renegotiationInfo[0] === 0))
+    return refuse(ALERT.handshakeFailure, 'renegotiationInfo');
   const suite = CIPHER_SUITES.find((candidate) => hello.cipherSuites.includes(candidate.id));
   if (suite === undefined) return refuse(ALERT.handshakeFailure, 'noCommonCipherSuite');
 

@@ -207,7 +207,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         drop = 'dtls.handshake.epoch';
         continue;
       }
-      if (handshake.expectsFirstMessage && fragment.messageSeq === 1 && fragment.type === HANDSHAKE_TYPE.clientHello) this.#records.startAt(record.recordSequenceNumber);
+      if (handshake.expectsFirstMessage && fragment.messageSeq === 1 && fragment.type === HANDSHAKE_TYPE.clientHello)
+        this.#records.startAt(record.recordSequenceNumber);
       const result = reassembler.add(fragment, isProtected);
       if (result === 'duplicate') {
         // One answer per repeated message, whatever number of fragments it came in.

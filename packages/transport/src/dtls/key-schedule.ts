@@ -2,17 +2,21 @@ import { type Aead, type HashName, type SyncCrypto, concatBytes, utf8Encode } fr
 import type { CipherSuite } from './cipher-suite.ts';
 import { RecordProtection } from './record/record-protection.ts';
 
+const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48 };
 const MASTER_SECRET_BYTES = 48;
 const VERIFY_DATA_BYTES = 12;
 
 /** The TLS 1.2 PRF: P_hash(secret, label + seed) cut to `length` bytes (RFC 5246 §5). */
 export function prf(crypto: SyncCrypto, hash: HashName, secret: Uint8Array, label: string, seed: Uint8Array, length: number): Uint8Array {
-  const labelledSeed = concatBytes([utf8Encode(label), seed]);
+  const labelBytes = utf8Encode(label);
+  const hashBytes = HASH_BYTES[hash];
+  // A(i) in front of label and seed: the input of each block, written over in place.
+  const input = concatBytes([new Uint8Array(hashBytes), labelBytes, seed]);
   const out = new Uint8Array(length);
-  let a: Uint8Array = labelledSeed;
-  for (let offset = 0; offset < length;) {
-    a = crypto.hmac(hash, secret, a);
-    const block = crypto.hmac(hash, secret, concatBytes([a, labelledSeed]));
+  let a = crypto.hmac(hash, secret, input.subarray(hashBytes));
+  for (let offset = 0; offset < length; a = crypto.hmac(hash, secret, a)) {
+    input.set(a);
+    const block = crypto.hmac(hash, secret, input);
     out.set(block.subarray(0, length - offset), offset);
     offset += block.length;
   }

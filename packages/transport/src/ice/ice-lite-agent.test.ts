@@ -17,7 +17,9 @@ const KEY = utf8Encode(PASSWORD);
 const agent = (): IceLiteAgent => new IceLiteAgent(nodeCrypto, { ufrag: 'luma', password: PASSWORD });
 const NOW = instant(0);
 
-function check(options: { username?: string; key?: Uint8Array; extra?: readonly [number, Uint8Array][]; fingerprint?: boolean; integrity?: boolean } = {}): Uint8Array {
+function check(
+  options: { username?: string; key?: Uint8Array; extra?: readonly [number, Uint8Array][]; fingerprint?: boolean; integrity?: boolean } = {},
+): Uint8Array {
   const builder = new StunBuilder('request', 1, new Uint8Array(12).fill(5)).attribute(ATTRIBUTE.username, utf8Encode(options.username ?? 'luma:abcd'));
   for (const [type, value] of options.extra ?? []) builder.attribute(type, value);
   if (options.integrity !== false) addMessageIntegrity(builder, nodeCrypto, options.key ?? KEY);
@@ -98,7 +100,10 @@ describe('an ice-lite agent', () => {
     assert.ok(verdict.response.length <= bare.length * PLAIN_AMPLIFICATION_LIMIT);
     const response = decodeStun(verdict.response);
     assert.ok(response.ok);
-    assert.deepEqual(response.value.attributes.map(({ type }) => type), [ATTRIBUTE.xorMappedAddress]);
+    assert.deepEqual(
+      response.value.attributes.map(({ type }) => type),
+      [ATTRIBUTE.xorMappedAddress],
+    );
     // Over IPv6 the answer to 20 bytes would be 44.
     assert.deepEqual(agent().handleDatagram(NOW, { address: '2001:db8::9', port: 1 }, bare), { kind: 'drop', drop: 'stun.plain.amplification' });
     const padded = addFingerprint(new StunBuilder('request', 1, new Uint8Array(12)).attribute(0x8022, new Uint8Array(8))).finish();

@@ -14,7 +14,17 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { AEAD_TAG_BYTES, type Aead, type AeadName, type HashName, type HmacName, type KeyShare, type NamedGroup, type SigningKey, type SyncCrypto } from '@lumamesh/base';
+import {
+  AEAD_TAG_BYTES,
+  type Aead,
+  type AeadName,
+  type HashName,
+  type HmacName,
+  type KeyShare,
+  type NamedGroup,
+  type SigningKey,
+  type SyncCrypto,
+} from '@lumamesh/base';
 
 const TAG_OPTIONS = { authTagLength: AEAD_TAG_BYTES };
 const X25519_KEY_BYTES = 32;
@@ -22,7 +32,7 @@ const P256_POINT_BYTES = 65;
 
 /** The transport's primitives over node:crypto. */
 export const nodeCrypto: SyncCrypto = {
-  randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
+  randomBytes: pooledRandomBytes,
   hash: (algorithm: HashName, data: Uint8Array) => oneShotHash(algorithm, data, 'buffer'),
   hmac: (algorithm: HmacName, key: Uint8Array, data: Uint8Array) => createHmac(algorithm, key).update(data).digest(),
   generateKeyShare: (group: NamedGroup) => (group === 'x25519' ? x25519KeyShare() : p256KeyShare()),
@@ -30,6 +40,24 @@ export const nodeCrypto: SyncCrypto = {
   signEcdsaP256: (privateKey: SigningKey, data: Uint8Array) => sign('sha256', data, nodeKeyOf(privateKey)),
   verifyWithCertificate,
 };
+
+/** A handshake asks for random bytes a dozen times, a few at a time, and each call of the system's costs 5 µs: so they are drawn in blocks. */
+const POOL_BYTES = 4096;
+let pool = new Uint8Array(0);
+let poolUsed = 0;
+
+function pooledRandomBytes(length: number): Uint8Array {
+  if (length > POOL_BYTES / 4) return new Uint8Array(randomBytes(length));
+  if (poolUsed + length > pool.length) {
+    pool = new Uint8Array(randomBytes(POOL_BYTES));
+    poolUsed = 0;
+  }
+  const taken = pool.slice(poolUsed, poolUsed + length);
+  // What was handed out does not stay behind.
+  pool.fill(0, poolUsed, poolUsed + length);
+  poolUsed += length;
+  return taken;
+}
 
 interface NodeSigningKey extends SigningKey {
   readonly keyObject: KeyObject;

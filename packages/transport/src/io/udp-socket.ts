@@ -10,7 +10,7 @@ export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Sending to an address given as a number needs no resolver: this answers at once instead of asking one. */
 type LookupCallback = (error: Error | null, address: string, family: number) => void;
 function numericLookup(host: string, _options: unknown, callback: LookupCallback): void {
-  callback(null, host, isIP(host));
+  callback(null, host, host.includes(':') ? 6 : 4);
 }
 
 export interface BoundSocket {
@@ -41,7 +41,8 @@ export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSoc
   } catch (error) {
     // A kernel without IPv6 has no such family; everything else is the operator's to mend.
     const code = (error as NodeJS.ErrnoException).code;
-    if (wantsDualStack && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) return bind(options, false).catch((again: unknown) => Promise.reject(explain(again, options)));
+    if (wantsDualStack && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'))
+      return bind(options, false).catch((again: unknown) => Promise.reject(explain(again, options)));
     throw explain(error, options);
   }
 }
@@ -49,7 +50,7 @@ export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSoc
 async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<BoundSocket> {
   const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
   const isV6 = isIP(address) === 6;
-  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup as never });
+  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup });
   // The lookup above answers at once, so 'listening' may come from within bind().
   const listening = once(socket, 'listening');
   socket.bind(options.port, address);
@@ -105,7 +106,8 @@ function enlargeReceiveBuffer(socket: Socket): number {
 function explain(error: unknown, options: UdpSocketOptions): LumameshError {
   const { code, message } = error as NodeJS.ErrnoException;
   const where = `${options.address ?? 'all addresses'}, port ${options.port}`;
-  if (code === 'EADDRINUSE') return new LumameshError('PORT_IN_USE', `UDP port ${options.port} is taken by another program (is a relay running already?)`, { cause: error });
+  if (code === 'EADDRINUSE')
+    return new LumameshError('PORT_IN_USE', `UDP port ${options.port} is taken by another program (is a relay running already?)`, { cause: error });
   if (code === 'EACCES') return new LumameshError('PORT_FORBIDDEN', `no permission to open UDP on ${where}`, { cause: error });
   return new LumameshError('UDP_BIND_FAILED', `cannot open UDP on ${where}: ${message}`, { cause: error });
 }

@@ -14,9 +14,21 @@ export function warmUp(crypto: SyncCrypto, certificate: LocalCertificate, rounds
   const ice = { ufrag: 'warm', password: 'warmwarmwarmwarmwarmwarm' };
   const limits = { maxSessions: rounds + 1, cookieThreshold: rounds + 1, maxHalfOpen: rounds + 1 };
   for (let i = 0; i < rounds; i++) {
-    const endpoint = new Endpoint(instant(0), { crypto, ice, certificate, requestClientCertificate: false, negotiatedChannels: [CHANNEL], limits, sessionLimits: DEFAULT_SESSION_LIMITS });
+    const endpoint = new Endpoint(instant(0), {
+      crypto,
+      ice,
+      certificate,
+      requestClientCertificate: false,
+      negotiatedChannels: [CHANNEL],
+      limits,
+      sessionLimits: DEFAULT_SESSION_LIMITS,
+    });
     const remoteFingerprint = crypto.hash('sha256', certificate.der);
-    const client = Session.client(instant(0), { crypto, limits: DEFAULT_SESSION_LIMITS, negotiatedChannels: [CHANNEL], localUfrag: 'test', remoteIce: ice, remoteFingerprint, certificate: null }, () => undefined);
+    const client = Session.client(
+      instant(0),
+      { crypto, limits: DEFAULT_SESSION_LIMITS, negotiatedChannels: [CHANNEL], localUfrag: 'test', remoteIce: ice, remoteFingerprint, certificate: null },
+      () => undefined,
+    );
     exchange(endpoint, client);
   }
 }

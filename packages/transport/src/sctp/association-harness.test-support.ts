@@ -14,7 +14,7 @@ export class AssociationHost implements Host {
   readonly drops: string[] = [];
 
   constructor(now: Instant, seed: number, limits: Partial<SctpLimits> = {}) {
-    this.association = new Association(now, { randomBytes: seededBytes(seed), limits: { ...LIMITS, ...limits } });
+    this.association = new Association(now, { randomBytes: seededBytes(seed), limits: { ...LIMITS, ...limits }, holdsCrossingInit: seed % 4 === 0 });
   }
 
   handleDatagram(now: Instant, data: Uint8Array): void {
@@ -35,7 +35,9 @@ export class AssociationHost implements Host {
   }
 
   messages(streamId?: number): string[] {
-    return this.events.flatMap((event) => (event.type === 'message' && (streamId ?? event.streamId) === event.streamId ? [new TextDecoder().decode(event.data)] : []));
+    return this.events.flatMap((event) =>
+      event.type === 'message' && (streamId ?? event.streamId) === event.streamId ? [new TextDecoder().decode(event.data)] : [],
+    );
   }
 
   has(type: SctpEvent['type']): boolean {
@@ -97,8 +99,8 @@ export const chunksOf = (data: Uint8Array): readonly Chunk[] => {
 export function firstTsnOf(made: Pair, host: AssociationHost): number {
   for (const { from, data } of made.net.sent) {
     const [chunk] = chunksOf(data);
-    if (from === host && chunk !== undefined && (chunk.type === CHUNK_TYPE.init || chunk.type === CHUNK_TYPE.initAck)) return new DataView(chunk.value.buffer, chunk.value.byteOffset).getUint32(12);
+    if (from === host && chunk !== undefined && (chunk.type === CHUNK_TYPE.init || chunk.type === CHUNK_TYPE.initAck))
+      return new DataView(chunk.value.buffer, chunk.value.byteOffset).getUint32(12);
   }
   throw new Error('no INIT was sent');
 }
-

@@ -16,8 +16,15 @@ describe('regressions', () => {
     inject(made, made.b, [heartbeat(2000)]);
     assert.equal(made.b.drops.at(-1), 'sctp.heartbeat.tooLarge');
     const before = made.net.sent.length;
-    inject(made, made.b, Array.from({ length: 120 }, () => heartbeat(4)));
-    const answers = made.net.sent.slice(before).flatMap(({ data }) => chunksOf(data)).filter(({ type }) => type === CHUNK_TYPE.heartbeatAck);
+    inject(
+      made,
+      made.b,
+      Array.from({ length: 120 }, () => heartbeat(4)),
+    );
+    const answers = made.net.sent
+      .slice(before)
+      .flatMap(({ data }) => chunksOf(data))
+      .filter(({ type }) => type === CHUNK_TYPE.heartbeatAck);
     assert.ok(answers.length > 0 && answers.length <= 32, `${answers.length} answers`);
     made.b.association.shutdown(made.net.now);
     made.net.touch(made.b);
@@ -43,7 +50,10 @@ describe('regressions', () => {
       isArmed = true;
       const count = Math.ceil(400_000 / size);
       for (let i = 0; i < count; i++) assert.ok(made.send(made.a, 'm'.repeat(size)));
-      assert.ok(made.net.runUntil(() => made.b.messages().length === 60 + count, 60_000), `${made.b.messages().length - 60} of ${count} messages of ${size} bytes`);
+      assert.ok(
+        made.net.runUntil(() => made.b.messages().length === 60 + count, 60_000),
+        `${made.b.messages().length - 60} of ${count} messages of ${size} bytes`,
+      );
     }
   });
 
@@ -76,7 +86,19 @@ describe('regressions', () => {
     const made = pair({ latencyMs: 10 }, 'a');
     assert.ok(made.net.runUntil(() => made.net.sent.some(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho), 1000));
     made.b.drain = () => null;
-    inject(made, made.a, [encodeDataChunk({ tsn: firstTsnOf(made, made.b), streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) })]);
+    inject(made, made.a, [
+      encodeDataChunk({
+        tsn: firstTsnOf(made, made.b),
+        streamId: 0,
+        ssn: 0,
+        ppid: 51,
+        isBegin: true,
+        isEnd: true,
+        isUnordered: false,
+        isImmediate: false,
+        data: Uint8Array.of(1),
+      }),
+    ]);
     assert.ok(made.a.drops.includes('sctp.data.unexpected'));
     const before = made.net.sent.length;
     made.net.run(10_000);
@@ -93,7 +115,10 @@ describe('regressions', () => {
       else made.a.association.shutdown(made.net.now);
       const startedAt = made.net.now;
       made.net.touch(made.a);
-      assert.ok(made.net.runUntil(() => made.b.has(end === 'reset' ? 'streamsReset' : 'closed'), 5000), end);
+      assert.ok(
+        made.net.runUntil(() => made.b.has(end === 'reset' ? 'streamsReset' : 'closed'), 5000),
+        end,
+      );
       assert.ok(made.net.now - startedAt < 1000);
     }
   });
@@ -101,7 +126,17 @@ describe('regressions', () => {
   it('nothing is reported behind the end', () => {
     const made = up({ latencyMs: 10 });
     inject(made, made.b, [
-      encodeDataChunk({ tsn: firstTsnOf(made, made.a), streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) }),
+      encodeDataChunk({
+        tsn: firstTsnOf(made, made.a),
+        streamId: 0,
+        ssn: 0,
+        ppid: 51,
+        isBegin: true,
+        isEnd: true,
+        isUnordered: false,
+        isImmediate: false,
+        data: Uint8Array.of(1),
+      }),
       { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) },
       heartbeat(4),
     ]);

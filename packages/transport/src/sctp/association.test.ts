@@ -14,10 +14,16 @@ describe('opening', () => {
     for (const how of ['a', 'both'] as const) {
       for (let seed = 1; seed <= 40; seed++) {
         const made = pair({ latencyMs: 20, lossRate: seed % 4 === 0 ? 0.3 : 0, reorderRate: 0.3, duplicateRate: 0.2, seed }, how, {}, seed);
-        assert.ok(made.net.runUntil(() => made.a.has('connected') && made.b.has('connected'), 30_000), `${how}, seed ${seed}`);
+        assert.ok(
+          made.net.runUntil(() => made.a.has('connected') && made.b.has('connected'), 30_000),
+          `${how}, seed ${seed}`,
+        );
         made.send(made.a, 'to b');
         made.send(made.b, 'to a');
-        assert.ok(made.net.runUntil(() => made.a.messages().length === 1 && made.b.messages().length === 1, 60_000), `${how}, seed ${seed}`);
+        assert.ok(
+          made.net.runUntil(() => made.a.messages().length === 1 && made.b.messages().length === 1, 60_000),
+          `${how}, seed ${seed}`,
+        );
         assert.equal(made.a.events.filter(({ type }) => type === 'connected').length, 1);
       }
     }
@@ -61,7 +67,17 @@ describe('opening', () => {
   it('is not moved by an INIT, a foreign cookie or a wrong tag while it is established', () => {
     const made = up();
     const before = made.b.events.length;
-    const init = encodeInitChunk(CHUNK_TYPE.init, { initiateTag: 99, aRwnd: 9999, outboundStreams: 1, inboundStreams: 1, initialTsn: 1, supportsForwardTsn: false, supportsReConfig: false, stateCookie: null, unrecognized: [] });
+    const init = encodeInitChunk(CHUNK_TYPE.init, {
+      initiateTag: 99,
+      aRwnd: 9999,
+      outboundStreams: 1,
+      inboundStreams: 1,
+      initialTsn: 1,
+      supportsForwardTsn: false,
+      supportsReConfig: false,
+      stateCookie: null,
+      unrecognized: [],
+    });
     inject(made, made.b, [init], 0);
     inject(made, made.b, [{ type: CHUNK_TYPE.cookieEcho, flags: 0, value: new Uint8Array(16) }]);
     inject(made, made.b, [emptyChunk(CHUNK_TYPE.abort)], 12345);
@@ -74,7 +90,17 @@ describe('opening', () => {
 
   it('drops an INIT that is bundled or carries a tag', () => {
     const made = up();
-    const init = encodeInitChunk(CHUNK_TYPE.init, { initiateTag: 99, aRwnd: 9999, outboundStreams: 1, inboundStreams: 1, initialTsn: 1, supportsForwardTsn: false, supportsReConfig: false, stateCookie: null, unrecognized: [] });
+    const init = encodeInitChunk(CHUNK_TYPE.init, {
+      initiateTag: 99,
+      aRwnd: 9999,
+      outboundStreams: 1,
+      inboundStreams: 1,
+      initialTsn: 1,
+      supportsForwardTsn: false,
+      supportsReConfig: false,
+      stateCookie: null,
+      unrecognized: [],
+    });
     inject(made, made.b, [init, emptyChunk(CHUNK_TYPE.cookieAck)], 0);
     inject(made, made.b, [init]);
     assert.deepEqual(made.b.drops.slice(-2), ['sctp.init.bundled', 'sctp.init.bundled']);
@@ -88,7 +114,10 @@ describe('moving data', () => {
       const texts = Array.from({ length: 40 }, (_, i) => `${i}:`.padEnd(25_000, 'z'));
       for (const text of texts) assert.ok(made.send(made.a, text));
       const startedAt = made.net.now;
-      assert.ok(made.net.runUntil(() => made.b.messages().length === texts.length, 600_000), `${made.b.messages().length} at loss ${lossRate}`);
+      assert.ok(
+        made.net.runUntil(() => made.b.messages().length === texts.length, 600_000),
+        `${made.b.messages().length} at loss ${lossRate}`,
+      );
       assert.deepEqual(made.b.messages(), texts);
       // 25 windows of 128 KB at 40 ms each would be 0.3 s; slow start needs a few more.
       if (lossRate === 0) assert.ok(made.net.now - startedAt < 2500, `${made.net.now - startedAt} ms`);
@@ -98,7 +127,8 @@ describe('moving data', () => {
   it('acknowledges a lone packet after 200 ms at the latest and every second one at once', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(1000);
-    const sacksOfB = (): { readonly at: Instant }[] => made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.sack));
+    const sacksOfB = (): { readonly at: Instant }[] =>
+      made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.sack));
     const before = sacksOfB().length;
     made.send(made.a, 'one');
     const sentAt = made.net.now;
@@ -127,13 +157,17 @@ describe('moving data', () => {
     const poll = made.b.association.poll.bind(made.b.association);
     made.b.association.poll = () => {
       const output = poll();
-      if (output.type === 'event' && output.event.type === 'message') made.b.association.send(made.net.now, 1, 51, new TextEncoder().encode('answer'), false, {});
+      if (output.type === 'event' && output.event.type === 'message')
+        made.b.association.send(made.net.now, 1, 51, new TextEncoder().encode('answer'), false, {});
       return output;
     };
     made.send(made.a, 'question');
     made.net.run(25);
     const answers = made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data));
-    assert.deepEqual(chunksOf(answers[0]?.data ?? new Uint8Array(0)).map(({ type }) => type), [CHUNK_TYPE.sack, CHUNK_TYPE.data]);
+    assert.deepEqual(
+      chunksOf(answers[0]?.data ?? new Uint8Array(0)).map(({ type }) => type),
+      [CHUNK_TYPE.sack, CHUNK_TYPE.data],
+    );
   });
 
   it('repairs a single loss by fast retransmission, long before T3', () => {
@@ -170,8 +204,18 @@ describe('moving data', () => {
     made.send(made.a, 'first');
     made.net.run(400);
     // B says that it has no room, whatever it has.
-    const closeWindow = (cumulativeTsnAck: number): void => inject(made, made.a, [encodeSackChunk({ cumulativeTsnAck, aRwnd: 0, gapAckBlocks: [], duplicateTsns: [] })]);
-    const lastTsn = made.net.sent.flatMap(({ from, data }) => (from === made.a ? chunksOf(data).filter(({ type }) => type === CHUNK_TYPE.data).map(({ value }) => new DataView(value.buffer, value.byteOffset).getUint32(0)) : [])).at(-1) ?? 0;
+    const closeWindow = (cumulativeTsnAck: number): void =>
+      inject(made, made.a, [encodeSackChunk({ cumulativeTsnAck, aRwnd: 0, gapAckBlocks: [], duplicateTsns: [] })]);
+    const lastTsn =
+      made.net.sent
+        .flatMap(({ from, data }) =>
+          from === made.a
+            ? chunksOf(data)
+                .filter(({ type }) => type === CHUNK_TYPE.data)
+                .map(({ value }) => new DataView(value.buffer, value.byteOffset).getUint32(0))
+            : [],
+        )
+        .at(-1) ?? 0;
     made.b.handleDatagram = () => undefined;
     closeWindow(lastTsn);
     const before = made.net.sent.length;
@@ -184,10 +228,26 @@ describe('moving data', () => {
     const made = up({ latencyMs: 10 }, 'both', { receiveWindowBytes: 20_000, maxMessageBytes: 10_000 });
     // A hundred messages without the first one, so that all of them must wait for their turn.
     for (let i = 1; i < 100; i++) {
-      inject(made, made.b, [encodeDataChunk({ tsn: (firstTsnOf(made, made.a) + i) >>> 0, streamId: 1, ssn: i, ppid: 53, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: new Uint8Array(1000) })]);
+      inject(made, made.b, [
+        encodeDataChunk({
+          tsn: (firstTsnOf(made, made.a) + i) >>> 0,
+          streamId: 1,
+          ssn: i,
+          ppid: 53,
+          isBegin: true,
+          isEnd: true,
+          isUnordered: false,
+          isImmediate: false,
+          data: new Uint8Array(1000),
+        }),
+      ]);
     }
     assert.ok(made.b.drops.filter((drop) => drop === 'sctp.data.window').length > 70);
-    const sack = made.net.sent.filter(({ from }) => from === made.b).flatMap(({ data }) => chunksOf(data)).filter(({ type }) => type === CHUNK_TYPE.sack).at(-1);
+    const sack = made.net.sent
+      .filter(({ from }) => from === made.b)
+      .flatMap(({ data }) => chunksOf(data))
+      .filter(({ type }) => type === CHUNK_TYPE.sack)
+      .at(-1);
     assert.ok(sack !== undefined && new DataView(sack.value.buffer, sack.value.byteOffset).getUint32(4) < 20_000);
   });
 });
@@ -203,7 +263,10 @@ describe('partial reliability', () => {
       made.net.run(5000);
       blackout = false;
       made.send(made.a, 'kept');
-      assert.ok(made.net.runUntil(() => made.b.messages().includes('kept'), 60_000), JSON.stringify(limits));
+      assert.ok(
+        made.net.runUntil(() => made.b.messages().includes('kept'), 60_000),
+        JSON.stringify(limits),
+      );
       assert.deepEqual(made.b.messages(), ['kept']);
       made.net.run(30_000);
       assert.ok(!made.a.has('closed'));
@@ -220,7 +283,10 @@ describe('partial reliability', () => {
     const arrived = made.b.messages();
     assert.ok(arrived.length > 150, `${arrived.length} of 300`);
     assert.equal(new Set(arrived).size, arrived.length);
-    assert.ok(arrived.some((text) => Number(text.slice(9)) > 290), 'the newest came through');
+    assert.ok(
+      arrived.some((text) => Number(text.slice(9)) > 290),
+      'the newest came through',
+    );
   });
 });
 
@@ -231,10 +297,19 @@ describe('stream reset', () => {
       for (let i = 0; i < 5; i++) made.send(made.a, `before ${i}`, { streamId: 7 });
       made.a.association.resetStreams(made.net.now, [7]);
       made.net.touch(made.a);
-      assert.ok(made.net.runUntil(() => made.b.has('streamsReset') && made.a.has('resetDone'), 60_000), `seed ${seed}`);
-      assert.deepEqual(made.b.messages(7), Array.from({ length: 5 }, (_, i) => `before ${i}`));
+      assert.ok(
+        made.net.runUntil(() => made.b.has('streamsReset') && made.a.has('resetDone'), 60_000),
+        `seed ${seed}`,
+      );
+      assert.deepEqual(
+        made.b.messages(7),
+        Array.from({ length: 5 }, (_, i) => `before ${i}`),
+      );
       made.send(made.a, 'after', { streamId: 7 });
-      assert.ok(made.net.runUntil(() => made.b.messages(7).includes('after'), 60_000), `seed ${seed}`);
+      assert.ok(
+        made.net.runUntil(() => made.b.messages(7).includes('after'), 60_000),
+        `seed ${seed}`,
+      );
       assert.equal(made.b.events.filter(({ type }) => type === 'streamsReset').length, 1);
     }
   });
@@ -271,7 +346,13 @@ describe('hostile packets', () => {
     for (let i = 0; i < 50; i++) made.send(made.a, 'v'.repeat(20_000));
     const startedAt = process.cpuUsage().user;
     for (let i = 0; i < 100; i++) {
-      inject(made, made.a, [{ type: CHUNK_TYPE.sack, flags: 0, value: Uint8Array.from({ length: 12 + 4 * 10_000 }, (_, j) => (j === 8 ? 10_000 >> 8 : j === 9 ? 10_000 & 255 : j < 12 ? 0 : (j * 7) & 255)) }]);
+      inject(made, made.a, [
+        {
+          type: CHUNK_TYPE.sack,
+          flags: 0,
+          value: Uint8Array.from({ length: 12 + 4 * 10_000 }, (_, j) => (j === 8 ? 10_000 >> 8 : j === 9 ? 10_000 & 255 : j < 12 ? 0 : (j * 7) & 255)),
+        },
+      ]);
     }
     assert.ok(process.cpuUsage().user - startedAt < 2_000_000, 'a hundred take below two seconds even on a slow machine');
   });
@@ -280,10 +361,19 @@ describe('hostile packets', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(500);
     const heartbeat = { type: CHUNK_TYPE.heartbeat, flags: 0, value: Uint8Array.of(0, 1, 0, 6, 1, 2) };
-    for (const [type, answers] of [[0x3f, []], [0x7f, [CHUNK_TYPE.error]], [0xbf, [CHUNK_TYPE.heartbeatAck]], [0xff, [CHUNK_TYPE.error, CHUNK_TYPE.heartbeatAck]]] as const) {
+    for (const [type, answers] of [
+      [0x3f, []],
+      [0x7f, [CHUNK_TYPE.error]],
+      [0xbf, [CHUNK_TYPE.heartbeatAck]],
+      [0xff, [CHUNK_TYPE.error, CHUNK_TYPE.heartbeatAck]],
+    ] as const) {
       const before = made.net.sent.length;
       inject(made, made.b, [{ type, flags: 0, value: Uint8Array.of(1) }, heartbeat]);
-      assert.deepEqual(made.net.sent.slice(before).flatMap(({ data }) => chunksOf(data).map((chunk) => chunk.type)), answers, `type ${type}`);
+      assert.deepEqual(
+        made.net.sent.slice(before).flatMap(({ data }) => chunksOf(data).map((chunk) => chunk.type)),
+        answers,
+        `type ${type}`,
+      );
     }
   });
 
@@ -297,7 +387,9 @@ describe('hostile packets', () => {
     const made = up({ latencyMs: 10 });
     for (const [i, packet] of packets.entries()) {
       for (const mutated of mutations(packet, 300, i + 1)) {
-        const chunks = chunksOf(withChecksum(mutated)).filter(({ type }) => type !== CHUNK_TYPE.abort && !(type >= CHUNK_TYPE.shutdown && type <= CHUNK_TYPE.shutdownAck));
+        const chunks = chunksOf(withChecksum(mutated)).filter(
+          ({ type }) => type !== CHUNK_TYPE.abort && !(type >= CHUNK_TYPE.shutdown && type <= CHUNK_TYPE.shutdownAck),
+        );
         if (chunks.length > 0 && !chunks.some(({ type }) => type === CHUNK_TYPE.init)) inject(made, made.b, chunks);
       }
     }

@@ -1,6 +1,14 @@
-import { Fifo, type Instant, type Machine, Outbox, type Output, TimerTable, bytesEqual, earlier, later, randomNonZeroUint32 } from '@lumamesh/base';
+import { Fifo, type Instant, type Machine, Outbox, type Output, TimerTable, earlier, later } from '@lumamesh/base';
 import { decodeDataChunk } from './chunk/data-chunk.ts';
-import { ERROR_CAUSE, describeCauses, emptyChunk, encodeAbortChunk, encodeErrorChunk, invalidStreamCause, unrecognizedChunkCause } from './chunk/error-cause.ts';
+import {
+  ERROR_CAUSE,
+  describeCauses,
+  emptyChunk,
+  encodeAbortChunk,
+  encodeErrorChunk,
+  invalidStreamCause,
+  unrecognizedChunkCause,
+} from './chunk/error-cause.ts';
 import { decodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import { type InitChunk, decodeInitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
 import { CHUNK_TYPE, type Chunk, type Packet, PacketBuilder, decodePacket } from './chunk/packet.ts';
@@ -9,33 +17,13 @@ import { decodeSackChunk, encodeSackChunk } from './chunk/sack-chunk.ts';
 import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Incoming } from './incoming.ts';
+import { InitResponder, makeInit } from './init-responder.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Reliability } from './queue/send-queue.ts';
 import { RTO_INITIAL_MS, RtoEstimator } from './rto.ts';
+import type { AssociationState } from './association-state.ts';
 import { SCTP_PORT, type SctpCloseReason, type SctpEvent, type SctpOptions } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
-
-/*
- * The life of an association (RFC 9260 §4, figure 3). Over DTLS both ends usually open at once, so the two columns run side by side and
- * whichever COOKIE ECHO arrives first wins (§5.2.1, §5.2.4):
- *
- *   closed ──connect(): INIT──▶ cookieWait ──INIT ACK: COOKIE ECHO (+ DATA)──▶ cookieEchoed ──COOKIE ACK──▶ established
- *      └──────INIT: INIT ACK, keep the cookie──────COOKIE ECHO: COOKIE ACK───────────────────────────────────────▲
- *
- *   established ──shutdown()──▶ shutdownPending ──all acknowledged: SHUTDOWN──▶ shutdownSent ──SHUTDOWN ACK: SHUTDOWN COMPLETE──▶ ended
- *   established ──SHUTDOWN──▶ shutdownReceived ──all acknowledged: SHUTDOWN ACK──▶ shutdownAckSent ──SHUTDOWN COMPLETE──▶ ended
- *   any ──ABORT, abort(), too many errors──▶ ended
- */
-type State =
-  | { readonly name: 'closed' }
-  | { readonly name: 'cookieWait'; attempt: number }
-  | { readonly name: 'cookieEchoed'; readonly cookie: Uint8Array; attempt: number }
-  | { readonly name: 'established' }
-  | { readonly name: 'shutdownPending' }
-  | { readonly name: 'shutdownSent'; attempt: number }
-  | { readonly name: 'shutdownReceived' }
-  | { readonly name: 'shutdownAckSent'; attempt: number }
-  | { readonly name: 'ended' };
 
 /** The peer, once its INIT or INIT ACK is known. */
 interface Peer {
@@ -51,7 +39,8 @@ const T1_MAX_MS = 2000;
 /** RFC 9260 §16: Max.Init.Retransmits and Association.Max.Retrans. */
 const MAX_INIT_ATTEMPTS = 8;
 const MAX_ERRORS = 10;
-const COOKIE_BYTES = 16;
+/** How long an INIT that crossed ours may wait for the answer to ours. */
+const HELD_INIT_MS = 30;
 /** Larger than any stack's HEARTBEAT. */
 const MAX_HEARTBEAT_BYTES = 512;
 /** Answers that wait to be sent; a peer that asks for more than fits into a few packets gets no more. */
@@ -65,19 +54,18 @@ const MAX_PACKETS_PER_FLUSH = 256;
 export class Association implements Machine<SctpEvent> {
   readonly #options: SctpOptions;
   readonly #outbox = new Outbox<SctpEvent>();
-  readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown'>();
+  readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown' | 'HeldInit'>();
   readonly #rto = new RtoEstimator();
   readonly #outgoing: Outgoing;
   readonly #heartbeat: Heartbeat;
   readonly #control = new Fifo<Chunk>();
   readonly #ownInit: InitChunk;
-  #state: State = { name: 'closed' };
+  readonly #responder: InitResponder;
+  #state: AssociationState = { name: 'closed' };
   #peer: Peer | null = null;
-  /** The peer's INIT that we answered, and the state cookie of that answer: good in this association only, for nobody else knows it. */
-  #answered: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
   #errors = 0;
   /** Streams to reset as soon as there is a peer. */
-  #earlyResets: number[] = [];
+  readonly #earlyResets: number[] = [];
   #now: Instant;
   #mustFlush = false;
 
@@ -85,6 +73,7 @@ export class Association implements Machine<SctpEvent> {
     this.#now = now;
     this.#options = options;
     this.#ownInit = makeInit(options);
+    this.#responder = new InitResponder(options.randomBytes, this.#ownInit);
     this.#heartbeat = new Heartbeat(options.randomBytes);
     this.#outgoing = new Outgoing(this.#ownInit.initialTsn, options.limits, this.#rto, this.#outbox);
   }
@@ -185,7 +174,12 @@ export class Association implements Machine<SctpEvent> {
 
   handleTimeout(now: Instant): void {
     this.#touch(now);
-    while (this.#timers.takeExpired(now) !== null) this.#handleHandshakeTimer(now);
+    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
+      const held = name === 'HeldInit' ? this.#responder.takeHeld() : null;
+      // Our own INIT found no answer in time, so the peer's is answered.
+      if (held !== null) this.#answerInit(held);
+      else if (name !== 'HeldInit') this.#handleHandshakeTimer(now);
+    }
     this.#handleHeartbeatTimer(now);
     const incoming = this.#peer?.incoming;
     const sackDueAt = incoming?.sackDueAt ?? null;
@@ -247,7 +241,7 @@ export class Association implements Machine<SctpEvent> {
       case CHUNK_TYPE.sack:
         return go(this.#handleSack(now, chunk));
       case CHUNK_TYPE.init:
-        return go(this.#handleInit(chunk));
+        return go(this.#handleInit(now, chunk));
       case CHUNK_TYPE.initAck:
         return go(this.#handleInitAck(now, chunk));
       case CHUNK_TYPE.cookieEcho:
@@ -296,18 +290,21 @@ export class Association implements Machine<SctpEvent> {
     return { drop: 'sctp.chunk.unknown', stop: (chunk.type & 0x80) === 0 };
   }
 
-  #handleInit(chunk: Chunk): string | null {
+  #handleInit(now: Instant, chunk: Chunk): string | null {
     const init = decodeInitChunk(chunk);
     if (!init.ok) return init.drop;
     // Within one DTLS association the peer cannot have been restarted, so a late INIT is an old one, or an attempt to overwrite our state.
     if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name)) return 'sctp.init.unexpected';
-    // A repeated INIT gets the same answer; another one replaces it.
-    const isRepeated = this.#answered?.init.initiateTag === init.value.initiateTag && this.#answered.init.initialTsn === init.value.initialTsn;
-    const cookie = isRepeated && this.#answered !== null ? this.#answered.cookie : this.#options.randomBytes(COOKIE_BYTES);
-    this.#answered = { init: init.value, cookie };
-    // RFC 9260 §5.2.1: in cookieWait and cookieEchoed the same tag and TSN as in our own INIT; they are the association's, so they always are.
-    const ack = encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit, stateCookie: cookie, unrecognized: init.value.unrecognized });
-    return this.#transmitAlone(ack, init.value.initiateTag) ? null : 'sctp.init.tooLarge';
+    if (this.#state.name === 'cookieWait' && this.#options.holdsCrossingInit && this.#responder.hold(init.value)) {
+      this.#timers.arm('HeldInit', later(now, HELD_INIT_MS));
+      return null;
+    }
+    return this.#answerInit(init.value);
+  }
+
+  #answerInit(init: InitChunk): string | null {
+    this.#timers.disarm('HeldInit');
+    return this.#transmitAlone(this.#responder.answer(init), init.initiateTag) ? null : 'sctp.init.tooLarge';
   }
 
   #handleInitAck(now: Instant, chunk: Chunk): string | null {
@@ -316,6 +313,7 @@ export class Association implements Machine<SctpEvent> {
     if (!init.ok) return init.drop;
     if (init.value.stateCookie === null) return 'sctp.initAck.noCookie';
     this.#timers.disarm('T1Init');
+    this.#timers.disarm('HeldInit');
     this.#setPeer(init.value);
     this.#state = { name: 'cookieEchoed', cookie: init.value.stateCookie, attempt: 0 };
     this.#sendCookieEcho(now);
@@ -323,22 +321,22 @@ export class Association implements Machine<SctpEvent> {
   }
 
   #handleCookieEcho(now: Instant, chunk: Chunk): string | null {
-    const answered = this.#answered;
-    if (answered === null || !bytesEqual(answered.cookie, chunk.value)) return 'sctp.cookie.unknown';
+    const init = this.#responder.find(chunk.value);
+    if (init === null) return 'sctp.cookie.unknown';
     switch (this.#state.name) {
       case 'closed':
       case 'cookieWait':
       case 'cookieEchoed':
         // RFC 9260 §5.2.4: in cookieEchoed the peer is known from its INIT ACK, and must be the one of the INIT (action D).
-        if (this.#peer !== null && this.#peer.verificationTag !== answered.init.initiateTag) return 'sctp.cookie.otherPeer';
-        this.#setPeer(answered.init);
+        if (this.#peer !== null && this.#peer.verificationTag !== init.initiateTag) return 'sctp.cookie.otherPeer';
+        this.#setPeer(init);
         this.#establish(now);
         break;
       case 'ended':
         return 'sctp.ended';
       default:
         // Our COOKIE ACK was lost, or both sides opened: the answer is the same.
-        if (this.#peer?.verificationTag !== answered.init.initiateTag) return 'sctp.cookie.otherPeer';
+        if (this.#peer?.verificationTag !== init.initiateTag) return 'sctp.cookie.otherPeer';
     }
     return this.#answer(emptyChunk(CHUNK_TYPE.cookieAck));
   }
@@ -582,20 +580,6 @@ export class Association implements Machine<SctpEvent> {
     this.#peer?.streamReset.clear();
     this.#outbox.event({ type: 'closed', reason, detail });
   }
-}
-
-function makeInit({ randomBytes, limits }: SctpOptions): InitChunk {
-  return {
-    initiateTag: randomNonZeroUint32(randomBytes),
-    aRwnd: limits.receiveWindowBytes,
-    outboundStreams: limits.maxStreams,
-    inboundStreams: limits.maxStreams,
-    initialTsn: randomNonZeroUint32(randomBytes),
-    supportsForwardTsn: true,
-    supportsReConfig: true,
-    stateCookie: null,
-    unrecognized: [],
-  };
 }
 
 /** How long the `attempt`th transmission (from 1) waits for its answer. */

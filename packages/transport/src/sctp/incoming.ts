@@ -6,8 +6,8 @@ import { CHUNK_OVERHEAD_BYTES, ReassemblyQueue } from './queue/reassembly-queue.
 import { ReceivedTsns } from './queue/received-tsns.ts';
 import type { SctpEvent, SctpLimits } from './sctp-types.ts';
 
-/** RFC 9260 §6.2: a SACK at the latest 200 ms behind the first unacknowledged DATA. */
-export const SACK_DELAY_MS = 200;
+/** RFC 9260 §6.2: a SACK at the latest 200 ms behind the first unacknowledged DATA; the shell's clock may be 10 ms late. */
+export const SACK_DELAY_MS = 180;
 /** RFC 9260 §6.2: at least every second packet is acknowledged. */
 const PACKETS_PER_SACK = 2;
 const MAX_GAP_BLOCKS_SENT = 32;

@@ -17,6 +17,8 @@ export interface SctpLimits {
 export interface SctpOptions {
   readonly randomBytes: RandomBytes;
   readonly limits: SctpLimits;
+  /** Whether an INIT that crosses ours waits a moment for the answer to ours. For one side only: if both did, both would wait. */
+  readonly holdsCrossingInit: boolean;
 }
 
 export type SctpCloseReason = 'localAbort' | 'remoteAbort' | 'shutdown' | 'initTimeout' | 'peerUnreachable' | 'protocolViolation';

@@ -115,7 +115,13 @@ export class StreamReset {
   #makeRequest(streamIds: readonly number[]): OutgoingReset {
     const requestSequence = this.#nextRequestSequence;
     this.#nextRequestSequence = serial32Add(requestSequence, 1);
-    return { type: 'outgoingReset', requestSequence, responseSequence: serial32Add(this.#expectedRequestSequence, -1), lastTsn: this.#host.lastAssignedTsn, streamIds };
+    return {
+      type: 'outgoingReset',
+      requestSequence,
+      responseSequence: serial32Add(this.#expectedRequestSequence, -1),
+      lastTsn: this.#host.lastAssignedTsn,
+      streamIds,
+    };
   }
 
   #handleResponse(responseSequence: number, result: number): void {

@@ -5,14 +5,23 @@ import { decodeErrorCode, encodeErrorCode } from './attributes/error-code.ts';
 import { decodeUnknownAttributes, encodeUnknownAttributes } from './attributes/unknown-attributes.ts';
 import { StunBuilder, decodeStun } from './message.ts';
 
-const message = new StunBuilder('error', 0x7a5, new Uint8Array(12).fill(3)).attribute(6, Uint8Array.of(1, 2, 3, 4, 5)).attribute(0x8001, new Uint8Array(0)).finish();
+const message = new StunBuilder('error', 0x7a5, new Uint8Array(12).fill(3))
+  .attribute(6, Uint8Array.of(1, 2, 3, 4, 5))
+  .attribute(0x8001, new Uint8Array(0))
+  .finish();
 
 it('round-trips class, method, and attributes with padding', () => {
   const result = decodeStun(message);
   assert.ok(result.ok);
   assert.equal(result.value.messageClass, 'error');
   assert.equal(result.value.method, 0x7a5);
-  assert.deepEqual(result.value.attributes.map(({ type, value }) => [type, [...value]]), [[6, [1, 2, 3, 4, 5]], [0x8001, []]]);
+  assert.deepEqual(
+    result.value.attributes.map(({ type, value }) => [type, [...value]]),
+    [
+      [6, [1, 2, 3, 4, 5]],
+      [0x8001, []],
+    ],
+  );
 });
 
 it('drops a message cut anywhere, or with bytes behind it', () => {

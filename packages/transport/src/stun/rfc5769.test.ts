@@ -66,7 +66,9 @@ describe('RFC 5769', () => {
       // And built again, from front to back.
       const software = message.attributes[0];
       assert.ok(software !== undefined);
-      const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(software.type, software.value).attribute(ATTRIBUTE.xorMappedAddress, mapped.value);
+      const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId)
+        .attribute(software.type, software.value)
+        .attribute(ATTRIBUTE.xorMappedAddress, mapped.value);
       const rebuilt = toHex(addFingerprint(addMessageIntegrity(builder, nodeCrypto, KEY)).finish());
       // The RFC pads SOFTWARE with a space, we with zero: so the tags behind differ, and everything before is the same.
       assert.equal(rebuilt.slice(0, 40 + 8 + 22), hex.slice(0, 40 + 8 + 22));

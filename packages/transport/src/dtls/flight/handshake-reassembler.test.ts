@@ -28,7 +28,8 @@ describe('handshake reassembly', () => {
 
   it('holds 4 KB at most, whatever the fragments announce', () => {
     const reassembler = new HandshakeReassembler(4096);
-    const claim = (length: number, messageSeq: number): string => reassembler.add({ type: 1, length, messageSeq, fragmentOffset: 0, fragment: new Uint8Array(1) });
+    const claim = (length: number, messageSeq: number): string =>
+      reassembler.add({ type: 1, length, messageSeq, fragmentOffset: 0, fragment: new Uint8Array(1) });
     assert.equal(claim(16_777_215, 0), 'dtls.handshake.tooLarge');
     assert.equal(claim(4000, 0), 'held');
     assert.equal(claim(97, 1), 'dtls.handshake.tooLarge');

@@ -13,7 +13,13 @@ interface Partial {
   ranges: [number, number][];
 }
 
-export type ReassemblyResult = 'held' | 'duplicate' | 'dtls.handshake.ahead' | 'dtls.handshake.tooLarge' | 'dtls.handshake.inconsistent' | 'dtls.handshake.ranges';
+export type ReassemblyResult =
+  | 'held'
+  | 'duplicate'
+  | 'dtls.handshake.ahead'
+  | 'dtls.handshake.tooLarge'
+  | 'dtls.handshake.inconsistent'
+  | 'dtls.handshake.ranges';
 
 /**
  * Puts handshake messages together from fragments in any order, with duplicates and overlaps (RFC 6347 §4.2.3), and hands them out by message_seq.

@@ -23,18 +23,32 @@ const hello: ClientHello = {
   cookie: Uint8Array.of(5, 6),
   cipherSuites: [0xc02b, 0x00ff],
   compressionMethods: Uint8Array.of(0),
-  extensions: new Map([[EXTENSION.extendedMasterSecret, new Uint8Array(0)], [EXTENSION.signatureAlgorithms, Uint8Array.of(0, 2, 4, 3)], [EXTENSION.supportedGroups, Uint8Array.of(0, 2, 0, 29)]]),
+  extensions: new Map([
+    [EXTENSION.extendedMasterSecret, new Uint8Array(0)],
+    [EXTENSION.signatureAlgorithms, Uint8Array.of(0, 2, 4, 3)],
+    [EXTENSION.supportedGroups, Uint8Array.of(0, 2, 0, 29)],
+  ]),
 };
 const signed = { algorithm: 0x0403, signature: new Uint8Array(71).fill(8) };
 
 /** Each message: its encoding, its decoder, and what must come out. */
 const units: [string, Uint8Array, (body: Uint8Array) => Decoded<unknown>, unknown][] = [
   ['ClientHello', encodeClientHello(hello), decodeClientHello, hello],
-  ['ServerHello', encodeServerHello({ version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) }), decodeServerHello, { version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) }],
+  [
+    'ServerHello',
+    encodeServerHello({ version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) }),
+    decodeServerHello,
+    { version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) },
+  ],
   ['HelloVerifyRequest', encodeHelloVerifyRequest(Uint8Array.of(1, 2, 3)), decodeHelloVerifyRequest, Uint8Array.of(1, 2, 3)],
   ['Certificate', encodeCertificate([Uint8Array.of(1, 2), Uint8Array.of(3)]), decodeCertificate, [Uint8Array.of(1, 2), Uint8Array.of(3)]],
   ['an empty Certificate', encodeCertificate([]), decodeCertificate, []],
-  ['ServerKeyExchange', encodeServerKeyExchange(encodeEcdhParams('x25519', new Uint8Array(32).fill(3)), signed), decodeServerKeyExchange, { group: 'x25519', publicKey: new Uint8Array(32).fill(3), signed }],
+  [
+    'ServerKeyExchange',
+    encodeServerKeyExchange(encodeEcdhParams('x25519', new Uint8Array(32).fill(3)), signed),
+    decodeServerKeyExchange,
+    { group: 'x25519', publicKey: new Uint8Array(32).fill(3), signed },
+  ],
   ['CertificateRequest', encodeCertificateRequest(), decodeCertificateRequest, { signatureAlgorithms: [0x0403] }],
   ['ClientKeyExchange', encodeClientKeyExchange(new Uint8Array(32).fill(4)), decodeClientKeyExchange, new Uint8Array(32).fill(4)],
   ['CertificateVerify', encodeCertificateVerify(signed), decodeCertificateVerify, signed],
@@ -48,7 +62,7 @@ describe('every handshake message', () => {
       assert.deepEqual(result.value, expected);
       for (const cut of truncations(bytes)) {
         // A hello without extensions is whole (RFC 5246 §7.4.1.2); no other message has an optional end.
-        const isHelloWithoutExtensions = name.endsWith('Hello') && decode(cut).ok && decode(cut.slice(0, cut.length - 1)).ok === false;
+        const isHelloWithoutExtensions = name.endsWith('Hello') && decode(cut).ok && !decode(cut.slice(0, cut.length - 1)).ok;
         assert.ok(!decode(cut).ok || isHelloWithoutExtensions, `${cut.length} bytes`);
       }
       assert.ok(!decode(overlong(bytes)).ok);
@@ -93,8 +107,9 @@ describe('the ClientHello of real browsers', () => {
 describe('negotiation', () => {
   const change = (changes: Partial<ClientHello>, extensions: readonly [number, Uint8Array | null][] = []): ClientHello => {
     const map = new Map(hello.extensions);
-    for (const [type, data] of extensions) if (data === null) map.delete(type);
-    else map.set(type, data);
+    for (const [type, data] of extensions)
+      if (data === null) map.delete(type);
+      else map.set(type, data);
     return { ...hello, ...changes, extensions: map };
   };
   const refusals: [string, ClientHello, string][] = [

@@ -50,7 +50,13 @@ export function decodeRecord(datagram: Uint8Array, offset: number): Decoded<Dtls
 }
 
 /** An unprotected record, as all of epoch 0 is. */
-export function encodePlaintextRecord(contentType: number, epoch: number, recordSequenceNumber: number, fragment: Uint8Array, version: number = VERSION_DTLS_1_2): Uint8Array {
+export function encodePlaintextRecord(
+  contentType: number,
+  epoch: number,
+  recordSequenceNumber: number,
+  fragment: Uint8Array,
+  version: number = VERSION_DTLS_1_2,
+): Uint8Array {
   return new ByteWriter(RECORD_HEADER_BYTES + fragment.length)
     .uint8(contentType)
     .uint16(version)

@@ -12,11 +12,48 @@ import { decodeReConfigChunk, encodeReConfigChunk } from './re-config-chunk.ts';
 import { decodeSackChunk, encodeSackChunk } from './sack-chunk.ts';
 import { decodeShutdownChunk, encodeShutdownChunk } from './shutdown-chunk.ts';
 
-const data = { tsn: 0xfffffffe, streamId: 3, ssn: 65_535, ppid: 51, isBegin: true, isEnd: false, isUnordered: true, isImmediate: false, data: Uint8Array.of(1, 2, 3) };
-const init = { initiateTag: 7, aRwnd: 131_072, outboundStreams: 256, inboundStreams: 1024, initialTsn: 9, supportsForwardTsn: true, supportsReConfig: true, stateCookie: Uint8Array.of(1, 2, 3, 4), unrecognized: [] };
-const sack = { cumulativeTsnAck: 5, aRwnd: 1000, gapAckBlocks: [{ start: 2, end: 3 }, { start: 5, end: 5 }], duplicateTsns: [4, 4] };
-const forward = { newCumulativeTsn: 8, skipped: [{ streamId: 1, ssn: 2 }, { streamId: 3, ssn: 4 }] };
-const reset = [{ type: 'outgoingReset', requestSequence: 1, responseSequence: 2, lastTsn: 3, streamIds: [4, 5, 6] }, { type: 'response', responseSequence: 7, result: 1 }] as const;
+const data = {
+  tsn: 0xfffffffe,
+  streamId: 3,
+  ssn: 65_535,
+  ppid: 51,
+  isBegin: true,
+  isEnd: false,
+  isUnordered: true,
+  isImmediate: false,
+  data: Uint8Array.of(1, 2, 3),
+};
+const init = {
+  initiateTag: 7,
+  aRwnd: 131_072,
+  outboundStreams: 256,
+  inboundStreams: 1024,
+  initialTsn: 9,
+  supportsForwardTsn: true,
+  supportsReConfig: true,
+  stateCookie: Uint8Array.of(1, 2, 3, 4),
+  unrecognized: [],
+};
+const sack = {
+  cumulativeTsnAck: 5,
+  aRwnd: 1000,
+  gapAckBlocks: [
+    { start: 2, end: 3 },
+    { start: 5, end: 5 },
+  ],
+  duplicateTsns: [4, 4],
+};
+const forward = {
+  newCumulativeTsn: 8,
+  skipped: [
+    { streamId: 1, ssn: 2 },
+    { streamId: 3, ssn: 4 },
+  ],
+};
+const reset = [
+  { type: 'outgoingReset', requestSequence: 1, responseSequence: 2, lastTsn: 3, streamIds: [4, 5, 6] },
+  { type: 'response', responseSequence: 7, result: 1 },
+] as const;
 
 const units: [string, Chunk, (chunk: Chunk) => Decoded<unknown>, unknown][] = [
   ['DATA', encodeDataChunk(data), decodeDataChunk, data],
@@ -62,7 +99,18 @@ describe('every chunk', () => {
   });
 
   it('a SACK whose gap blocks are out of order, overlapping or inside out is dropped', () => {
-    for (const gapAckBlocks of [[{ start: 5, end: 6 }, { start: 2, end: 3 }], [{ start: 2, end: 5 }, { start: 5, end: 6 }], [{ start: 4, end: 2 }], [{ start: 0, end: 1 }]]) {
+    for (const gapAckBlocks of [
+      [
+        { start: 5, end: 6 },
+        { start: 2, end: 3 },
+      ],
+      [
+        { start: 2, end: 5 },
+        { start: 5, end: 6 },
+      ],
+      [{ start: 4, end: 2 }],
+      [{ start: 0, end: 1 }],
+    ]) {
       assert.deepEqual(decodeSackChunk(encodeSackChunk({ ...sack, gapAckBlocks })), { ok: false, drop: 'sctp.sack.gapAckBlock' });
     }
   });
@@ -88,7 +136,10 @@ describe('the packet', () => {
     const result = decodePacket(packet);
     assert.ok(result.ok);
     assert.equal(result.value.verificationTag, 0xdeadbeef);
-    assert.deepEqual(result.value.chunks.map(({ type }) => type), units.map(([, { type }]) => type));
+    assert.deepEqual(
+      result.value.chunks.map(({ type }) => type),
+      units.map(([, { type }]) => type),
+    );
     assert.notEqual(readUint32(packet, 8), packetChecksum(packet));
   });
 

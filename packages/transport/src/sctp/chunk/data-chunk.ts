@@ -46,6 +46,7 @@ export function encodeDataChunk(data: DataChunk): Chunk {
   writeUint16(value, 6, data.ssn);
   writeUint32(value, 8, data.ppid);
   value.set(data.data, DATA_FIELDS_BYTES);
-  const flags = (data.isEnd ? FLAG_END : 0) | (data.isBegin ? FLAG_BEGIN : 0) | (data.isUnordered ? FLAG_UNORDERED : 0) | (data.isImmediate ? FLAG_IMMEDIATE : 0);
+  const flags =
+    (data.isEnd ? FLAG_END : 0) | (data.isBegin ? FLAG_BEGIN : 0) | (data.isUnordered ? FLAG_UNORDERED : 0) | (data.isImmediate ? FLAG_IMMEDIATE : 0);
   return { type: CHUNK_TYPE.data, flags, value };
 }

@@ -63,7 +63,12 @@ function isKnownIgnored(type: number): boolean {
 }
 
 export function encodeInitChunk(type: typeof CHUNK_TYPE.init | typeof CHUNK_TYPE.initAck, init: InitChunk): Chunk {
-  const writer = new ByteWriter(64).uint32(init.initiateTag).uint32(init.aRwnd).uint16(init.outboundStreams).uint16(init.inboundStreams).uint32(init.initialTsn);
+  const writer = new ByteWriter(64)
+    .uint32(init.initiateTag)
+    .uint32(init.aRwnd)
+    .uint16(init.outboundStreams)
+    .uint16(init.inboundStreams)
+    .uint32(init.initialTsn);
   if (init.supportsForwardTsn) writeParameter(writer, { type: PARAMETER_FORWARD_TSN_SUPPORTED, value: new Uint8Array(0) });
   const extensions: number[] = [];
   if (init.supportsReConfig) extensions.push(CHUNK_TYPE.reConfig);

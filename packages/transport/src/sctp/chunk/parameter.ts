@@ -1,4 +1,5 @@
-import { type ByteReader, ByteWriter } from '@lumamesh/base';
+import type { ByteWriter } from '@lumamesh/base';
+import { type ByteReader } from '@lumamesh/base';
 
 /** A parameter or error cause: type, length (header included), value, padded to four bytes (RFC 9260 §3.2.1, §3.3.10). */
 export interface Parameter {

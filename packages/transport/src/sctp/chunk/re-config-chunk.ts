@@ -13,7 +13,13 @@ const MAX_PARAMETERS = 2;
 export const RESET_RESULT = { nothingToDo: 0, performed: 1, denied: 2, badSequenceNumber: 5, inProgress: 6 } as const;
 
 export type ReConfigParameter =
-  | { readonly type: 'outgoingReset'; readonly requestSequence: number; readonly responseSequence: number; readonly lastTsn: number; /** Empty: all streams. */ readonly streamIds: readonly number[] }
+  | {
+      readonly type: 'outgoingReset';
+      readonly requestSequence: number;
+      readonly responseSequence: number;
+      readonly lastTsn: number;
+      /** Empty: all streams. */ readonly streamIds: readonly number[];
+    }
   | { readonly type: 'response'; readonly responseSequence: number; readonly result: number }
   | { readonly type: 'unsupportedRequest'; readonly requestSequence: number };
 

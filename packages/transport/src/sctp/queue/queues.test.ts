@@ -28,7 +28,10 @@ describe('received TSNs', () => {
         while (seen.has(cumulative + 1)) cumulative += 1;
         assert.equal(tsns.cumulativeTsn, serial32Add(initial, cumulative));
         const covered = tsns.gapAckBlocks(100).flatMap(({ start, end }) => Array.from({ length: end - start + 1 }, (_, j) => cumulative + start + j));
-        assert.deepEqual(covered, [...seen].filter((o) => o > cumulative).sort((a, b) => a - b));
+        assert.deepEqual(
+          covered,
+          [...seen].filter((o) => o > cumulative).sort((a, b) => a - b),
+        );
       }
     }
   });
@@ -59,9 +62,28 @@ describe('reassembly', () => {
   const collect = (maxMessageBytes = 100_000): Collected => {
     const messages: ReceivedMessage[] = [];
     const tooLarge: number[] = [];
-    return { queue: new ReassemblyQueue(maxMessageBytes, (message) => messages.push(message), (streamId) => tooLarge.push(streamId)), messages, tooLarge };
+    return {
+      queue: new ReassemblyQueue(
+        maxMessageBytes,
+        (message) => messages.push(message),
+        (streamId) => tooLarge.push(streamId),
+      ),
+      messages,
+      tooLarge,
+    };
   };
-  const chunk = (tsn: number, fields: Partial<DataChunk>): DataChunk => ({ tsn: tsn >>> 0, streamId: 0, ssn: 0, ppid: 53, isBegin: false, isEnd: false, isUnordered: false, isImmediate: false, data: Uint8Array.of(tsn & 255), ...fields });
+  const chunk = (tsn: number, fields: Partial<DataChunk>): DataChunk => ({
+    tsn: tsn >>> 0,
+    streamId: 0,
+    ssn: 0,
+    ppid: 53,
+    isBegin: false,
+    isEnd: false,
+    isUnordered: false,
+    isImmediate: false,
+    data: Uint8Array.of(tsn & 255),
+    ...fields,
+  });
 
   it('delivers what was sent, per stream in order, whatever order the fragments come in', () => {
     for (let seed = 1; seed <= 60; seed++) {
@@ -76,7 +98,8 @@ describe('reassembly', () => {
         const count = 1 + Math.floor(random() * 6);
         const ssn = nextSsn[streamId] ?? 0;
         if (!isUnordered) nextSsn[streamId] = ssn + 1;
-        for (let i = 0; i < count; i++) chunks.push(chunk(tsn++, { streamId, ssn, isUnordered, isBegin: i === 0, isEnd: i === count - 1, data: Uint8Array.of(m, i) }));
+        for (let i = 0; i < count; i++)
+          chunks.push(chunk(tsn++, { streamId, ssn, isUnordered, isBegin: i === 0, isEnd: i === count - 1, data: Uint8Array.of(m, i) }));
         expected.set(streamId, [...(expected.get(streamId) ?? []), m]);
       }
       const { queue, messages } = collect();
@@ -123,7 +146,10 @@ describe('reassembly', () => {
     queue.add(chunk(4, { ssn: 1, isBegin: true, isEnd: true }));
     queue.add(chunk(6, { ssn: 3, isBegin: true, isEnd: true }));
     queue.skip(5, [{ streamId: 0, ssn: 2 }]);
-    assert.deepEqual(messages.map(({ data }) => data[0]), [4, 6]);
+    assert.deepEqual(
+      messages.map(({ data }) => data[0]),
+      [4, 6],
+    );
     assert.equal(queue.heldBytes, 0);
   });
 
@@ -134,7 +160,10 @@ describe('reassembly', () => {
     queue.resetStreams([0]);
     assert.equal(queue.heldBytes, 0);
     queue.add(chunk(4, { ssn: 0, isBegin: true, isEnd: true }));
-    assert.deepEqual(messages.map(({ data }) => data[0]), [1, 4]);
+    assert.deepEqual(
+      messages.map(({ data }) => data[0]),
+      [1, 4],
+    );
   });
 
   it('does not join fragments of two messages that pretend to follow each other', () => {
@@ -149,7 +178,8 @@ describe('reassembly', () => {
 });
 
 describe('the send queue', () => {
-  const push = (queue: SendQueue, streamId: number, length: number, limits: object = {}): void => queue.push(NOW, streamId, 53, new Uint8Array(length), false, limits);
+  const push = (queue: SendQueue, streamId: number, length: number, limits: object = {}): void =>
+    queue.push(NOW, streamId, 53, new Uint8Array(length), false, limits);
 
   it('lets streams take turns message by message, and never mixes fragments', () => {
     const queue = new SendQueue();
@@ -157,7 +187,8 @@ describe('the send queue', () => {
     push(queue, 1, 10);
     push(queue, 2, 150);
     const order: string[] = [];
-    for (let fragment = queue.take(NOW, 100); fragment !== null; fragment = queue.take(NOW, 100)) order.push(`${fragment.message.streamId}:${fragment.message.ssn}:${fragment.length}`);
+    for (let fragment = queue.take(NOW, 100); fragment !== null; fragment = queue.take(NOW, 100))
+      order.push(`${fragment.message.streamId}:${fragment.message.ssn}:${fragment.length}`);
     assert.deepEqual(order, ['1:0:100', '1:0:100', '1:0:50', '2:0:100', '2:0:50', '1:1:10']);
     assert.equal(queue.bufferedBytes, 0);
   });
@@ -202,7 +233,12 @@ describe('the retransmission queue', () => {
     }
     return queue;
   };
-  const sack = (cumulativeTsnAck: number, gapAckBlocks: { start: number; end: number }[] = []) => ({ cumulativeTsnAck: cumulativeTsnAck >>> 0, aRwnd: 100_000, gapAckBlocks, duplicateTsns: [] });
+  const sack = (cumulativeTsnAck: number, gapAckBlocks: { start: number; end: number }[] = []) => ({
+    cumulativeTsnAck: cumulativeTsnAck >>> 0,
+    aRwnd: 100_000,
+    gapAckBlocks,
+    duplicateTsns: [],
+  });
 
   it('acknowledges across the wrap and empties', () => {
     const queue = filled(5);
@@ -233,7 +269,8 @@ describe('the retransmission queue', () => {
 
   it('counts a chunk as missing only when a SACK newly acknowledges something above it, and finds its second loss by T3 alone', () => {
     const queue = filled(10, 10);
-    for (let i = 0; i < 5; i++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 }]))).hasLoss, false, 'the same SACK again tells nothing');
+    for (let i = 0; i < 5; i++)
+      assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 }]))).hasLoss, false, 'the same SACK again tells nothing');
     queue.handleSack(NOW, sack(9, [{ start: 2, end: 3 }]));
     assert.ok(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))).hasLoss);
     assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);

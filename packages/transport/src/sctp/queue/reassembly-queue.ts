@@ -98,7 +98,15 @@ export class ReassemblyQueue {
     const after = chunk.isEnd ? undefined : this.#runsByFirst.get(serial32Add(chunk.tsn, 1));
     // A chunk is copied when it must wait: a view would keep its whole datagram alive.
     const kept = { ...chunk, data: chunk.data.slice() };
-    let run: Run = { firstTsn: chunk.tsn, lastTsn: chunk.tsn, chunks: [kept], bytes: kept.data.length, hasBegin: chunk.isBegin, hasEnd: chunk.isEnd, isTooLarge: false };
+    let run: Run = {
+      firstTsn: chunk.tsn,
+      lastTsn: chunk.tsn,
+      chunks: [kept],
+      bytes: kept.data.length,
+      hasBegin: chunk.isBegin,
+      hasEnd: chunk.isEnd,
+      isTooLarge: false,
+    };
     this.#heldBytes += kept.data.length + CHUNK_OVERHEAD_BYTES;
     if (before !== undefined && !before.hasEnd && isSameMessage(before, run)) run = this.#merge(before, run);
     if (after !== undefined && !after.hasBegin && isSameMessage(run, after)) run = this.#merge(run, after);

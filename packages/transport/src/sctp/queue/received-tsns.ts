@@ -71,9 +71,7 @@ export class ReceivedTsns {
   }
 
   gapAckBlocks(max: number): GapAckBlock[] {
-    return this.#runs
-      .slice(0, max)
-      .map((run) => ({ start: serial32Diff(run.first, this.#cumulativeTsn), end: serial32Diff(run.last, this.#cumulativeTsn) }));
+    return this.#runs.slice(0, max).map((run) => ({ start: serial32Diff(run.first, this.#cumulativeTsn), end: serial32Diff(run.last, this.#cumulativeTsn) }));
   }
 
   takeDuplicates(): number[] {

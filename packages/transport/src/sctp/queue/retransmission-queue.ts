@@ -36,7 +36,7 @@ export interface SackResult {
 
 /** Sent and not yet acknowledged by the cumulative TSN: consecutive TSNs, so a TSN is found by its distance from the first. */
 export class RetransmissionQueue {
-  #chunks: OutstandingChunk[] = [];
+  readonly #chunks: OutstandingChunk[] = [];
   #firstTsn: number;
   #flightSize = 0;
   #lostChunks = 0;
@@ -76,7 +76,15 @@ export class RetransmissionQueue {
   }
 
   push(now: Instant, fragment: Fragment): OutstandingChunk {
-    const chunk: OutstandingChunk = { ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 1, missingReports: 0, wasFastRetransmitted: false, state: 'inFlight' };
+    const chunk: OutstandingChunk = {
+      ...fragment,
+      tsn: this.nextTsn,
+      sentAt: now,
+      transmissions: 1,
+      missingReports: 0,
+      wasFastRetransmitted: false,
+      state: 'inFlight',
+    };
     this.#chunks.push(chunk);
     this.#flightSize += costOf(chunk);
     return chunk;

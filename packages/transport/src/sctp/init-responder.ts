@@ -1,0 +1,72 @@
+import { type RandomBytes, bytesEqual, randomNonZeroUint32 } from '@lumamesh/base';
+import { type InitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
+import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
+import type { SctpOptions } from './sctp-types.ts';
+
+const COOKIE_BYTES = 16;
+
+/**
+ * Answers the peer's INIT (RFC 9260 §5.1 B). The association exists already, inside its DTLS session, so the state cookie need not carry it: it is a
+ * random name for the INIT that was answered, and good in this association only.
+ */
+export class InitResponder {
+  readonly #randomBytes: RandomBytes;
+  readonly #ownInit: InitChunk;
+  #answered: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
+  #held: InitChunk | null = null;
+
+  constructor(randomBytes: RandomBytes, ownInit: InitChunk) {
+    this.#randomBytes = randomBytes;
+    this.#ownInit = ownInit;
+  }
+
+  /**
+   * Keeps an INIT that crossed ours without an answer: that to ours is on its way, and with it the other handshake is not needed. False for a
+   * second one, which is to be answered.
+   */
+  hold(init: InitChunk): boolean {
+    if (this.#held !== null || this.#answered !== null) return false;
+    this.#held = init;
+    return true;
+  }
+
+  /** The INIT that was held, once. */
+  takeHeld(): InitChunk | null {
+    const held = this.#held;
+    this.#held = null;
+    return held;
+  }
+
+  /**
+   * The INIT ACK. RFC 9260 §5.2.1: whatever the state, it has the same tag and TSN as our own INIT; they are the association's. A repeated INIT gets
+   * the same cookie, another one replaces it.
+   */
+  answer(init: InitChunk): Chunk {
+    this.#held = null;
+    const previous = this.#answered;
+    const isRepeated = previous !== null && previous.init.initiateTag === init.initiateTag && previous.init.initialTsn === init.initialTsn;
+    const cookie = isRepeated ? previous.cookie : this.#randomBytes(COOKIE_BYTES);
+    this.#answered = { init, cookie };
+    return encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit, stateCookie: cookie, unrecognized: init.unrecognized });
+  }
+
+  /** The INIT that a COOKIE ECHO belongs to, or `null`. */
+  find(cookie: Uint8Array): InitChunk | null {
+    return this.#answered !== null && bytesEqual(this.#answered.cookie, cookie) ? this.#answered.init : null;
+  }
+}
+
+/** Our own INIT: the tag and the TSN of the whole association. */
+export function makeInit({ randomBytes, limits }: SctpOptions): InitChunk {
+  return {
+    initiateTag: randomNonZeroUint32(randomBytes),
+    aRwnd: limits.receiveWindowBytes,
+    outboundStreams: limits.maxStreams,
+    inboundStreams: limits.maxStreams,
+    initialTsn: randomNonZeroUint32(randomBytes),
+    supportsForwardTsn: true,
+    supportsReConfig: true,
+    stateCookie: null,
+    unrecognized: [],
+  };
+}

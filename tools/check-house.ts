@@ -1,0 +1,97 @@
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+
+/*
+ * The rules of the house that no linter knows: which package may import which, which folders may touch clock, timers and Node, how long a file may be,
+ * and what must not stand in the tree. Prints each fault with its place; exits with 1 when there is one.
+ */
+const ROOT = join(import.meta.dirname, '..');
+const MAX_LINES = 600;
+
+/** Packages by what they may import of ours (DESIGN: imports only point inwards). */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  protocol: ['@lumamesh/base'],
+  transport: ['@lumamesh/base'],
+  relay: ['@lumamesh/base', '@lumamesh/protocol', '@lumamesh/transport', '@lumamesh/transport/io'],
+  client: ['@lumamesh/base', '@lumamesh/protocol'],
+};
+/** Outside these folders of a package there is no clock, no timer, no Node. */
+const OUTER_FOLDERS = ['io', 'browser', 'node', 'cli'];
+/** Inside the transport these never see each other; only session.ts and endpoint.ts see all. */
+const SEPARATE_LAYERS = ['dtls', 'sctp', 'datachannel'];
+const IMPURE = /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random)\b|from 'node:/;
+const FORBIDDEN_TEXT = /\/work\/|\.\.\/shared\/|registry\.(?!npmjs\.org)[a-z]+\.[a-z]+/;
+
+const faults: string[] = [];
+
+function fault(file: string, line: number, text: string): void {
+  faults.push(`${relative(ROOT, file)}:${line}: ${text}`);
+}
+
+function* filesIn(folder: string): Iterable<string> {
+  for (const name of readdirSync(folder)) {
+    if (name === 'node_modules' || name === '.git' || name === 'dist' || name === '.lumamesh') continue;
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) yield* filesIn(path);
+    else yield path;
+  }
+}
+
+function isTest(file: string): boolean {
+  return /\.test(-support)?\.ts$/.test(file);
+}
+
+/** The folder of a file inside its package's `src`, such as `io` or `dtls`; empty at the top. */
+function layerOf(file: string): string {
+  return /packages\/[^/]+\/src\/([^/]+)\//.exec(file)?.[1] ?? '';
+}
+
+function checkImport(file: string, line: number, specifier: string): void {
+  const name = /packages\/([^/]+)\//.exec(file)?.[1] ?? '';
+  const allowed = ALLOWED[name];
+  if (allowed === undefined || isTest(file)) return;
+  const layer = layerOf(file);
+  if (specifier.startsWith('.')) {
+    const target = layerOf(resolve(dirname(file), specifier));
+    if (layer === 'core' && OUTER_FOLDERS.includes(target)) fault(file, line, `core must not import ${target}/`);
+    if (
+      name === 'transport' &&
+      SEPARATE_LAYERS.includes(layer) &&
+      SEPARATE_LAYERS.includes(target) &&
+      layer !== target &&
+      !(layer === 'datachannel' && target === 'sctp')
+    ) {
+      fault(file, line, `${layer}/ must not import ${target}/`);
+    }
+    if (name === 'transport' && !OUTER_FOLDERS.includes(layer) && target === 'io') fault(file, line, 'only io/ imports io/');
+  } else if (specifier.startsWith('@lumamesh/') || specifier === 'lumamesh') {
+    if (!allowed.includes(specifier)) fault(file, line, `${name} must not import ${specifier}`);
+    if (specifier.endsWith('/io') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `only outer folders import ${specifier}`);
+  } else if (!specifier.startsWith('node:') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `${specifier}: libraries are for the outer folders`);
+}
+
+function checkSource(file: string): void {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  if (lines.length > MAX_LINES + 1) fault(file, MAX_LINES, `longer than ${MAX_LINES} lines: split it`);
+  const isPure = /packages\/(base|protocol|transport|relay|client)\/src\//.test(file) && !isTest(file) && !OUTER_FOLDERS.includes(layerOf(file));
+  for (const [i, text] of lines.entries()) {
+    const specifier = /(?:from|import\() ?'([^']+)'/.exec(text)?.[1];
+    if (specifier !== undefined) checkImport(file, i + 1, specifier);
+    const code = text.replace(/^\s*(\*|\/\/|\/\*).*/, '');
+    if (isPure && IMPURE.test(code)) fault(file, i + 1, 'a clock, timer, Math.random or Node in pure code: make it an argument');
+    if (/\b(it|test|describe)\.(skip|only|todo)\(/.test(code)) fault(file, i + 1, 'a test that is skipped, todo or only');
+  }
+}
+
+for (const file of filesIn(ROOT)) {
+  if (/\.(ts|md|json|sh|yml|html|css)$/.test(file) || /\.ci\//.test(file)) {
+    for (const [i, text] of readFileSync(file, 'utf8').split('\n').entries()) {
+      if (FORBIDDEN_TEXT.test(text) && !file.endsWith('check-house.ts')) fault(file, i + 1, 'a path of one machine, or a host that is not the public one');
+    }
+  }
+  if (file.endsWith('.ts') && !file.endsWith('.d.ts')) checkSource(file);
+}
+
+process.stdout.write(faults.length === 0 ? 'house: imports, purity, sizes and texts are in order\n' : `${faults.join('\n')}\n${faults.length} faults\n`);
+process.exitCode = faults.length === 0 ? 0 : 1;

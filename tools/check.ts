@@ -1,0 +1,25 @@
+import { spawnSync } from 'node:child_process';
+
+/* `npm run check`: types in three passes, lint with types, format, imports and purity, size. All of them run; the exit code is 1 when one fails. */
+const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['types, Node', 'tsc', ['-p', 'tsconfig.json']],
+  ['types, pure', 'tsc', ['-p', 'tsconfig.pure.json']],
+  ['types, browser', 'tsc', ['-p', 'tsconfig.browser.json']],
+  ['lint', 'oxlint', ['--type-aware']],
+  ['format', 'oxfmt', ['--check', '.']],
+  ['house', 'node', ['tools/check-house.ts']],
+  ['size', 'node', ['tools/check-size.ts']],
+];
+
+const failed: string[] = [];
+for (const [name, command, parameters] of CHECKS) {
+  const { status, stdout, stderr } = spawnSync(command, parameters, { encoding: 'utf8', shell: process.platform === 'win32' });
+  const isOk = status === 0;
+  process.stdout.write(`${isOk ? 'ok  ' : 'FAIL'} ${name}\n`);
+  if (!isOk) {
+    failed.push(name);
+    process.stdout.write(`${stdout ?? ''}${stderr ?? ''}\n`);
+  }
+}
+if (failed.length > 0) process.stdout.write(`\nfailed: ${failed.join(', ')}\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
