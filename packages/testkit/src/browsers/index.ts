@@ -1,0 +1,2 @@
+export { type BrowserName, findBrowser, launchBrowser } from './launch.ts';
+export { type StrictPage, findTestAddress, serveStrictPage } from './strict-page.ts';

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import type { Browser, Page } from 'puppeteer-core';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
+import { type BrowserName, type StrictPage, findBrowser, findTestAddress, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
+
+export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
+
+/** The harness of page/harness.ts as one script. */
+async function bundleHarness(): Promise<string> {
+  const result = await build({ entryPoints: [join(import.meta.dirname, 'page/harness.ts')], bundle: true, write: false, format: 'esm', target: 'es2022' });
+  return result.outputFiles[0]?.text ?? '';
+}
+
+export async function serveHarness(): Promise<StrictPage> {
+  return serveStrictPage(await bundleHarness());
+}
+
+export interface LogEntry {
+  readonly event: string;
+  readonly at: number;
+  readonly value?: unknown;
+}
+
+/** A tab with the harness in it. */
+export class Tab {
+  readonly browser: Browser;
+  readonly page: Page;
+  readonly name: BrowserName;
+  readonly #errors: string[] = [];
+
+  private constructor(name: BrowserName, browser: Browser, page: Page) {
+    this.name = name;
+    this.browser = browser;
+    this.page = page;
+    page.on('pageerror', (error) => this.#errors.push(String(error)));
+  }
+
+  static async open(name: BrowserName, url: string): Promise<Tab> {
+    const browser = await launchBrowser(name);
+    try {
+      const tab = new Tab(name, browser, await browser.newPage());
+      await tab.page.goto(url);
+      await tab.page.waitForFunction('globalThis.harness !== undefined');
+      return tab;
+    } catch (error) {
+      await browser.close();
+      throw error;
+    }
+  }
+
+  /** Calls a function of the harness. */
+  async call<T>(method: string, ...values: readonly unknown[]): Promise<T> {
+    return this.page.evaluate(`globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`) as Promise<T>;
+  }
+
+  async log(): Promise<LogEntry[]> {
+    return this.call<LogEntry[]>('log');
+  }
+
+  /** Waits until the log has an entry of this kind (and value); fails with the whole log otherwise. */
+  async waitFor(event: string, value?: unknown, timeoutMs = 20_000): Promise<LogEntry> {
+    const endsAt = Date.now() + timeoutMs;
+    for (;;) {
+      const entries = await this.log();
+      const found = entries.find((entry) => entry.event === event && (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)));
+      if (found !== undefined) return found;
+      assert.ok(Date.now() < endsAt, `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${this.#errors.join('; ')}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+  }
+
+  /** Ends the browser as a crash does: nothing is said to anybody. */
+  kill(): void {
+    this.browser.process()?.kill('SIGKILL');
+  }
+}
+
+export interface TestRelay {
+  readonly record: SignedRelayRecord;
+  readonly server: RelayServer;
+  close(): Promise<void>;
+}
+
+/** A relay on the test address, with an identity of its own. */
+export async function startRelay(environment: Record<string, string> = {}): Promise<TestRelay> {
+  const address = findTestAddress();
+  assert.ok(address !== null, 'this host has no address but loopback');
+  const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
+  const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
+  const server = await RelayServer.start({ ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) }, silentLogger);
+  return {
+    record: server.record,
+    server,
+    async close() {
+      await server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Why browser tests cannot run here, or `null`. */
+export function whySkipped(): string | null {
+  const missing = BROWSERS.filter((name) => findBrowser(name) === null);
+  if (missing.length > 0) return `${missing.join(' and ')} not installed (Debian: apt-get install chromium firefox-esr)`;
+  return findTestAddress() === null ? 'this host has no address but loopback, which Firefox does not dial' : null;
+}
