@@ -26,7 +26,13 @@ async function startEcho(cookieThreshold: number): Promise<{ readonly udp: UdpEn
       if (event.type === 'message') udp.send(sessionId, event.channelId, event.data);
     },
   });
-  const relay = { fingerprint: formatFingerprint(serverFingerprint), ip: findTestAddress(), port: udp.socket.port, ufrag: TEST_ICE.ufrag, pwd: TEST_ICE.password };
+  const relay = {
+    fingerprint: formatFingerprint(serverFingerprint),
+    ip: findTestAddress(),
+    port: udp.socket.port,
+    ufrag: TEST_ICE.ufrag,
+    pwd: TEST_ICE.password,
+  };
   return { udp, relay };
 }
 

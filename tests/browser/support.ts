@@ -69,7 +69,10 @@ export class Tab {
       const entries = await this.log();
       const found = entries.find((entry) => entry.event === event && (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)));
       if (found !== undefined) return found;
-      assert.ok(Date.now() < endsAt, `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${this.#errors.join('; ')}`);
+      assert.ok(
+        Date.now() < endsAt,
+        `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${this.#errors.join('; ')}`,
+      );
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -96,7 +99,10 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
   assert.ok(address !== null, 'this host has no address but loopback');
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
   const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
-  const server = await RelayServer.start({ ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) }, silentLogger);
+  const server = await RelayServer.start(
+    { ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) },
+    silentLogger,
+  );
   return {
     record: server.record,
     server,

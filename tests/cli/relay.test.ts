@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { TEST_CHANNEL, clientOptions } from '@lumamesh/testkit';
+import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine, fingerprintBytes } from '@lumamesh/protocol';
+import type { SessionEvent } from '@lumamesh/transport';
+import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+
+/* The program itself: what it prints, what it leaves behind, how it fails. */
+const MAIN = join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
+
+interface Run {
+  readonly child: ChildProcess;
+  stdout: string;
+  stderr: string;
+}
+
+async function inFolder(test: (folder: string, run: (environment?: Record<string, string>, ...flags: string[]) => Run) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'lumamesh-cli-'));
+  const runs: Run[] = [];
+  try {
+    await test(folder, (environment = {}, ...flags) => {
+      const child = spawn(process.execPath, [MAIN, ...flags], { cwd: folder, env: { PATH: process.env['PATH'] ?? '', ...environment } });
+      const run: Run = { child, stdout: '', stderr: '' };
+      child.stdout.on('data', (data: Buffer) => (run.stdout += data.toString()));
+      child.stderr.on('data', (data: Buffer) => (run.stderr += data.toString()));
+      runs.push(run);
+      return run;
+    });
+  } finally {
+    for (const { child } of runs) if (child.exitCode === null) child.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function exitCode({ child }: Run): Promise<number | null> {
+  if (child.exitCode === null) await once(child, 'exit');
+  return child.exitCode;
+}
+
+async function started(run: Run): Promise<SignedRelayRecord> {
+  const endsAt = Date.now() + 30_000;
+  while (run.stdout.split('\n').length < 3) {
+    assert.ok(Date.now() < endsAt && run.child.exitCode === null, `${run.stdout}\n${run.stderr}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return JSON.parse(run.stdout.split('\n')[0] ?? '') as SignedRelayRecord;
+}
+
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address() as AddressInfo;
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+/** What a client of the record hears from the relay. */
+async function firstFrame(record: SignedRelayRecord): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const remoteFingerprint = fingerprintBytes(record.fingerprint) ?? new Uint8Array(0);
+    const options = clientOptions({
+      crypto: nodeCrypto,
+      remoteIce: { ufrag: record.ufrag, password: record.pwd },
+      remoteFingerprint,
+      negotiatedChannels: [TEST_CHANNEL],
+    });
+    let client: UdpClient | null = null;
+    const onEvent = (event: SessionEvent): void => {
+      if (event.type === 'closed') reject(new Error(`${event.reason} ${event.detail}`));
+      if (event.type !== 'message') return;
+      resolve(String(event.data));
+      void client?.close();
+    };
+    UdpClient.connect({ ...options, remote: { address: record.ip, port: record.port }, onEvent }).then((made) => (client = made), reject);
+  });
+}
+
+describe('lumamesh-relay', { timeout: 120_000 }, () => {
+  it('prints its record as JSON and as a line, serves by it, keeps its identity, and stops on SIGTERM', () =>
+    inFolder(async (folder, run) => {
+      const port = String(await freePort());
+      const first = run({ UDP_PORT: port });
+      const record = await started(first);
+      const [, line = ''] = first.stdout.split('\n');
+      assert.ok(line.startsWith(RECORD_LINE_PREFIX));
+      assert.deepEqual(decodeRecordLine(line), { ok: true, value: record });
+      assert.deepEqual([record.ip, record.port, record.ufrag], ['127.0.0.1', Number(port), 'luma']);
+      assert.deepEqual((await readdir(folder)).toSorted(), ['node.key', 'server.crt', 'server.key', 'server.key.icepwd']);
+      const welcome = JSON.parse(await firstFrame(record)) as { action: string; node: SignedRelayRecord };
+      assert.equal(welcome.action, 'welcome');
+      assert.deepEqual(welcome.node, record);
+
+      const second = run({ UDP_PORT: port });
+      assert.equal(await exitCode(second), 2);
+      assert.match(second.stderr, new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`));
+
+      first.child.kill('SIGTERM');
+      assert.equal(await exitCode(first), 0);
+      const again = await started(run({}, '--udp-port', port));
+      assert.deepEqual([again.fingerprint, again.nk, again.pwd], [record.fingerprint, record.nk, record.pwd]);
+    }));
+
+  it('ends with one clear line and a code other than zero on bad input', () =>
+    inFolder(async (folder, run) => {
+      const cases: [Record<string, string>, string[], RegExp][] = [
+        [{ PUBLIC_IP: 'nowhere' }, [], /PUBLIC_IP: "nowhere" is not allowed, it must be an IPv4 address/],
+        [{ UDP_PORT: '1000' }, [], /UDP_PORT: "1000" .*browsers refuse/],
+        [{ ICE_PWD: 'short' }, [], /ICE_PWD: .* 22 to 256/],
+        [{}, ['--max-room-size', 'many'], /--max-room-size: "many"/],
+        [{}, ['--no-such-flag'], /unknown option/],
+        [{}, ['surplus'], /too many arguments/],
+        [{ KEY_FILE: join(folder, 'file', 'server.key') }, [], /server\.key/],
+        [{ HEALTH_LISTEN: '203.0.113.77:1' }, ['--udp-port', '34567'], /HEALTH_LISTEN/],
+      ];
+      await writeFile(join(folder, 'file'), 'not a folder');
+      for (const [environment, flags, pattern] of cases) {
+        const failed = run(environment, ...flags);
+        assert.notEqual(await exitCode(failed), 0);
+        assert.match(failed.stderr, pattern);
+        assert.equal(failed.stderr.trim().split('\n').length, 1, failed.stderr);
+        assert.equal(failed.stdout, '');
+      }
+    }));
+
+  it('does not touch a damaged key file', () =>
+    inFolder(async (folder, run) => {
+      await writeFile(join(folder, 'node.key'), 'half a k');
+      const failed = run({ UDP_PORT: String(await freePort()) });
+      assert.equal(await exitCode(failed), 2);
+      assert.match(failed.stderr, /node\.key cannot be used.*KEY_FILE_DAMAGED/);
+    }));
+
+  it('serves health and statistics where it is told to, and nothing private', () =>
+    inFolder(async (_folder, run) => {
+      const health = await freePort();
+      const relay = run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN: `127.0.0.1:${health}` });
+      const record = await started(relay);
+      await firstFrame(record);
+      const get = async (path: string): Promise<{ status: number; body: Record<string, unknown> }> => {
+        const response = await fetch(`http://127.0.0.1:${health}${path}`);
+        return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+      };
+      const { status, body } = await get('/healthz');
+      assert.deepEqual([status, body['nodeId'], body['ok'], typeof body['ts']], [200, record.nk, true, 'number']);
+      const stats = await get('/statsz');
+      assert.equal(stats.status, 200);
+      assert.ok(JSON.stringify(stats.body).includes('datagramsIn'));
+      assert.ok(!JSON.stringify(stats.body).includes('127.0.0.1'));
+      assert.equal((await get('/else')).status, 404);
+    }));
+
+  it('lives through datagrams from port 0 and other nonsense', () =>
+    inFolder(async (_folder, run) => {
+      const port = await freePort();
+      const relay = run({ UDP_PORT: String(port) });
+      const record = await started(relay);
+      const socket = createSocket('udp4');
+      for (let i = 0; i < 2000; i++)
+        socket.send(
+          Uint8Array.from({ length: i % 60 }, (_, j) => (i * 31 + j * 7) & 255),
+          port,
+          '127.0.0.1',
+        );
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      socket.close();
+      assert.match(await firstFrame(record), /^\{"action":"welcome"/);
+    }));
+});

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { toHex } from '@lumamesh/base';
+import { TEST_ICE, clientCertificate, readFixture, serverCertificate } from '@lumamesh/testkit';
+import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
+import { UdpEndpoint, monotonicNow, nodeCrypto } from '@lumamesh/transport/io';
+import { DtlsConnection } from '@lumamesh/transport/internal/dtls/dtls-connection';
+
+/* The DTLS of another house: OpenSSL's s_client and s_server. */
+const skip = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed (Debian: apt-get install openssl)';
+
+function withPems(test: (paths: { readonly certificate: string; readonly key: string }) => Promise<void>, which: 'server' | 'client'): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'lumamesh-openssl-'));
+  const { certificateDerHex, privateKeyPem } = (readFixture('test-certificates.json') as Record<string, { certificateDerHex: string; privateKeyPem: string }>)[
+    which
+  ] ?? {
+    certificateDerHex: '',
+    privateKeyPem: '',
+  };
+  const base64 =
+    Buffer.from(certificateDerHex, 'hex')
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  const paths = { certificate: join(folder, 'c.pem'), key: join(folder, 'k.pem') };
+  writeFileSync(paths.certificate, `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`);
+  writeFileSync(paths.key, privateKeyPem);
+  return test(paths).finally(() => rmSync(folder, { recursive: true }));
+}
+
+async function until(condition: () => boolean, what: () => string, timeoutMs = 15_000): Promise<void> {
+  const endsAt = Date.now() + timeoutMs;
+  while (!condition()) {
+    assert.ok(Date.now() < endsAt, what());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function collect(child: ChildProcess): { text: string } {
+  const output = { text: '' };
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => (output.text += data.toString()));
+  return output;
+}
+
+/** Our server, which OpenSSL reaches by a cookie: it sends no connectivity checks. */
+async function startServer(requestClientCertificate: boolean): Promise<{ readonly udp: UdpEndpoint; readonly events: SessionEvent[] }> {
+  const events: SessionEvent[] = [];
+  const udp = await UdpEndpoint.start({
+    crypto: nodeCrypto,
+    port: 0,
+    address: '127.0.0.1',
+    ice: TEST_ICE,
+    certificate: serverCertificate,
+    requestClientCertificate,
+    negotiatedChannels: [],
+    limits: { maxSessions: 10, cookieThreshold: 10, maxHalfOpen: 10 },
+    sessionLimits: DEFAULT_SESSION_LIMITS,
+    onEvent: (_, event) => events.push(event),
+  });
+  return { udp, events };
+}
+
+describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () => {
+  const cases: [string, string[], RegExp][] = [
+    ['AES-128-GCM over X25519', ['-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256', '-curves', 'X25519:P-256'], /ECDHE-ECDSA-AES128-GCM-SHA256/],
+    ['AES-256-GCM over P-256', ['-cipher', 'ECDHE-ECDSA-AES256-GCM-SHA384', '-curves', 'P-256'], /ECDHE-ECDSA-AES256-GCM-SHA384/],
+    ['ChaCha20-Poly1305', ['-cipher', 'ECDHE-ECDSA-CHACHA20-POLY1305'], /ECDHE-ECDSA-CHACHA20-POLY1305/],
+    ['a small MTU', ['-mtu', '400'], /Extended master secret: yes/],
+  ];
+  for (const [name, flags, pattern] of cases) {
+    it(name, async () => {
+      const { udp, events } = await startServer(false);
+      const client = spawn('openssl', ['s_client', '-dtls1_2', '-connect', `127.0.0.1:${udp.socket.port}`, ...flags]);
+      const output = collect(client);
+      try {
+        await until(
+          () => events.some(({ type }) => type === 'secure'),
+          () => `${output.text} ${JSON.stringify(udp.endpoint.drops.snapshot())}`,
+        );
+        await until(
+          () => pattern.test(output.text),
+          () => output.text,
+        );
+      } finally {
+        client.kill();
+        await udp.close();
+      }
+    });
+  }
+
+  it('with a certificate of its own, which is verified', () =>
+    withPems(async ({ certificate, key }) => {
+      const { udp, events } = await startServer(true);
+      const client = spawn('openssl', ['s_client', '-dtls1_2', '-connect', `127.0.0.1:${udp.socket.port}`, '-cert', certificate, '-key', key]);
+      const output = collect(client);
+      try {
+        await until(
+          () => events.some(({ type }) => type === 'secure'),
+          () => `${output.text} ${JSON.stringify(events)}`,
+        );
+        const secure = events.find((event) => event.type === 'secure');
+        assert.equal(toHex(secure?.remoteCertificate ?? new Uint8Array(0)), toHex(clientCertificate.der));
+      } finally {
+        client.kill();
+        await udp.close();
+      }
+    }, 'client'));
+});
+
+describe('OpenSSL as the server of our client', { skip, timeout: 60_000 }, () => {
+  for (const [name, flags] of [
+    ['with a cookie', ['-listen']],
+    ['without a cookie, asking for a certificate', ['-verify', '1']],
+  ] as const) {
+    it(name, () =>
+      withPems(async ({ certificate, key }) => {
+        const port = 41_000 + Math.floor(Math.random() * 10_000);
+        const server = spawn('openssl', ['s_server', '-dtls1_2', '-accept', `${port}`, '-cert', certificate, '-key', key, ...flags]);
+        const output = collect(server);
+        const socket = createSocket('udp4');
+        const received: string[] = [];
+        let isConnected = false;
+        try {
+          await until(
+            () => output.text.includes('ACCEPT'),
+            () => output.text,
+          );
+          const options = {
+            crypto: nodeCrypto,
+            remoteFingerprint: nodeCrypto.hash('sha256', serverCertificate.der),
+            certificate: clientCertificate,
+            maxDatagramBytes: 1200,
+          };
+          const connection = DtlsConnection.client(monotonicNow(), options);
+          const drain = (): void => {
+            for (let next = connection.poll(); next.type !== 'timeout'; next = connection.poll()) {
+              if (next.type === 'transmit') socket.send(next.data, port, '127.0.0.1');
+              else if (next.event.type === 'connected') {
+                isConnected = true;
+                connection.send(new TextEncoder().encode('hello from lumamesh\n'));
+              } else if (next.event.type === 'data') received.push(new TextDecoder().decode(next.event.data));
+            }
+          };
+          socket.on('message', (data) => {
+            connection.handleDatagram(monotonicNow(), data);
+            drain();
+          });
+          drain();
+          const timer = setInterval(() => {
+            connection.handleTimeout(monotonicNow());
+            drain();
+          }, 50);
+          try {
+            await until(
+              () => isConnected && output.text.includes('hello from lumamesh'),
+              () => output.text,
+            );
+            server.stdin?.write('hello from openssl\n');
+            await until(
+              () => received.join('').includes('hello from openssl'),
+              () => JSON.stringify(received),
+            );
+          } finally {
+            clearInterval(timer);
+          }
+        } finally {
+          socket.close();
+          server.kill();
+        }
+      }, 'server'),
+    );
+  }
+});
