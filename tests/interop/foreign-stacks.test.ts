@@ -47,7 +47,9 @@ describe('other WebRTC stacks', { timeout: 60_000 }, () => {
       const frames: string[] = [];
       try {
         const channel = connection.createDataChannel('lumamesh');
-        channel.onMessage((message) => frames.push(String(message)));
+        channel.onMessage((message) => {
+          if (typeof message === 'string') frames.push(message);
+        });
         const opened = new Promise<void>((resolve) => channel.onOpen(() => resolve()));
         connection.setLocalDescription();
         const mid = midOf(connection.localDescription()?.sdp ?? '');

@@ -1,0 +1,77 @@
+import { type Instant, fromHex, instant, later } from '@lumamesh/base';
+import { parseClientMessage, parseRelayMessage, decodeRecordLine } from '@lumamesh/protocol';
+import { browserFlights, connectedPair, endpointOptions, mutations, randomDatagrams, seededRandom } from '@lumamesh/testkit';
+import { Endpoint } from '@lumamesh/transport';
+
+/*
+ * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every round has a seed, printed when something throws; the same
+ * seed gives the same round. Ordinary tests run the same targets with a fixed budget.
+ */
+const seconds = Number(process.argv[2] ?? 60);
+let seed = Number(process.argv[3] ?? 1);
+
+type Target = (seed: number) => void;
+
+/** Damaged first flights and noise against an endpoint that has sessions. */
+function endpointTarget(round: number): void {
+  const endpoint = new Endpoint(instant(0), endpointOptions({ ice: { ufrag: 'luma', password: 'lumalumalumalumalumaluma' } }));
+  const random = seededRandom(round);
+  const remote = { address: '198.51.100.1', port: 1 + Math.floor(random() * 60_000) };
+  let now: Instant = instant(0);
+  const feed = (datagram: Uint8Array): void => {
+    now = later(now, random() * 20);
+    endpoint.handleTimeout(now);
+    endpoint.handleDatagram(now, remote, datagram);
+    while (endpoint.poll().type !== 'timeout');
+  };
+  for (const flight of Object.values(browserFlights())) {
+    for (const hex of [...flight.stunBindingRequests, ...flight.clientHelloDatagrams]) {
+      const bytes = fromHex(hex) ?? new Uint8Array(0);
+      feed(bytes);
+      for (const mutated of mutations(bytes, 200, round)) feed(mutated);
+    }
+  }
+  for (const datagram of randomDatagrams(500, round)) feed(datagram);
+}
+
+/** Damage behind the encryption: an authenticated peer whose stack has gone mad. */
+function insideTarget(round: number): void {
+  const pair = connectedPair({ link: { latencyMs: 1 } });
+  const random = seededRandom(round);
+  const values = Array.from({ length: 20 }, (_, i) => new Uint8Array(Math.floor(random() * 5000)).fill(i));
+  for (const value of values) pair.client.session.send(pair.net.now, 0, value);
+  pair.net.touch(pair.client);
+  pair.net.run(200);
+  for (const { data } of pair.net.sent.slice(-10)) {
+    for (const mutated of mutations(data, 50, round)) {
+      pair.server.handleDatagram(pair.net.now, mutated);
+      pair.client.handleDatagram(pair.net.now, mutated);
+    }
+  }
+  pair.net.run(5000);
+}
+
+function textTarget(round: number): void {
+  const frame = new TextEncoder().encode(JSON.stringify({ action: 'join', room: 'r'.repeat(43), peer: 'p'.repeat(22), presence: 'x' }));
+  for (const mutated of mutations(frame, 300, round)) {
+    const text = new TextDecoder().decode(mutated);
+    parseClientMessage(text);
+    parseRelayMessage(text);
+    decodeRecordLine(`luma1.${text}`);
+  }
+}
+
+const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget };
+const endsAt = performance.now() + seconds * 1000;
+let rounds = 0;
+for (; performance.now() < endsAt; seed++, rounds++) {
+  for (const [name, target] of Object.entries(targets)) {
+    try {
+      target(seed);
+    } catch (error) {
+      process.stderr.write(`target ${name}, seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(1);
+    }
+  }
+}
+process.stdout.write(`${rounds} rounds of ${Object.keys(targets).join(', ')}: nothing was thrown; the next seed is ${seed}\n`);
