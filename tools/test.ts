@@ -45,7 +45,7 @@ function install(suites: readonly Suite[]): void {
     return;
   }
   say(`installing ${packages.join(', ')}`);
-  for (const command of ['apt-get update', `apt-get install -y --no-install-recommends ${packages.join(' ')}`]) {
+  for (const command of ['apt-get update', `apt-get install -y ${packages.join(' ')}`]) {
     const { status, stderr } = spawnSync('sh', ['-c', `DEBIAN_FRONTEND=noninteractive ${command}`], { encoding: 'utf8' });
     if (status !== 0) say(`! ${command} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
   }
