@@ -66,6 +66,24 @@ describe('two browsers that meet through a relay', { skip, timeout: 300_000 }, (
       assert.ok(!(await a.log()).some(({ event }) => event === 'leave'));
     }));
 
+  it('come back to a relay that was restarted, and meet who comes after; nobody who is there is taken for gone', () =>
+    withTwo(['chromium', 'firefox'], async (a, b, relay) => {
+      await meet(a, b, relay);
+      await relay.restart();
+      const page = await serveHarness();
+      const third = await Tab.open('chromium', page.url);
+      try {
+        await third.call('join', [relay.record], 'tea', 'Cyd', '');
+        await Promise.all([a.waitFor('open', 'Cyd', 60_000), b.waitFor('open', 'Cyd', 60_000)]);
+        await third.call('broadcast', 'hello both', true);
+        await Promise.all([a.waitFor('data', 'hello both'), b.waitFor('data', 'hello both')]);
+        assert.ok(!(await a.log()).some(({ event }) => event === 'leave'));
+      } finally {
+        await third.close();
+        await page.close();
+      }
+    }));
+
   it('meet with the same password, and never with another or with none', () =>
     withTwo(['chromium', 'firefox'], async (a, b, relay) => {
       await meet(a, b, relay, 'sesame');

@@ -90,6 +90,8 @@ export class Tab {
 export interface TestRelay {
   readonly record: SignedRelayRecord;
   readonly server: RelayServer;
+  /** Ends the relay and starts it again on the same port with the same identity. */
+  restart(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -99,13 +101,17 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
   assert.ok(address !== null, 'this host has no address but loopback');
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
   const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
-  const server = await RelayServer.start(
-    { ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) },
-    silentLogger,
-  );
+  const config = { ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) };
+  let server = await RelayServer.start(config, silentLogger);
   return {
     record: server.record,
-    server,
+    get server() {
+      return server;
+    },
+    async restart() {
+      await server.close();
+      server = await RelayServer.start({ ...config, udpPort: server.record.port }, silentLogger);
+    },
     async close() {
       await server.close();
       await rm(folder, { recursive: true, force: true });

@@ -5,6 +5,7 @@ const CANDIDATE_BATCH_MS = 20;
 /** How long a lost connection may take to come back before ICE starts anew. */
 const DISCONNECTED_GRACE_MS = 4000;
 const MAX_ICE_RESTARTS = 3;
+const MAX_EARLY_CANDIDATES = 64;
 
 export interface PeerLinkEvents {
   /** Both channels can be used. */
@@ -148,8 +149,9 @@ export class PeerLink {
       for (const candidate of this.#early.splice(0)) await this.#addCandidate(candidate);
     }
     for (const candidate of candidates ?? []) {
-      if (connection.remoteDescription === null) this.#early.push(candidate);
-      else await this.#addCandidate(candidate);
+      if (connection.remoteDescription === null) {
+        if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
+      } else await this.#addCandidate(candidate);
     }
   }
 

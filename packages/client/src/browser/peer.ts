@@ -5,6 +5,8 @@ import { PeerLink, type PeerLinkOptions } from './peer-link.ts';
 
 /** What may wait for the first connection: a page may send as soon as it sees a peer. */
 const MAX_PENDING_BYTES = 1_048_576;
+/** A connection that failed for good is begun anew this often before the peer is given up. */
+const MAX_RECONNECTS = 3;
 /** The side that waits for an offer waits this long. */
 const OFFER_PATIENCE_MS = 4000;
 
@@ -43,6 +45,7 @@ export class Peer extends Emitter<PeerEvents> {
   #pending: { readonly frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer; readonly isReliable: boolean }[] = [];
   #pendingBytes = 0;
   #patience: ReturnType<typeof setTimeout> | undefined;
+  #reconnects = 0;
   #wasOpen = false;
   #isClosed = false;
 
@@ -96,10 +99,8 @@ export class Peer extends Emitter<PeerEvents> {
   handleSignal(signal: PeerSignal): void {
     const isNew = this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt;
     // The other side began anew (its connection had failed for good): so do we.
-    if (isNew && signal.description?.type === 'offer') {
-      this.#link.close();
-      this.#link = this.#makeLink(false);
-    } else if (isNew) return;
+    if (isNew && signal.description?.type === 'offer') this.#beginAnew(false);
+    else if (isNew) return;
     this.#remoteAttempt = signal.attempt;
     clearTimeout(this.#patience);
     this.#link.handleSignal(signal);
@@ -129,14 +130,30 @@ export class Peer extends Emitter<PeerEvents> {
         const frame = decodePeerFrame(data);
         if (frame !== null) this.emit('data', frame.value);
       },
-      ended: (reason) => this.close(reason),
+      ended: (reason) => this.#handleLinkEnded(reason),
       signal: (signal) => this.#host.signal(this, signal),
     });
     if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), OFFER_PATIENCE_MS);
     return link;
   }
 
+  /** The other page closed its end, or the way between us is lost: then both try once more, and the one that is not polite offers. */
+  #handleLinkEnded(reason: 'closed' | 'failed'): void {
+    if (this.#isClosed) return;
+    if (reason === 'closed' || this.#reconnects >= MAX_RECONNECTS) return this.close(reason);
+    this.#reconnects += 1;
+    this.#beginAnew(!this.#isPolite);
+  }
+
+  #beginAnew(offersFirst: boolean): void {
+    clearTimeout(this.#patience);
+    this.#link.close();
+    this.#remoteAttempt = null;
+    this.#link = this.#makeLink(offersFirst);
+  }
+
   #handleOpen(): void {
+    this.#reconnects = 0;
     for (const { frame, isReliable } of this.#pending.splice(0)) {
       try {
         this.#sendNow(frame, isReliable);

@@ -7,6 +7,8 @@ import { Peer, type PeerCloseReason, type SendOptions } from './peer.ts';
 import { webCrypto } from './platform.ts';
 
 const MAX_NICK_LENGTH = 64;
+/** Each peer is an RTCPeerConnection; a member with made-up identities must not open them without end. */
+const MAX_PEERS = 250;
 
 export interface RoomOptions {
   /** What the others see; sealed from relays. */
@@ -52,6 +54,8 @@ export class Room extends Emitter<RoomEvents> {
   #identity: PeerIdentity | null = null;
   #sealer: Sealer | null = null;
   #presence = '';
+  /** Members named so far by the `joined` frames of one answer, by relay. */
+  readonly #listed = new Map<string, Set<string>>();
   #isLeft = false;
 
   constructor(name: string, options: RoomOptions, host: RoomHost) {
@@ -122,7 +126,11 @@ export class Room extends Emitter<RoomEvents> {
     switch (message.action) {
       case 'joined':
         // Who comes last offers first.
-        for (const member of message.members) await this.#meet(relay, member, true);
+        for (const member of message.members) {
+          this.#list(relay).add(member.peer);
+          await this.#meet(relay, member, true);
+        }
+        if (message.more !== true) this.#forgetUnlisted(relay);
         if (message.more !== true) this.emit('joined', this.#peers.size);
         return;
       case 'peer-joined':
@@ -153,6 +161,7 @@ export class Room extends Emitter<RoomEvents> {
     const nick = readNick(opened.value);
     const known = this.#peers.get(id);
     if (known !== undefined) return known.setNick(nick);
+    if (this.#peers.size >= MAX_PEERS) return;
     this.#add(id, nick, identity, offersFirst);
   }
 
@@ -166,6 +175,19 @@ export class Room extends Emitter<RoomEvents> {
     this.#peers.set(id, peer);
     this.emit('peer', peer);
     return peer;
+  }
+
+  /** The whole list of members was heard: who is not on it left while this relay was out of reach. */
+  #forgetUnlisted(relay: string): void {
+    const listed = this.#list(relay);
+    this.#listed.delete(relay);
+    for (const id of this.#peers.keys()) if (!listed.has(id)) this.#handlePeerLeft(relay, id);
+  }
+
+  #list(relay: string): Set<string> {
+    let list = this.#listed.get(relay);
+    if (list === undefined) this.#listed.set(relay, (list = new Set()));
+    return list;
   }
 
   #handlePeerLeft(relay: string, id: string): void {

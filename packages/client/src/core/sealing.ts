@@ -15,6 +15,8 @@ const COUNTER_BYTES = 6;
 const NONCE_BYTES = 12;
 const SIGNATURE_BYTES = 64;
 const REPLAY_WINDOW = 64;
+/** Senders whose counters are remembered, those that have left included. */
+const MAX_SENDERS = 1024;
 
 export type Purpose = 'presence' | 'signal';
 
@@ -78,11 +80,6 @@ export class Sealer {
     return parse(payload);
   }
 
-  /** Forgets how far a peer's counter had come; only for one that has left. */
-  forget(peer: string): void {
-    this.#windows.delete(peer);
-  }
-
   async #decrypt(nonce: Uint8Array<ArrayBuffer>, additionalData: Uint8Array, sealed: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
     try {
       return new Uint8Array(await this.#crypto.subtle.decrypt({ name: 'AES-GCM', iv: nonce, additionalData }, this.#secret.key, sealed));
@@ -105,7 +102,11 @@ export class Sealer {
 
   #isFresh(from: string, counter: number): boolean {
     let window = this.#windows.get(from);
-    if (window === undefined) this.#windows.set(from, (window = { highest: -1, seen: new Set() }));
+    if (window === undefined) {
+      // A crowd of made-up identities pushes out the oldest; an id is never used by two keys, so that costs no more than one replay.
+      if (this.#windows.size >= MAX_SENDERS) this.#windows.delete(this.#windows.keys().next().value ?? '');
+      this.#windows.set(from, (window = { highest: -1, seen: new Set() }));
+    }
     if (counter <= window.highest - REPLAY_WINDOW || window.seen.has(counter)) return false;
     window.seen.add(counter);
     window.highest = Math.max(window.highest, counter);
