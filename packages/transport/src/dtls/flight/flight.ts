@@ -1,6 +1,6 @@
 import { type HandshakeMessage, HANDSHAKE_HEADER_BYTES, encodeHandshakeFragment } from '../message/handshake-header.ts';
-import { CONTENT_TYPE } from '../record/record.ts';
-import { RECORD_HEADER_BYTES, type RecordLayer } from '../record/record-layer.ts';
+import { CONTENT_TYPE, RECORD_HEADER_BYTES } from '../record/record.ts';
+import type { RecordLayer } from '../record/record-layer.ts';
 
 /** The datagrams of one flight. */
 export type Flight = readonly Uint8Array[];

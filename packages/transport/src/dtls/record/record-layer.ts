@@ -1,5 +1,5 @@
 import { type Decoded, decoded, dropped } from '@lumamesh/base';
-import { type DtlsRecord, RECORD_HEADER_BYTES, encodePlaintextRecord } from './record.ts';
+import { type DtlsRecord, encodePlaintextRecord } from './record.ts';
 import type { RecordProtection } from './record-protection.ts';
 import { ReplayWindow } from './replay-window.ts';
 
@@ -75,5 +75,3 @@ export class RecordLayer {
     return decoded(plaintext);
   }
 }
-
-export { RECORD_HEADER_BYTES };
