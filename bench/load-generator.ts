@@ -1,3 +1,4 @@
+import { WebSocket } from 'ws';
 import { CHANNEL_ID, CHANNEL_LABEL, type SignedRelayRecord, fingerprintBytes } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
@@ -19,51 +20,91 @@ export type Command =
     }
   | { readonly type: 'quit' };
 
+/** What is put under load. */
+export type Target = { readonly type: 'lumamesh'; readonly record: SignedRelayRecord } | { readonly type: 'ws'; readonly url: string };
+
+/** One session, whatever carries it. */
+interface Line {
+  send(frame: string): boolean;
+  close(): void;
+}
+
+interface LineEvents {
+  open(line: Line): void;
+  frame(frame: string): void;
+  closed(reason: string): void;
+}
+
 interface Member {
-  readonly client: UdpClient;
+  readonly line: Line;
   readonly room: string;
-  readonly peer: string;
   readonly other: string;
   onSignal: () => void;
 }
 
 const CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } };
-// The parent writes the record into our argument.
-const record = JSON.parse(process.argv[2] ?? '{}') as SignedRelayRecord;
+// The parent writes the target into our argument.
+const target = JSON.parse(process.argv[2] ?? '{}') as Target;
 const members: Member[] = [];
 
 function id(kind: string, n: number): string {
   return `${kind}${n}`.padEnd(22, '-');
 }
 
+async function openLumamesh(record: SignedRelayRecord, events: LineEvents): Promise<void> {
+  const client = await UdpClient.connect({
+    crypto: nodeCrypto,
+    limits: DEFAULT_SESSION_LIMITS,
+    negotiatedChannels: [CHANNEL],
+    localUfrag: 'bench',
+    remoteIce: { ufrag: record.ufrag, password: record.pwd },
+    remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(32),
+    certificate: null,
+    remote: { address: record.ip, port: record.port },
+    onEvent: (event: SessionEvent) => {
+      if (event.type === 'closed') events.closed(`${event.reason} ${event.detail}`);
+      else if (event.type === 'connected') events.open({ send: (frame) => client.send(CHANNEL_ID, frame), close: () => void client.close() });
+      else if (event.type === 'message' && typeof event.data === 'string') events.frame(event.data);
+    },
+  });
+}
+
+function openWs(url: string, events: LineEvents): void {
+  const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false });
+  const line: Line = {
+    send: (frame) => {
+      socket.send(frame);
+      return true;
+    },
+    close: () => socket.close(),
+  };
+  socket.on('open', () => events.open(line));
+  socket.on('message', (data: Buffer) => events.frame(data.toString()));
+  socket.on('error', (error) => events.closed(error.message));
+}
+
 /** Connects one session and joins its room; answers how long that took. */
 async function connectOne(index: number): Promise<number> {
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
-    let client: UdpClient | null = null;
-    const pair = index >> 1;
-    const onEvent = (event: SessionEvent): void => {
-      if (event.type === 'closed') reject(new Error(`session ${index}: ${event.reason} ${event.detail}`));
-      if (event.type === 'connected') client?.send(CHANNEL_ID, JSON.stringify({ action: 'join', room: id('room', pair), peer: id('peer', index) }));
-      if (event.type !== 'message' || typeof event.data !== 'string') return;
-      if (event.data.startsWith('{"action":"signal"')) members[index]?.onSignal();
-      else if (event.data.startsWith('{"action":"joined"') && client !== null) {
-        members[index] = { client, room: id('room', pair), peer: id('peer', index), other: id('peer', index ^ 1), onSignal: () => undefined };
-        resolve(performance.now() - startedAt);
-      }
+    const room = id('room', index >> 1);
+    let line: Line | null = null;
+    const events: LineEvents = {
+      open(opened) {
+        line = opened;
+        opened.send(JSON.stringify({ action: 'join', room, peer: id('peer', index) }));
+      },
+      frame(frame) {
+        if (frame.startsWith('{"action":"signal"')) members[index]?.onSignal();
+        else if (frame.startsWith('{"action":"joined"') && line !== null) {
+          members[index] = { line, room, other: id('peer', index ^ 1), onSignal: () => undefined };
+          resolve(performance.now() - startedAt);
+        }
+      },
+      closed: (reason) => reject(new Error(`session ${index}: ${reason}`)),
     };
-    const options = {
-      crypto: nodeCrypto,
-      limits: DEFAULT_SESSION_LIMITS,
-      negotiatedChannels: [CHANNEL],
-      localUfrag: 'bench',
-      remoteIce: { ufrag: record.ufrag, password: record.pwd },
-      remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(32),
-      certificate: null,
-      remote: { address: record.ip, port: record.port },
-      onEvent,
-    };
-    UdpClient.connect(options).then((made) => (client = made), reject);
+    if (target.type === 'ws') openWs(target.url, events);
+    else openLumamesh(target.record, events).catch(reject);
   });
 }
 
@@ -93,7 +134,7 @@ async function signal(command: Extract<Command, { type: 'signal' }>): Promise<ob
   let received = 0;
   let isOver = false;
   const send = (member: Member): void => {
-    if (member.client.send(CHANNEL_ID, JSON.stringify({ action: 'signal', room: member.room, to: member.other, data }))) sent += 1;
+    if (member.line.send(JSON.stringify({ action: 'signal', room: member.room, to: member.other, data }))) sent += 1;
   };
   const senders = members.filter((_, i) => i % 2 === 0).slice(0, command.pairs);
   for (const [i, member] of members.entries()) {
@@ -127,8 +168,8 @@ process.on('message', (command: Command) => {
     if (command.type === 'connect') process.send?.(await connect(command.sessions, command.concurrency));
     else if (command.type === 'signal') process.send?.(await signal(command));
     else {
-      await Promise.all(members.map(({ client }) => client.close()));
-      process.exit(0);
+      for (const { line } of members) line.close();
+      setTimeout(() => process.exit(0), 200);
     }
   })();
 });

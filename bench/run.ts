@@ -3,17 +3,19 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
-import type { Command } from './load-generator.ts';
-import type { Usage } from './relay-process.ts';
+import type { Command, Target } from './load-generator.ts';
+import type { Usage } from './usage.ts';
 
 /*
  * `npm run bench`: CPU per session set-up, memory per idle session, time to joined in a burst, and CPU per relayed signal. The relay runs in a process of
- * its own and is measured by its own user and system time; the load comes from another. `npm run bench -- 3` repeats everything three times.
+ * its own and is measured by its own user and system time; the load comes from another. A plain signaling server on `ws` over TLS goes through the same. `npm run bench -- 3` repeats everything three times.
  */
 const SESSIONS = 1000;
 const WARM_SESSIONS = 200;
 const SIGNAL_BYTES = 300;
+
+/** What is measured, in turn: ours, and what a page author would write instead. */
+const PROGRAMS: Readonly<Record<string, string>> = { lumamesh: 'relay-process.ts', wsOverTls: 'ws-process.ts' };
 
 interface Bench {
   usage(): Promise<Usage>;
@@ -28,7 +30,7 @@ async function reply<T>(child: ChildProcess, message?: object | string): Promise
   return value;
 }
 
-async function start(): Promise<Bench> {
+async function start(program: string): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'lumamesh-bench-'));
   const env = {
     ...process.env,
@@ -39,9 +41,9 @@ async function start(): Promise<Bench> {
     MAX_SESSIONS: String(SESSIONS + WARM_SESSIONS + 100),
     MAX_MESSAGES_PER_SECOND: '1000000',
   };
-  const relay = fork(join(import.meta.dirname, 'relay-process.ts'), { env, execArgv: ['--expose-gc', '--max-semi-space-size=4'] });
-  const record = await reply<SignedRelayRecord>(relay);
-  const generator = fork(join(import.meta.dirname, 'load-generator.ts'), [JSON.stringify(record)]);
+  const relay = fork(join(import.meta.dirname, program), { env, execArgv: ['--expose-gc', '--max-semi-space-size=4'] });
+  const target = await reply<Target>(relay);
+  const generator = fork(join(import.meta.dirname, 'load-generator.ts'), [JSON.stringify(target)]);
   await reply(generator);
   return {
     usage: () => reply<Usage>(relay, 'usage'),
@@ -71,8 +73,8 @@ interface SignalResult {
   readonly elapsedMs: number;
 }
 
-async function measure(): Promise<Record<string, unknown>> {
-  const bench = await start();
+async function measure(program: string): Promise<Record<string, unknown>> {
+  const bench = await start(program);
   try {
     await bench.load({ type: 'connect', sessions: WARM_SESSIONS, concurrency: 20 });
     const beforeSetup = await bench.usage();
@@ -105,8 +107,8 @@ async function measureSignals(bench: Bench, command: Command): Promise<object> {
 }
 
 /** A thousand browsers at once, against a relay that has just started. */
-async function measureBurst(): Promise<Record<string, unknown>> {
-  const bench = await start();
+async function measureBurst(program: string): Promise<Record<string, unknown>> {
+  const bench = await start(program);
   try {
     const burst = await bench.load<ConnectResult>({ type: 'connect', sessions: SESSIONS, concurrency: SESSIONS });
     return { connected: burst.connected, failed: burst.failed, p50Ms: round(burst.p50Ms, 0), p99Ms: round(burst.p99Ms, 0) };
@@ -126,6 +128,8 @@ function commit(): string {
 
 const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryGb: round(totalmem() / 2 ** 30, 0), node: process.version };
 for (let i = 0; i < Number(process.argv[2] ?? 1); i++) {
-  const result = { commit: commit(), machine, ...(await measure()), burst1000: await measureBurst() };
+  const result: Record<string, unknown> = { commit: commit(), machine };
+  // By turns, so that both see the same machine.
+  for (const [name, program] of Object.entries(PROGRAMS)) result[name] = { ...(await measure(program)), burst1000: await measureBurst(program) };
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 }
