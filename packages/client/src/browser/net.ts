@@ -1,6 +1,6 @@
 import { Emitter, LumameshError } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, type SignedRelayRecord, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
-import { type PeerIdentity, createPeerIdentity } from '../core/peer-identity.ts';
+import { createPeerIdentity } from '../core/peer-identity.ts';
 import { type KnownRelay, type RelaySource, readRelaySources } from '../core/relay-source.ts';
 import { webCrypto } from './platform.ts';
 import { RelayLink, type RelayLinkState } from './relay-link.ts';
@@ -46,17 +46,21 @@ export class Net extends Emitter<NetEvents> {
   readonly #onListenerError: (error: unknown) => void;
   readonly #links = new Map<string, { readonly link: RelayLink; error: LumameshError | null }>();
   readonly #rooms = new Set<Room>();
+  /** By name and password: joining a room twice is being in it once. */
+  readonly #roomsByKey = new Map<string, Room>();
   readonly #handlePageHide = (event: { readonly persisted?: boolean }): void => {
     // A page that is kept for "back" is frozen, not gone; its connections have already ended with it.
     if (event.persisted !== true) this.close();
   };
-  #identity: Promise<PeerIdentity> | null = null;
   #isClosed = false;
 
   /** Use {@link connect}. */
   constructor(options: ConnectOptions) {
     const onListenerError = options.onListenerError ?? rethrowLater;
     super(onListenerError);
+    // Both throw here, where the page can see it, rather than later: no WebCrypto on insecure origins, and malformed ICE servers.
+    webCrypto();
+    if (options.iceServers !== undefined && typeof RTCPeerConnection !== 'undefined') new RTCPeerConnection({ iceServers: [...options.iceServers] }).close();
     this.#options = options;
     this.#onListenerError = onListenerError;
     for (const relay of readRelaySources(options.relays).slice(0, MAX_RELAYS)) this.#addRelay(relay);
@@ -78,15 +82,23 @@ export class Net extends Emitter<NetEvents> {
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */
   joinRoom(name: string, options: RoomOptions = {}): Room {
     if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed: call connect() again');
+    const key = `${name}\n${options.password ?? ''}`;
+    const joined = this.#roomsByKey.get(key);
+    if (joined !== undefined) return joined;
     const room = new Room(name, options, {
       onListenerError: this.#onListenerError,
-      identity: () => (this.#identity ??= createPeerIdentity(webCrypto().subtle)),
+      // An identity for each room: relays cannot tell that two rooms have the same visitor, and no counter of one is used in another.
+      identity: async () => createPeerIdentity(webCrypto().subtle),
       iceServers: () => this.#iceServers(),
       send: (relay, message) => this.#send(relay, message),
       handleRoomReady: (ready) => this.#sendJoin(ready),
-      handleRoomLeft: (left) => this.#rooms.delete(left),
+      handleRoomLeft: (left) => {
+        this.#rooms.delete(left);
+        this.#roomsByKey.delete(key);
+      },
     });
     this.#rooms.add(room);
+    this.#roomsByKey.set(key, room);
     return room;
   }
 
@@ -107,7 +119,10 @@ export class Net extends Emitter<NetEvents> {
     this.#links.set(relay.nk, entry);
     link.on('open', () => {
       entry.error = null;
-      for (const room of this.#rooms) this.#sendJoin(room, relay.nk);
+      for (const room of this.#rooms) {
+        room.handleRelayUp(relay.nk);
+        this.#sendJoin(room, relay.nk);
+      }
       this.emit('status', this.status);
     });
     link.on('message', (message) => this.#handleMessage(relay.nk, message));
@@ -151,7 +166,7 @@ export class Net extends Emitter<NetEvents> {
 
   #iceServers(): readonly RTCIceServer[] {
     const reached = [...this.#links.values()].filter(({ link }) => link.state === 'open');
-    const urls = reached.map(({ link: { relay } }) => `stun:${relay.ip}:${relay.port}`);
+    const urls = reached.map(({ link: { relay } }) => `stun:${relay.ip.includes(':') ? `[${relay.ip}]` : relay.ip}:${relay.port}`);
     // libwebrtc gathers from every server: two are enough to find one's address.
     const own = urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }];
     return [...own, ...(this.#options.iceServers ?? [])];

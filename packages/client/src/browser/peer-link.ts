@@ -4,6 +4,10 @@ import { type PeerSignal, type SignalCandidate } from '../core/signal.ts';
 const CANDIDATE_BATCH_MS = 20;
 /** How long a lost connection may take to come back before ICE starts anew. */
 const DISCONNECTED_GRACE_MS = 4000;
+/** A step of the negotiation that nothing follows is taken again after this: offers and answers may be lost on their way. */
+const STEP_MS = 10_000;
+/** An offer that collides is answered by our own again when that is older than this: it may be the one that was lost. */
+const RESEND_AFTER_MS = 2000;
 const MAX_ICE_RESTARTS = 3;
 const MAX_EARLY_CANDIDATES = 64;
 
@@ -42,6 +46,8 @@ export class PeerLink {
   #batch: SignalCandidate[] = [];
   #batchTimer: ReturnType<typeof setTimeout> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setTimeout> | undefined;
+  #describedAt = performance.now();
   #isEnded = false;
   /** Signals are applied one after another: each waits for the browser to finish with the one before. */
   #queue: Promise<void> = Promise.resolve();
@@ -60,11 +66,14 @@ export class PeerLink {
       channel.binaryType = 'arraybuffer';
       channel.addEventListener('open', () => this.#handleChannelOpen());
       channel.addEventListener('close', () => this.#end('closed'));
-      channel.addEventListener('message', (event: MessageEvent<unknown>) => this.#events.data(event.data));
+      channel.addEventListener('message', (event: MessageEvent<unknown>) => {
+        if (!this.#isEnded) this.#events.data(event.data);
+      });
     }
     connection.addEventListener('negotiationneeded', () => void this.#offer());
     connection.addEventListener('icecandidate', (event) => this.#handleCandidate(event.candidate));
     connection.addEventListener('connectionstatechange', () => this.#handleConnectionState());
+    this.#watch();
   }
 
   get isOpen(): boolean {
@@ -108,6 +117,7 @@ export class PeerLink {
 
   close(): void {
     this.#isEnded = true;
+    clearTimeout(this.#watchdog);
     clearTimeout(this.#batchTimer);
     clearTimeout(this.#graceTimer);
     this.#connection.close();
@@ -134,7 +144,10 @@ export class PeerLink {
       const isReady = !this.#isMakingOffer && (connection.signalingState === 'stable' || this.#isSettingAnswer);
       const collides = description.type === 'offer' && !isReady;
       this.#isIgnoringOffer = !this.#isPolite && collides;
-      if (this.#isIgnoringOffer) return;
+      if (this.#isIgnoringOffer) {
+        if (performance.now() - this.#describedAt > RESEND_AFTER_MS) this.#sendDescription();
+        return;
+      }
       this.#isSettingAnswer = description.type === 'answer';
       try {
         await connection.setRemoteDescription(description);
@@ -148,6 +161,8 @@ export class PeerLink {
       }
       for (const candidate of this.#early.splice(0)) await this.#addCandidate(candidate);
     }
+    // Candidates of an offer that lost the collision have nowhere to go.
+    if (this.#isIgnoringOffer) return;
     for (const candidate of candidates ?? []) {
       if (connection.remoteDescription === null) {
         if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
@@ -158,15 +173,15 @@ export class PeerLink {
   async #addCandidate(candidate: SignalCandidate): Promise<void> {
     try {
       await this.#connection.addIceCandidate(candidate);
-    } catch (error) {
-      // Candidates of an offer that lost the collision have nowhere to go.
-      if (!this.#isIgnoringOffer) throw error;
+    } catch {
+      // One that the browser refuses is no reason to lose the others.
     }
   }
 
   #sendDescription(): void {
     const description = this.#connection.localDescription;
     if (description === null || this.#isEnded) return;
+    this.#describedAt = performance.now();
     this.#events.signal({ attempt: this.attempt, description: { type: description.type, sdp: description.sdp } });
   }
 
@@ -189,6 +204,7 @@ export class PeerLink {
     switch (this.#connection.connectionState) {
       case 'connected':
         this.#restarts = 0;
+        clearTimeout(this.#watchdog);
         break;
       case 'disconnected':
         this.#graceTimer = setTimeout(() => this.#restart(), DISCONNECTED_GRACE_MS);
@@ -205,9 +221,31 @@ export class PeerLink {
   }
 
   #restart(): void {
+    if (this.#isEnded) return;
     if (this.#restarts >= MAX_ICE_RESTARTS) return this.#end('failed');
     this.#restarts += 1;
-    this.#connection.restartIce();
+    this.#nudge();
+  }
+
+  /** The peer was heard of again: what it missed is said again. */
+  retry(): void {
+    // Not while a negotiation is on its way: several relays may name a peer within milliseconds.
+    if (!this.#isEnded && !this.isConnected && performance.now() - this.#describedAt > STEP_MS / 2) this.#nudge();
+  }
+
+  #nudge(): void {
+    this.#watch();
+    const connection = this.#connection;
+    if (connection.signalingState === 'have-local-offer') this.#sendDescription();
+    else if (connection.remoteDescription === null) {
+      this.#mayOffer = true;
+      void this.#offer();
+    } else connection.restartIce();
+  }
+
+  #watch(): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#restart(), STEP_MS);
   }
 
   #end(reason: 'closed' | 'failed'): void {

@@ -1,4 +1,4 @@
-import { Emitter, LumameshError } from '@lumamesh/base';
+import { Emitter, LumameshError, TokenBucket, instant } from '@lumamesh/base';
 import { decodePeerFrame, encodePeerFrame, frameBytes } from '../core/peer-frame.ts';
 import type { PeerSignal } from '../core/signal.ts';
 import { PeerLink, type PeerLinkOptions } from './peer-link.ts';
@@ -7,6 +7,11 @@ import { PeerLink, type PeerLinkOptions } from './peer-link.ts';
 const MAX_PENDING_BYTES = 1_048_576;
 /** A connection that failed for good is begun anew this often before the peer is given up. */
 const MAX_RECONNECTS = 3;
+/** A peer may begin anew this often at once, and once more every five seconds: each time costs an RTCPeerConnection. */
+const ANEW_BURST = 4;
+const ANEW_PER_SECOND = 0.2;
+/** Candidates that overtook their description. */
+const MAX_HELD_SIGNALS = 16;
 /** The side that waits for an offer waits this long. */
 const OFFER_PATIENCE_MS = 4000;
 
@@ -46,6 +51,10 @@ export class Peer extends Emitter<PeerEvents> {
   #pendingBytes = 0;
   #patience: ReturnType<typeof setTimeout> | undefined;
   #reconnects = 0;
+  readonly #anew = new TokenBucket(ANEW_PER_SECOND, ANEW_BURST);
+  #held: PeerSignal[] = [];
+  /** No relay lists the peer any more; only the connection still says that it is there. */
+  #hasLeft = false;
   #wasOpen = false;
   #isClosed = false;
 
@@ -91,23 +100,37 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   /** @internal Presence was heard again. */
-  setNick(nick: string): void {
+  handleSeen(nick: string): void {
     this.#nick = nick;
+    this.#hasLeft = false;
+    this.#link.retry();
   }
 
   /** @internal A signal of this peer, opened and checked. */
   handleSignal(signal: PeerSignal): void {
-    const isNew = this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt;
-    // The other side began anew (its connection had failed for good): so do we.
-    if (isNew && signal.description?.type === 'offer') this.#beginAnew(false);
-    else if (isNew) return;
-    this.#remoteAttempt = signal.attempt;
-    clearTimeout(this.#patience);
+    // For a connection of ours that is gone.
+    if (this.#isClosed || (signal.to !== undefined && signal.to !== this.#link.attempt)) return;
+    if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
+      // The other side began anew (its connection had failed for good): so do we. Everything else of another attempt is late.
+      const beginsAnew = signal.description?.type === 'offer' && signal.to === undefined;
+      if (!beginsAnew || !this.#anew.take(instant(performance.now()))) return;
+      this.#beginAnew(false);
+    }
+    if (signal.description !== undefined) {
+      clearTimeout(this.#patience);
+      this.#remoteAttempt = signal.attempt;
+    } else if (this.#remoteAttempt === null) {
+      // Candidates alone do not say which attempt will count.
+      if (this.#held.length < MAX_HELD_SIGNALS) this.#held.push(signal);
+      return;
+    }
     this.#link.handleSignal(signal);
+    for (const held of this.#held.splice(0)) if (held.attempt === signal.attempt) this.#link.handleSignal(held);
   }
 
   /** @internal The relay says that the peer is gone. A living connection knows better. */
   handleLeft(): void {
+    this.#hasLeft = true;
     if (!this.#link.isConnected) this.close('left');
   }
 
@@ -131,7 +154,7 @@ export class Peer extends Emitter<PeerEvents> {
         if (frame !== null) this.emit('data', frame.value);
       },
       ended: (reason) => this.#handleLinkEnded(reason),
-      signal: (signal) => this.#host.signal(this, signal),
+      signal: (signal) => this.#host.signal(this, this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
     });
     if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), OFFER_PATIENCE_MS);
     return link;
@@ -140,15 +163,21 @@ export class Peer extends Emitter<PeerEvents> {
   /** The other page closed its end, or the way between us is lost: then both try once more, and the one that is not polite offers. */
   #handleLinkEnded(reason: 'closed' | 'failed'): void {
     if (this.#isClosed) return;
+    if (this.#hasLeft) return this.close('left');
     if (reason === 'closed' || this.#reconnects >= MAX_RECONNECTS) return this.close(reason);
     this.#reconnects += 1;
-    this.#beginAnew(!this.#isPolite);
+    try {
+      this.#beginAnew(!this.#isPolite);
+    } catch {
+      this.close('failed');
+    }
   }
 
   #beginAnew(offersFirst: boolean): void {
     clearTimeout(this.#patience);
     this.#link.close();
     this.#remoteAttempt = null;
+    this.#held = [];
     this.#link = this.#makeLink(offersFirst);
   }
 
@@ -171,6 +200,10 @@ export class Peer extends Emitter<PeerEvents> {
     const max = this.#link.maxMessageBytes;
     const bytes = typeof frame === 'string' ? new Blob([frame]).size : frame.byteLength;
     if (bytes > max) throw new LumameshError('MESSAGE_TOO_LARGE', `a message of ${bytes} bytes is larger than the ${max} that this connection takes`);
-    this.#link.send(frame, isReliable);
+    try {
+      this.#link.send(frame, isReliable);
+    } catch (error) {
+      throw new LumameshError('TOO_MUCH_PENDING', 'the browser cannot queue any more for this peer', { cause: error });
+    }
   }
 }

@@ -9,6 +9,14 @@ import { webCrypto } from './platform.ts';
 const MAX_NICK_LENGTH = 64;
 /** Each peer is an RTCPeerConnection; a member with made-up identities must not open them without end. */
 const MAX_PEERS = 250;
+const MAX_LISTED = 1000;
+/** How long a member may take to come back after its relay was restarted. */
+const REJOIN_GRACE_MS = 15_000;
+/** A room that refused us is asked again after this, doubling. */
+const RETRY_INITIAL_MS = 3000;
+const RETRY_MAX_MS = 60_000;
+/** Refusals that may pass: our own session of before still counts for up to 25 s. */
+const PASSING_REFUSALS = ['ROOM_FULL', 'PEER_ID_IN_USE', 'RATE_LIMITED'];
 
 export interface RoomOptions {
   /** What the others see; sealed from relays. */
@@ -45,6 +53,8 @@ export class Room extends Emitter<RoomEvents> {
   readonly #host: RoomHost;
   readonly #nick: string;
   readonly #peers = new Map<string, Peer>();
+  /** Who the relays say is in the room, connected or not, and which of them say so. */
+  readonly #members = new Map<string, { nick: string; readonly relays: Set<string> }>();
   /** The relay a peer was last heard through: the way back. */
   readonly #routes = new Map<string, string>();
   /** Sealing takes time; what is sent to and heard from a peer keeps its order. */
@@ -54,6 +64,8 @@ export class Room extends Emitter<RoomEvents> {
   #identity: PeerIdentity | null = null;
   #sealer: Sealer | null = null;
   #presence = '';
+  #retryMs = RETRY_INITIAL_MS;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
   #isLeft = false;
@@ -74,13 +86,24 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Sends a value to every peer that is connected or about to be. See {@link Peer.send}. */
   broadcast(value: unknown, options: SendOptions = {}): void {
-    for (const peer of this.#peers.values()) peer.send(value, options);
+    let mistake: LumameshError | null = null;
+    for (const peer of this.#peers.values()) {
+      try {
+        peer.send(value, options);
+      } catch (error) {
+        // One peer that cannot take it must not keep it from the others; a value that nobody can take is the page's mistake.
+        if (error instanceof LumameshError && error.code === 'NOT_SENDABLE') throw error;
+        mistake = toError(error);
+      }
+    }
+    if (mistake !== null) this.emit('error', mistake);
   }
 
   /** Says goodbye and ends all its peers. The room is of no use afterwards. */
   leave(): void {
     if (this.#isLeft) return;
     this.#isLeft = true;
+    clearTimeout(this.#retryTimer);
     if (this.#secret !== null) this.#host.send(null, { action: 'leave', room: this.#secret.roomId });
     for (const peer of [...this.#peers.values()]) peer.close('room-left');
     this.#host.handleRoomLeft(this);
@@ -97,10 +120,21 @@ export class Room extends Emitter<RoomEvents> {
     return { action: 'join', room: this.#secret.roomId, peer: this.#identity.id, presence: this.#presence };
   }
 
+  /** @internal A relay has come up (again): what it had begun to tell before is void. */
+  handleRelayUp(relay: string): void {
+    this.#listed.delete(relay);
+  }
+
   /** @internal A message about this room, heard from a relay. */
   handleMessage(relay: string, message: RelayMessage): void {
     this.#incoming = this.#incoming.then(async () => {
-      if (!this.#isLeft) await this.#apply(relay, message);
+      if (this.#isLeft) return;
+      try {
+        await this.#apply(relay, message);
+      } catch (error) {
+        // A browser that cannot open another connection, say: this message is lost, the room is not.
+        this.emit('error', toError(error));
+      }
     });
   }
 
@@ -127,11 +161,13 @@ export class Room extends Emitter<RoomEvents> {
       case 'joined':
         // Who comes last offers first.
         for (const member of message.members) {
-          this.#list(relay).add(member.peer);
+          if (this.#list(relay).size < MAX_LISTED) this.#list(relay).add(member.peer);
           await this.#meet(relay, member, true);
         }
-        if (message.more !== true) this.#forgetUnlisted(relay);
-        if (message.more !== true) this.emit('joined', this.#peers.size);
+        if (message.more === true || this.#isLeft) return;
+        this.#retryMs = RETRY_INITIAL_MS;
+        this.#forgetUnlisted(relay);
+        this.emit('joined', this.#peers.size);
         return;
       case 'peer-joined':
         return this.#meet(relay, message, false);
@@ -140,11 +176,21 @@ export class Room extends Emitter<RoomEvents> {
       case 'signal':
         return this.#handleSignal(relay, message.from, message.data);
       case 'error':
-        if (message.code === 'ROOM_FULL' || message.code === 'TOO_MANY_ROOMS') this.emit('error', new LumameshError(message.code, message.message));
-        return;
+        return this.#handleRefusal(message.code, message.message);
       default:
         return;
     }
+  }
+
+  #handleRefusal(code: string, text: string): void {
+    if (code === 'PEER_GONE' || code === 'PEER_BUSY') return;
+    this.emit('error', new LumameshError(code, text));
+    if (!PASSING_REFUSALS.includes(code)) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => {
+      if (!this.#isLeft) this.#host.handleRoomReady(this);
+    }, this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
   }
 
   async #meet(relay: string, member: RoomMember, offersFirst: boolean): Promise<void> {
@@ -152,16 +198,21 @@ export class Room extends Emitter<RoomEvents> {
     const identity = this.#identity;
     if (identity === null || this.#sealer === null || id === identity.id) return;
     const opened = await this.#sealer.open('presence', id, presence);
+    if (this.#isLeft) return;
     if (!opened.ok) {
       // Same room id, another key: only a relay or a broken client can bring that about. The peer is not let in, and the page hears why.
       this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a member's presence could not be opened (${opened.drop})`));
       return;
     }
-    this.#routes.set(id, relay);
     const nick = readNick(opened.value);
     const known = this.#peers.get(id);
-    if (known !== undefined) return known.setNick(nick);
-    if (this.#peers.size >= MAX_PEERS) return;
+    if (known === undefined && this.#peers.size >= MAX_PEERS) return;
+    const listed = this.#members.get(id) ?? { nick, relays: new Set<string>() };
+    listed.nick = nick;
+    listed.relays.add(relay);
+    this.#members.set(id, listed);
+    this.#routes.set(id, relay);
+    if (known !== undefined) return known.handleSeen(nick);
     this.#add(id, nick, identity, offersFirst);
   }
 
@@ -181,7 +232,13 @@ export class Room extends Emitter<RoomEvents> {
   #forgetUnlisted(relay: string): void {
     const listed = this.#list(relay);
     this.#listed.delete(relay);
-    for (const id of this.#peers.keys()) if (!listed.has(id)) this.#handlePeerLeft(relay, id);
+    const missing = [...this.#members].filter(([id, member]) => member.relays.has(relay) && !listed.has(id)).map(([id]) => id);
+    for (const id of missing) this.#members.get(id)?.relays.delete(relay);
+    if (missing.length === 0) return;
+    // After a restart of the relay all come back one after another; who is not there in a while has left.
+    setTimeout(() => {
+      for (const id of missing) if (!this.#isLeft && this.#members.get(id)?.relays.has(relay) === false) this.#handlePeerLeft(relay, id);
+    }, REJOIN_GRACE_MS);
   }
 
   #list(relay: string): Set<string> {
@@ -191,17 +248,28 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #handlePeerLeft(relay: string, id: string): void {
+    const member = this.#members.get(id);
+    member?.relays.delete(relay);
     // Another relay may still have it.
-    if (this.#routes.get(id) === relay) this.#peers.get(id)?.handleLeft();
+    if (member === undefined || member.relays.size > 0) return;
+    this.#members.delete(id);
+    this.#peers.get(id)?.handleLeft();
   }
 
   async #handleSignal(relay: string, from: string, data: string): Promise<void> {
     const opened = await this.#sealer?.open('signal', from, data);
-    if (opened?.ok !== true) return;
+    if (opened?.ok !== true || this.#isLeft || this.#identity === null) return;
     const signal = parsePeerSignal(opened.value);
+    const member = this.#members.get(from);
     if (signal === null) return;
+    let peer = this.#peers.get(from);
+    // A peer that was given up is still in the room, and tries again.
+    if (peer === undefined && member !== undefined && signal.description?.type === 'offer' && this.#peers.size < MAX_PEERS) {
+      peer = this.#add(from, member.nick, this.#identity, false);
+    }
+    if (peer === undefined) return;
     this.#routes.set(from, relay);
-    this.#peers.get(from)?.handleSignal(signal);
+    peer.handleSignal(signal);
   }
 
   #signal(to: string, signal: PeerSignal): void {
@@ -222,6 +290,11 @@ export class Room extends Emitter<RoomEvents> {
     this.#outgoing.delete(peer.id);
     this.emit('leave', peer, reason);
   }
+}
+
+/** Everything that a page hears of is a LumameshError. */
+function toError(error: unknown): LumameshError {
+  return error instanceof LumameshError ? error : new LumameshError('PEER_FAILED', error instanceof Error ? error.message : 'unknown', { cause: error });
 }
 
 function readNick(presence: unknown): string {

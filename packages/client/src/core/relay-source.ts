@@ -9,7 +9,7 @@ export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signatur
 
 /** Reads all that `connect({ relays })` was given. Throws `BAD_RELAY`, naming the entry and the fault; a page's own mistake should be loud. */
 export function readRelaySources(sources: string | readonly RelaySource[]): KnownRelay[] {
-  const entries: readonly RelaySource[] = typeof sources === 'string' ? [sources] : sources;
+  const entries: readonly RelaySource[] = typeof sources === 'string' ? [sources] : Array.isArray(sources) ? sources : [];
   const relays: KnownRelay[] = [];
   for (const [i, entry] of entries.entries()) {
     const lines = typeof entry === 'string' ? entry.split('\n').filter((line) => line.trim() !== '' && !line.trim().startsWith('#')) : [entry];
@@ -24,6 +24,8 @@ export function readRelaySources(sources: string | readonly RelaySource[]): Know
 }
 
 function readRecord(entry: Exclude<RelaySource, string>): Decoded<KnownRelay> {
+  // A page without type checks may name anything.
+  if (typeof entry !== 'object' || entry === null || typeof entry.nk !== 'string') return dropped('it is neither a record nor a line');
   if ('signature' in entry) return parseRecordJson(entry);
   const record: KnownRelay = { sequence: 0, expires: 2 ** 48 - 1, ...entry };
   const fault = findRecordFault(record);

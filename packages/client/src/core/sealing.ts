@@ -103,10 +103,13 @@ export class Sealer {
   #isFresh(from: string, counter: number): boolean {
     let window = this.#windows.get(from);
     if (window === undefined) {
-      // A crowd of made-up identities pushes out the oldest; an id is never used by two keys, so that costs no more than one replay.
+      // A crowd of made-up identities pushes out those that have been silent for longest.
       if (this.#windows.size >= MAX_SENDERS) this.#windows.delete(this.#windows.keys().next().value ?? '');
       this.#windows.set(from, (window = { highest: -1, seen: new Set() }));
     }
+    // The order of the map is that of use: who is heard from is not pushed out.
+    this.#windows.delete(from);
+    this.#windows.set(from, window);
     if (counter <= window.highest - REPLAY_WINDOW || window.seen.has(counter)) return false;
     window.seen.add(counter);
     window.highest = Math.max(window.highest, counter);

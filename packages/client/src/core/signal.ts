@@ -2,6 +2,8 @@
 export interface PeerSignal {
   /** Names the sender's connection attempt; a new one means that it began anew. */
   readonly attempt: string;
+  /** The attempt of the receiver that this is meant for, once it is known; without it an offer opens a new one. */
+  readonly to?: string;
   readonly description?: { readonly type: 'offer' | 'answer' | 'rollback' | 'pranswer'; readonly sdp: string };
   readonly candidates?: readonly SignalCandidate[];
 }
@@ -18,13 +20,14 @@ const MAX_TEXT_LENGTH = 1024;
 
 export function parsePeerSignal(value: unknown): PeerSignal | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { attempt, description, candidates } = value as Record<string, unknown>;
-  if (typeof attempt !== 'string' || attempt.length > 64) return null;
+  const { attempt, to, description, candidates } = value as Record<string, unknown>;
+  if (typeof attempt !== 'string' || attempt.length > 64 || (to !== undefined && typeof to !== 'string')) return null;
   const parsedDescription = description === undefined ? undefined : parseDescription(description);
   const parsedCandidates = candidates === undefined ? undefined : parseCandidates(candidates);
   if (parsedDescription === null || parsedCandidates === null) return null;
   return {
     attempt,
+    ...(to === undefined ? {} : { to }),
     ...(parsedDescription === undefined ? {} : { description: parsedDescription }),
     ...(parsedCandidates === undefined ? {} : { candidates: parsedCandidates }),
   };
