@@ -47,7 +47,8 @@ export class Peer extends Emitter<PeerEvents> {
   #nick: string;
   #link: PeerLink;
   #remoteAttempt: string | null = null;
-  #pending: { readonly frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer; readonly isReliable: boolean }[] = [];
+  /** Reliable frames only: what may be lost is lost while nobody is there. */
+  #pending: (string | Uint8Array<ArrayBuffer> | ArrayBuffer)[] = [];
   #pendingBytes = 0;
   #patience: ReturnType<typeof setTimeout> | undefined;
   #reconnects = 0;
@@ -95,7 +96,7 @@ export class Peer extends Emitter<PeerEvents> {
     if (!isReliable) return;
     const bytes = frameBytes(frame);
     if (this.#pendingBytes + bytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 1 MB waits for the connection to open');
-    this.#pending.push({ frame, isReliable });
+    this.#pending.push(frame);
     this.#pendingBytes += bytes;
   }
 
@@ -183,9 +184,9 @@ export class Peer extends Emitter<PeerEvents> {
 
   #handleOpen(): void {
     this.#reconnects = 0;
-    for (const { frame, isReliable } of this.#pending.splice(0)) {
+    for (const frame of this.#pending.splice(0)) {
       try {
-        this.#sendNow(frame, isReliable);
+        this.#sendNow(frame, true);
       } catch (error) {
         this.#host.onListenerError(error);
       }
@@ -198,7 +199,8 @@ export class Peer extends Emitter<PeerEvents> {
 
   #sendNow(frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer, isReliable: boolean): void {
     const max = this.#link.maxMessageBytes;
-    const bytes = typeof frame === 'string' ? new Blob([frame]).size : frame.byteLength;
+    // The true size of a text is measured only where its upper bound is too large: this runs for every pointer position.
+    const bytes = typeof frame === 'string' && frameBytes(frame) > max ? new Blob([frame]).size : frameBytes(frame);
     if (bytes > max) throw new LumameshError('MESSAGE_TOO_LARGE', `a message of ${bytes} bytes is larger than the ${max} that this connection takes`);
     try {
       this.#link.send(frame, isReliable);

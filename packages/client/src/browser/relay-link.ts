@@ -77,7 +77,7 @@ export class RelayLink extends Emitter<RelayLinkEvents> {
   #handleLoss(error: LumameshError): void {
     this.#attempt = null;
     if (this.#state === 'closed') return;
-    const isFinal = error.code === 'RELAY_FORGED' || error.code === 'WEBRTC_BLOCKED_BY_POLICY';
+    const isFinal = error.code === 'RELAY_FORGED';
     this.#state = isFinal ? 'closed' : 'waiting';
     if (!isFinal) this.#retryTimer = setTimeout(() => this.connect(), this.#backoff.nextMs());
     this.emit('lost', error);

@@ -86,19 +86,6 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     return connection;
   }
 
-  get isConnected(): boolean {
-    return this.#state.name === 'connected';
-  }
-
-  get isClosed(): boolean {
-    return this.#state.name === 'closed';
-  }
-
-  /** What one datagram of application data costs on top of its bytes. */
-  get overheadBytes(): number {
-    return this.#records.overheadBytes;
-  }
-
   /** The peer returned a cookie: its address is its own, so our timer may resend. */
   markAddressProven(): void {
     this.#mayRetransmit = true;

@@ -9,6 +9,10 @@ import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
 
 const heartbeat = (bytes: number): Chunk => ({ type: CHUNK_TYPE.heartbeat, flags: 0, value: new Uint8Array(bytes) });
 
+/** A whole message of one byte. */
+const oneByte = (tsn: number): Chunk =>
+  encodeDataChunk({ tsn, streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) });
+
 describe('regressions', () => {
   it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {
     const made = up({ latencyMs: 10 });
@@ -86,19 +90,7 @@ describe('regressions', () => {
     const made = pair({ latencyMs: 10 }, 'a');
     assert.ok(made.net.runUntil(() => made.net.sent.some(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho), 1000));
     made.b.drain = () => null;
-    inject(made, made.a, [
-      encodeDataChunk({
-        tsn: firstTsnOf(made, made.b),
-        streamId: 0,
-        ssn: 0,
-        ppid: 51,
-        isBegin: true,
-        isEnd: true,
-        isUnordered: false,
-        isImmediate: false,
-        data: Uint8Array.of(1),
-      }),
-    ]);
+    inject(made, made.a, [oneByte(firstTsnOf(made, made.b))]);
     assert.ok(made.a.drops.includes('sctp.data.unexpected'));
     const before = made.net.sent.length;
     made.net.run(10_000);
@@ -125,21 +117,7 @@ describe('regressions', () => {
 
   it('nothing is reported behind the end', () => {
     const made = up({ latencyMs: 10 });
-    inject(made, made.b, [
-      encodeDataChunk({
-        tsn: firstTsnOf(made, made.a),
-        streamId: 0,
-        ssn: 0,
-        ppid: 51,
-        isBegin: true,
-        isEnd: true,
-        isUnordered: false,
-        isImmediate: false,
-        data: Uint8Array.of(1),
-      }),
-      { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) },
-      heartbeat(4),
-    ]);
+    inject(made, made.b, [oneByte(firstTsnOf(made, made.a)), { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) }, heartbeat(4)]);
     assert.equal(made.b.events.at(-1)?.type, 'closed');
   });
 

@@ -9,6 +9,19 @@ import { encodeInitChunk } from './chunk/init-chunk.ts';
 import { CHUNK_TYPE, PacketBuilder } from './chunk/packet.ts';
 import { encodeSackChunk } from './chunk/sack-chunk.ts';
 
+/** An INIT of somebody else. */
+const FOREIGN_INIT = encodeInitChunk(CHUNK_TYPE.init, {
+  initiateTag: 99,
+  aRwnd: 9999,
+  outboundStreams: 1,
+  inboundStreams: 1,
+  initialTsn: 1,
+  supportsForwardTsn: false,
+  supportsReConfig: false,
+  stateCookie: null,
+  unrecognized: [],
+});
+
 describe('opening', () => {
   it('works when one side opens and when both do at once, over bad links too', () => {
     for (const how of ['a', 'both'] as const) {
@@ -67,18 +80,7 @@ describe('opening', () => {
   it('is not moved by an INIT, a foreign cookie or a wrong tag while it is established', () => {
     const made = up();
     const before = made.b.events.length;
-    const init = encodeInitChunk(CHUNK_TYPE.init, {
-      initiateTag: 99,
-      aRwnd: 9999,
-      outboundStreams: 1,
-      inboundStreams: 1,
-      initialTsn: 1,
-      supportsForwardTsn: false,
-      supportsReConfig: false,
-      stateCookie: null,
-      unrecognized: [],
-    });
-    inject(made, made.b, [init], 0);
+    inject(made, made.b, [FOREIGN_INIT], 0);
     inject(made, made.b, [{ type: CHUNK_TYPE.cookieEcho, flags: 0, value: new Uint8Array(16) }]);
     inject(made, made.b, [emptyChunk(CHUNK_TYPE.abort)], 12345);
     assert.deepEqual(made.b.drops.slice(-3), ['sctp.init.unexpected', 'sctp.cookie.unknown', 'sctp.verificationTag']);
@@ -90,19 +92,8 @@ describe('opening', () => {
 
   it('drops an INIT that is bundled or carries a tag', () => {
     const made = up();
-    const init = encodeInitChunk(CHUNK_TYPE.init, {
-      initiateTag: 99,
-      aRwnd: 9999,
-      outboundStreams: 1,
-      inboundStreams: 1,
-      initialTsn: 1,
-      supportsForwardTsn: false,
-      supportsReConfig: false,
-      stateCookie: null,
-      unrecognized: [],
-    });
-    inject(made, made.b, [init, emptyChunk(CHUNK_TYPE.cookieAck)], 0);
-    inject(made, made.b, [init]);
+    inject(made, made.b, [FOREIGN_INIT, emptyChunk(CHUNK_TYPE.cookieAck)], 0);
+    inject(made, made.b, [FOREIGN_INIT]);
     assert.deepEqual(made.b.drops.slice(-2), ['sctp.init.bundled', 'sctp.init.bundled']);
   });
 });

@@ -78,10 +78,6 @@ export class Association implements Machine<SctpEvent> {
     this.#outgoing = new Outgoing(this.#ownInit.initialTsn, options.limits, this.#rto, this.#outbox);
   }
 
-  get isEstablished(): boolean {
-    return this.#state.name === 'established';
-  }
-
   get smoothedRttMs(): number {
     return this.#rto.smoothedRttMs;
   }

@@ -15,10 +15,6 @@ export class CongestionWindow {
     return this.#cwnd;
   }
 
-  get ssthresh(): number {
-    return this.#ssthresh;
-  }
-
   /** The cumulative TSN moved. `flightSize` is that before the SACK; growth needs a window that was in use (RFC 9260 §7.2.1). */
   handleAck(ackedBytes: number, flightSize: number): void {
     const wasFull = flightSize >= this.#cwnd;

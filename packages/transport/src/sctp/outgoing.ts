@@ -78,10 +78,6 @@ export class Outgoing {
     return (this.#peer?.rwnd ?? 0) + this.#outstanding.flightSize;
   }
 
-  get cwnd(): number {
-    return this.#congestion.cwnd;
-  }
-
   /** Everything in flight goes again with the next packet: the COOKIE ECHO it rode on was lost. */
   markAllLost(): void {
     this.#outstanding.markAllLost();

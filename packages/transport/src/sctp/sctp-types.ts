@@ -21,7 +21,7 @@ export interface SctpOptions {
   readonly holdsCrossingInit: boolean;
 }
 
-export type SctpCloseReason = 'localAbort' | 'remoteAbort' | 'shutdown' | 'initTimeout' | 'peerUnreachable' | 'protocolViolation';
+export type SctpCloseReason = 'localAbort' | 'remoteAbort' | 'shutdown' | 'initTimeout' | 'peerUnreachable';
 
 export type SctpEvent =
   | { readonly type: 'connected' }

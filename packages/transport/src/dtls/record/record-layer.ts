@@ -25,15 +25,6 @@ export class RecordLayer {
     this.#plaintextSequenceNumber = firstSequenceNumber;
   }
 
-  get canOpen(): boolean {
-    return this.#read !== null;
-  }
-
-  /** How many bytes a sealed record adds to its plaintext; zero before the keys are there. */
-  get overheadBytes(): number {
-    return this.#write?.protection.overheadBytes ?? 0;
-  }
-
   /** Numbers the records from here on as RFC 6347 §4.2.1 has it for a server that answered statelessly before. */
   startAt(sequenceNumber: number): void {
     // Nothing authenticates the number; one near the end would leave us none of our own.

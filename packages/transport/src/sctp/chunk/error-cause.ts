@@ -3,7 +3,7 @@ import { CHUNK_HEADER_BYTES, CHUNK_TYPE, type Chunk } from './packet.ts';
 import { type Parameter, readParameters, writeParameter } from './parameter.ts';
 
 /** Error causes (RFC 9260 §3.3.10). */
-export const ERROR_CAUSE = { invalidStreamIdentifier: 1, unrecognizedChunkType: 6, noUserData: 9, userInitiatedAbort: 12, protocolViolation: 13 } as const;
+export const ERROR_CAUSE = { invalidStreamIdentifier: 1, unrecognizedChunkType: 6, userInitiatedAbort: 12, protocolViolation: 13 } as const;
 
 /** An ABORT with one cause and a text for the peer's log. */
 export function encodeAbortChunk(cause: number, text: string): Chunk {
