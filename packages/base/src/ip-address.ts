@@ -86,3 +86,11 @@ export function formatIp(ip: IpAddress): string {
   if (bestStart < 0) return text.join(':');
   return `${text.slice(0, bestStart).join(':')}::${text.slice(bestStart + bestLength).join(':')}`;
 }
+
+/** The network that an address is counted under, for one who has one address there easily has more: /24 for IPv4, /48 for IPv6. */
+export function addressPrefix(ip: IpAddress): string {
+  const bytes = ip.length === 4 ? 3 : 6;
+  const network = new Uint8Array(ip.length);
+  network.set(ip.subarray(0, bytes));
+  return `${formatIp(network)}/${bytes * 8}`;
+}

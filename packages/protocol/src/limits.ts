@@ -10,6 +10,10 @@ export const LIMITS = {
   maxRoomsPerSession: 32,
   /** How many records one `nodes` answer holds. */
   maxNodes: 64,
+  /** `after` and `next` of `nodes`. */
+  maxCursorLength: 32,
+  /** Records in the `homes` of `joined`. */
+  maxHomes: 4,
 } as const;
 
 export const PROTOCOL_VERSION = 1;

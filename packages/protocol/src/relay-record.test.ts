@@ -28,6 +28,7 @@ const RECORD: RelayRecord = {
   sequence: 1_700_000_000,
   expires: 1_800_000_000,
   mesh: 'AAECAwQFBgcICQoLDA0ODw',
+  meshPort: 7402,
 };
 const signed = await signRecord(RECORD, async (data) => sign(null, data, privateKey));
 const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean> =>
@@ -40,9 +41,9 @@ describe('a relay record', () => {
     assert.deepEqual(decodeRecordLine(`  ${line}\n`), { ok: true, value: signed });
     assert.deepEqual(parseRecordJson(JSON.parse(JSON.stringify(signed))), { ok: true, value: signed });
     assert.ok(await verifyRecord(signed, verify));
-    const { ip6, host, mesh, ...least } = RECORD;
+    const { ip6, host, mesh, meshPort, ...least } = RECORD;
     const small = await signRecord(least, async (data) => sign(null, data, privateKey));
-    assert.ok(ip6 !== undefined && host !== undefined && mesh !== undefined);
+    assert.ok(ip6 !== undefined && host !== undefined && mesh !== undefined && meshPort !== undefined);
     assert.deepEqual(decodeRecordLine(encodeRecordLine(small)), { ok: true, value: small });
   });
 

@@ -39,6 +39,8 @@ export interface RelayRecord {
   readonly expires: number;
   /** base64url; only records of one mesh are passed on within it. */
   readonly mesh?: string;
+  /** The TCP port on which other relays of the mesh reach it, at the same address. A relay without one only dials out, and is no home of rooms. */
+  readonly meshPort?: number;
 }
 
 export interface SignedRelayRecord extends RelayRecord {
@@ -58,7 +60,7 @@ const KEY_BYTES = 32;
 const FINGERPRINT_BYTES = 32;
 
 /** Fields in the order they are encoded: tag, length (uint16), value. Tags from 64 up are extensions. */
-const TAG = { nk: 1, fingerprint: 2, ip: 3, ip6: 4, host: 5, port: 6, ufrag: 7, pwd: 8, sequence: 9, expires: 10, mesh: 11 } as const;
+const TAG = { nk: 1, fingerprint: 2, ip: 3, ip6: 4, host: 5, port: 6, ufrag: 7, pwd: 8, sequence: 9, expires: 10, mesh: 11, meshPort: 12 } as const;
 const FIRST_EXTENSION_TAG = 64;
 
 /** RFC 8839 §5.4: ice-char. */
@@ -73,13 +75,14 @@ export function findRecordFault(record: RelayRecord): string | null {
   if (!isCanonicalIp(record.ip)) return 'ip is not an IP address in its canonical form';
   if (record.ip6 !== undefined && !(isCanonicalIp(record.ip6) && record.ip6.includes(':'))) return 'ip6 is not an IPv6 address in its canonical form';
   if (record.host !== undefined && !HOST_NAME.test(record.host)) return 'host is not a DNS name';
-  if (!Number.isInteger(record.port) || record.port < 1 || record.port > 65_535) return 'port is not between 1 and 65535';
+  if (!isPort(record.port)) return 'port is not between 1 and 65535';
   if (!ICE_UFRAG.test(record.ufrag)) return 'ufrag is not 4 to 256 ICE characters';
   if (!ICE_PASSWORD.test(record.pwd)) return 'pwd is not 22 to 256 ICE characters';
   if (fromBase64Url(record.nk)?.length !== KEY_BYTES) return 'nk is not a base64url Ed25519 key';
   if (!isUint48(record.sequence)) return 'sequence is not a whole number';
   if (!isUint48(record.expires)) return 'expires is not a Unix time';
   if (record.mesh !== undefined && fromBase64Url(record.mesh) === null) return 'mesh is not base64url';
+  if (record.meshPort !== undefined && !isPort(record.meshPort)) return 'meshPort is not between 1 and 65535';
   return null;
 }
 
@@ -113,9 +116,10 @@ export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   if (missing !== undefined) return dropped(`${missing} is not a text`);
   if (typeof fields['port'] !== 'number' || typeof fields['sequence'] !== 'number' || typeof fields['expires'] !== 'number')
     return dropped('port, sequence and expires are numbers');
+  if (!['number', 'undefined'].includes(typeof fields['meshPort'])) return dropped('meshPort is not a number');
   // Only what a record has is taken over; each field's type was looked at above.
   const pick = (name: string): Record<string, unknown> => (fields[name] === undefined ? {} : { [name]: fields[name] });
-  const names = [...required, 'ip6', 'host', 'mesh', 'extensions', 'port', 'sequence', 'expires'];
+  const names = [...required, 'ip6', 'host', 'mesh', 'extensions', 'port', 'sequence', 'expires', 'meshPort'];
   const record = Object.assign({}, ...names.map(pick)) as SignedRelayRecord;
   const fault = findRecordFault(record);
   if (fault !== null) return dropped(fault);
@@ -153,6 +157,10 @@ function isFingerprint(text: string): boolean {
   return /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(text);
 }
 
+function isPort(value: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= 65_535;
+}
+
 function isUint48(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value < 2 ** 48;
 }
@@ -183,6 +191,7 @@ function encodeFields(record: RelayRecord & { readonly extensions?: string }): U
   field(TAG.sequence, number(6, record.sequence));
   field(TAG.expires, number(6, record.expires));
   field(TAG.mesh, record.mesh === undefined ? null : base64(record.mesh));
+  field(TAG.meshPort, record.meshPort === undefined ? null : number(2, record.meshPort));
   if (record.extensions !== undefined) writer.bytes(base64(record.extensions));
   return writer.finish();
 }
@@ -222,6 +231,7 @@ function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
     sequence: number(TAG.sequence),
     expires: number(TAG.expires),
     ...optional(TAG.mesh, 'mesh', toBase64Url(values.get(TAG.mesh) ?? new Uint8Array(0))),
+    ...(values.has(TAG.meshPort) ? { meshPort: number(TAG.meshPort) } : {}),
     signature: toBase64Url(bytes.subarray(end)),
     ...(extensionsFrom < end ? { extensions: toBase64Url(bytes.subarray(extensionsFrom, end)) } : {}),
   };

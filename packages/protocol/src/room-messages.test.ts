@@ -12,7 +12,7 @@ describe('frames from a browser', () => {
       ok: true,
       value: { action: 'join', room: ROOM, peer: PEER, presence: '' },
     });
-    assert.deepEqual(parseClientMessage('{"action":"nodes","limit":1000}'), { ok: true, value: { action: 'nodes', limit: 64 } });
+    assert.deepEqual(parseClientMessage('{"action":"nodes","limit":1000}'), { ok: true, value: { action: 'nodes', limit: 64, after: '' } });
     assert.deepEqual(parseClientMessage('{"action":"ping"}'), { ok: true, value: { action: 'ping' } });
   });
 

@@ -24,17 +24,19 @@ export type ClientMessage =
   | { readonly action: 'join'; readonly room: string; readonly peer: string; readonly presence: string }
   | { readonly action: 'leave'; readonly room: string }
   | { readonly action: 'signal'; readonly room: string; readonly to: string; readonly data: string }
-  | { readonly action: 'nodes'; readonly limit: number }
+  /** `after`: where the last answer ended. */
+  | { readonly action: 'nodes'; readonly limit: number; readonly after: string }
   | { readonly action: 'ping' };
 
 export type RelayMessage =
   | { readonly action: 'welcome'; readonly version: number; readonly node: SignedRelayRecord; readonly limits: RelayLimits }
-  /** `more`: another `joined` with further members follows. */
-  | { readonly action: 'joined'; readonly room: string; readonly members: readonly RoomMember[]; readonly more?: true }
+  /** `more`: another `joined` with further members follows. `homes`: records of the relays that are responsible for the room, this one left out. */
+  | { readonly action: 'joined'; readonly room: string; readonly members: readonly RoomMember[]; readonly more?: true; readonly homes?: readonly unknown[] }
   | ({ readonly action: 'peer-joined'; readonly room: string } & RoomMember)
   | { readonly action: 'peer-left'; readonly room: string; readonly peer: string }
   | { readonly action: 'signal'; readonly room: string; readonly from: string; readonly data: string }
-  | { readonly action: 'nodes'; readonly nodes: readonly unknown[] }
+  /** `next`: there are more, to be had by `after`. */
+  | { readonly action: 'nodes'; readonly nodes: readonly unknown[]; readonly next?: string }
   | { readonly action: 'pong' }
   | { readonly action: 'error'; readonly code: string; readonly message: string; readonly room?: string };
 
@@ -53,7 +55,8 @@ export function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value);
 }
 
-function isSealed(value: unknown, maxLength: number): value is string {
+/** What only members can read: base64url. */
+export function isSealed(value: unknown, maxLength: number): value is string {
   return typeof value === 'string' && value.length <= maxLength && SEALED.test(value);
 }
 
@@ -65,7 +68,7 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
   }
   const fields = parseObject(frame);
   if (fields === null) return fault('BAD_FRAME', 'a frame is a JSON object');
-  const { action, room, peer, presence, to, data, limit } = fields;
+  const { action, room, peer, presence, to, data, limit, after } = fields;
   const inRoom = isId(room) ? { room } : {};
   switch (action) {
     case 'join':
@@ -83,7 +86,9 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
     case 'nodes':
       if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit > 0))
         return fault('BAD_FRAME', 'nodes: limit is a whole number above zero');
-      return { ok: true, value: { action, limit: Math.min(limit ?? LIMITS.maxNodes, LIMITS.maxNodes) } };
+      if (after !== undefined && !(typeof after === 'string' && after.length <= LIMITS.maxCursorLength))
+        return fault('BAD_FRAME', `nodes: after is the "next" of an answer, at most ${LIMITS.maxCursorLength} characters`);
+      return { ok: true, value: { action, limit: Math.min(limit ?? LIMITS.maxNodes, LIMITS.maxNodes), after: after ?? '' } };
     case 'ping':
       return { ok: true, value: { action } };
     default:
@@ -97,7 +102,7 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
 export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
   const fields = parseObject(frame);
   if (fields === null) return dropped('protocol.frame');
-  const { action, version, node, limits, room, members, peer, presence, from, data, nodes, code, message } = fields;
+  const { action, version, node, limits, room, members, peer, presence, from, data, nodes, homes, next, code, message } = fields;
   switch (action) {
     case 'welcome': {
       if (typeof version !== 'number' || typeof node !== 'object' || node === null) return dropped('protocol.welcome');
@@ -106,18 +111,25 @@ export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
     }
     case 'joined': {
       if (!isId(room) || !Array.isArray(members)) return dropped('protocol.joined');
-      return decoded({ action, room, members: members.filter(isMember), ...(fields['more'] === true ? { more: true as const } : {}) });
+      return decoded({
+        action,
+        room,
+        members: members.filter(isRoomMember),
+        ...(fields['more'] === true ? { more: true as const } : {}),
+        ...(Array.isArray(homes) ? { homes: homes.slice(0, LIMITS.maxHomes) as unknown[] } : {}),
+      });
     }
     case 'peer-joined': {
       const member = { peer, presence: presence ?? '' };
-      return isId(room) && isMember(member) ? decoded({ action, room, ...member }) : dropped('protocol.peerJoined');
+      return isId(room) && isRoomMember(member) ? decoded({ action, room, ...member }) : dropped('protocol.peerJoined');
     }
     case 'peer-left':
       return isId(room) && isId(peer) ? decoded({ action, room, peer }) : dropped('protocol.peerLeft');
     case 'signal':
       return isId(room) && isId(from) && isSealed(data, LIMITS.maxSignalLength) ? decoded({ action, room, from, data }) : dropped('protocol.signal');
     case 'nodes':
-      return Array.isArray(nodes) ? decoded({ action, nodes: nodes.slice(0, LIMITS.maxNodes) as unknown[] }) : dropped('protocol.nodes');
+      if (!Array.isArray(nodes)) return dropped('protocol.nodes');
+      return decoded({ action, nodes: nodes.slice(0, LIMITS.maxNodes) as unknown[], ...(typeof next === 'string' ? { next } : {}) });
     case 'pong':
       return decoded({ action });
     case 'error':
@@ -128,7 +140,7 @@ export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
   }
 }
 
-function isMember(value: unknown): value is RoomMember {
+export function isRoomMember(value: unknown): value is RoomMember {
   if (typeof value !== 'object' || value === null) return false;
   const { peer, presence } = value as Record<string, unknown>;
   return isId(peer) && isSealed(presence, LIMITS.maxPresenceLength);

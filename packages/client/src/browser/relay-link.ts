@@ -1,6 +1,5 @@
-import { Emitter, LumameshError } from '@lumamesh/base';
+import { Backoff, Emitter, LumameshError } from '@lumamesh/base';
 import { CHANNEL_ID, CHANNEL_LABEL, type ClientMessage, type RelayMessage, midOf, parseRelayMessage, relayAnswer } from '@lumamesh/protocol';
-import { Backoff } from '../core/backoff.ts';
 import type { KnownRelay } from '../core/relay-source.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;

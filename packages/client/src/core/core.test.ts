@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LumameshError, fromBase64Url, toBase64Url } from '@lumamesh/base';
+import { Backoff, LumameshError, fromBase64Url, toBase64Url } from '@lumamesh/base';
 import { type WebCrypto, deriveRoomSecret } from '@lumamesh/protocol';
 import { mutations } from '@lumamesh/testkit';
-import { Backoff } from './backoff.ts';
 import { decodePeerFrame, encodePeerFrame } from './peer-frame.ts';
 import { createPeerIdentity, peerIdOf } from './peer-identity.ts';
 import { readRelaySources } from './relay-source.ts';

@@ -9,6 +9,7 @@ import {
   parseClientMessage,
 } from '@lumamesh/protocol';
 import { type Membership, RoomDirectory } from './room-directory.ts';
+import { NOWHERE_ELSE, type RoomsElsewhere } from './rooms-elsewhere.ts';
 
 export interface RelayCoreOptions<Session> {
   readonly maxSessions: number;
@@ -46,12 +47,18 @@ const MAX_SESSIONS_PER_PEER = 3;
 
 /** `{"peer":"","presence":""},` and the frame around. */
 const MEMBER_OVERHEAD_BYTES = 26;
-const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200;
+/** A home's record as JSON. */
+const HOME_BYTES = 1600;
+const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200 - LIMITS.maxHomes * HOME_BYTES;
+/** Sampling all known relays costs more than passing a signal on. */
+const NODES_PER_SECOND = 0.2;
+const NODES_BURST = 40;
 
 interface SessionState {
   readonly frames: TokenBucket;
   readonly strikes: TokenBucket;
   readonly joins: TokenBucket;
+  readonly nodes: TokenBucket;
 }
 
 /**
@@ -65,11 +72,13 @@ export class RelayCore<Session> {
   readonly #rooms = new RoomDirectory<Session>();
   readonly #sessions = new Map<Session, SessionState>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
+  readonly #elsewhere: RoomsElsewhere;
   #record: SignedRelayRecord;
   #welcome: string;
 
-  constructor(options: RelayCoreOptions<Session>, record: SignedRelayRecord) {
+  constructor(options: RelayCoreOptions<Session>, record: SignedRelayRecord, elsewhere: RoomsElsewhere = NOWHERE_ELSE) {
     this.#options = options;
+    this.#elsewhere = elsewhere;
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
   }
@@ -96,6 +105,7 @@ export class RelayCore<Session> {
       frames: new TokenBucket(messagesPerSecond, messagesPerSecond * MESSAGE_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       joins: new TokenBucket(JOINS_PER_SECOND, JOINS_BURST),
+      nodes: new TokenBucket(NODES_PER_SECOND, NODES_BURST),
     });
     this.#outputs.push({ type: 'send', session, frame: this.#welcome });
   }
@@ -126,6 +136,25 @@ export class RelayCore<Session> {
     if (state !== undefined) this.#strike(now, session, state, 'FRAME_TOO_LARGE', `a frame has at most ${LIMITS.maxFrameBytes} bytes`);
   }
 
+  /** A peer is in a room over another relay, or its presence there is new. */
+  handleRemotePresent(room: string, { peer, presence }: RoomMember): void {
+    if (this.#rooms.sessionsAs(room, peer) > 0) return;
+    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-joined', room, peer, presence });
+  }
+
+  handleRemoteAbsent(room: string, peer: string): void {
+    if (this.#isInRoom(room, peer)) return;
+    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer });
+  }
+
+  /** A sealed signal that another relay passed on for a member here. */
+  handleRemoteSignal(room: string, from: string, to: string, data: string): void {
+    const receivers = this.#reachable(this.#rooms.membersOf(room).filter((member) => member.peer === to));
+    if (receivers.length === 0) return this.drops.count('relay.remoteSignal.noReceiver');
+    this.counters.signals += 1;
+    this.#broadcast(receivers, { action: 'signal', room, from, data });
+  }
+
   poll(): RelayOutput<Session> {
     return this.#outputs.shift() ?? { type: 'timeout', at: null };
   }
@@ -134,20 +163,21 @@ export class RelayCore<Session> {
     switch (message.action) {
       case 'join':
         if (!state.joins.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'joining too often', message.room);
-        return this.#join(session, message.room, message.peer, message.presence);
+        return this.#join(now, session, message.room, message.peer, message.presence);
       case 'leave':
         return this.#leave(session, message.room);
       case 'signal':
         return this.#signal(now, session, state, message);
       case 'nodes':
-        return this.#send(session, { action: 'nodes', nodes: [this.#record] });
+        if (!state.nodes.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'asking for nodes too often');
+        return this.#sendNodes(session, message.limit, message.after);
       case 'ping':
         return this.#send(session, { action: 'pong' });
     }
   }
 
   /** Joining again updates the presence; joining as another peer leaves first. */
-  #join(session: Session, room: string, peer: string, presence: string): void {
+  #join(now: Instant, session: Session, room: string, peer: string, presence: string): void {
     const existing = this.#rooms.membershipOf(session, room);
     if (existing !== null && existing.peer !== peer) this.#leave(session, room);
     if (existing?.peer === peer) existing.presence = presence;
@@ -161,8 +191,9 @@ export class RelayCore<Session> {
       this.#rooms.add(session, room, peer, presence);
     }
     this.counters.joins += 1;
+    this.#elsewhere.handleLocalPresent(now, room, peer, presence);
     const others = this.#others(session, room);
-    this.#sendMembers(session, room, others);
+    this.#sendMembers(session, room, [...others, ...this.#elsewhere.membersOf(room).filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0)]);
     this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
   }
 
@@ -170,6 +201,8 @@ export class RelayCore<Session> {
     const membership = this.#rooms.remove(session, room);
     // Whoever came back over another session is still there.
     if (membership === null || this.#rooms.sessionsAs(room, membership.peer) > 0) return;
+    this.#elsewhere.handleLocalAbsent(room, membership.peer);
+    if (this.#elsewhere.has(room, membership.peer)) return;
     this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer: membership.peer });
   }
 
@@ -178,16 +211,20 @@ export class RelayCore<Session> {
     const sender = this.#rooms.membershipOf(session, room);
     if (sender === null) return this.#strike(now, session, state, 'NOT_IN_ROOM', 'join the room before signaling in it', room);
     const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
-    // The other one has just left: nobody's mistake, and the sender is told by peer-left.
-    if (receivers.length === 0) return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
-    const reachable = receivers.filter((receiver) => this.#options.queuedBytes(receiver.session) < SIGNAL_HIGH_WATER_BYTES);
+    if (receivers.length === 0) {
+      // The other one has just left: nobody's mistake, and the sender is told by peer-left.
+      if (!this.#elsewhere.sendSignal(room, sender.peer, to, data)) return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
+      this.counters.signals += 1;
+      return;
+    }
+    const reachable = this.#reachable(receivers);
     if (reachable.length === 0) return this.#fail(session, 'PEER_BUSY', 'too much is waiting for the peer already', room);
     this.counters.signals += 1;
     this.#broadcast(reachable, { action: 'signal', room, from: sender.peer, data });
   }
 
   /** The members of a room, in as many `joined` frames as it takes; all but the last say that more follow. */
-  #sendMembers(session: Session, room: string, members: readonly Membership<Session>[]): void {
+  #sendMembers(session: Session, room: string, members: readonly RoomMember[]): void {
     let page: RoomMember[] = [];
     let bytes = 0;
     for (const { peer, presence } of members) {
@@ -200,7 +237,22 @@ export class RelayCore<Session> {
       page.push({ peer, presence });
       bytes += cost;
     }
-    this.#send(session, { action: 'joined', room, members: page });
+    const homes = this.#elsewhere.homesOf(room);
+    this.#send(session, { action: 'joined', room, members: page, ...(homes.length === 0 ? {} : { homes }) });
+  }
+
+  #sendNodes(session: Session, limit: number, after: string): void {
+    const { nodes, next } = this.#elsewhere.nodes(limit, after);
+    this.#send(session, { action: 'nodes', nodes: nodes.length === 0 ? [this.#record] : nodes, ...(next === undefined ? {} : { next }) });
+  }
+
+  #isInRoom(room: string, peer: string): boolean {
+    return this.#rooms.sessionsAs(room, peer) > 0 || this.#elsewhere.has(room, peer);
+  }
+
+  /** Those that are not behind with reading already. */
+  #reachable(members: readonly Membership<Session>[]): readonly Membership<Session>[] {
+    return members.filter(({ session }) => this.#options.queuedBytes(session) < SIGNAL_HIGH_WATER_BYTES);
   }
 
   #others(session: Session, room: string): readonly Membership<Session>[] {

@@ -1,0 +1,444 @@
+import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressPrefix, addressScope, later, parseIp, toBase64Url } from '@lumamesh/base';
+import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
+import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
+import { type DialTarget, LinkPolicy } from './link-policy.ts';
+import { MESH_VERSION, type MeshFrame, type SyncFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
+import { type CheckResult, type DirectoryOutput, RelayDirectory, isSameEndpoint } from './relay-directory.ts';
+import { RoomNetwork, type RoomNetworkOutput } from './room-network.ts';
+
+export interface MeshCoreOptions {
+  /** This relay's record; `mesh` is set in it. */
+  readonly record: SignedRelayRecord;
+  readonly mesh: string;
+  readonly peers: readonly { readonly host: string; readonly port: number }[];
+  readonly maxRoomSize: number;
+  readonly hash: SyncCrypto['hash'];
+  readonly verify: (record: SignedRelayRecord) => boolean;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+export type MeshOutput =
+  | { readonly type: 'frame'; readonly to: string; readonly text: string }
+  | { readonly type: 'dial'; readonly target: DialTarget }
+  | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string; readonly isBan: boolean }
+  /** To all, by gossip. */
+  | { readonly type: 'publish'; readonly record: SignedRelayRecord }
+  /** What a gossiped record under this id is worth. */
+  | { readonly type: 'verdict'; readonly id: string; readonly verdict: 'accept' | 'ignore' | 'reject' }
+  | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
+  | Extract<RoomNetworkOutput, { readonly type: 'present' | 'absent' | 'signal' }>
+  /** Worth writing to disk. */
+  | { readonly type: 'save' }
+  /** Our own record, newer than ours: of this very place (our clock went back), or of another relay with our key. */
+  | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord; readonly isElsewhere: boolean }
+  | { readonly type: 'timeout'; readonly at: Instant | null };
+
+export type TrafficPurpose = 'hello' | 'records' | 'sync' | 'hints' | 'rooms';
+
+interface Link {
+  readonly isLoopback: boolean;
+  readonly strikes: TokenBucket;
+  readonly syncs: TokenBucket;
+  /** The record in their hello. */
+  recordId: string | null;
+  /** Their record answered, and we said so. */
+  isReady: boolean;
+  /** They said so of ours. */
+  isReadyThere: boolean;
+  syncAt: Instant;
+  syncMs: number;
+}
+
+const TICK_MS = 250;
+const STRIKES_BURST = 10;
+const STRIKES_PER_SECOND = 0.1;
+const SYNCS_PER_SECOND = 5;
+const SYNCS_BURST = 40;
+/** A comparison of record sets is repeated soon while it brings news, and rarely afterwards. */
+const SYNC_FIRST_MS = 1000;
+const SYNC_MAX_MS = 120_000;
+/** The room network looks after itself every second tick. */
+const ROOM_TICK_MS = 500;
+/** Of the records in one `nodes` answer. */
+const MAX_NODES_BYTES = LIMITS.maxFrameBytes - 256;
+const CURSOR = /^([A-Za-z0-9_-]{8})\.(\d{1,5})$/;
+
+/**
+ * The mesh without its sockets: who is in it ({@link RelayDirectory}), whom to be linked to ({@link LinkPolicy}), and which rooms reach beyond this
+ * relay ({@link RoomNetwork}). Machine contract: told of links, frames, gossip and time, drained with {@link MeshCore.poll}.
+ *
+ * ```
+ * link up ──► hello ──► (their record is dialled) ──► ready ──► summary … records, hints, rooms
+ * ```
+ */
+export class MeshCore implements RoomsElsewhere {
+  readonly drops = new DropCounters();
+  readonly traffic: Record<TrafficPurpose, { inBytes: number; outBytes: number; inFrames: number; outFrames: number }> = {
+    hello: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
+    records: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
+    sync: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
+    hints: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
+    rooms: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
+  };
+  readonly #options: MeshCoreOptions;
+  readonly #directory: RelayDirectory;
+  readonly #policy: LinkPolicy;
+  readonly #rooms: RoomNetwork;
+  readonly #links = new Map<string, Link>();
+  readonly #outputs = new Fifo<MeshOutput>();
+  #record: SignedRelayRecord;
+  #nodes = new Rendezvous<SignedRelayRecord>([]);
+  #hasChanged = true;
+  #tickAt: Instant | null = null;
+  #roomTickAt: Instant | null = null;
+
+  constructor(options: MeshCoreOptions) {
+    this.#options = options;
+    this.#record = options.record;
+    const { nk } = options.record;
+    const { mesh, hash, verify, random } = options;
+    this.#directory = new RelayDirectory({ nk, mesh, ownScope: scopeOf(options.record), hash, verify, random });
+    this.#directory.setOwn(options.record);
+    this.#policy = new LinkPolicy({ nk, peers: options.peers, random });
+    this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, random, isLinked: (other) => this.#isUsable(other) });
+  }
+
+  /** A new record of this relay: told to all. */
+  setRecord(record: SignedRelayRecord): void {
+    this.#record = record;
+    this.#directory.setOwn(record);
+    this.#hasChanged = true;
+    this.#outputs.push({ type: 'publish', record });
+  }
+
+  /** Records of earlier days: they are dialled like any others. */
+  handleSaved(now: Instant, unixSeconds: number, records: readonly SignedRelayRecord[]): void {
+    for (const record of records) this.#directory.offer(now, unixSeconds, record, 'file', '');
+    this.#drainDirectory(now);
+  }
+
+  /** Relays worth remembering over a restart. */
+  saved(): readonly SignedRelayRecord[] {
+    return this.#directory.alive();
+  }
+
+  handleLinkOpen(now: Instant, nk: string, isOutbound: boolean, address: string): void {
+    const ip = parseIp(address);
+    const isLoopback = ip !== null && addressScope(ip) === 'loopback';
+    this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLoopback });
+    this.#links.set(nk, {
+      isLoopback,
+      strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
+      syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
+      recordId: null,
+      isReady: false,
+      isReadyThere: false,
+      syncAt: now,
+      syncMs: SYNC_FIRST_MS,
+    });
+    this.#send(nk, { type: 'hello', version: MESH_VERSION, record: this.#record });
+  }
+
+  handleLinkClosed(now: Instant, nk: string): void {
+    if (!this.#links.delete(nk)) return;
+    this.#policy.handleClosed(nk);
+    this.#rooms.handleLinkDown(now, nk);
+    // A relay that went away without a word is asked whether it is still there.
+    this.#directory.doubt(now, nk);
+    this.#tickAt = now;
+  }
+
+  handleDialed(now: Instant, target: DialTarget, nk: string | null): void {
+    this.#policy.handleDialed(now, target, nk);
+  }
+
+  /** @param unixSeconds the time of day */
+  handleFrame(now: Instant, unixSeconds: number, nk: string, text: string): void {
+    const link = this.#links.get(nk);
+    if (link === undefined) return;
+    const frame = decodeMeshFrame(text);
+    if (!frame.ok) return this.#strike(now, nk, link, frame.drop);
+    this.#count(frame.value, 'in', text.length);
+    this.#handleMeshFrame(now, unixSeconds, nk, link, frame.value);
+    this.#drainDirectory(now);
+  }
+
+  /** A record heard by gossip; its `verdict` comes under the id answered. */
+  handleGossip(now: Instant, unixSeconds: number, from: string, record: SignedRelayRecord, bytes: number): string {
+    this.traffic.records.inFrames += 1;
+    this.traffic.records.inBytes += bytes;
+    const id = this.#directory.offer(now, unixSeconds, record, 'gossip', from);
+    this.#drainDirectory(now);
+    return id;
+  }
+
+  handleChecked(now: Instant, id: string, result: CheckResult): void {
+    this.#directory.handleChecked(now, id, result);
+    this.#drainDirectory(now);
+  }
+
+  handleTimeout(now: Instant, unixSeconds: number): void {
+    if (this.#tickAt !== null && now < this.#tickAt) return;
+    this.#tickAt = later(now, TICK_MS);
+    this.#directory.handleTimeout(now, unixSeconds);
+    this.#drainDirectory(now);
+    this.#applyChanges(now);
+    if (this.#roomTickAt === null || now >= this.#roomTickAt) {
+      this.#roomTickAt = later(now, ROOM_TICK_MS);
+      this.#rooms.handleTimeout(now);
+    }
+    for (const output of this.#policy.decide(now, this.#directory.alive(), this.#rooms.wantedLinks())) {
+      if (output.type === 'hangUp') this.#hangUp(output.nk, output.reason, false);
+      else this.#outputs.push(output);
+    }
+    for (const [nk, link] of this.#links) if (link.isReady && link.isReadyThere && link.syncAt <= now) this.#sync(now, nk, link);
+  }
+
+  poll(): MeshOutput {
+    for (let output = this.#rooms.poll(); output !== null; output = this.#rooms.poll()) {
+      if (output.type === 'send') this.#send(output.to, output.frame);
+      else this.#outputs.push(output);
+    }
+    return this.#outputs.shift() ?? { type: 'timeout', at: this.#tickAt };
+  }
+
+  handleLocalPresent(now: Instant, room: string, peer: string, presence: string): void {
+    this.#rooms.handleLocalPresent(now, room, peer, presence);
+  }
+
+  handleLocalAbsent(room: string, peer: string): void {
+    this.#rooms.handleLocalAbsent(room, peer);
+  }
+
+  membersOf(room: string): ReturnType<RoomNetwork['membersOf']> {
+    return this.#rooms.membersOf(room);
+  }
+
+  has(room: string, peer: string): boolean {
+    return this.#rooms.has(room, peer);
+  }
+
+  sendSignal(room: string, from: string, to: string, data: string): boolean {
+    return this.#rooms.sendSignal(room, from, to, data);
+  }
+
+  homesOf(room: string): readonly SignedRelayRecord[] {
+    return this.#rooms.homesOf(room).filter(({ nk }) => nk !== this.#record.nk);
+  }
+
+  /**
+   * A random sample: one relay of each address prefix before a second of any. The cursor names the sample and how far it has been told, so pages of one
+   * sample hold each relay once, and nothing is kept of them here.
+   */
+  nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string } {
+    const [, seed = randomText(this.#options.random), offsetText = '0'] = CURSOR.exec(after) ?? [];
+    const offset = Number(offsetText);
+    const nodes: SignedRelayRecord[] = [];
+    let bytes = 0;
+    for (const record of this.#nodes.rank(seed, offset + limit).slice(offset)) {
+      bytes += JSON.stringify(record).length + 1;
+      if (bytes > MAX_NODES_BYTES) break;
+      nodes.push(record);
+    }
+    const end = offset + nodes.length;
+    return end < this.#nodes.size && nodes.length > 0 ? { nodes, next: `${seed}.${end}` } : { nodes };
+  }
+
+  stats(now: Instant): Record<string, unknown> {
+    const { asHome, reported, remoteRelays } = this.#rooms.counts;
+    const { hintsIn, hintsOut, signalsIn, signalsOut, relayedVia } = this.#rooms.counters;
+    return {
+      links: this.#policy.counts,
+      records: this.#directory.stats(now),
+      homes: { roomsHeld: asHome.rooms, hintsHeld: asHome.hints, reporters: asHome.reporters, hintsRefused: asHome.refused },
+      rooms: { reported, remoteRelays },
+      hints: { in: hintsIn, out: hintsOut },
+      signals: { in: signalsIn, out: signalsOut, via: relayedVia },
+      traffic: this.traffic,
+      drops: { ...this.drops.snapshot(), ...this.#directory.drops.snapshot(), ...this.#rooms.drops.snapshot() },
+    };
+  }
+
+  #handleMeshFrame(now: Instant, unixSeconds: number, nk: string, link: Link, frame: MeshFrame): void {
+    switch (frame.type) {
+      case 'hello':
+        return this.#handleHello(now, unixSeconds, nk, link, frame.record);
+      case 'ready':
+        link.isReadyThere = true;
+        return this.#handleMaybeUp(now, nk, link);
+      case 'bye':
+        this.#rooms.handleRelayDead(now, nk);
+        return this.#hangUp(nk, 'bye', false);
+      case 'summary':
+      case 'have':
+      case 'want':
+      case 'records':
+        return this.#handleSync(now, unixSeconds, nk, link, frame);
+      default:
+        break;
+    }
+    // Hints and rooms are only taken from relays that have shown that they are some.
+    if (!link.isReady) return this.drops.count('mesh.frame.notReady');
+    switch (frame.type) {
+      case 'hints':
+      case 'unhint':
+      case 'holders':
+        return this.#rooms.handleHintFrame(now, nk, frame);
+      case 'via':
+        if (!this.#rooms.mayPass(nk, frame.to, frame.frame.room) || !this.#isUsable(frame.to)) return this.drops.count('mesh.via.noWay');
+        return this.#send(frame.to, { type: 'from', from: nk, frame: frame.frame });
+      case 'from':
+        if (!this.#rooms.isHomeOf(nk, frame.frame.room)) return this.drops.count('mesh.from.noHome');
+        return this.#rooms.handleRoomFrame(now, frame.from, frame.frame);
+      default:
+        return this.#rooms.handleRoomFrame(now, nk, frame);
+    }
+  }
+
+  #handleHello(now: Instant, unixSeconds: number, nk: string, link: Link, record: SignedRelayRecord): void {
+    // The link has proven the key; a record of another key would be somebody else's.
+    if (record.nk !== nk || record.mesh !== this.#options.mesh) return this.#hangUp(nk, 'badHello', true);
+    link.recordId = this.#directory.offer(now, unixSeconds, record, 'hello', nk);
+  }
+
+  #handleSync(now: Instant, unixSeconds: number, nk: string, link: Link, frame: SyncFrame): void {
+    if (!link.syncs.take(now)) return this.#strike(now, nk, link, 'mesh.sync.tooOften');
+    if (frame.type === 'records') {
+      let news = 0;
+      for (const record of frame.records) if (!this.#directory.set.has(this.#directory.offer(now, unixSeconds, record, 'sync', nk))) news += 1;
+      // More may be where these came from.
+      if (news > 0) link.syncMs = SYNC_FIRST_MS;
+      if (news > 0) link.syncAt = later(now, SYNC_FIRST_MS);
+      return;
+    }
+    for (const answer of this.#directory.set.answer(frame)) this.#send(nk, answer);
+  }
+
+  #sync(now: Instant, nk: string, link: Link): void {
+    link.syncAt = later(now, link.syncMs * (0.75 + this.#options.random() / 2));
+    link.syncMs = Math.min(SYNC_MAX_MS, link.syncMs * 2);
+    const summary = this.#directory.set.summary();
+    this.#send(nk, summary);
+  }
+
+  #handleMaybeUp(now: Instant, nk: string, link: Link): void {
+    if (!link.isReady || !link.isReadyThere) return;
+    this.#sync(now, nk, link);
+    this.#rooms.handleLinkUp(now, nk);
+  }
+
+  #drainDirectory(now: Instant): void {
+    for (let output = this.#directory.poll(); output !== null; output = this.#directory.poll()) this.#handleDirectory(now, output);
+  }
+
+  #handleDirectory(now: Instant, output: DirectoryOutput): void {
+    switch (output.type) {
+      case 'check':
+        this.#outputs.push(output);
+        return;
+      case 'verdict':
+        return this.#handleVerdict(now, output);
+      case 'changed':
+        this.#hasChanged = true;
+        return;
+      case 'dead':
+        this.#rooms.handleRelayDead(now, output.nk);
+        if (this.#links.has(output.nk)) this.#hangUp(output.nk, 'dead', false);
+        return;
+      case 'ownRecord':
+        this.#outputs.push({ type: 'ownRecord', record: output.record, isElsewhere: !isSameEndpoint(output.record, this.#record) });
+    }
+  }
+
+  #handleVerdict(now: Instant, { id, record, origin, verdict, reason }: Extract<DirectoryOutput, { type: 'verdict' }>): void {
+    const isNews = verdict === 'taken' && reason !== 'known';
+    this.#outputs.push({ type: 'verdict', id, verdict: verdict === 'bad' ? 'reject' : isNews ? 'accept' : 'ignore' });
+    // What came by gossip goes on by gossip; everything else begins its way there.
+    if (isNews && origin !== 'gossip') this.#outputs.push({ type: 'publish', record });
+    const link = this.#links.get(record.nk);
+    if (link?.recordId !== id) return;
+    if (verdict === 'bad') return this.#hangUp(record.nk, `badRecord.${reason}`, true);
+    // An older record of a relay that is known is as good a proof.
+    if (verdict !== 'taken' && !this.#directory.isAlive(record.nk)) return;
+    if (link.isReady) return;
+    link.isReady = true;
+    this.#applyChanges(now);
+    this.#policy.handleProven(record.nk);
+    this.#send(record.nk, { type: 'ready' });
+    this.#handleMaybeUp(now, record.nk, link);
+  }
+
+  /** The relays that are known are others now. */
+  #applyChanges(now: Instant): void {
+    if (!this.#hasChanged) return;
+    this.#hasChanged = false;
+    const all = [this.#record, ...this.#directory.alive()];
+    this.#nodes = new Rendezvous(all);
+    this.#rooms.setRelays(now, all);
+    this.#outputs.push({ type: 'save' });
+  }
+
+  #isUsable(nk: string): boolean {
+    const link = this.#links.get(nk);
+    return link !== undefined && link.isReady && link.isReadyThere;
+  }
+
+  #send(nk: string, frame: MeshFrame): void {
+    if (!this.#links.has(nk)) return;
+    const text = encodeMeshFrame(frame);
+    this.#count(frame, 'out', text.length);
+    this.#outputs.push({ type: 'frame', to: nk, text });
+  }
+
+  #hangUp(nk: string, reason: string, isBan: boolean): void {
+    this.drops.count(`mesh.link.${reason}`);
+    this.#outputs.push({ type: 'hangUp', nk, reason, isBan });
+  }
+
+  #strike(now: Instant, nk: string, link: Link, reason: string): void {
+    this.drops.count(reason);
+    if (!link.strikes.take(now)) this.#hangUp(nk, 'tooManyErrors', true);
+  }
+
+  #count(frame: MeshFrame, direction: 'in' | 'out', bytes: number): void {
+    const traffic = this.traffic[purposeOf(frame)];
+    if (direction === 'in') {
+      traffic.inFrames += 1;
+      traffic.inBytes += bytes;
+    } else {
+      traffic.outFrames += 1;
+      traffic.outBytes += bytes;
+    }
+  }
+}
+
+function purposeOf({ type }: MeshFrame): TrafficPurpose {
+  switch (type) {
+    case 'hello':
+    case 'ready':
+    case 'bye':
+      return 'hello';
+    case 'summary':
+    case 'have':
+    case 'want':
+    case 'records':
+      return 'sync';
+    case 'hints':
+    case 'unhint':
+    case 'holders':
+      return 'hints';
+    default:
+      return 'rooms';
+  }
+}
+
+function scopeOf(record: SignedRelayRecord): AddressScope {
+  const ip = parseIp(record.ip);
+  return ip === null ? 'unusable' : addressScope(ip);
+}
+
+function randomText(random: () => number): string {
+  return toBase64Url(Uint8Array.from({ length: 6 }, () => Math.floor(random() * 256)));
+}
+

@@ -1,0 +1,172 @@
+import { type Decoded, decoded, dropped } from '@lumamesh/base';
+import { LIMITS, type RoomMember, type SignedRelayRecord, decodeRecordLine, encodeRecordLine, isId, isRoomMember, isSealed } from '@lumamesh/protocol';
+
+/*
+ * The frames between two relays of a mesh: one JSON object each behind its length, told apart by `type` (docs/wire-protocol.md §6).
+ * Whoever sends them has proven its node key; what they say is a stranger's word all the same.
+ */
+export type MeshFrame =
+  /** First on every link: who speaks. */
+  | { readonly type: 'hello'; readonly version: number; readonly record: SignedRelayRecord }
+  /** The record in your hello was dialled and is good: hints and room frames are taken from now on. */
+  | { readonly type: 'ready' }
+  | { readonly type: 'bye' }
+  | SyncFrame
+  | HintFrame
+  | RoomFrame
+  /** For a relay that the sender has no link to, by way of one that has. */
+  | { readonly type: 'via'; readonly to: string; readonly frame: RoomFrame }
+  /** What a `via` becomes at its receiver. */
+  | { readonly type: 'from'; readonly from: string; readonly frame: RoomFrame };
+
+/** Record sets compared by digests of buckets; see record-set.ts. */
+export type SyncFrame =
+  | { readonly type: 'summary'; readonly bits: number; readonly digests: readonly string[] }
+  /** All ids of the sender's in these buckets: send what is missing, ask for what you miss. */
+  | { readonly type: 'have'; readonly bits: number; readonly buckets: readonly number[]; readonly ids: readonly string[] }
+  | { readonly type: 'want'; readonly ids: readonly string[] }
+  | { readonly type: 'records'; readonly records: readonly SignedRelayRecord[] };
+
+export type HintFrame =
+  /** The sender has members in these rooms, and takes the receiver for a home of theirs. */
+  | { readonly type: 'hints'; readonly rooms: readonly string[] }
+  | { readonly type: 'unhint'; readonly rooms: readonly string[] }
+  /** A home's answer: which other relays have members in a room, and which have no longer. */
+  | { readonly type: 'holders'; readonly room: string; readonly add: readonly string[]; readonly gone: readonly string[] };
+
+export type RoomFrame =
+  /** Members of the sender's own. */
+  | { readonly type: 'present'; readonly room: string; readonly members: readonly RoomMember[] }
+  | { readonly type: 'absent'; readonly room: string; readonly peers: readonly string[] }
+  | { readonly type: 'signal'; readonly room: string; readonly from: string; readonly to: string; readonly data: string };
+
+export const MESH_VERSION = 1;
+
+export const MESH_LIMITS = {
+  /** One frame, as UTF-8. A larger one ends the link. */
+  maxFrameBytes: 131_072,
+  maxSummaryBits: 8,
+  maxIds: 1024,
+  maxRecords: 48,
+  maxHints: 512,
+  maxHolders: 64,
+  maxMembers: 32,
+  maxPeers: 512,
+} as const;
+
+const NODE_KEY = /^[A-Za-z0-9_-]{43}$/;
+const RECORD_ID = /^[0-9a-f]{16}$/;
+
+export function encodeMeshFrame(frame: MeshFrame): string {
+  if (frame.type === 'hello') return JSON.stringify({ ...frame, record: encodeRecordLine(frame.record) });
+  if (frame.type === 'records') return JSON.stringify({ ...frame, records: frame.records.map(encodeRecordLine) });
+  return JSON.stringify(frame);
+}
+
+/** Reads a frame. Signatures of records are not checked here. */
+export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return dropped('mesh.frame.json');
+  }
+  if (!isObject(value)) return dropped('mesh.frame.json');
+  const { type } = value;
+  switch (type) {
+    case 'hello': {
+      if (typeof value['version'] !== 'number' || typeof value['record'] !== 'string') return dropped('mesh.frame.hello');
+      const record = decodeRecordLine(value['record']);
+      return record.ok ? decoded({ type, version: value['version'], record: record.value }) : dropped('mesh.frame.hello');
+    }
+    case 'ready':
+    case 'bye':
+      return decoded({ type });
+    case 'summary':
+    case 'have':
+    case 'want':
+    case 'records':
+      return decodeSyncFrame(type, value);
+    case 'hints':
+    case 'unhint':
+      return isList(value['rooms'], MESH_LIMITS.maxHints, isId) ? decoded({ type, rooms: value['rooms'] }) : dropped('mesh.frame.hints');
+    case 'holders': {
+      const { room, add, gone } = value;
+      if (!isId(room) || !isList(add, MESH_LIMITS.maxHolders, isNodeKey) || !isList(gone, MESH_LIMITS.maxHolders, isNodeKey)) return dropped('mesh.frame.holders');
+      return decoded({ type, room, add, gone });
+    }
+    case 'via':
+    case 'from': {
+      const node = value[type === 'via' ? 'to' : 'from'];
+      const inner = value['frame'];
+      if (!isNodeKey(node) || !isObject(inner)) return dropped('mesh.frame.via');
+      const frame = decodeRoomFrame(inner);
+      if (!frame.ok) return frame;
+      return decoded(type === 'via' ? { type, to: node, frame: frame.value } : { type, from: node, frame: frame.value });
+    }
+    default:
+      return decodeRoomFrame(value);
+  }
+}
+
+function decodeSyncFrame(type: SyncFrame['type'], value: Record<string, unknown>): Decoded<MeshFrame> {
+  const { bits, digests, buckets, ids, records } = value;
+  switch (type) {
+    case 'summary':
+      if (!isBits(bits) || !isList(digests, 2 ** bits, isRecordId) || digests.length !== 2 ** bits) return dropped('mesh.frame.summary');
+      return decoded({ type, bits, digests });
+    case 'have': {
+      if (!isBits(bits) || !isList(ids, MESH_LIMITS.maxIds, isRecordId)) return dropped('mesh.frame.have');
+      const isBucket = (item: unknown): item is number => typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 2 ** bits;
+      return isList(buckets, 2 ** bits, isBucket) ? decoded({ type, bits, buckets, ids }) : dropped('mesh.frame.have');
+    }
+    case 'want':
+      return isList(ids, MESH_LIMITS.maxIds, isRecordId) ? decoded({ type, ids }) : dropped('mesh.frame.want');
+    case 'records': {
+      if (!isList(records, MESH_LIMITS.maxRecords, isText)) return dropped('mesh.frame.records');
+      const read = records.map(decodeRecordLine);
+      return decoded({ type, records: read.flatMap((record) => (record.ok ? [record.value] : [])) });
+    }
+  }
+}
+
+function decodeRoomFrame(value: Record<string, unknown>): Decoded<RoomFrame> {
+  const { type, room, members, peers, from, to, data } = value;
+  if (!isId(room)) return dropped('mesh.frame.room');
+  switch (type) {
+    case 'present':
+      if (!isList(members, MESH_LIMITS.maxMembers, isRoomMember)) return dropped('mesh.frame.present');
+      return decoded({ type, room, members: members.map(({ peer, presence }) => ({ peer, presence })) });
+    case 'absent':
+      return isList(peers, MESH_LIMITS.maxPeers, isId) ? decoded({ type, room, peers }) : dropped('mesh.frame.absent');
+    case 'signal':
+      return isId(from) && isId(to) && isSealed(data, LIMITS.maxSignalLength) ? decoded({ type, room, from, to, data }) : dropped('mesh.frame.signal');
+    default:
+      return dropped('mesh.frame.type');
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isList<T>(value: unknown, maxLength: number, isItem: (item: unknown) => item is T): value is T[] {
+  return Array.isArray(value) && value.length <= maxLength && value.every(isItem);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isBits(value: unknown): value is number {
+  return value === 0 || value === 4 || value === MESH_LIMITS.maxSummaryBits;
+}
+
+function isRecordId(value: unknown): value is string {
+  return typeof value === 'string' && RECORD_ID.test(value);
+}
+
+/** base64url of an Ed25519 public key. */
+export function isNodeKey(value: unknown): value is string {
+  return typeof value === 'string' && NODE_KEY.test(value);
+}

@@ -1,0 +1,419 @@
+import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressScope, later, parseIp } from '@lumamesh/base';
+import { type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
+import { RecordSet, recordId } from './record-set.ts';
+
+export interface DirectoryOptions {
+  /** This relay's node key and mesh; records of other meshes are none of ours. */
+  readonly nk: string;
+  readonly mesh: string;
+  /** Whether this relay itself runs on loopback or on a private network: only then are such addresses taken. */
+  readonly ownScope: AddressScope;
+  readonly hash: SyncCrypto['hash'];
+  /** Whether `nk` signed the record. */
+  readonly verify: (record: SignedRelayRecord) => boolean;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+/** How a record came here: what `/statsz` tells apart. */
+export type RecordOrigin = 'hello' | 'gossip' | 'sync' | 'file';
+
+/** What a check found: `alive` proves address, fingerprint and node key; `full` all but the node key (no session was free to say it). */
+export type CheckResult = 'alive' | 'full' | 'dead';
+
+/** What became of a record that was offered. Only `taken` ones are passed on; `bad` ones are the sender's fault. */
+export type RecordVerdict = 'taken' | 'ignored' | 'bad';
+
+export type DirectoryOutput =
+  /** Connect as a browser would, and tell {@link RelayDirectory.handleChecked}. */
+  | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
+  | { readonly type: 'verdict'; readonly id: string; readonly verdict: RecordVerdict; readonly record: SignedRelayRecord; readonly origin: RecordOrigin; readonly reason: string }
+  /** The records that may be passed on, or used as homes, are others now. */
+  | { readonly type: 'changed' }
+  | { readonly type: 'dead'; readonly nk: string }
+  /** Somebody shows a record of our own node key that is newer than ours; `isElsewhere`: of another address. */
+  | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord };
+
+interface Entry {
+  readonly id: string;
+  readonly record: SignedRelayRecord;
+  readonly prefix: string;
+  readonly origin: RecordOrigin;
+  readonly addedAt: Instant;
+  aliveAt: Instant;
+  checkAt: Instant;
+  failures: number;
+  isChecking: boolean;
+}
+
+interface Candidate {
+  readonly id: string;
+  readonly record: SignedRelayRecord;
+  readonly origin: RecordOrigin;
+  /** The relay that gave it to us. */
+  readonly from: string;
+}
+
+export const DIRECTORY_LIMITS = {
+  maxRecords: 16_384,
+  maxPerPrefix: 8,
+  /** On loopback a whole test network stands in one prefix. */
+  maxPerPrefixOnLoopback: 64,
+  maxCandidates: 512,
+  maxCandidatesPerSource: 128,
+  maxCandidatesPerPrefix: 8,
+  checksPerSecond: 50,
+  checksBurst: 100,
+  maxChecksAtOnce: 16,
+  maxRefused: 4096,
+  maxGraves: 1024,
+  /** New versions of one relay's record. */
+  updatesPerSecondPerRelay: 1 / 60,
+  updatesBurstPerRelay: 4,
+} as const;
+
+/** Clocks may differ by this much. */
+const CLOCK_SKEW_SECONDS = 900;
+/** A running relay signs a new record every day. */
+const MAX_AGE_SECONDS = 7 * 24 * 3600;
+const RECHECK_MS = 15 * 60_000;
+/** After 1, 2, … failed checks; the next one ends it. */
+const RETRY_MS = [4000, 15_000, 60_000];
+/** What others say of a relay that failed is not looked at before this, if its record stays the same. */
+const REFUSED_MS = 60_000;
+/** One of those that died is asked this often whether it is back: how the halves of a network find each other again. */
+const REVIVAL_MS = 2000;
+/** A full prefix asks its oldest entry whether it still lives, this often at most. */
+const EVICTION_TEST_MS = 60_000;
+/** A check whose result never comes. */
+const CHECK_LOST_MS = 30_000;
+
+/**
+ * Which relays there are, as far as this one has seen for itself: a record is signed, of this mesh, fresh, of an address that may be announced, and
+ * answered a check before anything is done with it. Everything strangers can fill has a bound, and nobody who answers is put out for somebody new.
+ */
+export class RelayDirectory {
+  readonly drops = new DropCounters();
+  readonly set: RecordSet;
+  readonly #options: DirectoryOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #perPrefix = new Map<string, number>();
+  readonly #candidates = new Map<string, Candidate>();
+  readonly #checking = new Map<string, { readonly candidate: Candidate | null; readonly endsAt: Instant }>();
+  /** By record id: until when. */
+  readonly #refused = new Map<string, Instant>();
+  /** The last records of relays that died, by node key. */
+  readonly #graves = new Map<string, SignedRelayRecord>();
+  #reviveAt: Instant | null = null;
+  readonly #updates = new Map<string, TokenBucket>();
+  readonly #evictionTests = new Map<string, Instant>();
+  readonly #checkRate = new TokenBucket(DIRECTORY_LIMITS.checksPerSecond, DIRECTORY_LIMITS.checksBurst);
+  readonly #outputs = new Fifo<DirectoryOutput>();
+  #own: SignedRelayRecord | null = null;
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+    this.set = new RecordSet(options.hash, this.#refused);
+  }
+
+  /** This relay's own record, which is passed on with the others. */
+  setOwn(record: SignedRelayRecord): void {
+    if (this.#own !== null) this.set.delete(this.#own);
+    this.#own = record;
+    this.set.add(record);
+  }
+
+  /** Relays that answered when they were last asked, this one left out. */
+  alive(): SignedRelayRecord[] {
+    return [...this.#entries.values()].filter((entry) => entry.failures === 0).map(({ record }) => record);
+  }
+
+  /** A relay that is known and answered once, also while it is being doubted. */
+  get(nk: string): SignedRelayRecord | null {
+    return this.#entries.get(nk)?.record ?? null;
+  }
+
+  isAlive(nk: string): boolean {
+    return this.#entries.get(nk)?.failures === 0;
+  }
+
+  /** For `/statsz`: records by state, origin and age. */
+  stats(now: Instant): Record<string, unknown> {
+    const entries = [...this.#entries.values()];
+    const count = (is: (entry: Entry) => boolean): number => entries.filter(is).length;
+    const youngerThan = (ms: number) => (entry: Entry) => now - entry.addedAt < ms;
+    return {
+      known: entries.length,
+      alive: count((entry) => entry.failures === 0),
+      doubted: count((entry) => entry.failures > 0),
+      candidates: this.#candidates.size,
+      refused: this.#refused.size,
+      buried: this.#graves.size,
+      prefixes: this.#perPrefix.size,
+      byOrigin: Object.fromEntries((['hello', 'gossip', 'sync', 'file'] as const).map((origin) => [origin, count((entry) => entry.origin === origin)])),
+      byAge: { underMinute: count(youngerThan(60_000)), underHour: count(youngerThan(3_600_000)), underDay: count(youngerThan(86_400_000)), total: entries.length },
+    };
+  }
+
+  /**
+   * A record that somebody gave us. Its fate comes as a `verdict` under the id that is answered here, at once or after a check.
+   * @param unixSeconds the time of day, for age and expiry
+   */
+  offer(now: Instant, unixSeconds: number, record: SignedRelayRecord, origin: RecordOrigin, from: string): string {
+    const id = recordId(record, this.#options.hash);
+    const verdict = this.#judge(now, unixSeconds, id, record, origin, from);
+    if (verdict !== null) {
+      if (verdict.verdict !== 'taken') this.drops.count(`mesh.record.${verdict.reason}`);
+      this.#outputs.push({ type: 'verdict', id, record, origin, ...verdict });
+    }
+    this.#checkCandidates(now);
+    return id;
+  }
+
+  /** The relay is in doubt (its link broke): it is asked soon. */
+  doubt(now: Instant, nk: string): void {
+    const entry = this.#entries.get(nk);
+    if (entry !== undefined && !entry.isChecking) entry.checkAt = now;
+  }
+
+  handleChecked(now: Instant, id: string, result: CheckResult): void {
+    const check = this.#checking.get(id);
+    if (check === undefined) return;
+    this.#checking.delete(id);
+    if (check.candidate !== null) return this.#settle(now, check.candidate, result);
+    const entry = [...this.#entries.values()].find((other) => other.id === id);
+    if (entry === undefined) return;
+    entry.isChecking = false;
+    if (result === 'dead') return this.#fail(now, entry);
+    const wasDoubted = entry.failures > 0;
+    entry.failures = 0;
+    entry.aliveAt = now;
+    entry.checkAt = later(now, RECHECK_MS * (0.5 + this.#options.random()));
+    if (!wasDoubted) return;
+    this.set.add(entry.record);
+    this.#outputs.push({ type: 'changed' });
+  }
+
+  /** Starts the checks that are due. To be called a few times a second. */
+  handleTimeout(now: Instant, unixSeconds: number): void {
+    for (const [id, until] of this.#refused) if (until <= now) this.#refused.delete(id);
+    for (const [id, { endsAt }] of this.#checking) if (endsAt <= now) this.handleChecked(now, id, 'dead');
+    this.#revive(now, unixSeconds);
+    this.#checkCandidates(now);
+    for (const entry of this.#entries.values()) {
+      if (entry.record.expires < unixSeconds - CLOCK_SKEW_SECONDS) {
+        this.#remove(entry);
+        continue;
+      }
+      if (entry.checkAt > now || entry.isChecking) continue;
+      if (!this.#mayCheck(now)) return;
+      entry.isChecking = true;
+      this.#check(now, entry.id, entry.record, null);
+    }
+  }
+
+  poll(): DirectoryOutput | null {
+    return this.#outputs.shift() ?? null;
+  }
+
+  #judge(
+    now: Instant,
+    unixSeconds: number,
+    id: string,
+    record: SignedRelayRecord,
+    origin: RecordOrigin,
+    from: string,
+  ): { readonly verdict: RecordVerdict; readonly reason: string } | null {
+    const bad = (reason: string) => ({ verdict: 'bad', reason }) as const;
+    const ignored = (reason: string) => ({ verdict: 'ignored', reason }) as const;
+    if (record.mesh !== this.#options.mesh) return bad('otherMesh');
+    const known = this.#entries.get(record.nk);
+    if (known?.id === id) return { verdict: 'taken', reason: 'known' };
+    // Whoever says hello is there.
+    if (this.#refused.has(id) && origin !== 'hello') return ignored('refusedBefore');
+    // Its verdict is on its way already.
+    if (this.#candidates.has(id) || this.#checking.has(id)) return null;
+    const ip = parseIp(record.ip);
+    const ip6 = record.ip6 === undefined ? null : parseIp(record.ip6);
+    if (ip === null || !this.#isAllowed(addressScope(ip)) || (ip6 !== null && !this.#isAllowed(addressScope(ip6)))) return bad('address');
+    if (record.sequence > unixSeconds + CLOCK_SKEW_SECONDS) return ignored('fromTheFuture');
+    if (record.expires < unixSeconds - CLOCK_SKEW_SECONDS || record.sequence < unixSeconds - MAX_AGE_SECONDS) return ignored('stale');
+    if (known !== undefined && !isNewer(record, known.record)) return ignored('older');
+    // The costly question comes last, and only once for each record that could matter.
+    if (!this.#options.verify(record)) return bad('signature');
+    if (record.nk === this.#options.nk) {
+      if (this.#own !== null && isNewer(record, this.#own)) this.#outputs.push({ type: 'ownRecord', record });
+      return ignored('own');
+    }
+    if (known !== undefined && !this.#updateRate(record.nk).take(now)) return ignored('tooManyUpdates');
+    const candidate: Candidate = { id, record, origin, from };
+    // The same place with a later date needs no second look.
+    if (known !== undefined && known.failures === 0 && isSameEndpoint(known.record, record)) {
+      this.#admit(now, candidate, known.aliveAt);
+      return { verdict: 'taken', reason: 'renewed' };
+    }
+    const prefix = prefixOf(record);
+    if (this.#isPrefixFull(prefix, known)) {
+      this.#testEviction(now, prefix);
+      return ignored('prefixFull');
+    }
+    if (known === undefined && this.#entries.size >= DIRECTORY_LIMITS.maxRecords) return ignored('full');
+    const waiting = [...this.#candidates.values(), ...[...this.#checking.values()].flatMap(({ candidate: checked }) => checked ?? [])];
+    if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) return ignored('tooManyCandidates');
+    if (waiting.filter((other) => other.from === from).length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
+    if (waiting.filter((other) => prefixOf(other.record) === prefix).length >= this.#maxCandidatesPerPrefix()) return ignored('tooManyOfPrefix');
+    this.#candidates.set(id, candidate);
+    return null;
+  }
+
+  /** A candidate was looked at. */
+  #settle(now: Instant, candidate: Candidate, result: CheckResult): void {
+    const { id, record } = candidate;
+    const known = this.#entries.get(record.nk);
+    const verdict = (kind: RecordVerdict, reason: string): void => {
+      if (kind !== 'taken') this.drops.count(`mesh.record.${reason}`);
+      this.#outputs.push({ type: 'verdict', id, record, origin: candidate.origin, verdict: kind, reason });
+    };
+    if (result !== 'alive') {
+      this.#refuse(now, id);
+      if (candidate.origin === 'file') this.#bury(record);
+      // Nobody's fault: it may have died on the way here, or be out of this relay's reach.
+      return verdict('ignored', result === 'dead' ? 'unreachable' : 'unproven');
+    }
+    // Others may have come in while this one was being looked at.
+    if (known !== undefined && !isNewer(record, known.record)) return verdict('ignored', 'older');
+    if (this.#isPrefixFull(prefixOf(record), known)) return verdict('ignored', 'prefixFull');
+    this.#admit(now, candidate, now);
+    verdict('taken', 'checked');
+  }
+
+  #admit(now: Instant, { id, record, origin }: Candidate, aliveAt: Instant): void {
+    const known = this.#entries.get(record.nk);
+    if (known !== undefined) this.#forget(known);
+    this.#graves.delete(record.nk);
+    this.#refused.delete(id);
+    const prefix = prefixOf(record);
+    const checkAt = later(now, RECHECK_MS * (0.5 + this.#options.random()));
+    this.#entries.set(record.nk, { id, record, prefix, origin, addedAt: known?.addedAt ?? now, aliveAt, checkAt, failures: 0, isChecking: false });
+    this.#perPrefix.set(prefix, (this.#perPrefix.get(prefix) ?? 0) + 1);
+    this.set.add(record);
+    this.#outputs.push({ type: 'changed' });
+  }
+
+  #fail(now: Instant, entry: Entry): void {
+    entry.failures += 1;
+    const retryMs = RETRY_MS[entry.failures - 1];
+    const isCrowded = (this.#perPrefix.get(entry.prefix) ?? 0) >= this.#maxPerPrefix();
+    if (retryMs === undefined || isCrowded) {
+      this.#refuse(now, entry.id);
+      return this.#remove(entry);
+    }
+    entry.checkAt = later(now, retryMs);
+    if (entry.failures > 1) return;
+    this.set.delete(entry.record);
+    this.#outputs.push({ type: 'changed' });
+  }
+
+  #remove(entry: Entry): void {
+    this.#forget(entry);
+    this.#bury(entry.record);
+    this.#updates.delete(entry.record.nk);
+    this.#outputs.push({ type: 'dead', nk: entry.record.nk });
+    this.#outputs.push({ type: 'changed' });
+  }
+
+  #bury(record: SignedRelayRecord): void {
+    const oldest = this.#graves.keys().next();
+    if (this.#graves.size >= DIRECTORY_LIMITS.maxGraves && oldest.done !== true) this.#graves.delete(oldest.value);
+    this.#graves.set(record.nk, record);
+  }
+
+  #revive(now: Instant, unixSeconds: number): void {
+    if (this.#graves.size === 0 || (this.#reviveAt !== null && now < this.#reviveAt)) return;
+    this.#reviveAt = later(now, REVIVAL_MS);
+    const record = [...this.#graves.values()][Math.floor(this.#options.random() * this.#graves.size)];
+    if (record === undefined) return;
+    if (record.sequence < unixSeconds - MAX_AGE_SECONDS) this.#graves.delete(record.nk);
+    else {
+      const id = recordId(record, this.#options.hash);
+      if (!this.#checking.has(id) && !this.#candidates.has(id)) this.#candidates.set(id, { id, record, origin: 'file', from: '' });
+    }
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.record.nk);
+    this.set.delete(entry.record);
+    const left = (this.#perPrefix.get(entry.prefix) ?? 1) - 1;
+    if (left > 0) this.#perPrefix.set(entry.prefix, left);
+    else this.#perPrefix.delete(entry.prefix);
+  }
+
+  #check(now: Instant, id: string, record: SignedRelayRecord, candidate: Candidate | null): void {
+    this.#checking.set(id, { candidate, endsAt: later(now, CHECK_LOST_MS) });
+    this.#outputs.push({ type: 'check', id, record });
+  }
+
+  #checkCandidates(now: Instant): void {
+    for (const candidate of [...this.#candidates.values()]) {
+      if (!this.#mayCheck(now)) return;
+      this.#candidates.delete(candidate.id);
+      this.#check(now, candidate.id, candidate.record, candidate);
+    }
+  }
+
+  #mayCheck(now: Instant): boolean {
+    return this.#checking.size < DIRECTORY_LIMITS.maxChecksAtOnce && this.#checkRate.take(now);
+  }
+
+  /** Bitcoin's addrman does the same: who is there is tested, and who is new has to come again. */
+  #testEviction(now: Instant, prefix: string): void {
+    if ((this.#evictionTests.get(prefix) ?? -Infinity) > now - EVICTION_TEST_MS) return;
+    if (this.#evictionTests.size > DIRECTORY_LIMITS.maxRecords) this.#evictionTests.clear();
+    this.#evictionTests.set(prefix, now);
+    const oldest = [...this.#entries.values()].filter((entry) => entry.prefix === prefix).toSorted((a, b) => a.aliveAt - b.aliveAt)[0];
+    if (oldest !== undefined && !oldest.isChecking) oldest.checkAt = now;
+  }
+
+  #isPrefixFull(prefix: string, known: Entry | undefined): boolean {
+    return known?.prefix !== prefix && (this.#perPrefix.get(prefix) ?? 0) >= this.#maxPerPrefix();
+  }
+
+  #maxPerPrefix(): number {
+    return this.#options.ownScope === 'loopback' ? DIRECTORY_LIMITS.maxPerPrefixOnLoopback : DIRECTORY_LIMITS.maxPerPrefix;
+  }
+
+  #maxCandidatesPerPrefix(): number {
+    return this.#options.ownScope === 'loopback' ? DIRECTORY_LIMITS.maxPerPrefixOnLoopback : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
+  }
+
+  #isAllowed(scope: AddressScope): boolean {
+    const { ownScope } = this.#options;
+    return scope === 'public' || (scope === 'private' && ownScope !== 'public') || (scope === 'loopback' && ownScope === 'loopback');
+  }
+
+  #updateRate(nk: string): TokenBucket {
+    let bucket = this.#updates.get(nk);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(DIRECTORY_LIMITS.updatesPerSecondPerRelay, DIRECTORY_LIMITS.updatesBurstPerRelay);
+      this.#updates.set(nk, bucket);
+    }
+    return bucket;
+  }
+
+  #refuse(now: Instant, id: string): void {
+    const oldest = this.#refused.keys().next();
+    if (this.#refused.size >= DIRECTORY_LIMITS.maxRefused && oldest.done !== true) this.#refused.delete(oldest.value);
+    this.#refused.set(id, later(now, REFUSED_MS));
+  }
+}
+
+/** The later sequence; between two of the same, any order that all relays agree on. */
+export function isNewer(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
+  return a.sequence === b.sequence ? a.signature > b.signature : a.sequence > b.sequence;
+}
+
+/** Whether two records send a browser to the same place with the same credentials. */
+export function isSameEndpoint(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
+  const fields = ['ip', 'ip6', 'port', 'ufrag', 'pwd', 'fingerprint', 'meshPort'] as const;
+  return fields.every((field) => a[field] === b[field]);
+}
