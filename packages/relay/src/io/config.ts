@@ -42,17 +42,29 @@ const hostPort = v.pipe(
   v.check((value) => value.port <= 65_535),
 );
 
+const dialable = v.pipe(
+  hostPort,
+  v.check((value) => value.port > 0),
+);
+/** A shorter one would be found by trying. */
+const MIN_SALT_LENGTH = 8;
+
 /** Every setting of a relay, in the order the documents list them. Key and variable are the same name in two spellings. */
 const SETTINGS = {
   publicIp: setting('PUBLIC_IP', '<ipv4>', 'public IPv4 address that browsers dial', '127.0.0.1', 'an IPv4 address such as 203.0.113.10'),
   publicIp6: setting('PUBLIC_IP6', '<ipv6>', 'public IPv6 address that browsers dial besides', '', 'an IPv6 address such as 2001:db8::10'),
   publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name that clients resolve when the address has changed', '', 'a DNS name such as relay.example.org'),
   udpPort: setting('UDP_PORT', '<port>', 'the browser-facing UDP port', '3478', 'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)'),
+  listenIp: setting('LISTEN_IP', '<ip>', 'listen on this address only, for machines with several', '', 'an IP address of this machine'),
   iceUfrag: setting('ICE_UFRAG', '<text>', 'ICE username fragment', 'luma', '4 to 256 letters, digits, + or /'),
   icePwd: setting('ICE_PWD', '<text>', 'ICE password; generated and kept in <KEY_FILE>.icepwd', 'auto', '22 to 256 letters, digits, + or /'),
   certFile: setting('CERT_FILE', '<path>', 'DTLS certificate (ECDSA P-256), made when missing', 'server.crt', 'a path'),
   keyFile: setting('KEY_FILE', '<path>', 'DTLS private key, made when missing', 'server.key', 'a path'),
   nodeKey: setting('NODE_KEY', '<path>', 'Ed25519 node identity, made when missing', 'node.key', 'a path'),
+  meshSalt: setting('MESH_SALT', '<text>', 'turns the mesh on; the same text on all its relays, and relays with another one never meet them', '', 'at least 8 characters'),
+  meshListen: setting('MESH_LISTEN', '<host:port>', 'accept other relays there, over TCP; needed to be a home of rooms', '', 'host:port such as 0.0.0.0:7402'),
+  meshPeers: setting('MESH_PEERS', '<host:port,…>', 'relays to dial first; the others are learnt from them', '', 'host:port, several separated by commas'),
+  meshFile: setting('MESH_FILE', '<path>', 'keeps the relays that are known over a restart', 'mesh-relays.txt', 'a path'),
   healthListen: setting('HEALTH_LISTEN', '<host:port>', 'serve /healthz and /statsz over HTTP there', '', 'host:port such as 127.0.0.1:7401'),
   maxSessions: setting('MAX_SESSIONS', '<n>', 'concurrent browser sessions', '1000', 'a whole number between 1 and 1000000'),
   maxRoomSize: setting('MAX_ROOM_SIZE', '<n>', 'members per room', '250', 'a whole number between 2 and 10000'),
@@ -71,11 +83,27 @@ const SCHEMA = v.object({
   publicIp6: v.optional(ipv6),
   publicHost: v.optional(hostName),
   udpPort: port,
+  listenIp: v.optional(
+    v.pipe(
+      v.string(),
+      v.check((text) => parseIp(text) !== null),
+    ),
+  ),
   iceUfrag: v.pipe(v.string(), v.check(isIceUfrag)),
   icePwd: v.optional(v.pipe(v.string(), v.check(isIcePassword))),
   certFile: file,
   keyFile: file,
   nodeKey: file,
+  meshSalt: v.optional(v.pipe(v.string(), v.minLength(MIN_SALT_LENGTH))),
+  meshListen: v.optional(hostPort),
+  meshPeers: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text.split(',').map((part) => part.trim())),
+      v.array(dialable),
+    ),
+  ),
+  meshFile: file,
   healthListen: v.optional(hostPort),
   maxSessions: wholeNumber(1, 1_000_000),
   maxRoomSize: wholeNumber(2, 10_000),
@@ -86,9 +114,6 @@ const SCHEMA = v.object({
 export type RelayConfig = v.InferOutput<typeof SCHEMA>;
 export type SettingName = keyof typeof SETTINGS;
 
-/** Variables of the contract that this version does not act on; naming one is an error rather than a silence. */
-const NOT_YET = ['MESH_SALT', 'MESH_LISTEN', 'MESH_PEERS'];
-
 export function listSettings(): readonly (Setting & { readonly name: SettingName; readonly flag: string })[] {
   return Object.entries(SETTINGS).map(([name, value]) => ({ ...value, name: name as SettingName, flag: flagOf(value.variable) }));
 }
@@ -98,9 +123,6 @@ export function listSettings(): readonly (Setting & { readonly name: SettingName
  * Throws `BAD_CONFIG` in one line that names the variable, its value and what is allowed.
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>, flags: Partial<Record<SettingName, string>>): RelayConfig {
-  for (const variable of NOT_YET) {
-    if ((environment[variable] ?? '') !== '') throw new LumameshError('BAD_CONFIG', `${variable} is set, but this version has no mesh yet: unset it`);
-  }
   const raw: Record<string, string | undefined> = {};
   for (const { name, variable, defaultText } of listSettings()) {
     const value = flags[name] ?? environment[variable] ?? '';
@@ -108,13 +130,24 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     raw[name] = value === '' ? fallback : value;
   }
   const result = v.safeParse(SCHEMA, raw, { abortPipeEarly: true });
-  if (result.success) return result.output;
+  if (result.success) return consistent(result.output);
   const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
   const { variable, allowed } = SETTINGS[name];
   const source = flags[name] === undefined ? variable : flagOf(variable);
   // A password in a log would outlive its mistake.
-  const shown = name === 'icePwd' ? 'the value given' : JSON.stringify(raw[name]);
+  const shown = SECRET_SETTINGS.includes(name) ? 'the value given' : JSON.stringify(raw[name]);
   throw new LumameshError('BAD_CONFIG', `${source}: ${shown} is not allowed, it must be ${allowed}`);
+}
+
+const SECRET_SETTINGS: readonly SettingName[] = ['icePwd', 'meshSalt'];
+
+/** What single values cannot say. */
+function consistent(config: RelayConfig): RelayConfig {
+  const { meshSalt, meshListen, meshPeers } = config;
+  if (meshSalt === undefined && (meshListen !== undefined || meshPeers !== undefined)) {
+    throw new LumameshError('BAD_CONFIG', `${meshListen === undefined ? 'MESH_PEERS' : 'MESH_LISTEN'} is set but MESH_SALT is not: there is no mesh without it`);
+  }
+  return config;
 }
 
 function setting(variable: string, placeholder: string, description: string, defaultText: string, allowed: string): Setting {

@@ -48,7 +48,7 @@ describe('the identity', () => {
         for (const name of await readdir(folder)) await writeFile(join(copyFolder, name), await readFile(join(folder, name)));
         const restored = await loadIdentity(copies);
         const config = readConfig({}, {});
-        const [a, b] = await Promise.all([makeRecord(config, original, 3478, 1e12), makeRecord(config, restored, 3478, 1e12)]);
+        const [a, b] = await Promise.all([makeRecord(config, original, { port: 3478 }, 1e12), makeRecord(config, restored, { port: 3478 }, 1e12)]);
         assert.deepEqual(a, b);
       }),
     ));
@@ -124,7 +124,7 @@ describe('the identity', () => {
     withFolder(async (files) => {
       const identity = await loadIdentity(files);
       const config = readConfig({ PUBLIC_IP: '203.0.113.10', PUBLIC_IP6: '2001:db8::10', PUBLIC_HOST: 'relay.example.org' }, {});
-      const record = await makeRecord(config, identity, 3478, Date.now());
+      const record = await makeRecord(config, identity, { port: 3478 }, Date.now());
       const line = encodeRecordLine(record);
       const decoded = decodeRecordLine(line);
       assert.ok(decoded.ok);

@@ -1,6 +1,6 @@
-import { X509Certificate, createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { X509Certificate, createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { LumameshError, toBase64Url } from '@lumamesh/base';
+import { LumameshError, concatBytes, toBase64Url } from '@lumamesh/base';
 import { formatFingerprint } from '@lumamesh/protocol';
 import { type LocalCertificate, isIcePassword } from '@lumamesh/transport';
 import { signingKey } from '@lumamesh/transport/io';
@@ -23,6 +23,8 @@ export interface Identity {
   readonly icePassword: string;
   /** base64url Ed25519 public key. */
   readonly nk: string;
+  /** Ed25519 seed and public key, 64 bytes: what libp2p makes its identity of. */
+  readonly rawNodeKey: Uint8Array;
   sign(data: Uint8Array): Uint8Array;
 }
 
@@ -41,7 +43,8 @@ export async function loadIdentity(files: IdentityFiles): Promise<Identity> {
     certificate: { der: new Uint8Array(certificate.raw), privateKey: signingKey(key) },
     fingerprint: formatFingerprint(createHash('sha256').update(certificate.raw).digest()),
     icePassword,
-    nk: rawPublicKey(nodeKey),
+    nk: toBase64Url(rawKeyPair(nodeKey).subarray(32)),
+    rawNodeKey: rawKeyPair(nodeKey),
     sign: (data) => sign(null, data, nodeKey),
   };
 }
@@ -88,9 +91,9 @@ async function createPem(file: string, key: KeyObject, type: 'ec' | 'ed25519'): 
   return readKey(file, pem, type);
 }
 
-function rawPublicKey(privateKey: KeyObject): string {
-  const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
-  return toBase64Url(Buffer.from(x ?? '', 'base64url'));
+function rawKeyPair(privateKey: KeyObject): Uint8Array<ArrayBuffer> {
+  const { d, x } = privateKey.export({ format: 'jwk' });
+  return concatBytes([Buffer.from(d ?? '', 'base64url'), Buffer.from(x ?? '', 'base64url')]);
 }
 
 async function readOptional(file: string): Promise<string | null> {

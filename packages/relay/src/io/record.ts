@@ -1,4 +1,6 @@
-import { type RelayRecord, type SignedRelayRecord, signRecord } from '@lumamesh/protocol';
+import { createPublicKey, verify } from 'node:crypto';
+import { fromBase64Url } from '@lumamesh/base';
+import { type RelayRecord, type SignedRelayRecord, recordBytes, signRecord } from '@lumamesh/protocol';
 import type { RelayConfig } from './config.ts';
 import type { Identity } from './identity.ts';
 
@@ -6,20 +8,41 @@ import type { Identity } from './identity.ts';
 export const RECORD_LIFETIME_SECONDS = 365 * 24 * 3600;
 export const RECORD_RENEWAL_MS = 24 * 3600 * 1000;
 
-/** The signed record of this relay as of now. The sequence is the time of signing: it grows with every new record, restarts included. */
-export async function makeRecord(config: RelayConfig, identity: Identity, port: number, nowUnixMs: number): Promise<SignedRelayRecord> {
+export interface RecordPlace {
+  readonly port: number;
+  /** The mesh this relay is in, and where its other relays reach it. */
+  readonly mesh?: string;
+  readonly meshPort?: number;
+}
+
+/**
+ * The signed record of this relay as of now. The sequence is the time of signing: it grows with every new record, restarts included; after the clock
+ * was set back it goes on behind `lastSequence`.
+ */
+export async function makeRecord(config: RelayConfig, identity: Identity, place: RecordPlace, nowUnixMs: number, lastSequence = 0): Promise<SignedRelayRecord> {
   const seconds = Math.floor(nowUnixMs / 1000);
   const record: RelayRecord = {
     fingerprint: identity.fingerprint,
     ip: config.publicIp,
     ...(config.publicIp6 === undefined ? {} : { ip6: config.publicIp6 }),
     ...(config.publicHost === undefined ? {} : { host: config.publicHost }),
-    port,
+    ...place,
     ufrag: config.iceUfrag,
     pwd: identity.icePassword,
     nk: identity.nk,
-    sequence: seconds,
+    sequence: Math.max(seconds, lastSequence + 1),
     expires: seconds + RECORD_LIFETIME_SECONDS,
   };
   return signRecord(record, async (data) => identity.sign(data));
+}
+
+/** Whether a record is signed by its own node key. */
+export function isSignedRecord(record: SignedRelayRecord): boolean {
+  try {
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: record.nk }, format: 'jwk' });
+    return verify(null, recordBytes(record), key, fromBase64Url(record.signature) ?? new Uint8Array(0));
+  } catch {
+    // Not a point of the curve.
+    return false;
+  }
 }

@@ -5,7 +5,8 @@ import { RelayCore } from '../core/relay-core.ts';
 import type { RelayConfig } from './config.ts';
 import { type Identity, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
-import { RECORD_RENEWAL_MS, makeRecord } from './record.ts';
+import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
+import { RECORD_RENEWAL_MS, type RecordPlace, makeRecord } from './record.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
 const WARM_UP_ROUNDS = 150;
@@ -14,6 +15,11 @@ const FULL_NOTICE_SESSIONS = 32;
 /** Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
 const MAX_COOKIE_THRESHOLD = 512;
 const MIN_COOKIE_THRESHOLD = 16;
+
+/** Events of sessions that come while the rest of the relay is still being made. */
+const MAX_EARLY_EVENTS = 1024;
+/** Our record is signed anew at most this often when others show a newer one of ours. */
+const MIN_RENEWAL_MS = 60_000;
 
 const CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } };
 
@@ -30,6 +36,11 @@ export class RelayServer {
   #core: RelayCore<SessionId> | null = null;
   #udp: UdpEndpoint | null = null;
   #record: SignedRelayRecord | null = null;
+  #place: RecordPlace = { port: 0 };
+  #mesh: MeshServer | null = null;
+  #early: [SessionId, SessionEvent][] = [];
+  #renewedAtMs = 0;
+  #identityConflicts = 0;
   #renewal: NodeJS.Timeout | null = null;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
@@ -75,20 +86,23 @@ export class RelayServer {
       traffic: this.#udp?.traffic,
       drops: { ...this.#udp?.endpoint.drops.snapshot(), ...this.#core?.drops.snapshot() },
       memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
+      ...(this.#mesh === null ? {} : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
     };
   }
 
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
     if (this.#renewal !== null) clearInterval(this.#renewal);
+    await this.#mesh?.close();
     await this.#udp?.close();
   }
 
   async #listen(): Promise<void> {
-    const { maxSessions, maxRoomSize, udpPort } = this.#config;
+    const { maxSessions, maxRoomSize, udpPort, listenIp } = this.#config;
     const udp = await UdpEndpoint.start({
       crypto: nodeCrypto,
       port: udpPort,
+      ...(listenIp === undefined ? {} : { address: listenIp }),
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },
       certificate: this.identity.certificate,
       requestClientCertificate: false,
@@ -102,11 +116,18 @@ export class RelayServer {
       onEvent: (sessionId, event) => this.#handleEvent(sessionId, event),
     });
     this.#udp = udp;
-    this.#record = await makeRecord(this.#config, this.identity, udp.socket.port, Date.now());
-    this.#core = new RelayCore<SessionId>(
-      { maxSessions, maxRoomSize, messagesPerSecond: this.#config.maxMessagesPerSecond, queuedBytes: (session) => udp.endpoint.bufferedBytes(session) },
-      this.#record,
-    );
+    this.#place = { port: udp.socket.port };
+    try {
+      await this.#startMesh();
+    } catch (error) {
+      await udp.close();
+      throw error;
+    }
+    this.#record ??= await makeRecord(this.#config, this.identity, this.#place, Date.now());
+    const messagesPerSecond = this.#config.maxMessagesPerSecond;
+    const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
+    this.#core = new RelayCore<SessionId>({ maxSessions, maxRoomSize, messagesPerSecond, queuedBytes }, this.#record, this.#mesh?.core);
+    for (const [session, event] of this.#early.splice(0)) this.#handleEvent(session, event);
     this.#renewal = setInterval(() => void this.#renewRecord(), RECORD_RENEWAL_MS);
     this.#renewal.unref();
     const { receiveBufferBytes } = udp.socket;
@@ -118,15 +139,66 @@ export class RelayServer {
     }
   }
 
-  async #renewRecord(): Promise<void> {
-    if (this.#udp === null) return;
-    this.#record = await makeRecord(this.#config, this.identity, this.#udp.socket.port, Date.now());
-    this.#core?.setRecord(this.#record);
+  /** Without MESH_SALT nothing of the mesh is even loaded. */
+  async #startMesh(): Promise<void> {
+    const { meshSalt, meshListen = null, meshPeers = [], meshFile, maxRoomSize } = this.#config;
+    if (meshSalt === undefined) return;
+    const [{ MeshServer: Server }, { deriveMeshSecret }, { freePort }] = await Promise.all([
+      import('./mesh/mesh-server.ts'),
+      import('./mesh/mesh-salt.ts'),
+      import('./mesh/free-port.ts'),
+    ]);
+    const secret = await deriveMeshSecret(meshSalt);
+    const listen = meshListen === null ? null : { host: meshListen.host, port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port };
+    this.#place = { ...this.#place, mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) };
+    this.#record = await makeRecord(this.#config, this.identity, this.#place, Date.now());
+    if (listen === null && meshPeers.length === 0) this.#log.warn({}, 'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met');
+    this.#mesh = await Server.start(
+      { identity: this.identity, secret, listen, peers: meshPeers, file: meshFile, maxRoomSize, log: this.#log, onEvent: (event) => this.#handleMeshEvent(event) },
+      this.#record,
+    );
+  }
+
+  async #renewRecord(lastSequence = 0): Promise<void> {
+    this.#renewedAtMs = Date.now();
+    const record = await makeRecord(this.#config, this.identity, this.#place, Date.now(), Math.max(lastSequence, this.#record?.sequence ?? 0));
+    this.#record = record;
+    this.#core?.setRecord(record);
+    this.#mesh?.setRecord(record);
+  }
+
+  #handleMeshEvent(event: MeshEvent): void {
+    const core = this.#core;
+    if (event.type === 'ownRecord') return this.#handleOwnRecord(event);
+    if (core === null) return;
+    if (event.type === 'present') core.handleRemotePresent(event.room, event.member);
+    else if (event.type === 'absent') core.handleRemoteAbsent(event.room, event.peer);
+    else core.handleRemoteSignal(event.room, event.from, event.to, event.data);
+    this.#drain(core);
+  }
+
+  /** Somebody has a newer record of ours than we have. */
+  #handleOwnRecord({ record, isElsewhere }: Extract<MeshEvent, { readonly type: 'ownRecord' }>): void {
+    if (Date.now() - this.#renewedAtMs < MIN_RENEWAL_MS) return;
+    if (!isElsewhere) {
+      // Our clock was set back: go on behind what is known.
+      void this.#renewRecord(record.sequence);
+      return;
+    }
+    this.#renewedAtMs = Date.now();
+    this.#identityConflicts += 1;
+    this.#log.error(
+      { nodeId: record.nk, elsewhere: `${record.ip}:${record.port}` },
+      'another relay runs with our NODE_KEY, and the network believes the newer record: give one of the two a key of its own',
+    );
   }
 
   #handleEvent(sessionId: SessionId, event: SessionEvent): void {
     const core = this.#core;
-    if (core === null) return;
+    if (core === null) {
+      if (this.#early.length < MAX_EARLY_EVENTS) this.#early.push([sessionId, event]);
+      return;
+    }
     const now = monotonicNow();
     switch (event.type) {
       case 'secure':
@@ -181,5 +253,7 @@ export class RelayServer {
         this.#udp.closeSession(output.session);
       }
     }
+    // What sessions did may concern other relays.
+    this.#mesh?.drain();
   }
 }

@@ -1,4 +1,4 @@
-export { monotonicNow } from './clock.ts';
+export { Alarm, monotonicNow } from './clock.ts';
 export { nodeCrypto, signingKey } from './node-crypto.ts';
 export { UdpClient, type UdpClientOptions } from './udp-client.ts';
 export { UdpEndpoint, type UdpEndpointOptions, type UdpTraffic } from './udp-endpoint.ts';

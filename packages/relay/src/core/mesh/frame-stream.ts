@@ -1,0 +1,60 @@
+import { ByteWriter, type Decoded, decoded, dropped, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { MESH_LIMITS } from './mesh-frame.ts';
+
+const LENGTH_BYTES = 4;
+
+/** Frames as they stand on a stream: the length in four bytes, then the text in UTF-8. */
+export function encodeFrames(texts: readonly string[]): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter(1024);
+  for (const text of texts) {
+    const bytes = utf8Encode(text);
+    writer.uint32(bytes.length).bytes(bytes);
+  }
+  return writer.finish();
+}
+
+/** Cuts a stream into frames again. It holds at most one frame, and takes memory as bytes arrive, not as a length announces them. */
+export class FrameReader {
+  #chunks: Uint8Array[] = [];
+  #held = 0;
+
+  /** The frames that are complete now. After a drop the stream is of no use. */
+  push(chunk: Uint8Array): Decoded<readonly string[]> {
+    const texts: string[] = [];
+    this.#chunks.push(chunk);
+    this.#held += chunk.length;
+    while (this.#held >= LENGTH_BYTES) {
+      const head = this.#peek(LENGTH_BYTES);
+      const length = new DataView(head.buffer, head.byteOffset).getUint32(0);
+      if (length > MESH_LIMITS.maxFrameBytes) return dropped('mesh.stream.tooLarge');
+      if (this.#held < LENGTH_BYTES + length) break;
+      const text = utf8Decode(this.#peek(LENGTH_BYTES + length).subarray(LENGTH_BYTES));
+      if (text === null) return dropped('mesh.stream.utf8');
+      texts.push(text);
+      this.#skip(LENGTH_BYTES + length);
+    }
+    return decoded(texts);
+  }
+
+  /** The first `length` bytes in one piece. */
+  #peek(length: number): Uint8Array {
+    const first = this.#chunks[0];
+    if (first !== undefined && first.length >= length) return first.subarray(0, length);
+    const joined = new Uint8Array(this.#held);
+    let offset = 0;
+    for (const chunk of this.#chunks) {
+      joined.set(chunk, offset);
+      offset += chunk.length;
+    }
+    this.#chunks = [joined];
+    return joined.subarray(0, length);
+  }
+
+  #skip(length: number): void {
+    const first = this.#chunks[0];
+    if (first === undefined) return;
+    this.#held -= length;
+    if (first.length === length) this.#chunks.shift();
+    else this.#chunks[0] = first.subarray(length);
+  }
+}

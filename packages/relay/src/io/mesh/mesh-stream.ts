@@ -1,0 +1,94 @@
+import type { Stream } from '@libp2p/interface';
+import { TokenBucket } from '@lumamesh/base';
+import { monotonicNow } from '@lumamesh/transport/io';
+import { FrameReader, encodeFrames } from '../../core/mesh/frame-stream.ts';
+
+/** Bytes that wait for a slow reader before the link is given up. */
+const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
+/** Frames and bytes taken from one relay: beyond it is read slower, and the sender feels that by TCP. */
+const FRAMES_PER_SECOND = 1000;
+const FRAMES_BURST = 20_000;
+const BYTES_PER_SECOND = 2 * 1024 * 1024;
+const BYTES_BURST = 32 * 1024 * 1024;
+const PAUSE_MS = 50;
+/** The mesh core says something on every link at least every two and a half minutes. */
+const INACTIVITY_MS = 600_000;
+
+/** The way out to one relay: frames are collected and sent together. */
+export class FrameWriter {
+  #stream: Stream | null = null;
+  #queue: string[] = [];
+  #queuedBytes = 0;
+  #isScheduled = false;
+
+  /** @param onFailure the queue is full, or the stream broke */
+  readonly #onFailure: (reason: string) => void;
+
+  constructor(onFailure: (reason: string) => void) {
+    this.#onFailure = onFailure;
+  }
+
+  /** The stream is there: what waits is sent. */
+  open(stream: Stream): void {
+    stream.inactivityTimeout = INACTIVITY_MS;
+    stream.addEventListener('drain', () => this.#flush());
+    stream.addEventListener('close', () => this.#onFailure('streamClosed'));
+    this.#stream = stream;
+    this.#flush();
+  }
+
+  send(text: string): void {
+    this.#queue.push(text);
+    this.#queuedBytes += text.length;
+    if (this.#queuedBytes > MAX_QUEUED_BYTES) {
+      this.#queue = [];
+      this.#queuedBytes = 0;
+      return this.#onFailure('slowReader');
+    }
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // What one turn of the loop produces goes out in one piece.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const stream = this.#stream;
+    if (stream === null || stream.status !== 'open' || stream.writableNeedsDrain || this.#queue.length === 0) return;
+    const texts = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    try {
+      stream.send(encodeFrames(texts));
+    } catch {
+      this.#onFailure('streamClosed');
+    }
+  }
+}
+
+/** Reads frames of a stream that another relay opened, no faster than the limits allow. `onFailure` is called once, for what is not a frame. */
+export function readFrames(stream: Stream, onFrame: (text: string) => void, onFailure: (drop: string) => void): void {
+  const reader = new FrameReader();
+  const frames = new TokenBucket(FRAMES_PER_SECOND, FRAMES_BURST);
+  const bytes = new TokenBucket(BYTES_PER_SECOND, BYTES_BURST);
+  stream.inactivityTimeout = INACTIVITY_MS;
+  stream.addEventListener('message', (event) => {
+    const chunk = event.data instanceof Uint8Array ? event.data : event.data.subarray();
+    const result = reader.push(chunk);
+    if (!result.ok) {
+      stream.abort(new Error(result.drop));
+      return onFailure(result.drop);
+    }
+    const now = monotonicNow();
+    let isTooFast = !bytes.take(now, chunk.length);
+    for (const text of result.value) {
+      if (!frames.take(now)) isTooFast = true;
+      onFrame(text);
+    }
+    if (!isTooFast) return;
+    stream.pause();
+    setTimeout(() => stream.resume(), PAUSE_MS).unref();
+  });
+}
