@@ -40,6 +40,7 @@ interface Link {
   readonly isLoopback: boolean;
   readonly strikes: TokenBucket;
   readonly syncs: TokenBucket;
+  readonly doubts: TokenBucket;
   /** The record in their hello. */
   recordId: string | null;
   /** Their record answered, and we said so. */
@@ -55,6 +56,9 @@ const STRIKES_BURST = 10;
 const STRIKES_PER_SECOND = 0.1;
 const SYNCS_PER_SECOND = 5;
 const SYNCS_BURST = 40;
+/** Each one may cost a check. */
+const DOUBTS_PER_SECOND = 1;
+const DOUBTS_BURST = 64;
 /** A comparison of record sets is repeated soon while it brings news, and rarely afterwards. */
 const SYNC_FIRST_MS = 1000;
 const SYNC_MAX_MS = 120_000;
@@ -131,6 +135,7 @@ export class MeshCore implements RoomsElsewhere {
       isLoopback,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
+      doubts: new TokenBucket(DOUBTS_PER_SECOND, DOUBTS_BURST),
       recordId: null,
       isReady: false,
       isReadyThere: false,
@@ -281,6 +286,12 @@ export class MeshCore implements RoomsElsewhere {
     // Hints and rooms are only taken from relays that have shown that they are some.
     if (!link.isReady) return this.drops.count('mesh.frame.notReady');
     switch (frame.type) {
+      case 'doubt':
+        for (const doubted of frame.nodes) {
+          if (!link.doubts.take(now)) return this.drops.count('mesh.doubt.tooMany');
+          this.#directory.doubt(now, doubted);
+        }
+        return;
       case 'hints':
       case 'unhint':
       case 'holders':
@@ -341,6 +352,11 @@ export class MeshCore implements RoomsElsewhere {
         return this.#handleVerdict(now, output);
       case 'changed':
         this.#hasChanged = true;
+        return;
+      case 'doubted':
+        // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
+        if (!this.#links.has(output.nk)) this.#rooms.handleRelayDead(now, output.nk);
+        for (const [nk, link] of this.#links) if (link.isReady) this.#send(nk, { type: 'doubt', nodes: [output.nk] });
         return;
       case 'dead':
         this.#rooms.handleRelayDead(now, output.nk);
@@ -418,6 +434,7 @@ function purposeOf({ type }: MeshFrame): TrafficPurpose {
     case 'hello':
     case 'ready':
     case 'bye':
+    case 'doubt':
       return 'hello';
     case 'summary':
     case 'have':

@@ -11,6 +11,8 @@ export type MeshFrame =
   /** The record in your hello was dialled and is good: hints and room frames are taken from now on. */
   | { readonly type: 'ready' }
   | { readonly type: 'bye' }
+  /** These relays did not answer the sender: the receiver asks them itself, and believes what it finds. */
+  | { readonly type: 'doubt'; readonly nodes: readonly string[] }
   | SyncFrame
   | HintFrame
   | RoomFrame
@@ -82,6 +84,8 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
     case 'ready':
     case 'bye':
       return decoded({ type });
+    case 'doubt':
+      return isList(value['nodes'], MESH_LIMITS.maxHolders, isNodeKey) ? decoded({ type, nodes: value['nodes'] }) : dropped('mesh.frame.doubt');
     case 'summary':
     case 'have':
     case 'want':

@@ -30,6 +30,8 @@ export type DirectoryOutput =
   | { readonly type: 'verdict'; readonly id: string; readonly verdict: RecordVerdict; readonly record: SignedRelayRecord; readonly origin: RecordOrigin; readonly reason: string }
   /** The records that may be passed on, or used as homes, are others now. */
   | { readonly type: 'changed' }
+  /** It did not answer: others may want to ask it, too. */
+  | { readonly type: 'doubted'; readonly nk: string }
   | { readonly type: 'dead'; readonly nk: string }
   /** Somebody shows a record of our own node key that is newer than ours; `isElsewhere`: of another address. */
   | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord };
@@ -77,6 +79,8 @@ const CLOCK_SKEW_SECONDS = 900;
 /** A running relay signs a new record every day. */
 const MAX_AGE_SECONDS = 7 * 24 * 3600;
 const RECHECK_MS = 15 * 60_000;
+/** Doubts do not make a relay ask more often than this. */
+const MIN_RECHECK_MS = 1000;
 /** After 1, 2, … failed checks; the next one ends it. */
 const RETRY_MS = [4000, 15_000, 60_000];
 /** What others say of a relay that failed is not looked at before this, if its record stays the same. */
@@ -170,10 +174,13 @@ export class RelayDirectory {
     return id;
   }
 
-  /** The relay is in doubt (its link broke): it is asked soon. */
+  /** The relay is in doubt (its link broke, or others say so): it is asked soon, but not again and again. */
   doubt(now: Instant, nk: string): void {
     const entry = this.#entries.get(nk);
-    if (entry !== undefined && !entry.isChecking) entry.checkAt = now;
+    if (entry === undefined || entry.isChecking || entry.failures > 0) return;
+    const at = later(entry.aliveAt, MIN_RECHECK_MS);
+    const soon = at > now ? at : now;
+    if (soon < entry.checkAt) entry.checkAt = soon;
   }
 
   handleChecked(now: Instant, id: string, result: CheckResult): void {
@@ -305,12 +312,14 @@ export class RelayDirectory {
     const retryMs = RETRY_MS[entry.failures - 1];
     const isCrowded = (this.#perPrefix.get(entry.prefix) ?? 0) >= this.#maxPerPrefix();
     if (retryMs === undefined || isCrowded) {
+      if (isCrowded) this.#outputs.push({ type: 'doubted', nk: entry.record.nk });
       this.#refuse(now, entry.id);
       return this.#remove(entry);
     }
     entry.checkAt = later(now, retryMs);
     if (entry.failures > 1) return;
     this.set.delete(entry.record);
+    this.#outputs.push({ type: 'doubted', nk: entry.record.nk });
     this.#outputs.push({ type: 'changed' });
   }
 
