@@ -19,7 +19,12 @@ const SUITES: readonly Suite[] = [
   { name: 'unit', pattern: '{packages,tools}/**/*.test.ts', needs: {}, inNamespace: false },
   { name: 'cli', pattern: 'tests/cli/*.test.ts', needs: {}, inNamespace: false },
   { name: 'interop', pattern: 'tests/interop/*.test.ts', needs: { openssl: 'openssl' }, inNamespace: false },
-  { name: 'browser', pattern: 'tests/browser/*.test.ts', needs: { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2' }, inNamespace: true },
+  {
+    name: 'browser',
+    pattern: 'tests/browser/*.test.ts',
+    needs: { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2', nft: 'nftables' },
+    inNamespace: true,
+  },
 ];
 
 const ROOT = join(import.meta.dirname, '..');

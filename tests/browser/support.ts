@@ -40,8 +40,8 @@ export class Tab {
     page.on('pageerror', (error) => this.#errors.push(String(error)));
   }
 
-  static async open(name: BrowserName, url: string): Promise<Tab> {
-    const browser = await launchBrowser(name);
+  static async open(name: BrowserName, url: string, group?: number): Promise<Tab> {
+    const browser = await launchBrowser(name, group);
     try {
       const tab = new Tab(name, browser, await browser.newPage());
       await tab.page.goto(url);
@@ -100,7 +100,8 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
   const address = findTestAddress();
   assert.ok(address !== null, 'this host has no address but loopback');
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
-  const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
+  const inFolder = (file: string): string => join(folder, file);
+  const files = { CERT_FILE: inFolder('server.crt'), KEY_FILE: inFolder('server.key'), NODE_KEY: inFolder('node.key'), MESH_FILE: inFolder('mesh-relays.txt') };
   const config = { ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) };
   let server = await RelayServer.start(config, silentLogger);
   return {

@@ -13,8 +13,13 @@ const VECTORS = JSON.parse(readFileSync(join(import.meta.dirname, '../../../fixt
 
 function manyNodes(count: number, prefixes: number, seed = 1): RendezvousNode[] {
   const random = seededRandom(seed);
-  const nk = (): string => Array.from({ length: 43 }, () => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[Math.floor(random() * 64)]).join('');
-  return Array.from({ length: count }, (_, i) => ({ nk: nk(), ip: `20.${(i % prefixes) >> 8}.${(i % prefixes) & 255}.${(i / prefixes) & 255}`, meshPort: 7402 }));
+  const nk = (): string =>
+    Array.from({ length: 43 }, () => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[Math.floor(random() * 64)]).join('');
+  return Array.from({ length: count }, (_, i) => ({
+    nk: nk(),
+    ip: `20.${(i % prefixes) >> 8}.${(i % prefixes) & 255}.${(i / prefixes) & 255}`,
+    meshPort: 7402,
+  }));
 }
 
 const room = (i: number): string => `room-${i}`.padEnd(43, '_');
@@ -26,7 +31,10 @@ describe('rendezvous hashing', () => {
       for (const { room: id, ranked } of VECTORS.rooms) {
         const answer = rendezvous.rank(id, ranked.length).map(({ nk }) => nk);
         assert.deepEqual(answer, ranked);
-        assert.deepEqual(rendezvous.rank(id, HOMES_PER_ROOM).map(({ nk }) => nk), ranked.slice(0, HOMES_PER_ROOM));
+        assert.deepEqual(
+          rendezvous.rank(id, HOMES_PER_ROOM).map(({ nk }) => nk),
+          ranked.slice(0, HOMES_PER_ROOM),
+        );
       }
     }
   });

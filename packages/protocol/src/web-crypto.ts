@@ -23,7 +23,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export interface WebCryptoSubtle {
   importKey(format: 'raw', bytes: Bytes, algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<WebCryptoKey>;
   exportKey(format: 'raw', key: WebCryptoKey): Promise<ArrayBuffer>;
-  generateKey(algorithm: object, extractable: boolean, usages: readonly string[]): Promise<unknown>;
+  generateKey(algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<unknown>;
   deriveBits(algorithm: object, key: WebCryptoKey, bits: number): Promise<ArrayBuffer>;
   digest(algorithm: string, data: Bytes): Promise<ArrayBuffer>;
   encrypt(algorithm: object, key: WebCryptoKey, data: Bytes): Promise<ArrayBuffer>;

@@ -90,7 +90,11 @@ export class VirtualMesh {
       verify: ({ signature }) => this.#signatures.has(signature),
       random: seededRandom(Math.floor(this.#random() * 2 ** 32)),
     });
-    const rooms = new RelayCore<string>({ maxSessions: 10_000, maxRoomSize: options.maxRoomSize ?? 250, messagesPerSecond: 500, queuedBytes: () => 0 }, record, core);
+    const rooms = new RelayCore<string>(
+      { maxSessions: 10_000, maxRoomSize: options.maxRoomSize ?? 250, messagesPerSecond: 500, queuedBytes: () => 0 },
+      record,
+      core,
+    );
     const node: Node = {
       name,
       nk,

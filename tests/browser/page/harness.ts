@@ -122,6 +122,7 @@ Object.assign(globalThis, {
     log: () => log,
     broadcast: (value: unknown, isReliable: boolean) => room?.broadcast(value, { reliable: isReliable }),
     broadcastBytes: (length: number) => room?.broadcast(Uint8Array.from({ length }, (_, i) => i & 255)),
+    relays: () => net?.status.relays.filter(({ state }) => state === 'open').map(({ nk }) => nk),
     leave: () => room?.leave(),
     close: () => net?.close(),
   },

@@ -1,13 +1,17 @@
 import { Emitter, LumameshError } from '@lumamesh/base';
-import { type ClientMessage, type RelayMessage, type SignedRelayRecord, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
+import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRecordJson, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
 import { createPeerIdentity } from '../core/peer-identity.ts';
 import { type KnownRelay, type RelaySource, readRelaySources } from '../core/relay-source.ts';
 import { webCrypto } from './platform.ts';
 import { RelayLink, type RelayLinkState } from './relay-link.ts';
 import { Room, type RoomOptions } from './room.ts';
 
-/** Without a mesh between relays, browsers meet where both are: so the first relays of a list are all joined. */
+/** Relays of different meshes, or of none, do not pass anything on to each other: so the first relays of a list are all joined. */
 const MAX_RELAYS = 4;
+/** With those that relays name as homes of our rooms. */
+const MAX_LINKS = 8;
+/** A home that cannot be reached is given up: others, and the relay that named it, serve as well. */
+const MAX_HOME_LOSSES = 2;
 
 export interface ConnectOptions {
   /** Records (objects or `relay.txt` lines), or the text of a `relay.txt`. All pages that are to meet name the same ones. */
@@ -34,6 +38,14 @@ export interface NetStatus {
   readonly relays: readonly RelayStatus[];
 }
 
+interface LinkEntry {
+  readonly link: RelayLink;
+  /** Named by another relay, not by the page. */
+  readonly isHome: boolean;
+  losses: number;
+  error: LumameshError | null;
+}
+
 export type NetEvents = {
   status: [status: NetStatus];
   /** No relay can be used, with the reason of the last one. */
@@ -44,7 +56,7 @@ export type NetEvents = {
 export class Net extends Emitter<NetEvents> {
   readonly #options: ConnectOptions;
   readonly #onListenerError: (error: unknown) => void;
-  readonly #links = new Map<string, { readonly link: RelayLink; error: LumameshError | null }>();
+  readonly #links = new Map<string, LinkEntry>();
   readonly #rooms = new Set<Room>();
   /** By name and password: joining a room twice is being in it once. */
   readonly #roomsByKey = new Map<string, Room>();
@@ -63,7 +75,7 @@ export class Net extends Emitter<NetEvents> {
     if (options.iceServers !== undefined && typeof RTCPeerConnection !== 'undefined') new RTCPeerConnection({ iceServers: [...options.iceServers] }).close();
     this.#options = options;
     this.#onListenerError = onListenerError;
-    for (const relay of readRelaySources(options.relays).slice(0, MAX_RELAYS)) this.#addRelay(relay);
+    for (const relay of readRelaySources(options.relays).slice(0, MAX_RELAYS)) this.#addRelay(relay, false);
     globalThis.addEventListener?.('pagehide', this.#handlePageHide);
   }
 
@@ -112,13 +124,14 @@ export class Net extends Emitter<NetEvents> {
     this.emit('status', this.status);
   }
 
-  #addRelay(relay: KnownRelay): void {
-    if (this.#links.has(relay.nk)) return;
+  #addRelay(relay: KnownRelay, isHome: boolean): void {
+    if (this.#links.has(relay.nk) || this.#links.size >= MAX_LINKS) return;
     const link = new RelayLink(relay, this.#onListenerError);
-    const entry: { readonly link: RelayLink; error: LumameshError | null } = { link, error: null };
+    const entry: LinkEntry = { link, isHome, losses: 0, error: null };
     this.#links.set(relay.nk, entry);
     link.on('open', () => {
       entry.error = null;
+      entry.losses = 0;
       for (const room of this.#rooms) {
         room.handleRelayUp(relay.nk);
         this.#sendJoin(room, relay.nk);
@@ -130,7 +143,7 @@ export class Net extends Emitter<NetEvents> {
     void this.#dial(entry, relay);
   }
 
-  async #dial(entry: { readonly link: RelayLink; error: LumameshError | null }, relay: KnownRelay): Promise<void> {
+  async #dial(entry: LinkEntry, relay: KnownRelay): Promise<void> {
     if (await isForged(relay)) {
       entry.link.close();
       return this.#handleLoss(entry, new LumameshError('RELAY_FORGED', `the record of relay ${relay.ip}:${relay.port} is not signed by its node key`));
@@ -138,9 +151,15 @@ export class Net extends Emitter<NetEvents> {
     if (!this.#isClosed) entry.link.connect();
   }
 
-  #handleLoss(entry: { readonly link: RelayLink; error: LumameshError | null }, error: LumameshError): void {
+  #handleLoss(entry: LinkEntry, error: LumameshError): void {
     if (this.#isClosed) return;
     entry.error = error;
+    entry.losses += 1;
+    if (entry.isHome && entry.losses >= MAX_HOME_LOSSES) {
+      entry.link.close();
+      this.#links.delete(entry.link.relay.nk);
+      for (const room of this.#rooms) room.handleRelayGone(entry.link.relay.nk);
+    }
     const { status } = this;
     this.emit('status', status);
     if (status.state === 'offline')
@@ -149,6 +168,11 @@ export class Net extends Emitter<NetEvents> {
 
   #handleMessage(relay: string, message: RelayMessage): void {
     if (!('room' in message)) return;
+    // A room that reaches over several relays: its homes are where everybody looks.
+    for (const home of (message.action === 'joined' && message.homes) || []) {
+      const record = parseRecordJson(home);
+      if (record.ok) this.#addRelay(record.value, true);
+    }
     for (const room of this.#rooms) if (room.roomId === message.room) room.handleMessage(relay, message);
   }
 
@@ -183,9 +207,7 @@ async function isForged(relay: KnownRelay): Promise<boolean> {
 
 async function hasEd25519(): Promise<boolean> {
   try {
-    // The public key of RFC 8032 §7.1, test 1.
-    const key = Uint8Array.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
-    await webCrypto().subtle.importKey('raw', key, 'Ed25519', false, ['verify']);
+    await webCrypto().subtle.generateKey('Ed25519', false, ['sign', 'verify']);
     return true;
   } catch {
     return false;

@@ -12,8 +12,9 @@ const ANEW_BURST = 4;
 const ANEW_PER_SECOND = 0.2;
 /** Candidates that overtook their description. */
 const MAX_HELD_SIGNALS = 16;
-/** The side that waits for an offer waits this long. */
-const OFFER_PATIENCE_MS = 4000;
+/** The side that waits for an offer waits this long. Members of two relays hear of each other as newcomers: both wait, and the one that is not polite begins. */
+const POLITE_PATIENCE_MS = 4000;
+const OFFER_PATIENCE_MS = 500;
 
 export type PeerEvents = {
   /** The direct connection is there. */
@@ -157,7 +158,7 @@ export class Peer extends Emitter<PeerEvents> {
       ended: (reason) => this.#handleLinkEnded(reason),
       signal: (signal) => this.#host.signal(this, this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
     });
-    if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), OFFER_PATIENCE_MS);
+    if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), this.#isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS);
     return link;
   }
 

@@ -125,6 +125,11 @@ export class Room extends Emitter<RoomEvents> {
     this.#listed.delete(relay);
   }
 
+  /** @internal A relay is not asked any more: what it said of members counts no longer. */
+  handleRelayGone(relay: string): void {
+    for (const id of [...this.#members.keys()]) this.#handlePeerLeft(relay, id);
+  }
+
   /** @internal A message about this room, heard from a relay. */
   handleMessage(relay: string, message: RelayMessage): void {
     this.#incoming = this.#incoming.then(async () => {

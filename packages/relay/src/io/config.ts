@@ -61,7 +61,13 @@ const SETTINGS = {
   certFile: setting('CERT_FILE', '<path>', 'DTLS certificate (ECDSA P-256), made when missing', 'server.crt', 'a path'),
   keyFile: setting('KEY_FILE', '<path>', 'DTLS private key, made when missing', 'server.key', 'a path'),
   nodeKey: setting('NODE_KEY', '<path>', 'Ed25519 node identity, made when missing', 'node.key', 'a path'),
-  meshSalt: setting('MESH_SALT', '<text>', 'turns the mesh on; the same text on all its relays, and relays with another one never meet them', '', 'at least 8 characters'),
+  meshSalt: setting(
+    'MESH_SALT',
+    '<text>',
+    'turns the mesh on; the same text on all its relays, and relays with another one never meet them',
+    '',
+    'at least 8 characters',
+  ),
   meshListen: setting('MESH_LISTEN', '<host:port>', 'accept other relays there, over TCP; needed to be a home of rooms', '', 'host:port such as 0.0.0.0:7402'),
   meshPeers: setting('MESH_PEERS', '<host:port,…>', 'relays to dial first; the others are learnt from them', '', 'host:port, several separated by commas'),
   meshFile: setting('MESH_FILE', '<path>', 'keeps the relays that are known over a restart', 'mesh-relays.txt', 'a path'),
@@ -145,7 +151,10 @@ const SECRET_SETTINGS: readonly SettingName[] = ['icePwd', 'meshSalt'];
 function consistent(config: RelayConfig): RelayConfig {
   const { meshSalt, meshListen, meshPeers } = config;
   if (meshSalt === undefined && (meshListen !== undefined || meshPeers !== undefined)) {
-    throw new LumameshError('BAD_CONFIG', `${meshListen === undefined ? 'MESH_PEERS' : 'MESH_LISTEN'} is set but MESH_SALT is not: there is no mesh without it`);
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `${meshListen === undefined ? 'MESH_PEERS' : 'MESH_LISTEN'} is set but MESH_SALT is not: there is no mesh without it`,
+    );
   }
   return config;
 }

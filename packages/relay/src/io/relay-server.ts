@@ -152,9 +152,19 @@ export class RelayServer {
     const listen = meshListen === null ? null : { host: meshListen.host, port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port };
     this.#place = { ...this.#place, mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) };
     this.#record = await makeRecord(this.#config, this.identity, this.#place, Date.now());
-    if (listen === null && meshPeers.length === 0) this.#log.warn({}, 'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met');
+    if (listen === null && meshPeers.length === 0)
+      this.#log.warn({}, 'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met');
     this.#mesh = await Server.start(
-      { identity: this.identity, secret, listen, peers: meshPeers, file: meshFile, maxRoomSize, log: this.#log, onEvent: (event) => this.#handleMeshEvent(event) },
+      {
+        identity: this.identity,
+        secret,
+        listen,
+        peers: meshPeers,
+        file: meshFile,
+        maxRoomSize,
+        log: this.#log,
+        onEvent: (event) => this.#handleMeshEvent(event),
+      },
       this.#record,
     );
   }

@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 
 export type BrowserName = 'chromium' | 'firefox';
@@ -25,10 +27,14 @@ export function findBrowser(name: BrowserName): string | null {
   return [...(chosen === undefined ? [] : [chosen]), ...CANDIDATES[name]].find((path) => existsSync(path)) ?? null;
 }
 
-/** Starts a real browser, headless, with a fresh profile. */
-export async function launchBrowser(name: BrowserName): Promise<Browser> {
-  const executablePath = findBrowser(name);
-  if (executablePath === null) throw new Error(`${name} is not installed`);
+/**
+ * Starts a real browser, headless, with a fresh profile.
+ * @param group a group id to run it in, for firewall rules that are to concern this browser only; needs root
+ */
+export async function launchBrowser(name: BrowserName, group?: number): Promise<Browser> {
+  const found = findBrowser(name);
+  if (found === null) throw new Error(`${name} is not installed`);
+  const executablePath = group === undefined ? found : inGroup(found, group);
   return puppeteer.launch({
     browser: name === 'chromium' ? 'chrome' : 'firefox',
     executablePath,
@@ -36,4 +42,11 @@ export async function launchBrowser(name: BrowserName): Promise<Browser> {
     args: name === 'chromium' ? CHROMIUM_ARGUMENTS : [],
     timeout: 60_000,
   });
+}
+
+/** A program that is the browser, in another group. */
+function inGroup(browser: string, group: number): string {
+  const script = join(mkdtempSync(join(tmpdir(), 'lumamesh-group-')), 'browser');
+  writeFileSync(script, `#!/bin/sh\nexec setpriv --regid ${group} --clear-groups ${browser} "$@"\n`, { mode: 0o755 });
+  return script;
 }

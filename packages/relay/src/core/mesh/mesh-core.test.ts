@@ -35,7 +35,10 @@ describe('relays that find each other', () => {
     for (const count of [3, 10, 30]) {
       it(`${count} in ${shape} all know each other within five seconds`, () => {
         const mesh = build(count, peersOf);
-        assert.ok(mesh.runUntil(() => isComplete(mesh), 5000), mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '));
+        assert.ok(
+          mesh.runUntil(() => isComplete(mesh), 5000),
+          mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '),
+        );
       });
     }
   }
@@ -91,7 +94,10 @@ describe('relays that find each other', () => {
     mesh.kill('r4');
     mesh.run(1000);
     mesh.add('r5-again', { nk: mesh.relay('r5').nk, peers: ['r4'] }, saved);
-    assert.ok(mesh.runUntil(() => isComplete(mesh), 10_000), mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '));
+    assert.ok(
+      mesh.runUntil(() => isComplete(mesh), 10_000),
+      mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '),
+    );
   });
 
   it('find each other again after a partition into five and five', () => {
@@ -102,7 +108,10 @@ describe('relays that find each other', () => {
     mesh.run(300_000);
     for (const relay of mesh.alive) assert.equal(aliveAt(mesh, relay), 4);
     mesh.heal();
-    assert.ok(mesh.runUntil(() => isComplete(mesh), 60_000), mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '));
+    assert.ok(
+      mesh.runUntil(() => isComplete(mesh), 60_000),
+      mesh.alive.map((relay) => aliveAt(mesh, relay)).join(' '),
+    );
   });
 
   it('bear clocks that are ten minutes wrong in both directions', () => {
@@ -124,8 +133,14 @@ describe('relays that find each other', () => {
     mesh.run(10_000);
     assert.ok(mesh.relay('r1').ownRecords.some(({ isElsewhere }) => isElsewhere));
     for (const name of ['r0', 'r3']) {
-      const known = mesh.relay(name).core.saved().filter(({ nk }) => nk === twin.nk);
-      assert.deepEqual(known.map(({ ip }) => ip), ['99.1.1.1']);
+      const known = mesh
+        .relay(name)
+        .core.saved()
+        .filter(({ nk }) => nk === twin.nk);
+      assert.deepEqual(
+        known.map(({ ip }) => ip),
+        ['99.1.1.1'],
+      );
     }
   });
 });
@@ -149,7 +164,10 @@ describe('rooms beyond one relay', () => {
     assert.ok(mesh.runUntil(() => mesh.seen('a', 'ada', 'tea').includes('cyd') && mesh.seen('c', 'cyd', 'tea').includes('ada'), 2000));
     assert.deepEqual(mesh.say('a', 'ada', { action: 'signal', room: 'tea'.padEnd(43, '_'), to: peer('cyd'), data: 'sealed' }), []);
     mesh.run(200);
-    const signal = mesh.relay('c').heard.get('cyd')?.find(({ action }) => action === 'signal');
+    const signal = mesh
+      .relay('c')
+      .heard.get('cyd')
+      ?.find(({ action }) => action === 'signal');
     assert.deepEqual(signal, { action: 'signal', room: 'tea'.padEnd(43, '_'), from: peer('ada'), data: 'sealed' });
     mesh.close('a', 'ada');
     assert.ok(mesh.runUntil(() => !mesh.seen('c', 'cyd', 'tea').includes('ada'), 1000));
@@ -221,7 +239,10 @@ describe('rooms beyond one relay', () => {
         mesh.join(b.name, `b-${room}`, room, 'bob');
       }
       const meets = (room: string): boolean => mesh.seen(a.name, `a-${room}`, room).includes('bob') && mesh.seen(b.name, `b-${room}`, room).includes('ada');
-      assert.ok(mesh.runUntil(() => rooms.every(meets), 5000), `seed ${seed}: ${rooms.filter((room) => !meets(room)).length} rooms do not meet`);
+      assert.ok(
+        mesh.runUntil(() => rooms.every(meets), 5000),
+        `seed ${seed}: ${rooms.filter((room) => !meets(room)).length} rooms do not meet`,
+      );
     }
   });
 

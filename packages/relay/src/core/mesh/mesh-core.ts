@@ -1,4 +1,16 @@
-import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressPrefix, addressScope, later, parseIp, toBase64Url } from '@lumamesh/base';
+import {
+  type AddressScope,
+  DropCounters,
+  Fifo,
+  type Instant,
+  type SyncCrypto,
+  TokenBucket,
+  addressPrefix,
+  addressScope,
+  later,
+  parseIp,
+  toBase64Url,
+} from '@lumamesh/base';
 import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
 import { type DialTarget, LinkPolicy } from './link-policy.ts';
@@ -458,4 +470,3 @@ function scopeOf(record: SignedRelayRecord): AddressScope {
 function randomText(random: () => number): string {
   return toBase64Url(Uint8Array.from({ length: 6 }, () => Math.floor(random() * 256)));
 }
-

@@ -96,7 +96,8 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
       return isList(value['rooms'], MESH_LIMITS.maxHints, isId) ? decoded({ type, rooms: value['rooms'] }) : dropped('mesh.frame.hints');
     case 'holders': {
       const { room, add, gone } = value;
-      if (!isId(room) || !isList(add, MESH_LIMITS.maxHolders, isNodeKey) || !isList(gone, MESH_LIMITS.maxHolders, isNodeKey)) return dropped('mesh.frame.holders');
+      if (!isId(room) || !isList(add, MESH_LIMITS.maxHolders, isNodeKey) || !isList(gone, MESH_LIMITS.maxHolders, isNodeKey))
+        return dropped('mesh.frame.holders');
       return decoded({ type, room, add, gone });
     }
     case 'via':

@@ -27,7 +27,14 @@ export type RecordVerdict = 'taken' | 'ignored' | 'bad';
 export type DirectoryOutput =
   /** Connect as a browser would, and tell {@link RelayDirectory.handleChecked}. */
   | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
-  | { readonly type: 'verdict'; readonly id: string; readonly verdict: RecordVerdict; readonly record: SignedRelayRecord; readonly origin: RecordOrigin; readonly reason: string }
+  | {
+      readonly type: 'verdict';
+      readonly id: string;
+      readonly verdict: RecordVerdict;
+      readonly record: SignedRelayRecord;
+      readonly origin: RecordOrigin;
+      readonly reason: string;
+    }
   /** The records that may be passed on, or used as homes, are others now. */
   | { readonly type: 'changed' }
   /** It did not answer: others may want to ask it, too. */
@@ -155,7 +162,12 @@ export class RelayDirectory {
       buried: this.#graves.size,
       prefixes: this.#perPrefix.size,
       byOrigin: Object.fromEntries((['hello', 'gossip', 'sync', 'file'] as const).map((origin) => [origin, count((entry) => entry.origin === origin)])),
-      byAge: { underMinute: count(youngerThan(60_000)), underHour: count(youngerThan(3_600_000)), underDay: count(youngerThan(86_400_000)), total: entries.length },
+      byAge: {
+        underMinute: count(youngerThan(60_000)),
+        underHour: count(youngerThan(3_600_000)),
+        underDay: count(youngerThan(86_400_000)),
+        total: entries.length,
+      },
     };
   }
 

@@ -14,7 +14,11 @@ export interface RoomNetworkOptions {
 
 /** What the room network does next: a frame for a linked relay, a link that is wanted, or news for the members here. */
 export type RoomNetworkOutput =
-  | { readonly type: 'send'; readonly to: string; readonly frame: HintFrame | RoomFrame | { readonly type: 'via'; readonly to: string; readonly frame: RoomFrame } }
+  | {
+      readonly type: 'send';
+      readonly to: string;
+      readonly frame: HintFrame | RoomFrame | { readonly type: 'via'; readonly to: string; readonly frame: RoomFrame };
+    }
   | { readonly type: 'present'; readonly room: string; readonly member: RoomMember }
   | { readonly type: 'absent'; readonly room: string; readonly peer: string }
   | { readonly type: 'signal'; readonly room: string; readonly from: string; readonly to: string; readonly data: string };

@@ -83,7 +83,15 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         allowedTopics: [options.topic],
         maxInboundDataLength: MAX_GOSSIP_BYTES,
         maxTopicBytesPerPeer: 8192,
-        decodeRpcLimits: { maxSubscriptions: 8, maxMessages: 64, maxIhaveMessageIDs: 512, maxIwantMessageIDs: 512, maxIdontwantMessageIDs: 512, maxControlMessages: 64, maxPeerInfos: 0 },
+        decodeRpcLimits: {
+          maxSubscriptions: 8,
+          maxMessages: 64,
+          maxIhaveMessageIDs: 512,
+          maxIwantMessageIDs: 512,
+          maxIdontwantMessageIDs: 512,
+          maxControlMessages: 64,
+          maxPeerInfos: 0,
+        },
         scoreParams: {
           IPColocationFactorWhitelist: options.isLocal ? new Set(['127.0.0.1', '::1']) : new Set(),
           IPColocationFactorThreshold: 12,
@@ -110,7 +118,13 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
             },
           },
         },
-        scoreThresholds: { gossipThreshold: -20, publishThreshold: -40, graylistThreshold: GRAYLIST_SCORE, acceptPXThreshold: 1000, opportunisticGraftThreshold: 1 },
+        scoreThresholds: {
+          gossipThreshold: -20,
+          publishThreshold: -40,
+          graylistThreshold: GRAYLIST_SCORE,
+          acceptPXThreshold: 1000,
+          opportunisticGraftThreshold: 1,
+        },
       }),
     },
   });

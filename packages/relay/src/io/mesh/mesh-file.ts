@@ -28,7 +28,15 @@ export async function loadMeshFile(file: string): Promise<readonly SignedRelayRe
 export async function saveMeshFile(file: string, records: readonly SignedRelayRecord[]): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    await writeFile(temporary, HEADER + records.slice(0, MAX_SAVED_RECORDS).map((record) => `${encodeRecordLine(record)}\n`).join(''), { mode: PRIVATE_MODE, flush: true });
+    await writeFile(
+      temporary,
+      HEADER +
+        records
+          .slice(0, MAX_SAVED_RECORDS)
+          .map((record) => `${encodeRecordLine(record)}\n`)
+          .join(''),
+      { mode: PRIVATE_MODE, flush: true },
+    );
     await rename(temporary, file);
   } catch (error) {
     await unlink(temporary).catch(() => undefined);

@@ -323,7 +323,8 @@ export class MeshServer {
       this.core.handleLinkClosed(monotonicNow(), nk);
       queueMicrotask(() => this.drain());
     }
-    for (const connection of connections) void connection.close().catch((error: unknown) => connection.abort(error instanceof Error ? error : new Error(reason)));
+    for (const connection of connections)
+      void connection.close().catch((error: unknown) => connection.abort(error instanceof Error ? error : new Error(reason)));
   }
 
   /** Gossipsub stops listening to a peer of bad score but keeps the connection; here it goes. */
