@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { utf8Decode, utf8Encode } from '@lumamesh/base';
+import { mutations } from '@lumamesh/testkit';
+import { VirtualMesh, type VirtualRelay } from '@lumamesh/testkit/mesh';
+import { HOME_LIMITS } from './home-table.ts';
+import { MESH_LIMITS, encodeMeshFrame } from './mesh-frame.ts';
+import { DIRECTORY_LIMITS } from './relay-directory.ts';
+
+/* What a stranger with a salt can try. Every relay here runs the real core; the attacker is one of them whose frames and gossip the test writes. */
+
+interface Stats {
+  readonly records: Record<string, number>;
+  readonly homes: Record<string, number>;
+  readonly drops: Record<string, number>;
+}
+
+function stats(mesh: VirtualMesh, relay: VirtualRelay): Stats {
+  return relay.core.stats(mesh.now) as unknown as Stats;
+}
+
+/** Five honest relays, and `evil`, linked to all of them. */
+function meshWithAttacker(): VirtualMesh {
+  const mesh = new VirtualMesh();
+  for (let i = 0; i < 5; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : ['r0'] });
+  mesh.add('evil', { peers: ['r0', 'r1', 'r2', 'r3', 'r4'] });
+  mesh.run(10_000);
+  for (let i = 0; i < 5; i++) assert.ok(mesh.isLinked('evil', `r${i}`));
+  return mesh;
+}
+
+const nodeKey = (i: number): string => i.toString(36).padStart(42, 'S').slice(-42) + 'A';
+const room = (i: number): string => `room${i}`.padEnd(43, '_');
+
+describe('a mesh under fire', () => {
+  it('a flood of well-signed records that nobody answers for gets none in, and the honest ones stay', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 0; i < 2000; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `66.6.6.${i % 256}` }));
+    mesh.run(60_000);
+    for (let i = 0; i < 5; i++) {
+      const { records } = stats(mesh, mesh.relay(`r${i}`));
+      assert.equal(records['alive'], 5);
+      assert.ok((records['candidates'] ?? 0) <= DIRECTORY_LIMITS.maxCandidates && (records['refused'] ?? 0) <= DIRECTORY_LIMITS.maxRefused);
+    }
+  });
+
+  it('fifty relays that do answer, in one prefix, get the share of one prefix; those that were there first stay', () => {
+    const mesh = new VirtualMesh();
+    for (let i = 0; i < 5; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : ['r0'] });
+    for (let i = 0; i < 50; i++) mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0', 'r1', 'r2'] });
+    mesh.run(120_000);
+    for (let i = 0; i < 5; i++) {
+      const known = mesh.relay(`r${i}`).core.saved();
+      assert.ok(known.filter(({ ip }) => ip.startsWith('66.6.6.')).length <= DIRECTORY_LIMITS.maxPerPrefix);
+      assert.equal(known.filter(({ ip }) => !ip.startsWith('66.6.6.')).length, 4);
+    }
+  });
+
+  it('a dead one of a full prefix makes room for a living one', () => {
+    const mesh = new VirtualMesh();
+    mesh.add('r0');
+    for (let i = 0; i < DIRECTORY_LIMITS.maxPerPrefix; i++) mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0'] });
+    mesh.run(5000);
+    mesh.kill('s3');
+    mesh.add('new', { ip: '66.6.6.99', peers: ['r0'] });
+    assert.ok(
+      mesh.runUntil(
+        () =>
+          mesh
+            .relay('r0')
+            .core.saved()
+            .some(({ ip }) => ip === '66.6.6.99'),
+        180_000,
+      ),
+    );
+    assert.ok(
+      !mesh
+        .relay('r0')
+        .core.saved()
+        .some(({ ip }) => ip === '66.6.6.4'),
+    );
+  });
+
+  it('records of private, loopback and multicast addresses are refused by relays on the internet, and cost the sender its link', () => {
+    const mesh = meshWithAttacker();
+    for (const ip of ['127.0.0.1', '10.0.0.1', '192.168.1.1', '169.254.169.254', '224.0.0.1', '0.0.0.0'])
+      mesh.inject('evil', mesh.sign({ nk: nodeKey(1), ip }));
+    mesh.run(1000);
+    assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.record.address'], 6);
+    assert.equal(stats(mesh, mesh.relay('r0')).records['alive'], 5);
+  });
+
+  it('a record that points at somebody else’s relay does not prove its key', () => {
+    const mesh = meshWithAttacker();
+    mesh.inject('evil', mesh.sign({ nk: nodeKey(1), ip: mesh.relay('r1').record.ip }));
+    mesh.run(5000);
+    for (let i = 0; i < 5; i++)
+      assert.ok(
+        !mesh
+          .relay(`r${i}`)
+          .core.saved()
+          .some(({ nk }) => nk === nodeKey(1)),
+      );
+  });
+
+  it('a record that is not signed by its key is refused, and a hello with one ends in a ban', () => {
+    const mesh = meshWithAttacker();
+    const forged = { ...mesh.relay('r1').record, ip: '66.6.6.6', sequence: mesh.relay('r1').record.sequence + 1, signature: `${'B'.repeat(85)}A` };
+    mesh.inject('evil', forged);
+    mesh.run(1000);
+    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.record.signature'] ?? 0) >= 1);
+    assert.ok(
+      mesh
+        .relay('r0')
+        .core.saved()
+        .some(({ nk, ip }) => nk === mesh.relay('r1').nk && ip !== '66.6.6.6'),
+    );
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'hello', version: 1, record: forged }));
+    mesh.run(1000);
+    assert.ok(mesh.relay('evil').bannedBy.has('r0'));
+  });
+
+  it('a relay cannot speak for members that it has not shown, nor take away those of others', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.join('r1', 'bob', 'room0');
+    mesh.run(2000);
+    assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'absent', room: room(0), peers: ['bob'.padEnd(22, '_')] }));
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'signal', room: room(0), from: 'bob'.padEnd(22, '_'), to: 'ada'.padEnd(22, '_'), data: 'forged' }));
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'holders', room: room(0), add: [], gone: [mesh.relay('r1').nk] }));
+    mesh.run(15_000);
+    assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
+    assert.ok(!(mesh.relay('r0').heard.get('ada') ?? []).some(({ action }) => action === 'signal'));
+  });
+
+  it('made-up members fill no room for those who come themselves', () => {
+    const mesh = new VirtualMesh();
+    mesh.add('r0', { maxRoomSize: 20 });
+    mesh.add('evil', { peers: ['r0'] });
+    mesh.run(3000);
+    mesh.join('r0', 'ada', 'room0');
+    for (let i = 0; i < 50; i++) {
+      const members = Array.from({ length: 10 }, (_, j) => ({ peer: `ghost${i}x${j}`.padEnd(22, '_'), presence: 'x' }));
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
+    }
+    mesh.run(1000);
+    assert.ok(mesh.seen('r0', 'ada', 'room0').length <= 20);
+    const joined = mesh.join('r0', 'bob', 'room0').find(({ action }) => action === 'joined');
+    assert.ok(joined !== undefined);
+    mesh.kill('evil');
+    mesh.run(10_000);
+    assert.deepEqual(mesh.seen('r0', 'bob', 'room0'), ['ada']);
+  });
+
+  it('hints without end are refused beyond a reporter’s share; a room keeps a bounded number of reporters', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 0; i < 60; i++) {
+      const rooms = Array.from({ length: MESH_LIMITS.maxHints }, (_, j) => room(i * MESH_LIMITS.maxHints + j));
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'hints', rooms }));
+    }
+    mesh.run(1000);
+    const { homes } = stats(mesh, mesh.relay('r0'));
+    assert.equal(homes['hintsHeld'], HOME_LIMITS.maxHintsPerReporter);
+    assert.ok((homes['hintsRefused'] ?? 0) > 0);
+    mesh.kill('evil');
+    mesh.run(15_000);
+    assert.equal(stats(mesh, mesh.relay('r0')).homes['hintsHeld'], 0);
+  });
+
+  it('a home passes frames only between relays that both report the room, and only homes are believed', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.run(1000);
+    const frame = { type: 'present', room: room(0), members: [{ peer: 'ghost'.padEnd(22, '_'), presence: 'x' }] } as const;
+    for (let i = 1; i < 5; i++) mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, frame }));
+    const isHome = mesh
+      .relay('r0')
+      .core.homesOf(room(0))
+      .some(({ nk }) => nk === mesh.relay('evil').nk);
+    if (!isHome) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, frame }));
+    mesh.run(2000);
+    assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), []);
+  });
+
+  it('frames that are none cost the link after some, and nothing else', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.join('r1', 'bob', 'room0');
+    mesh.run(2000);
+    const texts = [encodeMeshFrame({ type: 'hints', rooms: [room(0)] }), encodeMeshFrame({ type: 'holders', room: room(0), add: [nodeKey(5)], gone: [] })];
+    for (const text of texts) {
+      for (const damaged of mutations(utf8Encode(text), 400, 11)) mesh.injectFrame('evil', 'r0', utf8Decode(damaged) ?? '{');
+    }
+    mesh.run(15_000);
+    assert.ok(mesh.relay('evil').bannedBy.has('r0'));
+    assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
+  });
+
+  it('rumours of death are looked into and not believed', () => {
+    const mesh = meshWithAttacker();
+    const nodes = [1, 2, 3, 4].map((i) => mesh.relay(`r${i}`).nk);
+    for (let i = 0; i < 100; i++) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'doubt', nodes }));
+    mesh.run(3000);
+    assert.equal(stats(mesh, mesh.relay('r0')).records['alive'], 5);
+    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.doubt.tooMany'] ?? 0) > 0);
+  });
+
+  it('a relay that changes its record without end is slowed down', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 1; i < 60; i++) {
+      const { nk } = mesh.relay('evil');
+      mesh.inject('evil', mesh.sign({ nk, ip: mesh.relay('evil').record.ip, sequence: mesh.relay('evil').record.sequence + i }));
+    }
+    mesh.run(2000);
+    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.record.tooManyUpdates'] ?? 0) >= 50);
+  });
+});
