@@ -35,6 +35,9 @@ export const LINK_LIMITS = {
 
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
+/** A relay that has some links makes further ones for gossip no faster than this: each costs both sides a handshake, and a restarted mesh has no time to lose. */
+const GROWTH_MS = 3000;
+const LINKS_AT_ONCE = 2;
 /** A link whose other end has shown no record that answers. */
 const PROOF_MS = 30_000;
 /** Now and then an outbound link is given up for a random other one, so that no ring of attackers keeps a relay for good. */
@@ -59,6 +62,7 @@ export class LinkPolicy {
   /** What the operator's places turned out to be. */
   readonly #nodeAt = new Map<string, string>();
   #rotateAt: Instant | null = null;
+  #growAt: Instant | null = null;
 
   constructor(options: LinkPolicyOptions) {
     this.#options = options;
@@ -129,6 +133,10 @@ export class LinkPolicy {
       missing -= 1;
       dial({ ...peer, nk: null });
     }
+    const hasSome = this.#links.size >= LINKS_AT_ONCE;
+    if (missing <= 0 || (hasSome && this.#growAt !== null && now < this.#growAt)) return outputs;
+    this.#growAt = later(now, GROWTH_MS * (0.5 + this.#options.random()));
+    missing = Math.min(missing, hasSome ? 1 : LINKS_AT_ONCE);
     const prefixes = new Set([...this.#links.values()].map(({ prefix }) => prefix));
     const shuffled = this.#shuffle(reachable);
     for (const isNewPrefixOnly of [true, false]) {

@@ -14,7 +14,7 @@ import {
 import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
 import { type DialTarget, LinkPolicy } from './link-policy.ts';
-import { MESH_VERSION, type MeshFrame, type SyncFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
+import { MESH_LIMITS, MESH_VERSION, type MeshFrame, type SyncFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
 import { type CheckResult, type DirectoryOutput, RelayDirectory, isSameEndpoint } from './relay-directory.ts';
 import { RoomNetwork, type RoomNetworkOutput } from './room-network.ts';
 
@@ -49,6 +49,7 @@ export type MeshOutput =
 export type TrafficPurpose = 'hello' | 'records' | 'sync' | 'hints' | 'rooms';
 
 interface Link {
+  readonly isOutbound: boolean;
   readonly isLoopback: boolean;
   readonly strikes: TokenBucket;
   readonly syncs: TokenBucket;
@@ -71,8 +72,10 @@ const SYNCS_BURST = 40;
 /** Each one may cost a check. */
 const DOUBTS_PER_SECOND = 1;
 const DOUBTS_BURST = 64;
-/** A comparison of record sets is repeated soon while it brings news, and rarely afterwards. */
-const SYNC_FIRST_MS = 1000;
+/** Sets are compared when a link comes up, once more when gossip has had time to begin on it, and rarely afterwards. */
+const SYNC_FIRST_MS = 3000;
+/** A full page of records has others behind it. */
+const SYNC_NEXT_PAGE_MS = 300;
 const SYNC_MAX_MS = 120_000;
 /** The room network looks after itself every second tick. */
 const ROOM_TICK_MS = 500;
@@ -104,7 +107,8 @@ export class MeshCore implements RoomsElsewhere {
   readonly #links = new Map<string, Link>();
   readonly #outputs = new Fifo<MeshOutput>();
   #record: SignedRelayRecord;
-  #nodes = new Rendezvous<SignedRelayRecord>([]);
+  /** All relays that may be told of; made when it is first asked for after a change. */
+  #nodes: Rendezvous<SignedRelayRecord> | null = null;
   #hasChanged = true;
   #tickAt: Instant | null = null;
   #roomTickAt: Instant | null = null;
@@ -125,6 +129,7 @@ export class MeshCore implements RoomsElsewhere {
     this.#record = record;
     this.#directory.setOwn(record);
     this.#hasChanged = true;
+    this.#nodes = null;
     this.#outputs.push({ type: 'publish', record });
   }
 
@@ -144,6 +149,7 @@ export class MeshCore implements RoomsElsewhere {
     const isLoopback = ip !== null && addressScope(ip) === 'loopback';
     this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLoopback });
     this.#links.set(nk, {
+      isOutbound,
       isLoopback,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
@@ -151,7 +157,7 @@ export class MeshCore implements RoomsElsewhere {
       recordId: null,
       isReady: false,
       isReadyThere: false,
-      syncAt: now,
+      syncAt: later(now, SYNC_FIRST_MS),
       syncMs: SYNC_FIRST_MS,
     });
     this.#send(nk, { type: 'hello', version: MESH_VERSION, record: this.#record });
@@ -251,6 +257,7 @@ export class MeshCore implements RoomsElsewhere {
   nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string } {
     const [, seed = randomText(this.#options.random), offsetText = '0'] = CURSOR.exec(after) ?? [];
     const offset = Number(offsetText);
+    this.#nodes ??= new Rendezvous([this.#record, ...this.#directory.alive()]);
     const nodes: SignedRelayRecord[] = [];
     let bytes = 0;
     for (const record of this.#nodes.rank(seed, offset + limit).slice(offset)) {
@@ -328,11 +335,8 @@ export class MeshCore implements RoomsElsewhere {
   #handleSync(now: Instant, unixSeconds: number, nk: string, link: Link, frame: SyncFrame): void {
     if (!link.syncs.take(now)) return this.#strike(now, nk, link, 'mesh.sync.tooOften');
     if (frame.type === 'records') {
-      let news = 0;
-      for (const record of frame.records) if (!this.#directory.set.has(this.#directory.offer(now, unixSeconds, record, 'sync', nk))) news += 1;
-      // More may be where these came from.
-      if (news > 0) link.syncMs = SYNC_FIRST_MS;
-      if (news > 0) link.syncAt = later(now, SYNC_FIRST_MS);
+      for (const record of frame.records) this.#directory.offer(now, unixSeconds, record, 'sync', nk);
+      if (frame.records.length >= MESH_LIMITS.maxRecords) link.syncAt = later(now, SYNC_NEXT_PAGE_MS);
       return;
     }
     for (const answer of this.#directory.set.answer(frame)) this.#send(nk, answer);
@@ -347,7 +351,8 @@ export class MeshCore implements RoomsElsewhere {
 
   #handleMaybeUp(now: Instant, nk: string, link: Link): void {
     if (!link.isReady || !link.isReadyThere) return;
-    this.#sync(now, nk, link);
+    // One conversation serves both sides.
+    if (link.isOutbound) this.#sync(now, nk, link);
     this.#rooms.handleLinkUp(now, nk);
   }
 
@@ -364,6 +369,7 @@ export class MeshCore implements RoomsElsewhere {
         return this.#handleVerdict(now, output);
       case 'changed':
         this.#hasChanged = true;
+        this.#nodes = null;
         return;
       case 'doubted':
         // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
@@ -401,9 +407,7 @@ export class MeshCore implements RoomsElsewhere {
   #applyChanges(now: Instant): void {
     if (!this.#hasChanged) return;
     this.#hasChanged = false;
-    const all = [this.#record, ...this.#directory.alive()];
-    this.#nodes = new Rendezvous(all);
-    this.#rooms.setRelays(now, all);
+    this.#rooms.setRelays(now, [this.#record, ...this.#directory.alive()]);
     this.#outputs.push({ type: 'save' });
   }
 

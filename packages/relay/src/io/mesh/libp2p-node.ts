@@ -79,7 +79,10 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         tagMeshPeers: false,
         D: 4,
         Dlo: 3,
-        Dhi: 8,
+        Dhi: 6,
+        // Sets of records are compared on every link: announcing what was gossiped is not needed besides.
+        Dlazy: 0,
+        gossipFactor: 0,
         allowedTopics: [options.topic],
         maxInboundDataLength: MAX_GOSSIP_BYTES,
         maxTopicBytesPerPeer: 8192,
