@@ -3,7 +3,7 @@ import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 
 /*
- * `npm test`: all suites, one after another; `npm test -- unit` (or interop, cli, browser) runs one. What a suite needs from the system is installed
+ * `npm test`: all suites, one after another; `npm test -- unit` (or cli, mesh, interop, browser) runs one. What a suite needs from the system is installed
  * where that is possible (root on Debian) and loudly named where it is not. On CI a skip is a failure. The last line counts tests over all suites.
  */
 interface Suite {
@@ -18,6 +18,7 @@ interface Suite {
 const SUITES: readonly Suite[] = [
   { name: 'unit', pattern: '{packages,tools}/**/*.test.ts', needs: {}, inNamespace: false },
   { name: 'cli', pattern: 'tests/cli/*.test.ts', needs: {}, inNamespace: false },
+  { name: 'mesh', pattern: 'tests/mesh/*.test.ts', needs: {}, inNamespace: false },
   { name: 'interop', pattern: 'tests/interop/*.test.ts', needs: { openssl: 'openssl' }, inNamespace: false },
   {
     name: 'browser',

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type Socket, connect } from 'node:net';
+import { describe, it } from 'node:test';
+import { multiaddr } from '@multiformats/multiaddr';
+import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
+import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
+import { type RelayProcess, SALT, isComplete, meshAddressOf, pause, until, withRelays } from './support.ts';
+
+/* Strangers at the mesh port of a real relay: some without the salt, some with it and with libp2p in their hands. */
+
+/** A libp2p node with the salt and a key of its own, linked to a relay. */
+async function attackerOf(relay: RelayProcess): Promise<MeshNode> {
+  const { mesh, psk } = await deriveMeshSecret(SALT);
+  const { d, x } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const privateKey = Buffer.concat([Buffer.from(d ?? '', 'base64url'), Buffer.from(x ?? '', 'base64url')]);
+  const node = await makeLibp2pNode({ privateKey, psk, listen: null, topic: `/lumamesh/records/1/${mesh}`, gater: {}, isLocal: true });
+  await node.start();
+  // A relay keeps a link only where its own stream is taken.
+  await node.handle('/lumamesh/relay/1', () => undefined, { maxInboundStreams: 8 });
+  const [host, port] = (relay.record.meshPort === undefined ? '' : `${relay.address}:${relay.record.meshPort}`).split(':');
+  await node.dial(multiaddr(`/ip4/${host}/tcp/${port}`));
+  return node;
+}
+
+async function withPair(test: (relays: readonly [RelayProcess, RelayProcess], start: (i: number, peers: readonly number[]) => RelayProcess) => Promise<void>): Promise<void> {
+  await withRelays(async (start) => {
+    const pair = [start(0, []), start(1, [0])] as const;
+    await Promise.all(pair.map((relay) => relay.ready()));
+    await until(() => isComplete(pair), 'they do not know each other');
+    await test(pair, start);
+  });
+}
+
+describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
+  it('lets others in while sockets that say nothing are held open, and closes them', () =>
+    withPair(async ([zero], start) => {
+      const [host = '', port] = meshAddressOf(0).split(':');
+      const sockets: Socket[] = [];
+      let closed = 0;
+      for (let i = 0; i < 40; i++) {
+        const socket = connect(Number(port), host);
+        socket.on('error', () => undefined);
+        socket.on('close', () => (closed += 1));
+        sockets.push(socket);
+      }
+      await Promise.all(sockets.slice(0, 12).map((socket) => once(socket, 'connect')));
+      const third = start(2, [0]);
+      await third.ready();
+      await until(async () => (await zero.stats()).records.alive === 2, 'a newcomer is kept out by silent sockets');
+      await until(() => closed === sockets.length, () => `${closed} of ${sockets.length} silent sockets were closed`, 30_000);
+    }));
+
+  it('is not moved by noise', () =>
+    withPair(async ([zero]) => {
+      const [host = '', port] = meshAddressOf(0).split(':');
+      for (let i = 0; i < 30; i++) {
+        const socket = connect(Number(port), host);
+        socket.on('error', () => undefined);
+        socket.write(randomBytes(4096));
+        await pause(10);
+      }
+      await pause(1000);
+      assert.equal((await zero.stats()).records.alive, 1);
+    }));
+
+  it('hangs up on a peer that answers with a gigabyte, and bans it', () =>
+    withPair(async ([zero]) => {
+      const before = (await zero.stats()).memory.rssBytes;
+      const node = await attackerOf(zero);
+      try {
+        const connection = node.getConnections()[0];
+        assert.ok(connection !== undefined);
+        const stream = await connection.newStream('/lumamesh/relay/1');
+        // A frame of a gigabyte, announced and begun.
+        const chunk = new Uint8Array(65_536);
+        chunk.set([0x40, 0, 0, 0]);
+        await until(async () => {
+          if (stream.status === 'open' && !stream.writableNeedsDrain) stream.send(chunk);
+          return (await zero.stats()).bans > 0;
+        }, 'it is not banned');
+        await until(() => node.getConnections().length === 0, 'it is still connected');
+        await assert.rejects(node.dial(multiaddr(`/ip4/${zero.address}/tcp/${zero.record.meshPort}`)).then((again) => again.newStream('/lumamesh/relay/1')));
+        assert.ok((await zero.stats()).memory.rssBytes - before < 64 * 1024 * 1024);
+      } finally {
+        await node.stop();
+      }
+    }));
+
+  it('hangs up on a peer that gossips what is no record, and bans it', () =>
+    withPair(async ([zero, one]) => {
+      const node = await attackerOf(zero);
+      try {
+        const topic = `/lumamesh/records/1/${zero.record.mesh}`;
+        const { pubsub } = node.services;
+        pubsub.subscribe(topic);
+        await until(async () => {
+          for (let i = 0; i < 5; i++) await pubsub.publish(topic, randomBytes(100)).catch(() => undefined);
+          return (await zero.stats()).bans > 0;
+        }, 'it is not banned');
+        await until(() => node.getConnections().length === 0, 'it is still connected');
+      } finally {
+        await node.stop();
+      }
+      for (const relay of [zero, one]) assert.equal((await relay.stats()).records.alive, 1);
+    }));
+
+  it('hangs up on a peer that never says who it is', () =>
+    withPair(async ([zero]) => {
+      const node = await attackerOf(zero);
+      try {
+        await until(() => node.getConnections().length === 0, 'it is still connected', 90_000);
+        assert.equal((await zero.stats()).links.proven, 1);
+      } finally {
+        await node.stop();
+      }
+    }));
+});
