@@ -24,7 +24,9 @@ async function attackerOf(relay: RelayProcess): Promise<MeshNode> {
   return node;
 }
 
-async function withPair(test: (relays: readonly [RelayProcess, RelayProcess], start: (i: number, peers: readonly number[]) => RelayProcess) => Promise<void>): Promise<void> {
+async function withPair(
+  test: (relays: readonly [RelayProcess, RelayProcess], start: (i: number, peers: readonly number[]) => RelayProcess) => Promise<void>,
+): Promise<void> {
   await withRelays(async (start) => {
     const pair = [start(0, []), start(1, [0])] as const;
     await Promise.all(pair.map((relay) => relay.ready()));
@@ -49,7 +51,11 @@ describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
       const third = start(2, [0]);
       await third.ready();
       await until(async () => (await zero.stats()).records.alive === 2, 'a newcomer is kept out by silent sockets');
-      await until(() => closed === sockets.length, () => `${closed} of ${sockets.length} silent sockets were closed`, 30_000);
+      await until(
+        () => closed === sockets.length,
+        () => `${closed} of ${sockets.length} silent sockets were closed`,
+        30_000,
+      );
     }));
 
   it('is not moved by noise', () =>

@@ -56,7 +56,7 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       ada.send({ action: 'signal', room: 'tea'.padEnd(43, '_'), to: 'bob'.padEnd(22, '_'), data: 'sealed' });
       await until(() => bob.heard.some((message) => message.action === 'signal' && message.data === 'sealed'), 'no signal');
       // The homes of a room among them, for some of these rooms.
-      await Promise.all([0, 2, 4, 6, 9].map((i) => relays[i]?.kill()));
+      await Promise.all(relays.filter((_, i) => [0, 2, 4, 6, 9].includes(i)).map((relay) => relay.kill()));
       const killedAt = performance.now();
       const pairs = await Promise.all(
         Array.from(

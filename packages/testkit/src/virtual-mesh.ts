@@ -44,6 +44,7 @@ interface Node extends VirtualRelay {
 
 const MESH = 'AAAAAAAAAAAAAAAAAAAAAA';
 const LATENCY_MS = 20;
+const SILENCE_MS = 1500;
 const GOSSIP_DEGREE = 4;
 const START_SECONDS = 1_800_000_000;
 
@@ -56,7 +57,7 @@ export class VirtualMesh {
   readonly #random: () => number;
   readonly #nodes = new Map<string, Node>();
   readonly #events: { at: Instant; order: number; run: () => void }[] = [];
-  readonly #signatures = new Set<string>();
+  readonly #signatures = new Map<string, string>();
   #order = 0;
   #groupOf: (relay: VirtualRelay) => unknown = () => 0;
 
@@ -87,7 +88,10 @@ export class VirtualMesh {
       peers: (options.peers ?? []).map((peer) => ({ host: this.#node(peer).record.ip, port: 7402 })),
       maxRoomSize: options.maxRoomSize ?? 250,
       hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
-      verify: ({ signature }) => this.#signatures.has(signature),
+      verify: (other) => this.#signatures.get(other.signature) === JSON.stringify(canonical(other)),
+      sign: (data) => createHash('sha512').update(nk).update(data).digest(),
+      verifyBy: (other, data, signature) => createHash('sha512').update(other).update(data).digest().equals(signature),
+      firstCounter: this.now,
       random: seededRandom(Math.floor(this.#random() * 2 ** 32)),
     });
     const rooms = new RelayCore<string>(
@@ -134,7 +138,7 @@ export class VirtualMesh {
       signature: toBase64Url(createHash('sha512').update(`signature ${this.#order}`).digest()),
       ...fields,
     };
-    this.#signatures.add(record.signature);
+    this.#signatures.set(record.signature, JSON.stringify(canonical(record)));
     return record;
   }
 
@@ -338,12 +342,7 @@ export class VirtualMesh {
         node.waiters.delete(output.id);
         return;
       case 'check':
-        return this.#at(4 * LATENCY_MS, () => {
-          const { record } = output;
-          const place = [...this.#nodes.values()].find((other) => other.record.ip === record.ip && this.#reaches(node, other));
-          node.core.handleChecked(this.now, output.id, place?.nk === record.nk ? 'alive' : 'dead');
-          this.#drain(node);
-        });
+        return this.#check(node, output.id, output.record);
       case 'present':
         node.rooms.handleRemotePresent(output.room, output.member);
         return this.#drainSessions(node);
@@ -359,6 +358,16 @@ export class VirtualMesh {
       case 'save':
         return;
     }
+  }
+
+  #check(node: Node, id: string, record: SignedRelayRecord): void {
+    const answers = (): Node | undefined => [...this.#nodes.values()].find((other) => other.record.ip === record.ip && this.#reaches(node, other));
+    const isThere = answers() !== undefined;
+    // Silence is only known to be silence after a while.
+    this.#at(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {
+      node.core.handleChecked(this.now, id, answers()?.nk === record.nk ? 'alive' : 'dead');
+      this.#drain(node);
+    });
   }
 
   #dial(node: Node, target: DialTarget): void {
@@ -438,4 +447,9 @@ function isBefore(a: { at: Instant; order: number }, b: { at: Instant; order: nu
 /** Ids are 16 to 43 characters of base64url. */
 function pad(text: string, length: number): string {
   return text.padEnd(length, '_');
+}
+
+/** The fields in one order, however a record was made. */
+function canonical(record: SignedRelayRecord): [string, unknown][] {
+  return Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }

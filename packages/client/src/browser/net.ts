@@ -155,7 +155,7 @@ export class Net extends Emitter<NetEvents> {
     if (this.#isClosed) return;
     entry.error = error;
     entry.losses += 1;
-    if (entry.isHome && entry.losses >= MAX_HOME_LOSSES) {
+    if (entry.isHome && (entry.losses >= MAX_HOME_LOSSES || error.code === 'RELAY_FORGED')) {
       entry.link.close();
       this.#links.delete(entry.link.relay.nk);
       for (const room of this.#rooms) room.handleRelayGone(entry.link.relay.nk);

@@ -53,6 +53,9 @@ const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200 - LIMITS.maxHomes * HOME_BYTES
 /** Sampling all known relays costs more than passing a signal on. */
 const NODES_PER_SECOND = 0.2;
 const NODES_BURST = 40;
+/** All sessions together. */
+const ALL_NODES_PER_SECOND = 50;
+const ALL_NODES_BURST = 200;
 
 interface SessionState {
   readonly frames: TokenBucket;
@@ -73,6 +76,7 @@ export class RelayCore<Session> {
   readonly #sessions = new Map<Session, SessionState>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
   readonly #elsewhere: RoomsElsewhere;
+  readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
   #record: SignedRelayRecord;
   #welcome: string;
 
@@ -170,6 +174,7 @@ export class RelayCore<Session> {
         return this.#signal(now, session, state, message);
       case 'nodes':
         if (!state.nodes.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'asking for nodes too often');
+        if (!this.#allNodes.take(now)) return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
         return this.#sendNodes(session, message.limit, message.after);
       case 'ping':
         return this.#send(session, { action: 'pong' });

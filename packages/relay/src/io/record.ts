@@ -38,9 +38,13 @@ export async function makeRecord(config: RelayConfig, identity: Identity, place:
 
 /** Whether a record is signed by its own node key. */
 export function isSignedRecord(record: SignedRelayRecord): boolean {
+  return isSignedBy(record.nk, recordBytes(record), fromBase64Url(record.signature) ?? new Uint8Array(0));
+}
+
+/** Whether a node key signed these bytes; false for a key that is none. */
+export function isSignedBy(nk: string, data: Uint8Array, signature: Uint8Array): boolean {
   try {
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: record.nk }, format: 'jwk' });
-    return verify(null, recordBytes(record), key, fromBase64Url(record.signature) ?? new Uint8Array(0));
+    return verify(null, data, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: nk }, format: 'jwk' }), signature);
   } catch {
     // Not a point of the curve.
     return false;

@@ -38,7 +38,7 @@ export class RelayServer {
   #record: SignedRelayRecord | null = null;
   #place: RecordPlace = { port: 0 };
   #mesh: MeshServer | null = null;
-  #early: [SessionId, SessionEvent][] = [];
+  readonly #early: [SessionId, SessionEvent][] = [];
   #renewedAtMs = 0;
   #identityConflicts = 0;
   #renewal: NodeJS.Timeout | null = null;

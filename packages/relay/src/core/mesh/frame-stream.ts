@@ -2,6 +2,7 @@ import { ByteWriter, type Decoded, decoded, dropped, utf8Decode, utf8Encode } fr
 import { MESH_LIMITS } from './mesh-frame.ts';
 
 const LENGTH_BYTES = 4;
+const MAX_CHUNKS = 64;
 
 /** Frames as they stand on a stream: the length in four bytes, then the text in UTF-8. */
 export function encodeFrames(texts: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -21,8 +22,10 @@ export class FrameReader {
   /** The frames that are complete now. After a drop the stream is of no use. */
   push(chunk: Uint8Array): Decoded<readonly string[]> {
     const texts: string[] = [];
-    this.#chunks.push(chunk);
+    // A few bytes must not keep the whole buffer that they came in, nor be kept as thousands of pieces.
+    this.#chunks.push(chunk.length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk);
     this.#held += chunk.length;
+    if (this.#chunks.length > MAX_CHUNKS) this.#peek(this.#held);
     while (this.#held >= LENGTH_BYTES) {
       const head = this.#peek(LENGTH_BYTES);
       const length = new DataView(head.buffer, head.byteOffset).getUint32(0);

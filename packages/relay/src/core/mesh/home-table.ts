@@ -39,7 +39,6 @@ export class HomeTable {
 
   /** A relay says that it has members in rooms. Answers whom to tell what; hints over a limit are refused and counted. */
   handleHints(now: Instant, reporter: string, rooms: readonly string[]): readonly HolderNews[] {
-    this.#lostAt.delete(reporter);
     let reported = this.#reporters.get(reporter);
     if (reported === undefined) this.#reporters.set(reporter, (reported = new Set()));
     const news: HolderNews[] = [];
@@ -50,6 +49,7 @@ export class HomeTable {
         this.#refused += 1;
         continue;
       }
+      if (isNew && this.#hints >= HOME_LIMITS.maxHints) news.push(...this.#evict());
       holders.set(reporter, later(now, HINT_LIFETIME_MS));
       this.#rooms.set(room, holders);
       if (isNew) {
@@ -69,9 +69,20 @@ export class HomeTable {
     return rooms.flatMap((room) => this.#forget(reporter, room));
   }
 
-  /** The link to a reporter broke: its hints live on for a moment. */
+  /** The link to a reporter broke: what it does not say again within a moment is void. */
   handleReporterLost(now: Instant, reporter: string): void {
-    if (this.#reporters.has(reporter)) this.#lostAt.set(reporter, later(now, LOST_REPORTER_MS));
+    const rooms = this.#reporters.get(reporter);
+    if (rooms === undefined) return;
+    const endsAt = later(now, LOST_REPORTER_MS);
+    for (const room of rooms) {
+      const holders = this.#rooms.get(room);
+      if ((holders?.get(reporter) ?? endsAt) > endsAt) holders?.set(reporter, endsAt);
+    }
+    this.#lostAt.set(reporter, endsAt);
+  }
+
+  isLost(reporter: string): boolean {
+    return this.#lostAt.has(reporter);
   }
 
   /** A reporter is known to be dead, or was put out. */
@@ -83,7 +94,13 @@ export class HomeTable {
   /** Drops what has expired. To be called every few seconds. */
   handleTimeout(now: Instant): readonly HolderNews[] {
     const news: HolderNews[] = [];
-    for (const [reporter, at] of this.#lostAt) if (at <= now) news.push(...this.handleReporterDead(reporter));
+    for (const [reporter, at] of this.#lostAt) {
+      if (at > now) continue;
+      this.#lostAt.delete(reporter);
+      for (const room of [...(this.#reporters.get(reporter) ?? [])]) {
+        if ((this.#rooms.get(room)?.get(reporter) ?? now) <= now) news.push(...this.#forget(reporter, room));
+      }
+    }
     return news;
   }
 
@@ -97,7 +114,16 @@ export class HomeTable {
   }
 
   #hasRoomFor(reported: ReadonlySet<string>, holders: ReadonlyMap<string, Instant>): boolean {
-    return reported.size < HOME_LIMITS.maxHintsPerReporter && holders.size < HOME_LIMITS.maxReportersPerRoom && this.#hints < HOME_LIMITS.maxHints;
+    return reported.size < HOME_LIMITS.maxHintsPerReporter && holders.size < HOME_LIMITS.maxReportersPerRoom;
+  }
+
+  /** A full table takes the place of a new hint from whoever has most, so that many who fill it do not keep out one who has little to say. */
+  #evict(): readonly HolderNews[] {
+    const [most] = [...this.#reporters].toSorted(([, a], [, b]) => b.size - a.size);
+    const room = most?.[1].values().next().value;
+    if (most === undefined || room === undefined) return [];
+    this.#refused += 1;
+    return this.#forget(most[0], room);
   }
 
   #forget(reporter: string, room: string): readonly HolderNews[] {

@@ -38,6 +38,7 @@ const RETRY_MAX_MS = 60_000;
 /** A relay that has some links makes further ones for gossip no faster than this: each costs both sides a handshake, and a restarted mesh has no time to lose. */
 const GROWTH_MS = 3000;
 const LINKS_AT_ONCE = 2;
+const STEADY_MS = 30_000;
 /** A link whose other end has shown no record that answers. */
 const PROOF_MS = 30_000;
 /** Now and then an outbound link is given up for a random other one, so that no ring of attackers keeps a relay for good. */
@@ -50,6 +51,8 @@ interface Link {
   readonly isLoopback: boolean;
   readonly openedAt: Instant;
   isProven: boolean;
+  /** What was dialled for it. */
+  place: string | null;
 }
 
 /** Which links a relay keeps: a few outbound ones into different networks, those to the homes of its rooms, and inbound ones while they are not too many. */
@@ -75,7 +78,7 @@ export class LinkPolicy {
   }
 
   handleOpen(now: Instant, nk: string, link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLoopback: boolean }): void {
-    this.#links.set(nk, { ...link, openedAt: now, isProven: false });
+    this.#links.set(nk, { ...link, openedAt: now, isProven: false, place: null });
   }
 
   handleProven(nk: string): void {
@@ -90,12 +93,10 @@ export class LinkPolicy {
   handleDialed(now: Instant, target: DialTarget, nk: string | null): void {
     const place = placeOf(target);
     this.#dialing.delete(place);
-    if (nk !== null) {
-      this.#backoffs.delete(place);
-      if (target.nk === null) this.#nodeAt.set(place, nk);
-      // The operator named this relay itself: nothing to dial there.
-      return;
-    }
+    // The operator may have named this relay itself: nothing to dial there.
+    if (nk !== null && target.nk === null) this.#nodeAt.set(place, nk);
+    const link = nk === null ? undefined : this.#links.get(nk);
+    if (link !== undefined) link.place = place;
     if (this.#backoffs.size >= MAX_BACKOFFS) this.#backoffs.delete(this.#backoffs.keys().next().value ?? '');
     const entry = this.#backoffs.get(place) ?? { backoff: new Backoff(RETRY_INITIAL_MS, RETRY_MAX_MS, this.#options.random), retryAt: now };
     entry.retryAt = later(now, entry.backoff.nextMs());
@@ -113,6 +114,8 @@ export class LinkPolicy {
 
   #dials(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>): LinkOutput[] {
     const outputs: LinkOutput[] = [];
+    // Only a link that has stood for a while shows that dialling there is worth it.
+    for (const { place, openedAt } of this.#links.values()) if (place !== null && now - openedAt > STEADY_MS) this.#backoffs.delete(place);
     const dial = (target: DialTarget): void => {
       const place = placeOf(target);
       if (this.#dialing.size >= LINK_LIMITS.maxDialsAtOnce || this.#dialing.has(place) || (this.#backoffs.get(place)?.retryAt ?? -Infinity) > now) return;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { utf8Decode, utf8Encode } from '@lumamesh/base';
+import { instant, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { mutations } from '@lumamesh/testkit';
 import { VirtualMesh, type VirtualRelay } from '@lumamesh/testkit/mesh';
-import { HOME_LIMITS } from './home-table.ts';
+import { HOME_LIMITS, HomeTable } from './home-table.ts';
 import { MESH_LIMITS, encodeMeshFrame } from './mesh-frame.ts';
 import { DIRECTORY_LIMITS } from './relay-directory.ts';
 
@@ -168,17 +168,15 @@ describe('a mesh under fire', () => {
     assert.equal(stats(mesh, mesh.relay('r0')).homes['hintsHeld'], 0);
   });
 
-  it('a home passes frames only between relays that both report the room, and only homes are believed', () => {
+  it('a home carries frames only between relays that both report the room, and cannot make one up', () => {
     const mesh = meshWithAttacker();
     mesh.join('r0', 'ada', 'room0');
     mesh.run(1000);
     const frame = { type: 'present', room: room(0), members: [{ peer: 'ghost'.padEnd(22, '_'), presence: 'x' }] } as const;
-    for (let i = 1; i < 5; i++) mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, frame }));
-    const isHome = mesh
-      .relay('r0')
-      .core.homesOf(room(0))
-      .some(({ nk }) => nk === mesh.relay('evil').nk);
-    if (!isHome) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, frame }));
+    const carried = { counter: 2 ** 50, text: JSON.stringify(frame), signature: 'A'.repeat(86), frame };
+    for (let i = 1; i < 5; i++) mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, ...carried }));
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, ...carried }));
+    assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.from.forged'], 1);
     mesh.run(2000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), []);
   });
@@ -214,5 +212,135 @@ describe('a mesh under fire', () => {
     }
     mesh.run(2000);
     assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.record.tooManyUpdates'] ?? 0) >= 50);
+  });
+
+  it('a copy of somebody’s record with another mesh id, or under another key, harms neither its owner nor those who pass records on', () => {
+    const mesh = meshWithAttacker();
+    const victim = mesh.relay('r1').record;
+    for (let i = 0; i < 5; i++) {
+      mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'records', records: [{ ...victim, mesh: 'BBBBBBBBBBBBBBBBBBBBBA' }] }));
+      mesh.inject('evil', { ...victim, nk: nodeKey(77), sequence: victim.sequence + 5 });
+    }
+    mesh.run(10_000);
+    for (let i = 0; i < 5; i++) {
+      assert.equal(mesh.relay(`r${i}`).bannedBy.size, 0);
+      assert.equal(stats(mesh, mesh.relay(`r${i}`)).records['alive'], 5);
+    }
+  });
+
+  it('records of places that never answer keep neither a newcomer out nor a death from being noticed', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 0; i < 1200; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `30.${i >> 8}.${i & 255}.1` }));
+    for (let second = 0; second < 10; second++) {
+      for (let i = 0; i < 30; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(2000 + second * 30 + i), ip: `31.${second}.${i}.1` }));
+      mesh.run(1000);
+    }
+    mesh.add('new', { peers: ['r0'] });
+    const isKnown = (name: string): boolean =>
+      mesh
+        .relay('r0')
+        .core.saved()
+        .some(({ nk }) => nk === mesh.relay(name).nk);
+    assert.ok(
+      mesh.runUntil(() => isKnown('new'), 5000),
+      'the newcomer is kept out',
+    );
+    mesh.kill('r3');
+    assert.ok(
+      mesh.runUntil(() => !isKnown('r3'), 10_000),
+      'a death goes unnoticed',
+    );
+  });
+
+  it('ready said a hundred times brings one list of members', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.join('evil', 'eve', 'room0');
+    mesh.run(5000);
+    const before = mesh.relay('r0').bytesOut;
+    for (let i = 0; i < 100; i++) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'ready' }));
+    mesh.run(1000);
+    assert.ok(mesh.relay('r0').bytesOut - before < 5000);
+  });
+
+  it('presence that changes without end is told in turn, not as fast as it comes', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.run(1000);
+    for (let round = 0; round < 50; round++) {
+      const members = Array.from({ length: 32 }, (_, i) => ({ peer: `ghost${i}`.padEnd(22, '_'), presence: `p${round}` }));
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
+    }
+    mesh.run(1000);
+    const told = (mesh.relay('r0').heard.get('ada') ?? []).filter(({ action }) => action === 'peer-joined').length;
+    assert.ok(told <= 600, `${told} of 1600`);
+  });
+
+  it('ghosts that fill a room make way for members of honest relays', () => {
+    const mesh = new VirtualMesh();
+    mesh.add('r0', { maxRoomSize: 20 });
+    mesh.add('r1', { peers: ['r0'], maxRoomSize: 20 });
+    mesh.add('evil', { peers: ['r0', 'r1'] });
+    mesh.run(5000);
+    mesh.join('r0', 'ada', 'room0');
+    const members = Array.from({ length: 200 }, (_, i) => ({ peer: `ghost${i}`.padEnd(22, '_'), presence: 'x' }));
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
+    mesh.run(1000);
+    mesh.join('r1', 'bob', 'room0');
+    assert.ok(mesh.runUntil(() => mesh.seen('r0', 'ada', 'room0').includes('bob'), 3000));
+  });
+
+  it('who claims another’s peer id does not get its signals alone', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room0');
+    mesh.run(1000);
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members: [{ peer: 'bob'.padEnd(22, '_'), presence: 'x' }] }));
+    mesh.join('r1', 'bob', 'room0');
+    mesh.run(3000);
+    mesh.say('r0', 'ada', { action: 'signal', room: room(0), to: 'bob'.padEnd(22, '_'), data: 'sealed' });
+    mesh.run(1000);
+    assert.ok((mesh.relay('r1').heard.get('bob') ?? []).some(({ action }) => action === 'signal'));
+  });
+
+  it('coming and going of a hint does not make others send their members again and again', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 0; i < 50; i++) mesh.join('r1', `p${i}`, 'room0');
+    mesh.run(3000);
+    const before = mesh.relay('r1').bytesOut;
+    for (let i = 0; i < 50; i++) {
+      for (let r = 0; r < 5; r++) {
+        mesh.injectFrame('evil', `r${r}`, encodeMeshFrame({ type: 'hints', rooms: [room(0)] }));
+        mesh.injectFrame('evil', `r${r}`, encodeMeshFrame({ type: 'unhint', rooms: [room(0)] }));
+      }
+      mesh.run(100);
+    }
+    assert.ok(mesh.relay('r1').bytesOut - before < 100_000, `${mesh.relay('r1').bytesOut - before} bytes`);
+  });
+
+  it('a table full of one’s hints takes those of others all the same', () => {
+    const table = new HomeTable();
+    const now = instant(0);
+    for (let r = 0; r < 20; r++)
+      table.handleHints(
+        now,
+        `evil${r}`,
+        Array.from({ length: 10_000 }, (_, i) => `${r} ${i}`),
+      );
+    assert.equal(table.counts.hints, HOME_LIMITS.maxHints);
+    table.handleHints(now, 'a', ['room']);
+    assert.deepEqual(table.handleHints(now, 'b', ['room']), [
+      { to: 'b', room: 'room', add: ['a'], gone: [] },
+      { to: 'a', room: 'room', add: ['b'], gone: [] },
+    ]);
+    assert.equal(table.counts.hints, HOME_LIMITS.maxHints);
+  });
+
+  it('a relay that is named by more than it takes does not redial without end', () => {
+    const mesh = new VirtualMesh();
+    mesh.add('r0');
+    for (let i = 0; i < 130; i++) mesh.add(`c${i}`, { peers: ['r0'], isHidden: true });
+    mesh.run(60_000);
+    const { hello } = (mesh.relay('r0').core.stats(mesh.now) as { traffic: Record<string, { outFrames: number }> }).traffic as { hello: { outFrames: number } };
+    assert.ok(hello.outFrames < 2500, `${hello.outFrames} frames of greeting in a minute`);
   });
 });

@@ -81,7 +81,7 @@ describe('relays that find each other', () => {
     assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
     mesh.kill('r3');
     // Doubted at once, and no home of anything any more.
-    assert.ok(mesh.runUntil(() => isComplete(mesh), 3000));
+    assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
     mesh.add('r3-again', { nk: mesh.relay('r3').nk, peers: ['r0'] });
     assert.ok(mesh.runUntil(() => isComplete(mesh), 10_000));
   });
@@ -267,5 +267,70 @@ describe('rooms beyond one relay', () => {
     mesh.run(8000);
     mesh.join('late7', 'bob', 'tea');
     assert.ok(mesh.runUntil(() => mesh.seen('late7', 'bob', 'tea').includes('ada') && mesh.seen('r0', 'ada', 'tea').includes('bob'), 2000));
+  });
+
+  for (const pauseMs of [0, 5, 300, 3000]) {
+    it(`a page that is loaded anew within ${pauseMs} ms, on another relay, sees everybody and is seen by all`, () => {
+      const mesh = build(5, inLine);
+      assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
+      mesh.run(2000);
+      mesh.join('r0', 'ada', 'tea');
+      mesh.join('r3', 'bob', 'tea');
+      mesh.run(2000);
+      mesh.close('r3', 'bob');
+      mesh.run(pauseMs);
+      mesh.join('r3', 'bob2', 'tea', 'bob');
+      assert.ok(mesh.runUntil(() => mesh.seen('r3', 'bob2', 'tea').includes('ada') && mesh.seen('r0', 'ada', 'tea').includes('bob'), 3000));
+    });
+
+    it(`a relay that starts again within ${pauseMs} ms shows those who come back, and only those`, () => {
+      const mesh = build(5, inLine);
+      assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
+      mesh.run(2000);
+      mesh.join('r0', 'ada', 'tea');
+      mesh.join('r1', 'bob', 'tea');
+      mesh.join('r1', 'gone', 'tea');
+      mesh.run(2000);
+      mesh.kill('r1');
+      mesh.run(pauseMs);
+      mesh.add('r1b', { nk: mesh.relay('r1').nk, ip: mesh.relay('r1').record.ip, peers: ['r0'] });
+      mesh.join('r1b', 'bob2', 'tea', 'bob');
+      const isRight = (): boolean => mesh.seen('r1b', 'bob2', 'tea').join() === 'ada' && mesh.seen('r0', 'ada', 'tea').join() === 'bob';
+      assert.ok(mesh.runUntil(isRight, 30_000), `${mesh.seen('r1b', 'bob2', 'tea').join()} / ${mesh.seen('r0', 'ada', 'tea').join()}`);
+    });
+
+    it(`whoever leaves during a cut of ${pauseMs} ms is no ghost, and whoever comes is not missed`, () => {
+      for (const isHidden of [false, true]) {
+        const mesh = new VirtualMesh();
+        mesh.add('c');
+        mesh.add('a', { peers: ['c'], isHidden });
+        mesh.add('b', { peers: ['c'], isHidden });
+        mesh.run(5000);
+        mesh.join('a', 'ada', 'tea');
+        mesh.join('b', 'bob', 'tea');
+        mesh.join('b', 'eve', 'tea');
+        mesh.run(5000);
+        mesh.partition((relay) => relay.name === 'a');
+        mesh.close('b', 'bob');
+        mesh.join('b', 'carol', 'tea');
+        mesh.run(pauseMs);
+        mesh.heal();
+        const isRight = (): boolean => mesh.seen('a', 'ada', 'tea').join() === 'carol,eve' && mesh.seen('b', 'carol', 'tea').join() === 'ada,eve';
+        assert.ok(mesh.runUntil(isRight, 60_000), `${isHidden}: ${mesh.seen('a', 'ada', 'tea').join()} / ${mesh.seen('b', 'carol', 'tea').join()}`);
+      }
+    });
+  }
+
+  it('a relay that signs a new record of the same place makes nobody hint again', () => {
+    const mesh = build(5, inLine);
+    assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
+    mesh.run(2000);
+    for (let i = 0; i < 50; i++) mesh.join('r1', `p${i}`, `room${i}`);
+    mesh.run(3000);
+    const hints = (): number => (mesh.relay('r1').core.stats(mesh.now) as { hints: { out: number } }).hints.out;
+    const before = hints();
+    mesh.renew('r3');
+    mesh.run(5000);
+    assert.equal(hints(), before);
   });
 });

@@ -7,6 +7,7 @@ import {
   TokenBucket,
   addressPrefix,
   addressScope,
+  fromBase64Url,
   later,
   parseIp,
   toBase64Url,
@@ -14,7 +15,7 @@ import {
 import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
 import { type DialTarget, LinkPolicy } from './link-policy.ts';
-import { MESH_LIMITS, MESH_VERSION, type MeshFrame, type SyncFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
+import { MESH_LIMITS, MESH_VERSION, type MeshFrame, type RoomFrame, type SyncFrame, carriedBytes, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
 import { type CheckResult, type DirectoryOutput, RelayDirectory, isSameEndpoint } from './relay-directory.ts';
 import { RoomNetwork, type RoomNetworkOutput } from './room-network.ts';
 
@@ -26,6 +27,11 @@ export interface MeshCoreOptions {
   readonly maxRoomSize: number;
   readonly hash: SyncCrypto['hash'];
   readonly verify: (record: SignedRelayRecord) => boolean;
+  /** Ed25519 with this relay's node key, and with another's. */
+  readonly sign: (data: Uint8Array) => Uint8Array;
+  readonly verifyBy: (nk: string, data: Uint8Array, signature: Uint8Array) => boolean;
+  /** Where the counters of carried frames begin: higher than those of any earlier run, such as the time in microseconds. */
+  readonly firstCounter: number;
   /** A number in [0, 1). */
   readonly random: () => number;
 }
@@ -54,6 +60,10 @@ interface Link {
   readonly strikes: TokenBucket;
   readonly syncs: TokenBucket;
   readonly doubts: TokenBucket;
+  readonly hellos: TokenBucket;
+  /** Rooms in hints. */
+  readonly hints: TokenBucket;
+  readonly address: string;
   /** The record in their hello. */
   recordId: string | null;
   /** Their record answered, and we said so. */
@@ -72,6 +82,13 @@ const SYNCS_BURST = 40;
 /** Each one may cost a check. */
 const DOUBTS_PER_SECOND = 1;
 const DOUBTS_BURST = 64;
+/** Each one may cost a check. */
+const HELLOS_PER_SECOND = 1 / 60;
+/** Rooms that one relay may hint or take back; ten thousand at once is a relay that has just started. */
+const HINTS_PER_SECOND = 200;
+const HINTS_BURST = 25_000;
+/** Relays whose carried frames are told from replays. */
+const MAX_COUNTERS = 4096;
 /** Sets are compared when a link comes up, once more when gossip has had time to begin on it, and rarely afterwards. */
 const SYNC_FIRST_MS = 3000;
 /** A full page of records has others behind it. */
@@ -106,6 +123,9 @@ export class MeshCore implements RoomsElsewhere {
   readonly #rooms: RoomNetwork;
   readonly #links = new Map<string, Link>();
   readonly #outputs = new Fifo<MeshOutput>();
+  /** The last counter of each relay whose frames others carried here. */
+  readonly #counters = new Map<string, number>();
+  #counter: number;
   #record: SignedRelayRecord;
   /** All relays that may be told of; made when it is first asked for after a change. */
   #nodes: Rendezvous<SignedRelayRecord> | null = null;
@@ -116,12 +136,13 @@ export class MeshCore implements RoomsElsewhere {
   constructor(options: MeshCoreOptions) {
     this.#options = options;
     this.#record = options.record;
+    this.#counter = options.firstCounter;
     const { nk } = options.record;
     const { mesh, hash, verify, random } = options;
     this.#directory = new RelayDirectory({ nk, mesh, ownScope: scopeOf(options.record), hash, verify, random });
     this.#directory.setOwn(options.record);
     this.#policy = new LinkPolicy({ nk, peers: options.peers, random });
-    this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, random, isLinked: (other) => this.#isUsable(other) });
+    this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, hash, random, isLinked: (other) => this.#isUsable(other) });
   }
 
   /** A new record of this relay: told to all. */
@@ -154,6 +175,9 @@ export class MeshCore implements RoomsElsewhere {
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
       doubts: new TokenBucket(DOUBTS_PER_SECOND, DOUBTS_BURST),
+      hellos: new TokenBucket(HELLOS_PER_SECOND, 1),
+      hints: new TokenBucket(HINTS_PER_SECOND, HINTS_BURST),
+      address,
       recordId: null,
       isReady: false,
       isReadyThere: false,
@@ -181,7 +205,8 @@ export class MeshCore implements RoomsElsewhere {
     const link = this.#links.get(nk);
     if (link === undefined) return;
     const frame = decodeMeshFrame(text);
-    if (!frame.ok) return this.#strike(now, nk, link, frame.drop);
+    // What a later version says is no mistake.
+    if (!frame.ok) return frame.drop === 'mesh.frame.type' ? this.drops.count(frame.drop) : this.#strike(now, nk, link, frame.drop);
     this.#count(frame.value, 'in', text.length);
     this.#handleMeshFrame(now, unixSeconds, nk, link, frame.value);
     this.#drainDirectory(now);
@@ -221,6 +246,7 @@ export class MeshCore implements RoomsElsewhere {
   poll(): MeshOutput {
     for (let output = this.#rooms.poll(); output !== null; output = this.#rooms.poll()) {
       if (output.type === 'send') this.#send(output.to, output.frame);
+      else if (output.type === 'carry') this.#carry(output.by, output.to, output.frame);
       else this.#outputs.push(output);
     }
     return this.#outputs.shift() ?? { type: 'timeout', at: this.#tickAt };
@@ -257,6 +283,7 @@ export class MeshCore implements RoomsElsewhere {
   nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string } {
     const [, seed = randomText(this.#options.random), offsetText = '0'] = CURSOR.exec(after) ?? [];
     const offset = Number(offsetText);
+    if (offset > this.#directory.size) return { nodes: [] };
     this.#nodes ??= new Rendezvous([this.#record, ...this.#directory.alive()]);
     const nodes: SignedRelayRecord[] = [];
     let bytes = 0;
@@ -271,14 +298,15 @@ export class MeshCore implements RoomsElsewhere {
 
   stats(now: Instant): Record<string, unknown> {
     const { asHome, reported, remoteRelays } = this.#rooms.counts;
-    const { hintsIn, hintsOut, signalsIn, signalsOut, relayedVia } = this.#rooms.counters;
+    const { hintsIn, hintsOut, signalsIn, signalsOut, carried } = this.#rooms.counters;
     return {
       links: this.#policy.counts,
       records: this.#directory.stats(now),
       homes: { roomsHeld: asHome.rooms, hintsHeld: asHome.hints, reporters: asHome.reporters, hintsRefused: asHome.refused },
       rooms: { reported, remoteRelays },
       hints: { in: hintsIn, out: hintsOut },
-      signals: { in: signalsIn, out: signalsOut, via: relayedVia },
+      signals: { in: signalsIn, out: signalsOut },
+      framesCarried: carried,
       traffic: this.traffic,
       drops: { ...this.drops.snapshot(), ...this.#directory.drops.snapshot(), ...this.#rooms.drops.snapshot() },
     };
@@ -289,22 +317,23 @@ export class MeshCore implements RoomsElsewhere {
       case 'hello':
         return this.#handleHello(now, unixSeconds, nk, link, frame.record);
       case 'ready':
+        if (link.isReadyThere) return;
         link.isReadyThere = true;
         return this.#handleMaybeUp(now, nk, link);
       case 'bye':
         this.#rooms.handleRelayDead(now, nk);
         return this.#hangUp(nk, 'bye', false);
+      default:
+        break;
+    }
+    // Everything else is only taken from relays that have shown that they are some.
+    if (!link.isReady) return this.drops.count('mesh.frame.notReady');
+    switch (frame.type) {
       case 'summary':
       case 'have':
       case 'want':
       case 'records':
         return this.#handleSync(now, unixSeconds, nk, link, frame);
-      default:
-        break;
-    }
-    // Hints and rooms are only taken from relays that have shown that they are some.
-    if (!link.isReady) return this.drops.count('mesh.frame.notReady');
-    switch (frame.type) {
       case 'doubt':
         for (const doubted of frame.nodes) {
           if (!link.doubts.take(now)) return this.drops.count('mesh.doubt.tooMany');
@@ -313,23 +342,47 @@ export class MeshCore implements RoomsElsewhere {
         return;
       case 'hints':
       case 'unhint':
+        if (!link.hints.take(now, frame.rooms.length)) return this.#hangUp(nk, 'tooManyHints', false);
+        return this.#rooms.handleHintFrame(now, nk, frame);
       case 'holders':
         return this.#rooms.handleHintFrame(now, nk, frame);
-      case 'via':
-        if (!this.#rooms.mayPass(nk, frame.to, frame.frame.room) || !this.#isUsable(frame.to)) return this.drops.count('mesh.via.noWay');
-        return this.#send(frame.to, { type: 'from', from: nk, frame: frame.frame });
+      case 'via': {
+        if (!this.#rooms.mayCarry(nk, frame.to, frame.frame.room) || !this.#isUsable(frame.to)) return this.drops.count('mesh.via.noWay');
+        const { to, ...carried } = frame;
+        return this.#send(to, { ...carried, type: 'from', from: nk });
+      }
       case 'from':
-        if (!this.#rooms.isHomeOf(nk, frame.frame.room)) return this.drops.count('mesh.from.noHome');
-        return this.#rooms.handleRoomFrame(now, frame.from, frame.frame);
+        return this.#handleCarried(now, nk, frame);
       default:
         return this.#rooms.handleRoomFrame(now, nk, frame);
     }
   }
 
+  /** A frame that another relay carried here: its author has signed it, for us, and not before. */
+  #handleCarried(now: Instant, carrier: string, { from, counter, text, signature, frame }: Extract<MeshFrame, { type: 'from' }>): void {
+    const isKnown = this.#directory.get(from) !== null;
+    if (!isKnown || counter <= (this.#counters.get(from) ?? -1)) return this.drops.count(isKnown ? 'mesh.from.replayed' : 'mesh.from.unknown');
+    const data = carriedBytes(from, this.#record.nk, counter, text);
+    if (!this.#options.verifyBy(from, data, fromBase64Url(signature) ?? new Uint8Array(0))) return this.drops.count('mesh.from.forged');
+    const oldest = this.#counters.keys().next();
+    if (this.#counters.size >= MAX_COUNTERS && oldest.done !== true) this.#counters.delete(oldest.value);
+    this.#counters.delete(from);
+    this.#counters.set(from, counter);
+    this.#rooms.handleRoomFrame(now, from, frame, carrier);
+  }
+
+  #carry(by: string, to: string, frame: RoomFrame): void {
+    this.#counter += 1;
+    const text = JSON.stringify(frame);
+    const signature = toBase64Url(this.#options.sign(carriedBytes(this.#record.nk, to, this.#counter, text)));
+    this.#send(by, { type: 'via', to, counter: this.#counter, text, signature, frame });
+  }
+
   #handleHello(now: Instant, unixSeconds: number, nk: string, link: Link, record: SignedRelayRecord): void {
     // The link has proven the key; a record of another key would be somebody else's.
     if (record.nk !== nk || record.mesh !== this.#options.mesh) return this.#hangUp(nk, 'badHello', true);
-    link.recordId = this.#directory.offer(now, unixSeconds, record, 'hello', nk);
+    if (!link.hellos.take(now)) return this.drops.count('mesh.hello.tooOften');
+    link.recordId = this.#directory.offer(now, unixSeconds, record, 'hello', nk, link.address);
   }
 
   #handleSync(now: Instant, unixSeconds: number, nk: string, link: Link, frame: SyncFrame): void {
@@ -373,7 +426,7 @@ export class MeshCore implements RoomsElsewhere {
         return;
       case 'doubted':
         // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
-        if (!this.#links.has(output.nk)) this.#rooms.handleRelayDead(now, output.nk);
+        if (!this.#links.has(output.nk)) this.#rooms.handleRelayDoubted(output.nk);
         for (const [nk, link] of this.#links) if (link.isReady) this.#send(nk, { type: 'doubt', nodes: [output.nk] });
         return;
       case 'dead':
@@ -392,7 +445,7 @@ export class MeshCore implements RoomsElsewhere {
     if (isNews && origin !== 'gossip') this.#outputs.push({ type: 'publish', record });
     const link = this.#links.get(record.nk);
     if (link?.recordId !== id) return;
-    if (verdict === 'bad') return this.#hangUp(record.nk, `badRecord.${reason}`, true);
+    if (verdict === 'bad') return origin === 'hello' ? this.#hangUp(record.nk, `badRecord.${reason}`, true) : undefined;
     // An older record of a relay that is known is as good a proof.
     if (verdict !== 'taken' && !this.#directory.isAlive(record.nk)) return;
     if (link.isReady) return;

@@ -4,7 +4,7 @@ import { utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { mutations, truncations } from '@lumamesh/testkit';
 import { FrameReader, encodeFrames } from './frame-stream.ts';
-import { MESH_LIMITS, type MeshFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
+import { MESH_LIMITS, type MeshFrame, type RoomFrame, type SignedRoomFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
 
 const NK = 'A'.repeat(43);
 const ROOM = 'r'.repeat(43);
@@ -22,14 +22,20 @@ const RECORD: SignedRelayRecord = {
   meshPort: 7402,
   signature: 'A'.repeat(86),
 };
-const ID = '0123456789abcdef';
+const ID = '0123456789abcdef0123456789abcdef';
+
+const DIGEST = '0123456789abcdef';
+
+function carried(frame: RoomFrame): SignedRoomFrame {
+  return { counter: 7, text: JSON.stringify(frame), signature: 'A'.repeat(86), frame };
+}
 
 const FRAMES: readonly MeshFrame[] = [
   { type: 'hello', version: 1, record: RECORD },
   { type: 'ready' },
   { type: 'bye' },
   { type: 'doubt', nodes: [NK] },
-  { type: 'summary', bits: 0, digests: [ID] },
+  { type: 'summary', bits: 0, digests: [DIGEST] },
   { type: 'have', bits: 4, buckets: [0, 15], ids: [ID] },
   { type: 'want', ids: [ID, ID] },
   { type: 'records', records: [RECORD] },
@@ -39,8 +45,10 @@ const FRAMES: readonly MeshFrame[] = [
   { type: 'present', room: ROOM, members: [{ peer: PEER, presence: 'sealed' }] },
   { type: 'absent', room: ROOM, peers: [PEER] },
   { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' },
-  { type: 'via', to: NK, frame: { type: 'absent', room: ROOM, peers: [PEER] } },
-  { type: 'from', from: NK, frame: { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' } },
+  { type: 'present', room: ROOM, members: [], all: true, ask: true },
+  { type: 'check', room: ROOM, digest: DIGEST },
+  { type: 'via', to: NK, ...carried({ type: 'absent', room: ROOM, peers: [PEER] }) },
+  { type: 'from', from: NK, ...carried({ type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' }) },
 ];
 
 describe('frames between relays', () => {
@@ -65,9 +73,9 @@ describe('frames between relays', () => {
       { type: '__proto__' },
       { type: 'hello', version: 1, record: 'luma1.AAAA' },
       { type: 'hello', version: '1', record: encodeRecordLine(RECORD) },
-      { type: 'summary', bits: 0, digests: ids(2) },
+      { type: 'summary', bits: 0, digests: [DIGEST, DIGEST] },
       { type: 'summary', bits: 30, digests: [] },
-      { type: 'summary', bits: 4, digests: ids(15) },
+      { type: 'summary', bits: 4, digests: Array.from({ length: 15 }, () => DIGEST) },
       { type: 'have', bits: 4, buckets: [16], ids: [] },
       { type: 'have', bits: 4, buckets: [0.5], ids: [] },
       { type: 'have', bits: 8, buckets: [], ids: ids(MESH_LIMITS.maxIds + 1) },
@@ -80,8 +88,12 @@ describe('frames between relays', () => {
       { type: 'present', room: ROOM, members: Array.from({ length: MESH_LIMITS.maxMembers + 1 }, () => ({ peer: PEER, presence: '' })) },
       { type: 'present', room: ROOM, members: [{ peer: PEER, presence: '"' }] },
       { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'x'.repeat(40_000) },
-      { type: 'via', to: NK, frame: { type: 'via', to: NK, frame: {} } },
-      { type: 'via', to: NK, frame: { type: 'hints', rooms: [ROOM] } },
+      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: JSON.stringify({ type: 'via', to: NK }) },
+      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: JSON.stringify({ type: 'hints', rooms: [ROOM] }) },
+      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: '[' },
+      { type: 'via', to: NK, counter: -1, signature: 'A'.repeat(86), text: '{}' },
+      { type: 'from', from: NK, counter: 1, signature: 'x', text: '{}' },
+      { type: 'check', room: ROOM, digest: 'x' },
     ];
     for (const value of bad) assert.equal(decodeMeshFrame(JSON.stringify(value)).ok, false, JSON.stringify(value).slice(0, 80));
     assert.equal(decodeMeshFrame('[').ok, false);
@@ -93,8 +105,7 @@ describe('frames between relays', () => {
       { type: 'hints', rooms: Array.from({ length: MESH_LIMITS.maxHints }, () => id) },
       { type: 'have', bits: 8, buckets: Array.from({ length: 256 }, (_, i) => i), ids: Array.from({ length: MESH_LIMITS.maxIds }, () => ID) },
       { type: 'absent', room: id, peers: Array.from({ length: MESH_LIMITS.maxPeers }, () => id) },
-      { type: 'present', room: id, members: Array.from({ length: MESH_LIMITS.maxMembers }, () => ({ peer: id, presence: 'x'.repeat(2048) })) },
-      { type: 'via', to: NK, frame: { type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) } },
+      { type: 'via', to: NK, ...carried({ type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) }) },
     ];
     for (const frame of largest) assert.ok(encodeMeshFrame(frame).length <= MESH_LIMITS.maxFrameBytes, frame.type);
   });

@@ -1,4 +1,4 @@
-import { type Decoded, decoded, dropped } from '@lumamesh/base';
+import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
 import { LIMITS, type RoomMember, type SignedRelayRecord, decodeRecordLine, encodeRecordLine, isId, isRoomMember, isSealed } from '@lumamesh/protocol';
 
 /*
@@ -17,9 +17,20 @@ export type MeshFrame =
   | HintFrame
   | RoomFrame
   /** For a relay that the sender has no link to, by way of one that has. */
-  | { readonly type: 'via'; readonly to: string; readonly frame: RoomFrame }
+  | ({ readonly type: 'via'; readonly to: string } & SignedRoomFrame)
   /** What a `via` becomes at its receiver. */
-  | { readonly type: 'from'; readonly from: string; readonly frame: RoomFrame };
+  | ({ readonly type: 'from'; readonly from: string } & SignedRoomFrame);
+
+/** A room frame that a third relay carries: signed by its author over {@link carriedBytes}, so that the carrier can lose it and nothing else. */
+export interface SignedRoomFrame {
+  /** Grows with every frame from one author to one receiver. */
+  readonly counter: number;
+  readonly text: string;
+  /** base64url Ed25519 signature of the author's node key. */
+  readonly signature: string;
+  /** What the text says; not on the wire. */
+  readonly frame: RoomFrame;
+}
 
 /** Record sets compared by digests of buckets; see record-set.ts. */
 export type SyncFrame =
@@ -37,9 +48,11 @@ export type HintFrame =
   | { readonly type: 'holders'; readonly room: string; readonly add: readonly string[]; readonly gone: readonly string[] };
 
 export type RoomFrame =
-  /** Members of the sender's own. */
-  | { readonly type: 'present'; readonly room: string; readonly members: readonly RoomMember[] }
+  /** Members of the sender's own. `all`: and nobody else. `ask`: the sender knows nothing of the receiver's members, and wants all of them. */
+  | { readonly type: 'present'; readonly room: string; readonly members: readonly RoomMember[]; readonly all?: true; readonly ask?: true }
   | { readonly type: 'absent'; readonly room: string; readonly peers: readonly string[] }
+  /** What the sender believes the receiver knows of its members, as a digest; a receiver that knows otherwise asks. */
+  | { readonly type: 'check'; readonly room: string; readonly digest: string }
   | { readonly type: 'signal'; readonly room: string; readonly from: string; readonly to: string; readonly data: string };
 
 export const MESH_VERSION = 1;
@@ -52,15 +65,21 @@ export const MESH_LIMITS = {
   maxRecords: 48,
   maxHints: 512,
   maxHolders: 64,
-  maxMembers: 32,
+  maxMembers: 250,
   maxPeers: 512,
 } as const;
 
 const NODE_KEY = /^[A-Za-z0-9_-]{43}$/;
-const RECORD_ID = /^[0-9a-f]{16}$/;
+const SIGNATURE = /^[A-Za-z0-9_-]{86}$/;
+const DIGEST = /^[0-9a-f]{16}$/;
+const RECORD_ID = /^[0-9a-f]{32}$/;
 
 export function encodeMeshFrame(frame: MeshFrame): string {
   if (frame.type === 'hello') return JSON.stringify({ ...frame, record: encodeRecordLine(frame.record) });
+  if (frame.type === 'via' || frame.type === 'from') {
+    const { frame: _parsed, ...carried } = frame;
+    return JSON.stringify(carried);
+  }
   if (frame.type === 'records') return JSON.stringify({ ...frame, records: frame.records.map(encodeRecordLine) });
   return JSON.stringify(frame);
 }
@@ -103,14 +122,30 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
     case 'via':
     case 'from': {
       const node = value[type === 'via' ? 'to' : 'from'];
-      const inner = value['frame'];
-      if (!isNodeKey(node) || !isObject(inner)) return dropped('mesh.frame.via');
-      const frame = decodeRoomFrame(inner);
+      const { counter, text: inner, signature } = value;
+      if (!isNodeKey(node) || !isCounter(counter) || typeof inner !== 'string' || typeof signature !== 'string' || !SIGNATURE.test(signature))
+        return dropped('mesh.frame.via');
+      const frame = decodeCarried(inner);
       if (!frame.ok) return frame;
-      return decoded(type === 'via' ? { type, to: node, frame: frame.value } : { type, from: node, frame: frame.value });
+      const carried = { counter, text: inner, signature, frame: frame.value };
+      return decoded(type === 'via' ? { type, to: node, ...carried } : { type, from: node, ...carried });
     }
     default:
       return decodeRoomFrame(value);
+  }
+}
+
+/** What the signature of a carried frame covers. */
+export function carriedBytes(from: string, to: string, counter: number, text: string): Uint8Array<ArrayBuffer> {
+  return utf8Encode(`lumamesh carried frame 1\n${from}\n${to}\n${counter}\n${text}`);
+}
+
+function decodeCarried(text: string): Decoded<RoomFrame> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? decodeRoomFrame(value) : dropped('mesh.frame.via');
+  } catch {
+    return dropped('mesh.frame.via');
   }
 }
 
@@ -118,7 +153,7 @@ function decodeSyncFrame(type: SyncFrame['type'], value: Record<string, unknown>
   const { bits, digests, buckets, ids, records } = value;
   switch (type) {
     case 'summary':
-      if (!isBits(bits) || !isList(digests, 2 ** bits, isRecordId) || digests.length !== 2 ** bits) return dropped('mesh.frame.summary');
+      if (!isBits(bits) || !isList(digests, 2 ** bits, isDigest) || digests.length !== 2 ** bits) return dropped('mesh.frame.summary');
       return decoded({ type, bits, digests });
     case 'have': {
       if (!isBits(bits) || !isList(ids, MESH_LIMITS.maxIds, isRecordId)) return dropped('mesh.frame.have');
@@ -141,9 +176,17 @@ function decodeRoomFrame(value: Record<string, unknown>): Decoded<RoomFrame> {
   switch (type) {
     case 'present':
       if (!isList(members, MESH_LIMITS.maxMembers, isRoomMember)) return dropped('mesh.frame.present');
-      return decoded({ type, room, members: members.map(({ peer, presence }) => ({ peer, presence })) });
+      return decoded({
+        type,
+        room,
+        members: members.map(({ peer, presence }) => ({ peer, presence })),
+        ...(value['all'] === true ? { all: true as const } : {}),
+        ...(value['ask'] === true ? { ask: true as const } : {}),
+      });
     case 'absent':
       return isList(peers, MESH_LIMITS.maxPeers, isId) ? decoded({ type, room, peers }) : dropped('mesh.frame.absent');
+    case 'check':
+      return isDigest(value['digest']) ? decoded({ type, room, digest: value['digest'] }) : dropped('mesh.frame.check');
     case 'signal':
       return isId(from) && isId(to) && isSealed(data, LIMITS.maxSignalLength) ? decoded({ type, room, from, to, data }) : dropped('mesh.frame.signal');
     default:
@@ -165,6 +208,15 @@ function isText(value: unknown): value is string {
 
 function isBits(value: unknown): value is number {
   return value === 0 || value === 4 || value === MESH_LIMITS.maxSummaryBits;
+}
+
+function isCounter(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Digests of rosters and of buckets. */
+function isDigest(value: unknown): value is string {
+  return typeof value === 'string' && DIGEST.test(value);
 }
 
 function isRecordId(value: unknown): value is string {

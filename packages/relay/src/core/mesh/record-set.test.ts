@@ -24,7 +24,7 @@ function record(i: number): SignedRelayRecord {
 }
 
 function setOf(numbers: Iterable<number>, refused = new Map<string, number>()): RecordSet {
-  const set = new RecordSet(hash, refused);
+  const set = new RecordSet(hash, refused, seededRandom(9));
   for (const i of numbers) set.add(record(i));
   return set;
 }
@@ -97,7 +97,7 @@ describe('sets of records', () => {
 
   it('answer a stranger with at most two frames of bounded size', () => {
     const set = setOf(range(0, 3000));
-    const ids = Array.from({ length: MESH_LIMITS.maxIds }, (_, i) => i.toString(16).padStart(16, '0'));
+    const ids = Array.from({ length: MESH_LIMITS.maxIds }, (_, i) => i.toString(16).padStart(32, '0'));
     const frames: SyncFrame[] = [
       { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
       { type: 'summary', bits: 8, digests: Array.from({ length: 256 }, () => '0'.repeat(16)) },

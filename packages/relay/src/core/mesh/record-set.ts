@@ -1,8 +1,9 @@
-import { type SyncCrypto, fromBase64Url, toHex } from '@lumamesh/base';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { type SyncCrypto, concatBytes, fromBase64Url, toHex } from '@lumamesh/base';
+import { type SignedRelayRecord, recordBytes } from '@lumamesh/protocol';
 import { MESH_LIMITS, type SyncFrame } from './mesh-frame.ts';
 
-const ID_BYTES = 8;
+const ID_BYTES = 16;
+const DIGEST_BYTES = 8;
 /** Buckets of about four records, as far as the bits go. */
 const RECORDS_PER_BUCKET = 4;
 /** Of the bytes in a `records` frame. */
@@ -12,9 +13,10 @@ const LINE_BYTES = 1400;
 type Hash = SyncCrypto['hash'];
 type Refused = Pick<ReadonlyMap<string, unknown>, 'has' | 'keys'>;
 
-/** Names one version of one record: 16 hexadecimal characters of SHA-256 over its signature. */
+/** Names one record to the last bit, signature and all: 32 hexadecimal characters of SHA-256. What differs anywhere has another name. */
 export function recordId(record: SignedRelayRecord, hash: Hash): string {
-  return toHex(hash('sha256', fromBase64Url(record.signature) ?? new Uint8Array(0)).subarray(0, ID_BYTES));
+  const signature = fromBase64Url(record.signature) ?? new Uint8Array(0);
+  return toHex(hash('sha256', concatBytes([recordBytes(record), signature])).subarray(0, ID_BYTES));
 }
 
 /**
@@ -33,12 +35,15 @@ export class RecordSet {
   readonly #hash: Hash;
   readonly #refused: Refused;
   readonly #records = new Map<string, SignedRelayRecord>();
-  #buckets: { readonly bits: number; readonly ids: readonly string[][]; readonly digests: readonly string[] } | null = null;
+  readonly #random: () => number;
+  /** By bits; made when asked for after a change. */
+  readonly #buckets = new Map<number, { readonly ids: readonly string[][]; readonly digests: readonly string[] }>();
 
   /** @param refused ids that were looked at and not taken: they are neither asked for nor to be sent again. */
-  constructor(hash: Hash, refused: Refused) {
+  constructor(hash: Hash, refused: Refused, random: () => number) {
     this.#hash = hash;
     this.#refused = refused;
+    this.#random = random;
   }
 
   get size(): number {
@@ -51,12 +56,12 @@ export class RecordSet {
 
   add(record: SignedRelayRecord): void {
     this.#records.set(recordId(record, this.#hash), record);
-    this.#buckets = null;
+    this.#buckets.clear();
   }
 
   delete(record: SignedRelayRecord): void {
     this.#records.delete(recordId(record, this.#hash));
-    this.#buckets = null;
+    this.#buckets.clear();
   }
 
   /** What to open a comparison with. */
@@ -84,6 +89,9 @@ export class RecordSet {
     if (buckets.length === 0) return [];
     const finer = this.#records.size > 16 * RECORDS_PER_BUCKET ? MESH_LIMITS.maxSummaryBits : 4;
     if (bits === 0) return [this.summary(finer)];
+    // Beginning anywhere: what two relays will never agree on must not stand in the way of the rest for good.
+    const start = Math.floor(this.#random() * buckets.length);
+    buckets.push(...buckets.splice(0, start));
     const chosen: number[] = [];
     const ids: string[] = [];
     for (const bucket of buckets) {
@@ -109,17 +117,19 @@ export class RecordSet {
   }
 
   #recordsFrame(ids: readonly string[]): SyncFrame {
-    const found = ids.flatMap((id) => this.#records.get(id) ?? []);
+    const start = Math.floor(this.#random() * ids.length);
+    const found = [...ids.slice(start), ...ids.slice(0, start)].flatMap((id) => this.#records.get(id) ?? []);
     return { type: 'records', records: found.slice(0, Math.min(MESH_LIMITS.maxRecords, Math.floor(MAX_LINES_BYTES / LINE_BYTES))) };
   }
 
   #bucketed(bits: number): { readonly ids: readonly string[][]; readonly digests: readonly string[] } {
-    if (this.#buckets?.bits === bits) return this.#buckets;
+    const made = this.#buckets.get(bits);
+    if (made !== undefined) return made;
     const ids: string[][] = Array.from({ length: 2 ** bits }, () => []);
     for (const id of this.#records.keys()) ids[bucketOf(id, bits)]?.push(id);
-    const digests = ids.map((bucket) => toHex(this.#hash('sha256', ascii(bucket.toSorted().join(''))).subarray(0, ID_BYTES)));
-    this.#buckets = { bits, ids, digests };
-    return this.#buckets;
+    const digests = ids.map((bucket) => toHex(this.#hash('sha256', ascii(bucket.toSorted().join(''))).subarray(0, DIGEST_BYTES)));
+    this.#buckets.set(bits, { ids, digests });
+    return { ids, digests };
   }
 }
 

@@ -1,4 +1,4 @@
-import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressScope, later, parseIp } from '@lumamesh/base';
+import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressScope, later, parseIp, toHex } from '@lumamesh/base';
 import { type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
 import { RecordSet, recordId } from './record-set.ts';
 
@@ -18,8 +18,8 @@ export interface DirectoryOptions {
 /** How a record came here: what `/statsz` tells apart. */
 export type RecordOrigin = 'hello' | 'gossip' | 'sync' | 'file';
 
-/** What a check found: `alive` proves address, fingerprint and node key; `full` all but the node key (no session was free to say it). */
-export type CheckResult = 'alive' | 'full' | 'dead';
+/** What a check found: `alive` proves address, fingerprint and node key; `full` all but the node key (no session was free to say it), `unknown` nothing (this machine could not ask). */
+export type CheckResult = 'alive' | 'full' | 'dead' | 'unknown';
 
 /** What became of a record that was offered. Only `taken` ones are passed on; `bad` ones are the sender's fault. */
 export type RecordVerdict = 'taken' | 'ignored' | 'bad';
@@ -61,7 +61,11 @@ interface Candidate {
   readonly origin: RecordOrigin;
   /** The relay that gave it to us. */
   readonly from: string;
+  /** Where the link of a relay that says hello comes from. */
+  readonly linkAddress: string | null;
 }
+
+type CheckKind = 'recheck' | 'hello' | 'candidate';
 
 export const DIRECTORY_LIMITS = {
   maxRecords: 16_384,
@@ -69,11 +73,18 @@ export const DIRECTORY_LIMITS = {
   /** On loopback a whole test network stands in one prefix. */
   maxPerPrefixOnLoopback: 64,
   maxCandidates: 512,
-  maxCandidatesPerSource: 128,
+  maxCandidatesPerSource: 64,
   maxCandidatesPerPrefix: 8,
   checksPerSecond: 50,
   checksBurst: 100,
-  maxChecksAtOnce: 16,
+  /** Each kind has slots of its own: candidates that never answer must not keep a newcomer from being looked at, nor a death from being noticed. */
+  maxChecks: { recheck: 6, hello: 6, candidate: 10 },
+  maxChecksPerSource: 2,
+  maxPerAddress: 4,
+  /** IPv6 networks of one provider's customer. */
+  maxPerSlash32: 16,
+  offersPerSecondPerSource: 50,
+  offersBurstPerSource: 1000,
   maxRefused: 4096,
   maxGraves: 1024,
   /** New versions of one relay's record. */
@@ -94,6 +105,8 @@ const RETRY_MS = [4000, 15_000, 60_000];
 const REFUSED_MS = 60_000;
 /** One of those that died is asked this often whether it is back: how the halves of a network find each other again. */
 const REVIVAL_MS = 2000;
+/** Reasons that will not pass by themselves soon: the record is not asked for again for a while. */
+const LASTING_REASONS = ['prefixFull', 'addressFull', 'older', 'stale', 'own'];
 /** A full prefix asks its oldest entry whether it still lives, this often at most. */
 const EVICTION_TEST_MS = 60_000;
 /** A check whose result never comes. */
@@ -110,7 +123,9 @@ export class RelayDirectory {
   readonly #entries = new Map<string, Entry>();
   readonly #perPrefix = new Map<string, number>();
   readonly #candidates = new Map<string, Candidate>();
-  readonly #checking = new Map<string, { readonly candidate: Candidate | null; readonly endsAt: Instant }>();
+  readonly #checking = new Map<string, { readonly kind: CheckKind; readonly candidate: Candidate | null; readonly endsAt: Instant }>();
+  /** What each source may still offer. */
+  readonly #sources = new Map<string, TokenBucket>();
   /** By record id: until when. */
   readonly #refused = new Map<string, Instant>();
   /** The last records of relays that died, by node key. */
@@ -124,7 +139,7 @@ export class RelayDirectory {
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    this.set = new RecordSet(options.hash, this.#refused);
+    this.set = new RecordSet(options.hash, this.#refused, options.random);
   }
 
   /** This relay's own record, which is passed on with the others. */
@@ -132,6 +147,10 @@ export class RelayDirectory {
     if (this.#own !== null) this.set.delete(this.#own);
     this.#own = record;
     this.set.add(record);
+  }
+
+  get size(): number {
+    return this.#entries.size;
   }
 
   /** Relays that answered when they were last asked, this one left out. */
@@ -175,11 +194,13 @@ export class RelayDirectory {
    * A record that somebody gave us. Its fate comes as a `verdict` under the id that is answered here, at once or after a check.
    * @param unixSeconds the time of day, for age and expiry
    */
-  offer(now: Instant, unixSeconds: number, record: SignedRelayRecord, origin: RecordOrigin, from: string): string {
-    const id = recordId(record, this.#options.hash);
-    const verdict = this.#judge(now, unixSeconds, id, record, origin, from);
+  offer(now: Instant, unixSeconds: number, record: SignedRelayRecord, origin: RecordOrigin, from: string, linkAddress: string | null = null): string {
+    const candidate: Candidate = { id: recordId(record, this.#options.hash), record, origin, from, linkAddress };
+    const { id } = candidate;
+    const verdict = this.#judge(now, unixSeconds, candidate);
     if (verdict !== null) {
       if (verdict.verdict !== 'taken') this.drops.count(`mesh.record.${verdict.reason}`);
+      if (LASTING_REASONS.includes(verdict.reason)) this.#refuse(now, id);
       this.#outputs.push({ type: 'verdict', id, record, origin, ...verdict });
     }
     this.#checkCandidates(now);
@@ -199,10 +220,17 @@ export class RelayDirectory {
     const check = this.#checking.get(id);
     if (check === undefined) return;
     this.#checking.delete(id);
-    if (check.candidate !== null) return this.#settle(now, check.candidate, result);
+    if (check.candidate !== null) {
+      this.#settle(now, check.candidate, result);
+      return this.#checkCandidates(now);
+    }
     const entry = [...this.#entries.values()].find((other) => other.id === id);
     if (entry === undefined) return;
     entry.isChecking = false;
+    if (result === 'unknown') {
+      entry.checkAt = later(now, RETRY_MS[1] ?? 0);
+      return;
+    }
     if (result === 'dead') return this.#fail(now, entry);
     const wasDoubted = entry.failures > 0;
     entry.failures = 0;
@@ -225,9 +253,9 @@ export class RelayDirectory {
         continue;
       }
       if (entry.checkAt > now || entry.isChecking) continue;
-      if (!this.#mayCheck(now)) return;
+      if (!this.#hasSlot('recheck') || !this.#checkRate.take(now)) return;
       entry.isChecking = true;
-      this.#check(now, entry.id, entry.record, null);
+      this.#check(now, entry.id, entry.record, 'recheck', null);
     }
   }
 
@@ -235,14 +263,8 @@ export class RelayDirectory {
     return this.#outputs.shift() ?? null;
   }
 
-  #judge(
-    now: Instant,
-    unixSeconds: number,
-    id: string,
-    record: SignedRelayRecord,
-    origin: RecordOrigin,
-    from: string,
-  ): { readonly verdict: RecordVerdict; readonly reason: string } | null {
+  #judge(now: Instant, unixSeconds: number, candidate: Candidate): { readonly verdict: RecordVerdict; readonly reason: string } | null {
+    const { id, record, origin, from } = candidate;
     const bad = (reason: string) => ({ verdict: 'bad', reason }) as const;
     const ignored = (reason: string) => ({ verdict: 'ignored', reason }) as const;
     if (record.mesh !== this.#options.mesh) return bad('otherMesh');
@@ -251,7 +273,8 @@ export class RelayDirectory {
     // Whoever says hello is there.
     if (this.#refused.has(id) && origin !== 'hello') return ignored('refusedBefore');
     // Its verdict is on its way already.
-    if (this.#candidates.has(id) || this.#checking.has(id)) return null;
+    if (this.#candidates.has(id) || (this.#checking.get(id)?.candidate ?? null) !== null) return null;
+    if (!this.#sourceRate(from).take(now)) return ignored('sourceTooFast');
     const ip = parseIp(record.ip);
     const ip6 = record.ip6 === undefined ? null : parseIp(record.ip6);
     if (ip === null || !this.#isAllowed(addressScope(ip)) || (ip6 !== null && !this.#isAllowed(addressScope(ip6)))) return bad('address');
@@ -265,22 +288,29 @@ export class RelayDirectory {
       return ignored('own');
     }
     if (known !== undefined && !this.#updateRate(record.nk).take(now)) return ignored('tooManyUpdates');
-    const candidate: Candidate = { id, record, origin, from };
     // The same place with a later date needs no second look.
     if (known !== undefined && known.failures === 0 && isSameEndpoint(known.record, record)) {
       this.#admit(now, candidate, known.aliveAt);
       return { verdict: 'taken', reason: 'renewed' };
     }
     const prefix = prefixOf(record);
+    if (this.#isCrowdedNear(record, known)) return ignored('addressFull');
     if (this.#isPrefixFull(prefix, known)) {
       this.#testEviction(now, prefix);
       return ignored('prefixFull');
     }
     if (known === undefined && this.#entries.size >= DIRECTORY_LIMITS.maxRecords) return ignored('full');
-    const waiting = [...this.#candidates.values(), ...[...this.#checking.values()].flatMap(({ candidate: checked }) => checked ?? [])];
-    if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) return ignored('tooManyCandidates');
-    if (waiting.filter((other) => other.from === from).length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
+    const waiting = [...this.#candidates.values()];
+    const ofSource = waiting.filter((other) => other.from === from);
+    if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
     if (waiting.filter((other) => prefixOf(other.record) === prefix).length >= this.#maxCandidatesPerPrefix()) return ignored('tooManyOfPrefix');
+    if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) {
+      // Whoever brings most makes room.
+      const victim = mostCommonSource(waiting);
+      if (victim === null || victim.from === from) return ignored('tooManyCandidates');
+      this.#candidates.delete(victim.id);
+      this.#outputs.push({ type: 'verdict', id: victim.id, record: victim.record, origin: victim.origin, verdict: 'ignored', reason: 'tooManyCandidates' });
+    }
     this.#candidates.set(id, candidate);
     return null;
   }
@@ -293,14 +323,17 @@ export class RelayDirectory {
       if (kind !== 'taken') this.drops.count(`mesh.record.${reason}`);
       this.#outputs.push({ type: 'verdict', id, record, origin: candidate.origin, verdict: kind, reason });
     };
-    if (result !== 'alive') {
-      this.#refuse(now, id);
+    // A relay without a free session cannot say its node key; the link that it said hello on has proven it, if it is of the same address.
+    const isProven = result === 'alive' || (result === 'full' && candidate.origin === 'hello' && candidate.linkAddress === record.ip);
+    if (!isProven) {
+      if (result !== 'unknown') this.#refuse(now, id);
       if (candidate.origin === 'file') this.#bury(record);
       // Nobody's fault: it may have died on the way here, or be out of this relay's reach.
-      return verdict('ignored', result === 'dead' ? 'unreachable' : 'unproven');
+      return verdict('ignored', result === 'full' ? 'unproven' : 'unreachable');
     }
     // Others may have come in while this one was being looked at.
     if (known !== undefined && !isNewer(record, known.record)) return verdict('ignored', 'older');
+    if (this.#isCrowdedNear(record, known)) return verdict('ignored', 'addressFull');
     if (this.#isPrefixFull(prefixOf(record), known)) return verdict('ignored', 'prefixFull');
     this.#admit(now, candidate, now);
     verdict('taken', 'checked');
@@ -323,7 +356,7 @@ export class RelayDirectory {
     entry.failures += 1;
     const retryMs = RETRY_MS[entry.failures - 1];
     const isCrowded = (this.#perPrefix.get(entry.prefix) ?? 0) >= this.#maxPerPrefix();
-    if (retryMs === undefined || isCrowded) {
+    if (retryMs === undefined || (isCrowded && entry.failures > 1)) {
       if (isCrowded) this.#outputs.push({ type: 'doubted', nk: entry.record.nk });
       this.#refuse(now, entry.id);
       return this.#remove(entry);
@@ -357,7 +390,7 @@ export class RelayDirectory {
     if (record.sequence < unixSeconds - MAX_AGE_SECONDS) this.#graves.delete(record.nk);
     else {
       const id = recordId(record, this.#options.hash);
-      if (!this.#checking.has(id) && !this.#candidates.has(id)) this.#candidates.set(id, { id, record, origin: 'file', from: '' });
+      if (!this.#checking.has(id) && !this.#candidates.has(id)) this.#candidates.set(id, { id, record, origin: 'file', from: '', linkAddress: null });
     }
   }
 
@@ -369,21 +402,31 @@ export class RelayDirectory {
     else this.#perPrefix.delete(entry.prefix);
   }
 
-  #check(now: Instant, id: string, record: SignedRelayRecord, candidate: Candidate | null): void {
-    this.#checking.set(id, { candidate, endsAt: later(now, CHECK_LOST_MS) });
+  #check(now: Instant, id: string, record: SignedRelayRecord, kind: CheckKind, candidate: Candidate | null): void {
+    this.#checking.set(id, { kind, candidate, endsAt: later(now, CHECK_LOST_MS) });
     this.#outputs.push({ type: 'check', id, record });
   }
 
+  /** Starts what waits, as far as there are slots; no source holds more than a few of them. */
   #checkCandidates(now: Instant): void {
-    for (const candidate of [...this.#candidates.values()]) {
-      if (!this.#mayCheck(now)) return;
-      this.#candidates.delete(candidate.id);
-      this.#check(now, candidate.id, candidate.record, candidate);
+    const running = [...this.#checking.values()].flatMap(({ candidate }) => candidate ?? []);
+    for (const kind of ['hello', 'candidate'] as const) {
+      if (!this.#hasSlot(kind)) continue;
+      for (const candidate of this.#candidates.values()) {
+        if (kindOf(candidate) !== kind) continue;
+        if (running.filter(({ from }) => from === candidate.from).length >= DIRECTORY_LIMITS.maxChecksPerSource && candidate.origin !== 'file') continue;
+        if (!this.#hasSlot(kind) || !this.#checkRate.take(now)) break;
+        this.#candidates.delete(candidate.id);
+        running.push(candidate);
+        this.#check(now, candidate.id, candidate.record, kind, candidate);
+      }
     }
   }
 
-  #mayCheck(now: Instant): boolean {
-    return this.#checking.size < DIRECTORY_LIMITS.maxChecksAtOnce && this.#checkRate.take(now);
+  #hasSlot(kind: CheckKind): boolean {
+    let running = 0;
+    for (const check of this.#checking.values()) if (check.kind === kind) running += 1;
+    return running < DIRECTORY_LIMITS.maxChecks[kind];
   }
 
   /** Bitcoin's addrman does the same: who is there is tested, and who is new has to come again. */
@@ -412,6 +455,31 @@ export class RelayDirectory {
     return scope === 'public' || (scope === 'private' && ownScope !== 'public') || (scope === 'loopback' && ownScope === 'loopback');
   }
 
+  /** One address, or one IPv6 provider, with more relays than anybody needs there. */
+  #isCrowdedNear(record: SignedRelayRecord, known: Entry | undefined): boolean {
+    if (known?.record.ip === record.ip || this.#options.ownScope === 'loopback') return false;
+    const isV6 = record.ip.includes(':');
+    const wide = isV6 ? slash32(record.ip) : '';
+    let sameAddress = 0;
+    let sameNetwork = 0;
+    for (const { record: other } of this.#entries.values()) {
+      if (other.ip === record.ip) sameAddress += 1;
+      if (isV6 && other.ip.includes(':') && slash32(other.ip) === wide) sameNetwork += 1;
+    }
+    return sameAddress >= DIRECTORY_LIMITS.maxPerAddress || sameNetwork >= DIRECTORY_LIMITS.maxPerSlash32;
+  }
+
+  #sourceRate(from: string): TokenBucket {
+    let bucket = this.#sources.get(from);
+    if (bucket === undefined) {
+      const oldest = this.#sources.keys().next();
+      if (this.#sources.size >= DIRECTORY_LIMITS.maxRefused && oldest.done !== true) this.#sources.delete(oldest.value);
+      bucket = new TokenBucket(DIRECTORY_LIMITS.offersPerSecondPerSource, DIRECTORY_LIMITS.offersBurstPerSource);
+      this.#sources.set(from, bucket);
+    }
+    return bucket;
+  }
+
   #updateRate(nk: string): TokenBucket {
     let bucket = this.#updates.get(nk);
     if (bucket === undefined) {
@@ -437,4 +505,21 @@ export function isNewer(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
 export function isSameEndpoint(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
   const fields = ['ip', 'ip6', 'port', 'ufrag', 'pwd', 'fingerprint', 'meshPort'] as const;
   return fields.every((field) => a[field] === b[field]);
+}
+
+function kindOf({ origin }: Candidate): CheckKind {
+  return origin === 'hello' ? 'hello' : 'candidate';
+}
+
+/** The newest candidate of the source that has most. */
+function mostCommonSource(candidates: readonly Candidate[]): Candidate | null {
+  const counts = new Map<string, number>();
+  for (const { from } of candidates) counts.set(from, (counts.get(from) ?? 0) + 1);
+  const [most] = [...counts].toSorted(([, a], [, b]) => b - a);
+  return candidates.findLast(({ from }) => from === most?.[0]) ?? null;
+}
+
+/** The first 32 bits of an IPv6 address. */
+function slash32(ip: string): string {
+  return toHex((parseIp(ip) ?? new Uint8Array(0)).subarray(0, 4));
 }

@@ -97,7 +97,9 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         },
         scoreParams: {
           IPColocationFactorWhitelist: options.isLocal ? new Set(['127.0.0.1', '::1']) : new Set(),
-          IPColocationFactorThreshold: 12,
+          // Relays behind one address translation are neighbours, not one relay; and a key that is gone is soon forgotten.
+          IPColocationFactorThreshold: 24,
+          retainScore: 600_000,
           topics: {
             [options.topic]: {
               topicWeight: 1,

@@ -10,13 +10,13 @@ import type { DialTarget } from '../../core/mesh/link-policy.ts';
 import { MeshCore, type MeshOutput } from '../../core/mesh/mesh-core.ts';
 import type { Identity } from '../identity.ts';
 import type { Logger } from '../log.ts';
-import { isSignedRecord } from '../record.ts';
+import { isSignedBy, isSignedRecord } from '../record.ts';
 import { checkRelay } from '../relay-check.ts';
 import { Bans } from './bans.ts';
 import { GRAYLIST_SCORE, type MeshNode, makeLibp2pNode, multiaddrText, nodeKeyOf, peerIdOf } from './libp2p-node.ts';
 import { loadMeshFile, saveMeshFile } from './mesh-file.ts';
 import type { MeshSecret } from './mesh-salt.ts';
-import { FrameWriter, readFrames } from './mesh-stream.ts';
+import { FrameWriter, type ReadBudget, makeReadBudget, readFrames } from './mesh-stream.ts';
 
 export interface MeshServerOptions {
   readonly identity: Identity;
@@ -38,11 +38,19 @@ const SAVE_DELAY_MS = 5000;
 const STREAM_TIMEOUT_MS = 5000;
 /** TCP connections from one /24 or /48; loopback is a test network. */
 const MAX_SOCKETS_PER_PREFIX = 24;
+/** Gossiped records that wait for a check, in all and for the same one. */
 const MAX_WAITERS = 512;
+const MAX_WAITERS_PER_RECORD = 8;
+const MAX_WAIT_MS = 45_000;
+const MAX_CONNECTIONS_PER_PEER = 2;
+/** So many keys of one address must have been banned before the address is: neighbours may share it. */
+const KEYS_BEFORE_ADDRESS_BAN = 3;
+const MAX_SUSPECT_ADDRESSES = 1024;
 
 interface PeerStreams {
   readonly writer: FrameWriter;
-  isOpening: boolean;
+  readonly budget: ReadBudget;
+  inbound: Stream | null;
 }
 
 /** {@link MeshCore} on libp2p: sockets, streams, gossip, checks, bans, and the file of known relays. */
@@ -56,6 +64,9 @@ export class MeshServer {
   readonly #socketsPerPrefix = new Map<string, number>();
   /** Validators of gossiped records that wait for a check, by record id. */
   readonly #waiters = new Map<string, ((result: TopicValidatorResult) => void)[]>();
+  #waiting = 0;
+  /** Keys that were banned, by the address they came from. */
+  readonly #bannedKeys = new Map<string, Set<string>>();
   readonly #alarm = new Alarm(() => {
     this.core.handleTimeout(monotonicNow(), unixSeconds());
     this.drain();
@@ -68,7 +79,7 @@ export class MeshServer {
     this.#options = options;
     this.#node = node;
     this.#topic = topic;
-    const { secret, peers, maxRoomSize } = options;
+    const { identity, secret, peers, maxRoomSize } = options;
     this.core = new MeshCore({
       record,
       mesh: secret.mesh,
@@ -76,6 +87,9 @@ export class MeshServer {
       maxRoomSize,
       hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
       verify: isSignedRecord,
+      sign: (data) => identity.sign(data),
+      verifyBy: isSignedBy,
+      firstCounter: Date.now() * 1000,
       random: Math.random,
     });
   }
@@ -95,7 +109,7 @@ export class MeshServer {
       isLocal,
       gater: {
         denyInboundConnection: (connection) => server?.mayNotConnect(connection) ?? true,
-        denyInboundEncryptedConnection: (peer) => server?.isBanned(peer) ?? true,
+        denyInboundEncryptedConnection: (peer) => server?.mayNotEnter(peer) ?? true,
         denyDialPeer: (peer) => server?.isBanned(peer) ?? true,
       },
     });
@@ -112,6 +126,10 @@ export class MeshServer {
   isBanned(peer: PeerId): boolean {
     const nk = nodeKeyOf(peer);
     return nk === null || this.#bans.has(Date.now(), nk);
+  }
+
+  mayNotEnter(peer: PeerId): boolean {
+    return this.isBanned(peer) || this.#node.getConnections(peer).length >= MAX_CONNECTIONS_PER_PEER;
   }
 
   /** Counts the sockets of a network until they close, and turns away those beyond its share. */
@@ -245,20 +263,28 @@ export class MeshServer {
   #validate(from: PeerId, data: Uint8Array): TopicValidatorResult | Promise<TopicValidatorResult> {
     const record = decodeRecordLine(utf8Decode(data) ?? '');
     if (!record.ok) return TopicValidatorResult.Reject;
-    if (this.#waiters.size >= MAX_WAITERS) return TopicValidatorResult.Ignore;
+    if (this.#waiting >= MAX_WAITERS) return TopicValidatorResult.Ignore;
     return new Promise((resolve) => {
       const id = this.core.handleGossip(monotonicNow(), unixSeconds(), nodeKeyOf(from) ?? '', record.value, data.length);
-      const waiting = this.#waiters.get(id);
-      if (waiting === undefined) this.#waiters.set(id, [resolve]);
-      else waiting.push(resolve);
+      const waiting = this.#waiters.get(id) ?? [];
+      if (waiting.length >= MAX_WAITERS_PER_RECORD) return resolve(TopicValidatorResult.Ignore);
+      waiting.push(resolve);
+      this.#waiting += 1;
+      if (waiting.length === 1) {
+        this.#waiters.set(id, waiting);
+        // A check that gets lost must not hold gossip up for good.
+        setTimeout(() => this.#waiters.get(id) === waiting && this.#settle(id, 'ignore'), MAX_WAIT_MS).unref();
+      }
       this.drain();
     });
   }
 
   #settle(id: string, verdict: 'accept' | 'ignore' | 'reject'): void {
     const results = { accept: TopicValidatorResult.Accept, ignore: TopicValidatorResult.Ignore, reject: TopicValidatorResult.Reject };
-    for (const resolve of this.#waiters.get(id) ?? []) resolve(results[verdict]);
+    const waiting = this.#waiters.get(id) ?? [];
     this.#waiters.delete(id);
+    this.#waiting -= waiting.length;
+    for (const resolve of waiting) resolve(results[verdict]);
   }
 
   #handlePeer(peer: PeerId): void {
@@ -271,15 +297,21 @@ export class MeshServer {
   #streamsOf(nk: string, connection: Connection): PeerStreams {
     const known = this.#peers.get(nk);
     if (known !== undefined) return known;
-    const streams: PeerStreams = { writer: new FrameWriter((reason) => this.#handleFailure(nk, reason)), isOpening: true };
+    const isCurrent = (): boolean => this.#peers.get(nk) === streams;
+    const writer = new FrameWriter((reason) => {
+      if (isCurrent()) this.#hangUp(nk, reason, false);
+    });
+    const streams: PeerStreams = { writer, budget: makeReadBudget(), inbound: null };
     this.#peers.set(nk, streams);
     this.core.handleLinkOpen(monotonicNow(), nk, connection.direction === 'outbound', hostOf(connection));
     connection.newStream(PROTOCOL, { signal: AbortSignal.timeout(STREAM_TIMEOUT_MS) }).then(
       (stream) => {
-        streams.isOpening = false;
-        streams.writer.open(stream);
+        if (isCurrent()) writer.open(stream);
+        else stream.abort(new Error('the link has ended'));
       },
-      () => this.#handleFailure(nk, 'noStream'),
+      () => {
+        if (isCurrent()) this.#hangUp(nk, 'noStream', false);
+      },
     );
     this.drain();
     return streams;
@@ -288,15 +320,21 @@ export class MeshServer {
   #handleStream(stream: Stream, connection: Connection): void {
     const nk = nodeKeyOf(connection.remotePeer);
     if (nk === null || this.#isClosed) return stream.abort(new Error('not now'));
-    this.#streamsOf(nk, connection);
-    readFrames(
-      stream,
-      (text) => {
+    const streams = this.#streamsOf(nk, connection);
+    // One at a time: the limits are those of a relay, not of a stream.
+    streams.inbound?.abort(new Error('replaced'));
+    streams.inbound = stream;
+    const isCurrent = (): boolean => this.#peers.get(nk) === streams && streams.inbound === stream;
+    readFrames(stream, streams.budget, {
+      frame: (text) => {
+        if (!isCurrent()) return;
         this.core.handleFrame(monotonicNow(), unixSeconds(), nk, text);
         this.drain();
       },
-      (drop) => this.#hangUp(nk, drop, true),
-    );
+      fault: (drop) => {
+        if (isCurrent()) this.#hangUp(nk, drop, true);
+      },
+    });
   }
 
   #handlePeerGone(peer: PeerId): void {
@@ -306,16 +344,11 @@ export class MeshServer {
     this.drain();
   }
 
-  #handleFailure(nk: string, reason: string): void {
-    if (this.#peers.has(nk)) this.#hangUp(nk, reason, false);
-  }
-
   #hangUp(nk: string, reason: string, isBan: boolean): void {
     const peer = peerIdOf(nk);
     const connections = this.#node.getConnections(peer);
     if (isBan) {
-      // Addresses of one's own network are everybody's.
-      const addresses = connections.map((connection) => hostOf(connection)).filter((address) => scopeOf(address) === 'public');
+      const addresses = connections.map((connection) => hostOf(connection)).filter((address) => this.#isBadAddress(address, nk));
       this.#bans.add(Date.now(), [nk, ...addresses], BAN_MS);
       this.#options.log.warn({ relay: nk, reason, minutes: BAN_MS / 60_000 }, 'a mesh peer was banned');
     } else this.#options.log.debug({ relay: nk, reason }, 'mesh link ended');
@@ -325,6 +358,18 @@ export class MeshServer {
     }
     for (const connection of connections)
       void connection.close().catch((error: unknown) => connection.abort(error instanceof Error ? error : new Error(reason)));
+  }
+
+  /** Whether one key after another was banned at this address. */
+  #isBadAddress(address: string, nk: string): boolean {
+    // Addresses of one's own network are everybody's.
+    if (scopeOf(address) !== 'public') return false;
+    const keys = this.#bannedKeys.get(address) ?? new Set<string>();
+    keys.add(nk);
+    const oldest = this.#bannedKeys.keys().next();
+    if (this.#bannedKeys.size >= MAX_SUSPECT_ADDRESSES && oldest.done !== true) this.#bannedKeys.delete(oldest.value);
+    this.#bannedKeys.set(address, keys);
+    return keys.size >= KEYS_BEFORE_ADDRESS_BAN;
   }
 
   /** Gossipsub stops listening to a peer of bad score but keeps the connection; here it goes. */

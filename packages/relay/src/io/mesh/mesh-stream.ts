@@ -68,26 +68,34 @@ export class FrameWriter {
   }
 }
 
-/** Reads frames of a stream that another relay opened, no faster than the limits allow. `onFailure` is called once, for what is not a frame. */
-export function readFrames(stream: Stream, onFrame: (text: string) => void, onFailure: (drop: string) => void): void {
+/** What one relay may still send, over whichever stream. */
+export interface ReadBudget {
+  readonly frames: TokenBucket;
+  readonly bytes: TokenBucket;
+}
+
+export function makeReadBudget(): ReadBudget {
+  return { frames: new TokenBucket(FRAMES_PER_SECOND, FRAMES_BURST), bytes: new TokenBucket(BYTES_PER_SECOND, BYTES_BURST) };
+}
+
+/** Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is called once, for what is not a frame. */
+export function readFrames(stream: Stream, budget: ReadBudget, on: { frame(text: string): void; fault(drop: string): void }): void {
   const reader = new FrameReader();
-  const frames = new TokenBucket(FRAMES_PER_SECOND, FRAMES_BURST);
-  const bytes = new TokenBucket(BYTES_PER_SECOND, BYTES_BURST);
   stream.inactivityTimeout = INACTIVITY_MS;
   stream.addEventListener('message', (event) => {
     const chunk = event.data instanceof Uint8Array ? event.data : event.data.subarray();
     const result = reader.push(chunk);
     if (!result.ok) {
       stream.abort(new Error(result.drop));
-      return onFailure(result.drop);
+      return on.fault(result.drop);
     }
     const now = monotonicNow();
-    let isTooFast = !bytes.take(now, chunk.length);
+    let isTooFast = !budget.bytes.take(now, chunk.length);
     for (const text of result.value) {
-      if (!frames.take(now)) isTooFast = true;
-      onFrame(text);
+      if (!budget.frames.take(now)) isTooFast = true;
+      on.frame(text);
     }
-    if (!isTooFast) return;
+    if (!isTooFast || stream.status !== 'open') return;
     stream.pause();
     setTimeout(() => stream.resume(), PAUSE_MS).unref();
   });
