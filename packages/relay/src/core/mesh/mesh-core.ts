@@ -84,6 +84,7 @@ const DOUBTS_PER_SECOND = 1;
 const DOUBTS_BURST = 64;
 /** Each one may cost a check. */
 const HELLOS_PER_SECOND = 1 / 60;
+const HELLOS_BURST = 3;
 /** Rooms that one relay may hint or take back; ten thousand at once is a relay that has just started. */
 const HINTS_PER_SECOND = 200;
 const HINTS_BURST = 25_000;
@@ -175,7 +176,7 @@ export class MeshCore implements RoomsElsewhere {
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
       doubts: new TokenBucket(DOUBTS_PER_SECOND, DOUBTS_BURST),
-      hellos: new TokenBucket(HELLOS_PER_SECOND, 1),
+      hellos: new TokenBucket(HELLOS_PER_SECOND, HELLOS_BURST),
       hints: new TokenBucket(HINTS_PER_SECOND, HINTS_BURST),
       address,
       recordId: null,

@@ -48,6 +48,7 @@ const KEYS_BEFORE_ADDRESS_BAN = 3;
 const MAX_SUSPECT_ADDRESSES = 1024;
 
 interface PeerStreams {
+  readonly connection: Connection;
   readonly writer: FrameWriter;
   readonly budget: ReadBudget;
   inbound: Stream | null;
@@ -299,9 +300,9 @@ export class MeshServer {
     if (known !== undefined) return known;
     const isCurrent = (): boolean => this.#peers.get(nk) === streams;
     const writer = new FrameWriter((reason) => {
-      if (isCurrent()) this.#hangUp(nk, reason, false);
+      if (isCurrent()) this.#handleStreamEnd(nk, streams, reason);
     });
-    const streams: PeerStreams = { writer, budget: makeReadBudget(), inbound: null };
+    const streams: PeerStreams = { connection, writer, budget: makeReadBudget(), inbound: null };
     this.#peers.set(nk, streams);
     this.core.handleLinkOpen(monotonicNow(), nk, connection.direction === 'outbound', hostOf(connection));
     connection.newStream(PROTOCOL, { signal: AbortSignal.timeout(STREAM_TIMEOUT_MS) }).then(
@@ -320,6 +321,11 @@ export class MeshServer {
   #handleStream(stream: Stream, connection: Connection): void {
     const nk = nodeKeyOf(connection.remotePeer);
     if (nk === null || this.#isClosed) return stream.abort(new Error('not now'));
+    const current = this.#peers.get(nk);
+    if (current !== undefined && current.connection !== connection) {
+      if (!this.#isPreferred(nk, connection, current.connection)) return stream.abort(new Error('there is another link'));
+      this.#endLink(nk, current);
+    }
     const streams = this.#streamsOf(nk, connection);
     // One at a time: the limits are those of a relay, not of a stream.
     streams.inbound?.abort(new Error('replaced'));
@@ -335,6 +341,27 @@ export class MeshServer {
         if (isCurrent()) this.#hangUp(nk, drop, true);
       },
     });
+  }
+
+  /** Which of two connections to one relay is to be the link: both sides answer alike. */
+  #isPreferred(nk: string, connection: Connection, current: Connection): boolean {
+    // The later one of the same side: the earlier is dead, or of a twin with the same key. When both dialled, the one of the smaller key.
+    if (connection.direction === current.direction) return true;
+    return (connection.direction === 'outbound') === this.#options.identity.nk < nk;
+  }
+
+  #endLink(nk: string, streams: PeerStreams): void {
+    this.#peers.delete(nk);
+    this.core.handleLinkClosed(monotonicNow(), nk);
+    void streams.connection.close().catch(() => undefined);
+  }
+
+  /** Our way out to a relay has ended. Another connection to it begins a new link. */
+  #handleStreamEnd(nk: string, streams: PeerStreams, reason: string): void {
+    const other = this.#node.getConnections(peerIdOf(nk)).find((open) => open !== streams.connection && open.status === 'open');
+    if (other === undefined) return this.#hangUp(nk, reason, false);
+    this.#endLink(nk, streams);
+    this.#streamsOf(nk, other);
   }
 
   #handlePeerGone(peer: PeerId): void {
