@@ -10,7 +10,8 @@ import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 
 /* Real relay processes on loopback, each at an address (and so in a /24) of its own, and clients that join rooms over UDP. */
 
-const MAIN = process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
+/** The program from its sources; the benchmark says where its bundle is. */
+const mainOf = (): string => process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
 export const SALT = 'relays in processes';
 /** Ports of the three kinds; every relay has its own address, but test files run one after another in one network. */
 const UDP_PORT = '23478';
@@ -45,7 +46,7 @@ export class RelayProcess {
   static spawn(i: number, folder: string, environment: Record<string, string>): RelayProcess {
     const address = addressOf(i);
     const file = (name: string): string => join(folder, `${i}.${name}`);
-    const child = spawn(process.execPath, [MAIN], {
+    const child = spawn(process.execPath, [mainOf()], {
       env: {
         PATH: process.env['PATH'] ?? '',
         PUBLIC_IP: address,

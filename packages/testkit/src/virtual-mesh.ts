@@ -56,6 +56,7 @@ export class VirtualMesh {
   now: Instant = instant(0);
   readonly #random: () => number;
   readonly #nodes = new Map<string, Node>();
+  readonly #byAddress = new Map<string, Node[]>();
   readonly #events: { at: Instant; order: number; run: () => void }[] = [];
   readonly #signatures = new Map<string, string>();
   #order = 0;
@@ -118,6 +119,7 @@ export class VirtualMesh {
       wakeAt: null,
     };
     this.#nodes.set(name, node);
+    this.#byAddress.set(ip, [...(this.#byAddress.get(ip) ?? []), node]);
     core.handleSaved(this.now, this.#unixSeconds(node), saved);
     this.#wake(node);
     return node;
@@ -361,7 +363,7 @@ export class VirtualMesh {
   }
 
   #check(node: Node, id: string, record: SignedRelayRecord): void {
-    const answers = (): Node | undefined => [...this.#nodes.values()].find((other) => other.record.ip === record.ip && this.#reaches(node, other));
+    const answers = (): Node | undefined => (this.#byAddress.get(record.ip) ?? []).find((other) => this.#reaches(node, other));
     const isThere = answers() !== undefined;
     // Silence is only known to be silence after a while.
     this.#at(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {
@@ -371,7 +373,7 @@ export class VirtualMesh {
   }
 
   #dial(node: Node, target: DialTarget): void {
-    const other = [...this.#nodes.values()].find(({ record, isAlive }) => isAlive && record.ip === target.host && record.meshPort === target.port);
+    const other = (this.#byAddress.get(target.host) ?? []).find(({ record, isAlive }) => isAlive && record.meshPort === target.port);
     const mayLink =
       other !== undefined &&
       this.#reaches(node, other) &&
