@@ -21,6 +21,7 @@ async function main(): Promise<void> {
       CERT_FILE: join(IDENTITY_FOLDER, 'server.crt'),
       KEY_FILE: join(IDENTITY_FOLDER, 'server.key'),
       NODE_KEY: join(IDENTITY_FOLDER, 'node.key'),
+      MESH_FILE: join(IDENTITY_FOLDER, 'mesh-relays.txt'),
       LOG_LEVEL: 'warn',
       ...withoutEmpty(process.env),
     },

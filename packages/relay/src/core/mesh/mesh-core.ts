@@ -17,6 +17,7 @@ import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
 import { type DialTarget, LinkPolicy } from './link-policy.ts';
 import { MESH_LIMITS, MESH_VERSION, type MeshFrame, type RoomFrame, type SyncFrame, carriedBytes, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
 import { type CheckResult, type DirectoryOutput, RelayDirectory, isSameEndpoint } from './relay-directory.ts';
+import { MeshTraffic, purposeOf } from './mesh-traffic.ts';
 import { RoomNetwork, type RoomNetworkOutput } from './room-network.ts';
 
 export interface MeshCoreOptions {
@@ -51,8 +52,6 @@ export type MeshOutput =
   /** Our own record, newer than ours: of this very place (our clock went back), or of another relay with our key. */
   | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord; readonly isElsewhere: boolean }
   | { readonly type: 'timeout'; readonly at: Instant | null };
-
-export type TrafficPurpose = 'hello' | 'records' | 'sync' | 'hints' | 'rooms';
 
 interface Link {
   readonly isOutbound: boolean;
@@ -111,13 +110,7 @@ const CURSOR = /^([A-Za-z0-9_-]{8})\.(\d{1,5})$/;
  */
 export class MeshCore implements RoomsElsewhere {
   readonly drops = new DropCounters();
-  readonly traffic: Record<TrafficPurpose, { inBytes: number; outBytes: number; inFrames: number; outFrames: number }> = {
-    hello: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
-    records: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
-    sync: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
-    hints: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
-    rooms: { inBytes: 0, outBytes: 0, inFrames: 0, outFrames: 0 },
-  };
+  readonly traffic = new MeshTraffic();
   readonly #options: MeshCoreOptions;
   readonly #directory: RelayDirectory;
   readonly #policy: LinkPolicy;
@@ -208,15 +201,14 @@ export class MeshCore implements RoomsElsewhere {
     const frame = decodeMeshFrame(text);
     // What a later version says is no mistake.
     if (!frame.ok) return frame.drop === 'mesh.frame.type' ? this.drops.count(frame.drop) : this.#strike(now, nk, link, frame.drop);
-    this.#count(frame.value, 'in', text.length);
+    this.traffic.count(purposeOf(frame.value), 'in', text.length);
     this.#handleMeshFrame(now, unixSeconds, nk, link, frame.value);
     this.#drainDirectory(now);
   }
 
   /** A record heard by gossip; its `verdict` comes under the id answered. */
   handleGossip(now: Instant, unixSeconds: number, from: string, record: SignedRelayRecord, bytes: number): string {
-    this.traffic.records.inFrames += 1;
-    this.traffic.records.inBytes += bytes;
+    this.traffic.count('records', 'in', bytes);
     const id = this.#directory.offer(now, unixSeconds, record, 'gossip', from);
     this.#drainDirectory(now);
     return id;
@@ -230,6 +222,7 @@ export class MeshCore implements RoomsElsewhere {
   handleTimeout(now: Instant, unixSeconds: number): void {
     if (this.#tickAt !== null && now < this.#tickAt) return;
     this.#tickAt = later(now, TICK_MS);
+    this.traffic.handleTimeout(now);
     this.#directory.handleTimeout(now, unixSeconds);
     this.#drainDirectory(now);
     this.#applyChanges(now);
@@ -308,7 +301,7 @@ export class MeshCore implements RoomsElsewhere {
       hints: { in: hintsIn, out: hintsOut },
       signals: { in: signalsIn, out: signalsOut },
       framesCarried: carried,
-      traffic: this.traffic,
+      traffic: this.traffic.snapshot(),
       drops: { ...this.drops.snapshot(), ...this.#directory.drops.snapshot(), ...this.#rooms.drops.snapshot() },
     };
   }
@@ -473,7 +466,7 @@ export class MeshCore implements RoomsElsewhere {
   #send(nk: string, frame: MeshFrame): void {
     if (!this.#links.has(nk)) return;
     const text = encodeMeshFrame(frame);
-    this.#count(frame, 'out', text.length);
+    this.traffic.count(purposeOf(frame), 'out', text.length);
     this.#outputs.push({ type: 'frame', to: nk, text });
   }
 
@@ -485,38 +478,6 @@ export class MeshCore implements RoomsElsewhere {
   #strike(now: Instant, nk: string, link: Link, reason: string): void {
     this.drops.count(reason);
     if (!link.strikes.take(now)) this.#hangUp(nk, 'tooManyErrors', true);
-  }
-
-  #count(frame: MeshFrame, direction: 'in' | 'out', bytes: number): void {
-    const traffic = this.traffic[purposeOf(frame)];
-    if (direction === 'in') {
-      traffic.inFrames += 1;
-      traffic.inBytes += bytes;
-    } else {
-      traffic.outFrames += 1;
-      traffic.outBytes += bytes;
-    }
-  }
-}
-
-function purposeOf({ type }: MeshFrame): TrafficPurpose {
-  switch (type) {
-    case 'hello':
-    case 'ready':
-    case 'bye':
-    case 'doubt':
-      return 'hello';
-    case 'summary':
-    case 'have':
-    case 'want':
-    case 'records':
-      return 'sync';
-    case 'hints':
-    case 'unhint':
-    case 'holders':
-      return 'hints';
-    default:
-      return 'rooms';
   }
 }
 

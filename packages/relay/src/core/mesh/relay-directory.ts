@@ -40,7 +40,7 @@ export type DirectoryOutput =
   /** It did not answer: others may want to ask it, too. */
   | { readonly type: 'doubted'; readonly nk: string }
   | { readonly type: 'dead'; readonly nk: string }
-  /** Somebody shows a record of our own node key that is newer than ours; `isElsewhere`: of another address. */
+  /** Somebody shows a record of our own node key that is newer than ours. */
   | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord };
 
 interface Entry {
