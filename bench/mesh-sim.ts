@@ -117,7 +117,11 @@ function discoverByLinks(count: number): { readonly curve: readonly (readonly [n
   const curve: [number, number][] = [[0, 1 / count]];
   for (let hop = 1; wave.length > 0; hop++) {
     const next: number[] = [];
-    for (const i of wave) for (const other of gossip[i] ?? []) if (!reached.has(other)) reached.add(other) && next.push(other);
+    for (const other of wave.flatMap((i) => [...(gossip[i] ?? [])])) {
+      if (reached.has(other)) continue;
+      reached.add(other);
+      next.push(other);
+    }
     wave = next;
     curve.push([(hop * HOP_MS) / 1000, reached.size / count]);
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
-import { RelayProcess, RoomClient, isComplete, pause, until, withRelays } from '../tests/mesh/support.ts';
+import { type RelayProcess, RoomClient, isComplete, pause, until, withRelays } from '../tests/mesh/support.ts';
 
 /*
  * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a line on loopback. How long until all know all, what a
