@@ -70,7 +70,7 @@ function discoverInFull(count: number): {
   const curve: [number, number][] = [];
   for (let tick = 0; tick < 40 && (curve.at(-1)?.[1] ?? 0) < 1; tick++) {
     mesh.run(250);
-    const knowing = mesh.relays.filter((relay) => relay.core.saved().some(({ nk }) => nk === newcomer.nk)).length;
+    const knowing = mesh.relays.filter((relay) => relay.core.known().some(({ nk }) => nk === newcomer.nk)).length;
     curve.push([(tick + 1) / 4, knowing / count]);
   }
   return { curve, bytesPerSecondIdle, secondsFromCold };

@@ -31,6 +31,18 @@ describe('the configuration', () => {
     assert.equal(config.icePwd, undefined);
   });
 
+  it('takes the mesh by its three variables', () => {
+    const { meshSalt, meshListen, meshPeers, meshFile } = readConfig(
+      { MESH_SALT: 's', MESH_LISTEN: '[::]:7402', MESH_PEERS: 'relay.example.org:7402, 192.0.2.1:1' },
+      {},
+    );
+    assert.deepEqual([meshSalt, meshListen, meshFile], ['s', { host: '::', port: 7402 }, 'mesh-relays.txt']);
+    assert.deepEqual(meshPeers, [
+      { host: 'relay.example.org', port: 7402 },
+      { host: '192.0.2.1', port: 1 },
+    ]);
+  });
+
   it('refuses what is wrong in one line that names variable, value and what is allowed', () => {
     const cases: [Record<string, string>, RegExp][] = [
       [{ PUBLIC_IP: 'example.org' }, /^PUBLIC_IP: "example.org" .* IPv4/],
@@ -48,7 +60,12 @@ describe('the configuration', () => {
       [{ MAX_SESSIONS: '0' }, /^MAX_SESSIONS/],
       [{ MAX_ROOM_SIZE: '-3' }, /^MAX_ROOM_SIZE/],
       [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL/],
-      [{ MESH_SALT: 'x' }, /MESH_SALT/],
+      [{ MESH_SALT: 'salt', MESH_LISTEN: '7402' }, /^MESH_LISTEN: "7402" .*host:port/],
+      [{ MESH_SALT: 'salt', MESH_PEERS: 'a:1,b' }, /^MESH_PEERS/],
+      [{ MESH_SALT: 'salt', MESH_PEERS: 'a:0' }, /^MESH_PEERS/],
+      [{ MESH_PEERS: 'a:7402' }, /MESH_PEERS is set but MESH_SALT is not/],
+      [{ MESH_LISTEN: '0.0.0.0:7402' }, /MESH_LISTEN is set but MESH_SALT is not/],
+      [{ LISTEN_IP: 'eth0' }, /^LISTEN_IP/],
     ];
     for (const [environment, pattern] of cases) assert.match(refused(environment), pattern);
     assert.match(refused({}, { udpPort: '1' }), /^--udp-port/);

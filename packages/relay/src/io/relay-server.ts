@@ -18,6 +18,8 @@ const MIN_COOKIE_THRESHOLD = 16;
 
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
+/** A salt that would be found by trying. */
+const SHORT_SALT = 8;
 /** Our record is signed anew at most this often when others show a newer one of ours. */
 const MIN_RENEWAL_MS = 60_000;
 
@@ -148,6 +150,7 @@ export class RelayServer {
       import('./mesh/mesh-salt.ts'),
       import('./mesh/free-port.ts'),
     ]);
+    if (meshSalt.length < SHORT_SALT) this.#log.warn({}, 'MESH_SALT is short: whoever tries a few can run a relay in this mesh');
     const secret = await deriveMeshSecret(meshSalt);
     const listen = meshListen === null ? null : { host: meshListen.host, port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port };
     this.#place = { ...this.#place, mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) };

@@ -38,6 +38,8 @@ const RETRY_MAX_MS = 60_000;
 /** A relay that has some links makes further ones for gossip no faster than this: each costs both sides a handshake, and a restarted mesh has no time to lose. */
 const GROWTH_MS = 3000;
 const LINKS_AT_ONCE = 2;
+/** While others are still being found it waits with that, but not for longer than this. */
+const RESTLESS_MS = 10_000;
 const STEADY_MS = 30_000;
 /** A link whose other end has shown no record that answers. */
 const PROOF_MS = 30_000;
@@ -66,6 +68,7 @@ export class LinkPolicy {
   readonly #nodeAt = new Map<string, string>();
   #rotateAt: Instant | null = null;
   #growAt: Instant | null = null;
+  #restlessSince: Instant | null = null;
 
   constructor(options: LinkPolicyOptions) {
     this.#options = options;
@@ -107,12 +110,16 @@ export class LinkPolicy {
    * What to dial and whom to hang up on, now. To be called about every half second.
    * @param relays those that are alive
    * @param wanted homes of rooms here
+   * @param isRestless whether relays are coming to be known just now
    */
-  decide(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>): readonly LinkOutput[] {
-    return [...this.#trim(now, wanted), ...this.#dials(now, relays, wanted)];
+  decide(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>, isRestless = false): readonly LinkOutput[] {
+    if (!isRestless) this.#restlessSince = null;
+    else this.#restlessSince ??= now;
+    const mayGrow = this.#restlessSince === null || now - this.#restlessSince > RESTLESS_MS;
+    return [...this.#trim(now, wanted), ...this.#dials(now, relays, wanted, mayGrow)];
   }
 
-  #dials(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>): LinkOutput[] {
+  #dials(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>, mayGrow: boolean): LinkOutput[] {
     const outputs: LinkOutput[] = [];
     // Only a link that has stood for a while shows that dialling there is worth it.
     for (const { place, openedAt } of this.#links.values()) if (place !== null && now - openedAt > STEADY_MS) this.#backoffs.delete(place);
@@ -137,7 +144,7 @@ export class LinkPolicy {
       dial({ ...peer, nk: null });
     }
     const hasSome = this.#links.size >= LINKS_AT_ONCE;
-    if (missing <= 0 || (hasSome && this.#growAt !== null && now < this.#growAt)) return outputs;
+    if (missing <= 0 || (hasSome && (!mayGrow || (this.#growAt !== null && now < this.#growAt)))) return outputs;
     this.#growAt = later(now, GROWTH_MS * (0.5 + this.#options.random()));
     missing = Math.min(missing, hasSome ? 1 : LINKS_AT_ONCE);
     const prefixes = new Set([...this.#links.values()].map(({ prefix }) => prefix));

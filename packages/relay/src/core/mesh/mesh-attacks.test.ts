@@ -50,7 +50,7 @@ describe('a mesh under fire', () => {
     for (let i = 0; i < 50; i++) mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0', 'r1', 'r2'] });
     mesh.run(120_000);
     for (let i = 0; i < 5; i++) {
-      const known = mesh.relay(`r${i}`).core.saved();
+      const known = mesh.relay(`r${i}`).core.known();
       assert.ok(known.filter(({ ip }) => ip.startsWith('66.6.6.')).length <= DIRECTORY_LIMITS.maxPerPrefix);
       assert.equal(known.filter(({ ip }) => !ip.startsWith('66.6.6.')).length, 4);
     }
@@ -68,7 +68,7 @@ describe('a mesh under fire', () => {
         () =>
           mesh
             .relay('r0')
-            .core.saved()
+            .core.known()
             .some(({ ip }) => ip === '66.6.6.99'),
         180_000,
       ),
@@ -76,7 +76,7 @@ describe('a mesh under fire', () => {
     assert.ok(
       !mesh
         .relay('r0')
-        .core.saved()
+        .core.known()
         .some(({ ip }) => ip === '66.6.6.4'),
     );
   });
@@ -98,7 +98,7 @@ describe('a mesh under fire', () => {
       assert.ok(
         !mesh
           .relay(`r${i}`)
-          .core.saved()
+          .core.known()
           .some(({ nk }) => nk === nodeKey(1)),
       );
   });
@@ -112,7 +112,7 @@ describe('a mesh under fire', () => {
     assert.ok(
       mesh
         .relay('r0')
-        .core.saved()
+        .core.known()
         .some(({ nk, ip }) => nk === mesh.relay('r1').nk && ip !== '66.6.6.6'),
     );
     mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'hello', version: 1, record: forged }));
@@ -239,7 +239,7 @@ describe('a mesh under fire', () => {
     const isKnown = (name: string): boolean =>
       mesh
         .relay('r0')
-        .core.saved()
+        .core.known()
         .some(({ nk }) => nk === mesh.relay(name).nk);
     assert.ok(
       mesh.runUntil(() => isKnown('new'), 5000),

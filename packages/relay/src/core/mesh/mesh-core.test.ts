@@ -135,7 +135,7 @@ describe('relays that find each other', () => {
     for (const name of ['r0', 'r3']) {
       const known = mesh
         .relay(name)
-        .core.saved()
+        .core.known()
         .filter(({ nk }) => nk === twin.nk);
       assert.deepEqual(
         known.map(({ ip }) => ip),

@@ -55,7 +55,6 @@ export type MeshOutput =
 
 interface Link {
   readonly isOutbound: boolean;
-  readonly isLoopback: boolean;
   readonly strikes: TokenBucket;
   readonly syncs: TokenBucket;
   readonly doubts: TokenBucket;
@@ -74,6 +73,8 @@ interface Link {
 }
 
 const TICK_MS = 250;
+/** No relay has come or gone for this long. */
+const QUIET_MS = 1500;
 const STRIKES_BURST = 10;
 const STRIKES_PER_SECOND = 0.1;
 const SYNCS_PER_SECOND = 5;
@@ -124,6 +125,7 @@ export class MeshCore implements RoomsElsewhere {
   /** All relays that may be told of; made when it is first asked for after a change. */
   #nodes: Rendezvous<SignedRelayRecord> | null = null;
   #hasChanged = true;
+  #changedAt: Instant | null = null;
   #tickAt: Instant | null = null;
   #roomTickAt: Instant | null = null;
 
@@ -154,9 +156,14 @@ export class MeshCore implements RoomsElsewhere {
     this.#drainDirectory(now);
   }
 
-  /** Relays worth remembering over a restart. */
-  saved(): readonly SignedRelayRecord[] {
+  /** Relays that answered when they were last asked. */
+  known(): readonly SignedRelayRecord[] {
     return this.#directory.alive();
+  }
+
+  /** Relays worth remembering over a restart: those that answer, then those that did. */
+  saved(): readonly SignedRelayRecord[] {
+    return [...this.#directory.alive(), ...this.#directory.buried()];
   }
 
   handleLinkOpen(now: Instant, nk: string, isOutbound: boolean, address: string): void {
@@ -165,7 +172,6 @@ export class MeshCore implements RoomsElsewhere {
     this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLoopback });
     this.#links.set(nk, {
       isOutbound,
-      isLoopback,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       syncs: new TokenBucket(SYNCS_PER_SECOND, SYNCS_BURST),
       doubts: new TokenBucket(DOUBTS_PER_SECOND, DOUBTS_BURST),
@@ -230,7 +236,8 @@ export class MeshCore implements RoomsElsewhere {
       this.#roomTickAt = later(now, ROOM_TICK_MS);
       this.#rooms.handleTimeout(now);
     }
-    for (const output of this.#policy.decide(now, this.#directory.alive(), this.#rooms.wantedLinks())) {
+    const isRestless = this.#changedAt !== null && now - this.#changedAt < QUIET_MS;
+    for (const output of this.#policy.decide(now, this.#directory.alive(), this.#rooms.wantedLinks(), isRestless)) {
       if (output.type === 'hangUp') this.#hangUp(output.nk, output.reason, false);
       else this.#outputs.push(output);
     }
@@ -454,6 +461,7 @@ export class MeshCore implements RoomsElsewhere {
   #applyChanges(now: Instant): void {
     if (!this.#hasChanged) return;
     this.#hasChanged = false;
+    this.#changedAt = now;
     this.#rooms.setRelays(now, [this.#record, ...this.#directory.alive()]);
     this.#outputs.push({ type: 'save' });
   }

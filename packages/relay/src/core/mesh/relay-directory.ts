@@ -158,6 +158,11 @@ export class RelayDirectory {
     return [...this.#entries.values()].filter((entry) => entry.failures === 0).map(({ record }) => record);
   }
 
+  /** The last records of relays that do not answer any more. */
+  buried(): SignedRelayRecord[] {
+    return [...this.#graves.values()];
+  }
+
   /** A relay that is known and answered once, also while it is being doubted. */
   get(nk: string): SignedRelayRecord | null {
     return this.#entries.get(nk)?.record ?? null;
