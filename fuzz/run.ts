@@ -1,6 +1,7 @@
 import { type Instant, fromHex, instant, later } from '@lumamesh/base';
 import { parseClientMessage, parseRelayMessage, decodeRecordLine } from '@lumamesh/protocol';
 import { browserFlights, connectedPair, endpointOptions, mutations, randomDatagrams, seededRandom } from '@lumamesh/testkit';
+import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
 
 /*
@@ -61,7 +62,45 @@ function textTarget(round: number): void {
   }
 }
 
-const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget };
+/** A relay of a small mesh that says and does what comes into its head; rooms and links must come out whole. */
+function meshTarget(round: number): void {
+  const random = seededRandom(round);
+  const pick = (below: number): number => Math.floor(random() * below);
+  const mesh = new VirtualMesh(round);
+  for (let i = 0; i < 4; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : ['r0'] });
+  mesh.run(3000);
+  mesh.join('r1', 'ada', 'tea');
+  mesh.join('r2', 'bob', 'tea');
+  const room = 'tea'.padEnd(43, '_');
+  const { nk } = mesh.relay('r1');
+  const texts = [
+    { type: 'hints', rooms: [room] },
+    { type: 'unhint', rooms: [room] },
+    { type: 'holders', room, add: [nk], gone: [] },
+    { type: 'present', room, members: [{ peer: 'x'.repeat(22), presence: 'y' }], all: true, ask: true },
+    { type: 'absent', room, peers: ['x'.repeat(22)] },
+    { type: 'check', room, digest: '0'.repeat(16) },
+    { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
+    { type: 'have', bits: 4, buckets: [1, 2], ids: [] },
+    { type: 'doubt', nodes: [nk] },
+    { type: 'ready' },
+    { type: 'via', to: nk, counter: round, text: JSON.stringify({ type: 'absent', room, peers: [] }), signature: 'A'.repeat(86) },
+  ].map((frame) => JSON.stringify(frame));
+  for (let i = 0; i < 200; i++) {
+    const text = texts[pick(texts.length)] ?? '';
+    const [damaged = new Uint8Array(0)] = pick(3) === 0 ? mutations(new TextEncoder().encode(text), 1, round + i) : [new TextEncoder().encode(text)];
+    mesh.injectFrame('r3', `r${pick(3)}`, new TextDecoder().decode(damaged));
+    if (pick(20) === 0) mesh.run(pick(2000));
+  }
+  mesh.kill('r3');
+  if (!mesh.runUntil(() => mesh.seen('r1', 'ada', 'tea').join() === 'bob' && mesh.seen('r2', 'bob', 'tea').join() === 'ada', 400_000)) {
+    throw new Error(
+      `after the attack ada sees ${mesh.seen('r1', 'ada', 'tea').join() || 'nobody'}, and bob ${mesh.seen('r2', 'bob', 'tea').join() || 'nobody'}`,
+    );
+  }
+}
+
+const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget, mesh: meshTarget };
 const endsAt = performance.now() + seconds * 1000;
 let rounds = 0;
 for (; performance.now() < endsAt; seed++, rounds++) {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
-import { LIMITS, type SignedRelayRecord } from '@lumamesh/protocol';
+import { LIMITS, type RoomMember, type SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { RelayCore, type RelayCoreOptions } from './relay-core.ts';
+import type { RoomsElsewhere } from './rooms-elsewhere.ts';
 
 const ROOM = 'R'.repeat(43);
 const RECORD = { nk: 'test' } as unknown as SignedRelayRecord;
@@ -20,10 +21,11 @@ class Bench {
   readonly queued = new Map<string, number>();
   now: Instant = instant(0);
 
-  constructor(options: Partial<RelayCoreOptions<string>> = {}) {
+  constructor(options: Partial<RelayCoreOptions<string>> = {}, elsewhere?: RoomsElsewhere) {
     this.core = new RelayCore<string>(
       { maxSessions: 10, maxRoomSize: 5, messagesPerSecond: 100, queuedBytes: (session) => this.queued.get(session) ?? 0, ...options },
       RECORD,
+      elsewhere,
     );
   }
 
@@ -242,5 +244,91 @@ describe('mistakes and attacks', () => {
     }
     for (let i = 0; i < 10; i++) bench.core.handleSessionClosed(`s${i}`);
     assert.deepEqual(bench.core.counts, { sessions: 0, rooms: 0, members: 0 });
+  });
+
+  describe('with rooms that reach beyond it', () => {
+    const PEER = (name: string): string => name.padEnd(16, '_');
+
+    /** What a mesh would know and do, written by the test. */
+    class Elsewhere implements RoomsElsewhere {
+      members: RoomMember[] = [];
+      homes: SignedRelayRecord[] = [];
+      readonly heard: string[] = [];
+
+      handleLocalPresent(_now: Instant, _room: string, peer: string, presence: string): void {
+        this.heard.push(`present ${peer} ${presence}`);
+      }
+      handleLocalAbsent(_room: string, peer: string): void {
+        this.heard.push(`absent ${peer}`);
+      }
+      membersOf(): readonly RoomMember[] {
+        return this.members;
+      }
+      has(_room: string, peer: string): boolean {
+        return this.members.some((member) => member.peer === peer);
+      }
+      sendSignal(_room: string, from: string, to: string, data: string): boolean {
+        if (this.has('', to)) this.heard.push(`signal ${from} ${to} ${data}`);
+        return this.has('', to);
+      }
+      homesOf(): readonly SignedRelayRecord[] {
+        return this.homes;
+      }
+      nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next: string } {
+        return { nodes: Array.from({ length: limit }, () => RECORD), next: `${after}+` };
+      }
+    }
+
+    it('shows members of other relays once, passes signals to them, and tells of its own only when they truly come and go', () => {
+      const elsewhere = new Elsewhere();
+      elsewhere.members = [{ peer: PEER('far'), presence: 'f' }];
+      elsewhere.homes = [RECORD];
+      const bench = new Bench({}, elsewhere).open('a', 'b', 'a2');
+      const [joined] = bench.join('a', 'ada');
+      assert.deepEqual(joined?.['members'], [{ peer: PEER('far'), presence: 'f' }]);
+      assert.deepEqual(joined?.['homes'], [RECORD]);
+      bench.join('a2', 'ada');
+      bench.join('b', 'bob');
+      assert.deepEqual(bench.say('a', { action: 'signal', room: ROOM, to: PEER('far'), data: 'x' }), []);
+      assert.equal(bench.say('a', { action: 'signal', room: ROOM, to: PEER('gone'), data: 'x' })[0]?.['code'], 'PEER_GONE');
+      bench.core.handleSessionClosed('a');
+      bench.core.handleSessionClosed('a2');
+      bench.drain();
+      assert.deepEqual(elsewhere.heard, [
+        `present ${PEER('ada')} from-ada`,
+        `present ${PEER('ada')} from-ada`,
+        `present ${PEER('bob')} from-bob`,
+        `signal ${PEER('ada')} ${PEER('far')} x`,
+        `absent ${PEER('ada')}`,
+      ]);
+    });
+
+    it('believes its own sessions before other relays, and keeps who is still there elsewhere', () => {
+      const elsewhere = new Elsewhere();
+      const bench = new Bench({}, elsewhere).open('a', 'b');
+      bench.join('a', 'ada');
+      bench.join('b', 'bob');
+      const heard = (): string[] => bench.drain().flatMap(({ to, frame }) => (to === 'a' ? [`${frame.action} ${String(frame['peer'] ?? frame['from'])}`] : []));
+      bench.core.handleRemotePresent(ROOM, { peer: PEER('bob'), presence: 'other' });
+      bench.core.handleRemoteAbsent(ROOM, PEER('bob'));
+      assert.deepEqual(heard(), []);
+      elsewhere.members = [{ peer: PEER('bob'), presence: 'other' }];
+      bench.core.handleSessionClosed('b');
+      assert.deepEqual(heard(), []);
+      elsewhere.members = [];
+      bench.core.handleRemoteAbsent(ROOM, PEER('bob'));
+      bench.core.handleRemotePresent(ROOM, { peer: PEER('far'), presence: 'f' });
+      bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('ada'), 'sealed');
+      bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('nobody'), 'sealed');
+      assert.deepEqual(heard(), [`peer-left ${PEER('bob')}`, `peer-joined ${PEER('far')}`, `signal ${PEER('far')}`]);
+    });
+
+    it('hands out nodes by pages, to one session and to all no faster than it can', () => {
+      const bench = new Bench({}, new Elsewhere()).open('a');
+      const [page] = bench.say('a', { action: 'nodes', limit: 2, after: 'here' });
+      assert.deepEqual([(page?.['nodes'] as unknown[]).length, page?.['next']], [2, 'here+']);
+      const codes = Array.from({ length: 60 }, () => bench.say('a', { action: 'nodes' })[0]);
+      assert.ok(codes.some((answer) => answer?.['code'] === 'RATE_LIMITED'));
+    });
   });
 });

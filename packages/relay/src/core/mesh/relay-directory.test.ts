@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { type AddressScope, type Instant, instant, later, toBase64Url } from '@lumamesh/base';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { seededRandom } from '@lumamesh/testkit';
+import { type CheckResult, DIRECTORY_LIMITS, type DirectoryOutput, type RecordOrigin, RelayDirectory } from './relay-directory.ts';
+
+const MESH = 'A'.repeat(22);
+const SECONDS = 1_800_000_000;
+let made = 0;
+
+function record(name: string, ip: string, fields: Partial<SignedRelayRecord> = {}): SignedRelayRecord {
+  made += 1;
+  return {
+    nk: toBase64Url(createHash('sha256').update(name).digest()),
+    ip,
+    port: 3478,
+    meshPort: 7402,
+    ufrag: 'luma',
+    pwd: '0'.repeat(32),
+    fingerprint: Array.from({ length: 32 }, () => 'AB').join(':'),
+    sequence: SECONDS,
+    expires: SECONDS + 1000,
+    mesh: MESH,
+    signature: toBase64Url(createHash('sha512').update(`${name} ${made}`).digest()),
+    ...fields,
+  };
+}
+
+class Bench {
+  readonly directory: RelayDirectory;
+  now: Instant = instant(0);
+  answer: (checked: SignedRelayRecord) => CheckResult | 'later' = () => 'alive';
+  readonly outputs: DirectoryOutput[] = [];
+
+  constructor(ownScope: AddressScope = 'public') {
+    const hash = (algorithm: string, data: Uint8Array): Uint8Array => createHash(algorithm).update(data).digest();
+    this.directory = new RelayDirectory({ nk: 'own', mesh: MESH, ownScope, hash, verify: ({ signature }) => signature !== 'forged', random: seededRandom(1) });
+  }
+
+  /** Offers a record; answers the reason of its verdict, or `null` while there is none. */
+  offer(offered: SignedRelayRecord, origin: RecordOrigin = 'gossip', from = 'neighbour', address: string | null = null): string | null {
+    const id = this.directory.offer(this.now, SECONDS, offered, origin, from, address);
+    this.drain();
+    const verdict = this.outputs.findLast((output) => output.type === 'verdict' && output.id === id);
+    return verdict?.type === 'verdict' ? verdict.reason : null;
+  }
+
+  run(ms: number): void {
+    for (const end = later(this.now, ms); this.now < end; this.now = later(this.now, 250)) {
+      this.directory.handleTimeout(this.now, SECONDS);
+      this.drain();
+    }
+  }
+
+  drain(): void {
+    for (let output = this.directory.poll(); output !== null; output = this.directory.poll()) {
+      this.outputs.push(output);
+      const answer = output.type === 'check' ? this.answer(output.record) : 'later';
+      if (output.type === 'check' && answer !== 'later') this.directory.handleChecked(this.now, output.id, answer);
+    }
+  }
+}
+
+describe('the directory of relays', () => {
+  it('looks at mesh, address, time and signature before it dials, and dials before it takes', () => {
+    const bench = new Bench();
+    const reasons: [SignedRelayRecord, string][] = [
+      [record('a', '20.0.0.1', { mesh: `${'B'.repeat(21)}A` }), 'otherMesh'],
+      [record('a', '10.0.0.1'), 'address'],
+      [record('a', '20.0.0.1', { ip6: '::1' }), 'address'],
+      [record('a', '20.0.0.1', { sequence: SECONDS + 901 }), 'fromTheFuture'],
+      [record('a', '20.0.0.1', { sequence: SECONDS - 8 * 86_400 }), 'stale'],
+      [record('a', '20.0.0.1', { expires: SECONDS - 901 }), 'stale'],
+      [record('a', '20.0.0.1', { signature: 'forged' }), 'signature'],
+    ];
+    for (const [offered, reason] of reasons) assert.equal(bench.offer(offered), reason);
+    assert.ok(!bench.outputs.some(({ type }) => type === 'check'));
+    assert.equal(bench.offer(record('a', '20.0.0.1')), 'checked');
+    assert.equal(bench.outputs.filter(({ type }) => type === 'check').length, 1);
+    assert.equal(bench.directory.alive().length, 1);
+  });
+
+  it('takes private addresses in a private network, and loopback on loopback', () => {
+    assert.equal(new Bench('private').offer(record('a', '10.0.0.1')), 'checked');
+    assert.equal(new Bench('private').offer(record('a', '127.0.0.1')), 'address');
+    assert.equal(new Bench('loopback').offer(record('a', '127.0.0.1')), 'checked');
+  });
+
+  it('takes a later record of the same place without a second look, and of another place with one', () => {
+    const bench = new Bench();
+    bench.offer(record('a', '20.0.0.1'));
+    assert.equal(bench.offer(record('a', '20.0.0.1', { sequence: SECONDS + 1 })), 'renewed');
+    assert.equal(bench.offer(record('a', '20.0.0.1', { sequence: SECONDS })), 'older');
+    bench.answer = () => 'dead';
+    assert.equal(bench.offer(record('a', '20.0.9.9', { sequence: SECONDS + 2 })), 'unreachable');
+    assert.deepEqual(
+      bench.directory.alive().map(({ ip }) => ip),
+      ['20.0.0.1'],
+    );
+  });
+
+  it('holds few of a prefix, of an address, and of an IPv6 provider', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 20; i++) bench.offer(record(`p${i}`, `20.0.0.${i}`));
+    assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix);
+    for (let i = 0; i < 20; i++) bench.offer(record(`q${i}`, '20.0.1.1', { port: 4000 + i }));
+    assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix + DIRECTORY_LIMITS.maxPerAddress);
+    for (let i = 0; i < 40; i++) bench.offer(record(`r${i}`, `2606:4700:${(i + 1).toString(16)}::1`));
+    assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix + DIRECTORY_LIMITS.maxPerAddress + DIRECTORY_LIMITS.maxPerSlash32);
+  });
+
+  it('takes a relay without a free session by the link that it said hello on, if that comes from its address', () => {
+    const bench = new Bench();
+    bench.answer = () => 'full';
+    assert.equal(bench.offer(record('a', '20.0.0.1')), 'unproven');
+    assert.equal(bench.offer(record('b', '20.0.1.1'), 'hello', 'b', '20.0.9.9'), 'unproven');
+    assert.equal(bench.offer(record('c', '20.0.2.1'), 'hello', 'c', '20.0.2.1'), 'checked');
+  });
+
+  it('doubts who does not answer, says so once, drops it after four tries, and asks again in the end', () => {
+    const bench = new Bench();
+    bench.offer(record('a', '20.0.0.1'));
+    bench.run(2000);
+    bench.answer = () => 'dead';
+    const [{ nk = '' } = {}] = bench.directory.alive();
+    bench.directory.doubt(bench.now, nk);
+    bench.run(1000);
+    assert.ok(!bench.directory.isAlive(nk) && bench.directory.get(nk) !== null);
+    bench.run(100_000);
+    assert.equal(bench.directory.get(nk), null);
+    const kinds = bench.outputs.map(({ type }) => type);
+    assert.equal(kinds.filter((type) => type === 'doubted').length, 1);
+    assert.equal(kinds.filter((type) => type === 'dead').length, 1);
+    bench.answer = () => 'alive';
+    bench.run(10_000);
+    assert.ok(bench.directory.isAlive(nk));
+  });
+
+  it('blames nobody when this machine could not ask', () => {
+    const bench = new Bench();
+    bench.offer(record('a', '20.0.0.1'));
+    bench.run(2000);
+    bench.answer = () => 'unknown';
+    const [{ nk = '' } = {}] = bench.directory.alive();
+    bench.directory.doubt(bench.now, nk);
+    bench.run(60_000);
+    assert.ok(bench.directory.isAlive(nk));
+  });
+
+  it('asks known relays again within half an hour', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 20; i++) bench.offer(record(`a${i}`, `20.0.${i}.1`));
+    const before = bench.outputs.filter(({ type }) => type === 'check').length;
+    bench.run(1_800_000);
+    assert.ok(bench.outputs.filter(({ type }) => type === 'check').length >= before + 20);
+  });
+
+  it('gives up on a check whose answer never comes', () => {
+    const bench = new Bench();
+    bench.answer = () => 'later';
+    assert.equal(bench.offer(record('a', '20.0.0.1')), null);
+    bench.run(31_000);
+    assert.ok(bench.outputs.some((output) => output.type === 'verdict' && output.reason === 'unreachable'));
+  });
+
+  it('says when somebody shows a newer record of its own key', () => {
+    const bench = new Bench();
+    const own = record('x', '20.0.0.1', { nk: 'own' });
+    bench.directory.setOwn(own);
+    bench.offer({ ...record('x', '20.0.5.1', { nk: 'own' }), sequence: SECONDS + 5 });
+    assert.ok(bench.outputs.some(({ type }) => type === 'ownRecord'));
+    assert.equal(bench.directory.size, 0);
+  });
+});
