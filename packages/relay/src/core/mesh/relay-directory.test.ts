@@ -124,7 +124,7 @@ describe('the directory of relays', () => {
     bench.offer(record('a', '20.0.0.1'));
     bench.run(2000);
     bench.answer = () => 'dead';
-    const [{ nk = '' } = {}] = bench.directory.alive();
+    const nk = bench.directory.alive()[0]?.nk ?? '';
     bench.directory.doubt(bench.now, nk);
     bench.run(1000);
     assert.ok(!bench.directory.isAlive(nk) && bench.directory.get(nk) !== null);
@@ -143,7 +143,7 @@ describe('the directory of relays', () => {
     bench.offer(record('a', '20.0.0.1'));
     bench.run(2000);
     bench.answer = () => 'unknown';
-    const [{ nk = '' } = {}] = bench.directory.alive();
+    const nk = bench.directory.alive()[0]?.nk ?? '';
     bench.directory.doubt(bench.now, nk);
     bench.run(60_000);
     assert.ok(bench.directory.isAlive(nk));
