@@ -85,7 +85,7 @@ function discoverByLinks(count: number): { readonly curve: readonly (readonly [n
   for (const [i, record] of records.entries()) {
     const policy = new LinkPolicy({ nk: record.nk, peers: [], random });
     for (const other of neighbours[i] ?? [])
-      policy.handleOpen(instant(0), records[other]?.nk ?? '', { isOutbound: false, prefix: prefixOf(records[other] ?? record), isLoopback: false });
+      policy.handleOpen(instant(0), records[other]?.nk ?? '', { isOutbound: false, prefix: prefixOf(records[other] ?? record), isLocal: false });
     // A relay knows few of the others when it begins: a page of `nodes`.
     const view = Array.from({ length: 64 }, () => records[Math.floor(random() * count)] ?? record);
     let now: Instant = instant(0);
@@ -94,7 +94,7 @@ function discoverByLinks(count: number): { readonly curve: readonly (readonly [n
       for (const output of policy.decide(now, view, new Set())) {
         const other = output.type === 'dial' && output.target.nk !== null ? indexOf.get(output.target.nk) : undefined;
         if (other === undefined || output.type !== 'dial' || other === i) continue;
-        policy.handleOpen(now, records[other]?.nk ?? '', { isOutbound: true, prefix: prefixOf(records[other] ?? record), isLoopback: false });
+        policy.handleOpen(now, records[other]?.nk ?? '', { isOutbound: true, prefix: prefixOf(records[other] ?? record), isLocal: false });
         policy.handleDialed(now, output.target, output.target.nk);
         policy.handleProven(output.target.nk ?? '');
         neighbours[i]?.add(other);

@@ -29,7 +29,7 @@ function grow(policy: LinkPolicy, known: readonly SignedRelayRecord[], wanted = 
       if (output.type !== 'dial' || output.target.nk === null) continue;
       const { nk, host } = output.target;
       linked.push(nk);
-      policy.handleOpen(now, nk, { isOutbound: true, prefix: host.replace(/\d+$/, '0/24'), isLoopback: false });
+      policy.handleOpen(now, nk, { isOutbound: true, prefix: host.replace(/\d+$/, '0/24'), isLocal: false });
       policy.handleDialed(now, output.target, nk);
       policy.handleProven(nk);
     }
@@ -54,7 +54,7 @@ describe('the links a relay keeps', () => {
       for (const output of policy.decide(now, known, NONE, true)) {
         if (output.type !== 'dial' || output.target.nk === null) continue;
         dials += 1;
-        policy.handleOpen(now, output.target.nk, { isOutbound: true, prefix: output.target.host, isLoopback: false });
+        policy.handleOpen(now, output.target.nk, { isOutbound: true, prefix: output.target.host, isLocal: false });
         policy.handleDialed(now, output.target, output.target.nk);
       }
     }
@@ -89,8 +89,8 @@ describe('the links a relay keeps', () => {
 
   it('of relays that show no record in half a minute end', () => {
     const policy = policyWith();
-    policy.handleOpen(instant(0), 'silent', { isOutbound: false, prefix: '20.0.0.0/24', isLoopback: false });
-    policy.handleOpen(instant(0), 'proven', { isOutbound: false, prefix: '20.0.1.0/24', isLoopback: false });
+    policy.handleOpen(instant(0), 'silent', { isOutbound: false, prefix: '20.0.0.0/24', isLocal: false });
+    policy.handleOpen(instant(0), 'proven', { isOutbound: false, prefix: '20.0.1.0/24', isLocal: false });
     policy.handleProven('proven');
     assert.deepEqual(policy.decide(instant(29_000), [], NONE), []);
     assert.deepEqual(policy.decide(instant(31_000), [], NONE), [{ type: 'hangUp', nk: 'silent', reason: 'noRecord' }]);
@@ -99,11 +99,11 @@ describe('the links a relay keeps', () => {
   it('inbound are trimmed by network, newcomers first; who has been there stays', () => {
     const policy = policyWith();
     for (let i = 0; i < 60; i++) {
-      policy.handleOpen(instant(i), `crowd${i}`, { isOutbound: false, prefix: '66.6.6.0/24', isLoopback: false });
+      policy.handleOpen(instant(i), `crowd${i}`, { isOutbound: false, prefix: '66.6.6.0/24', isLocal: false });
       policy.handleProven(`crowd${i}`);
     }
     for (let i = 0; i < 90; i++) {
-      policy.handleOpen(instant(1000 + i), `n${i}`, { isOutbound: false, prefix: `20.0.${i}.0/24`, isLoopback: false });
+      policy.handleOpen(instant(1000 + i), `n${i}`, { isOutbound: false, prefix: `20.0.${i}.0/24`, isLocal: false });
       policy.handleProven(`n${i}`);
     }
     const ended = policy.decide(instant(2000), [], NONE).flatMap((output) => (output.type === 'hangUp' ? [output.nk] : []));
@@ -121,7 +121,7 @@ describe('the links a relay keeps', () => {
       for (const output of policy.decide(instant(ms), known, NONE)) {
         if (output.type === 'hangUp') rotated += 1;
         else if (output.target.nk !== null) {
-          policy.handleOpen(instant(ms), output.target.nk, { isOutbound: true, prefix: output.target.host, isLoopback: false });
+          policy.handleOpen(instant(ms), output.target.nk, { isOutbound: true, prefix: output.target.host, isLocal: false });
           policy.handleDialed(instant(ms), output.target, output.target.nk);
           policy.handleProven(output.target.nk);
         }

@@ -50,7 +50,7 @@ const MAX_BACKOFFS = 4096;
 interface Link {
   readonly isOutbound: boolean;
   readonly prefix: string;
-  readonly isLoopback: boolean;
+  readonly isLocal: boolean;
   readonly openedAt: Instant;
   isProven: boolean;
   /** What was dialled for it. */
@@ -80,7 +80,7 @@ export class LinkPolicy {
     return { outbound, inbound: links.length - outbound, proven: links.filter(({ isProven }) => isProven).length, dialing: this.#dialing.size };
   }
 
-  handleOpen(now: Instant, nk: string, link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLoopback: boolean }): void {
+  handleOpen(now: Instant, nk: string, link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLocal: boolean }): void {
     this.#links.set(nk, { ...link, openedAt: now, isProven: false, place: null });
   }
 
@@ -192,7 +192,7 @@ export class LinkPolicy {
     let total = 0;
     for (const group of byPrefix.values()) {
       group.sort(([, a], [, b]) => Number(b.isProven) - Number(a.isProven) || a.openedAt - b.openedAt);
-      const max = group[0]?.[1].isLoopback === true ? LINK_LIMITS.maxInbound : LINK_LIMITS.maxInboundPerPrefix;
+      const max = group[0]?.[1].isLocal === true ? LINK_LIMITS.maxInbound : LINK_LIMITS.maxInboundPerPrefix;
       while (group.length > max) hangUp(group.pop()?.[0] ?? '', 'tooManyOfPrefix');
       total += group.length;
     }

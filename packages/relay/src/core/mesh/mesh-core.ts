@@ -168,8 +168,8 @@ export class MeshCore implements RoomsElsewhere {
 
   handleLinkOpen(now: Instant, nk: string, isOutbound: boolean, address: string): void {
     const ip = parseIp(address);
-    const isLoopback = ip !== null && addressScope(ip) === 'loopback';
-    this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLoopback });
+    const isLocal = ip !== null && addressScope(ip) !== 'public';
+    this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLocal });
     this.#links.set(nk, {
       isOutbound,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),

@@ -70,8 +70,8 @@ type CheckKind = 'recheck' | 'hello' | 'candidate';
 export const DIRECTORY_LIMITS = {
   maxRecords: 16_384,
   maxPerPrefix: 8,
-  /** On loopback a whole test network stands in one prefix. */
-  maxPerPrefixOnLoopback: 64,
+  /** On loopback or in a private network all relays may stand in one prefix. */
+  maxPerLocalPrefix: 64,
   maxCandidates: 512,
   maxCandidatesPerSource: 64,
   maxCandidatesPerPrefix: 8,
@@ -300,7 +300,7 @@ export class RelayDirectory {
     }
     const prefix = prefixOf(record);
     if (this.#isCrowdedNear(record, known)) return ignored('addressFull');
-    if (this.#isPrefixFull(prefix, known)) {
+    if (this.#isPrefixFull(record, known)) {
       this.#testEviction(now, prefix);
       return ignored('prefixFull');
     }
@@ -308,7 +308,11 @@ export class RelayDirectory {
     const waiting = [...this.#candidates.values()];
     const ofSource = waiting.filter((other) => other.from === from);
     if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
-    if (waiting.filter((other) => prefixOf(other.record) === prefix).length >= this.#maxCandidatesPerPrefix()) return ignored('tooManyOfPrefix');
+    if (
+      waiting.filter((other) => prefixOf(other.record) === prefix).length >=
+      (isLocal(record) ? DIRECTORY_LIMITS.maxPerLocalPrefix : DIRECTORY_LIMITS.maxCandidatesPerPrefix)
+    )
+      return ignored('tooManyOfPrefix');
     if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) {
       // Whoever brings most makes room.
       const victim = mostCommonSource(waiting);
@@ -339,7 +343,7 @@ export class RelayDirectory {
     // Others may have come in while this one was being looked at.
     if (known !== undefined && !isNewer(record, known.record)) return verdict('ignored', 'older');
     if (this.#isCrowdedNear(record, known)) return verdict('ignored', 'addressFull');
-    if (this.#isPrefixFull(prefixOf(record), known)) return verdict('ignored', 'prefixFull');
+    if (this.#isPrefixFull(record, known)) return verdict('ignored', 'prefixFull');
     this.#admit(now, candidate, now);
     verdict('taken', 'checked');
   }
@@ -360,7 +364,7 @@ export class RelayDirectory {
   #fail(now: Instant, entry: Entry): void {
     entry.failures += 1;
     const retryMs = RETRY_MS[entry.failures - 1];
-    const isCrowded = (this.#perPrefix.get(entry.prefix) ?? 0) >= this.#maxPerPrefix();
+    const isCrowded = (this.#perPrefix.get(entry.prefix) ?? 0) >= maxPerPrefix(entry.record);
     if (retryMs === undefined || (isCrowded && entry.failures > 1)) {
       if (isCrowded) this.#outputs.push({ type: 'doubted', nk: entry.record.nk });
       this.#refuse(now, entry.id);
@@ -443,16 +447,9 @@ export class RelayDirectory {
     if (oldest !== undefined && !oldest.isChecking) oldest.checkAt = now;
   }
 
-  #isPrefixFull(prefix: string, known: Entry | undefined): boolean {
-    return known?.prefix !== prefix && (this.#perPrefix.get(prefix) ?? 0) >= this.#maxPerPrefix();
-  }
-
-  #maxPerPrefix(): number {
-    return this.#options.ownScope === 'loopback' ? DIRECTORY_LIMITS.maxPerPrefixOnLoopback : DIRECTORY_LIMITS.maxPerPrefix;
-  }
-
-  #maxCandidatesPerPrefix(): number {
-    return this.#options.ownScope === 'loopback' ? DIRECTORY_LIMITS.maxPerPrefixOnLoopback : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
+  #isPrefixFull(record: SignedRelayRecord, known: Entry | undefined): boolean {
+    const prefix = prefixOf(record);
+    return known?.prefix !== prefix && (this.#perPrefix.get(prefix) ?? 0) >= maxPerPrefix(record);
   }
 
   #isAllowed(scope: AddressScope): boolean {
@@ -462,7 +459,7 @@ export class RelayDirectory {
 
   /** One address, or one IPv6 provider, with more relays than anybody needs there. */
   #isCrowdedNear(record: SignedRelayRecord, known: Entry | undefined): boolean {
-    if (known?.record.ip === record.ip || this.#options.ownScope === 'loopback') return false;
+    if (known?.record.ip === record.ip || isLocal(record)) return false;
     const isV6 = record.ip.includes(':');
     const wide = isV6 ? slash32(record.ip) : '';
     let sameAddress = 0;
@@ -510,6 +507,15 @@ export function isNewer(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
 export function isSameEndpoint(a: SignedRelayRecord, b: SignedRelayRecord): boolean {
   const fields = ['ip', 'ip6', 'port', 'ufrag', 'pwd', 'fingerprint', 'meshPort'] as const;
   return fields.every((field) => a[field] === b[field]);
+}
+
+function isLocal({ ip }: SignedRelayRecord): boolean {
+  const bytes = parseIp(ip);
+  return bytes !== null && addressScope(bytes) !== 'public';
+}
+
+function maxPerPrefix(record: SignedRelayRecord): number {
+  return isLocal(record) ? DIRECTORY_LIMITS.maxPerLocalPrefix : DIRECTORY_LIMITS.maxPerPrefix;
 }
 
 function kindOf({ origin }: Candidate): CheckKind {

@@ -96,9 +96,9 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
           maxPeerInfos: 0,
         },
         scoreParams: {
-          IPColocationFactorWhitelist: options.isLocal ? new Set(['127.0.0.1', '::1']) : new Set(),
+          IPColocationFactorWhitelist: new Set<string>(),
           // Relays behind one address translation are neighbours, not one relay; and a key that is gone is soon forgotten.
-          IPColocationFactorThreshold: 24,
+          IPColocationFactorThreshold: options.isLocal ? 1000 : 24,
           retainScore: 600_000,
           topics: {
             [options.topic]: {

@@ -36,7 +36,7 @@ const PROTOCOL = '/lumamesh/relay/1';
 const BAN_MS = 10 * 60_000;
 const SAVE_DELAY_MS = 5000;
 const STREAM_TIMEOUT_MS = 5000;
-/** TCP connections from one /24 or /48; loopback is a test network. */
+/** TCP connections from one /24 or /48 of the internet. */
 const MAX_SOCKETS_PER_PREFIX = 24;
 /** Gossiped records that wait for a check, in all and for the same one. */
 const MAX_WAITERS = 512;
@@ -100,8 +100,8 @@ export class MeshServer {
     const { identity, secret } = options;
     const topic = `/lumamesh/records/1/${secret.mesh}`;
     let server: MeshServer | null = null;
-    const isLocal = scopeOf(record.ip) === 'loopback';
-    const listen = options.listen === null ? null : { host: await resolveHost(options.listen.host), port: options.listen.port };
+    const isLocal = scopeOf(record.ip) !== 'public';
+    const listen = options.listen === null ? null : await resolveListen(options.listen);
     const node = await makeLibp2pNode({
       privateKey: identity.rawNodeKey,
       psk: secret.psk,
@@ -138,7 +138,7 @@ export class MeshServer {
     const address = hostOf(connection);
     const ip = parseIp(address);
     if (ip === null || this.#bans.has(Date.now(), address)) return true;
-    if (addressScope(ip) === 'loopback') return false;
+    if (addressScope(ip) !== 'public') return false;
     const prefix = addressPrefix(ip);
     const count = this.#socketsPerPrefix.get(prefix) ?? 0;
     if (count >= MAX_SOCKETS_PER_PREFIX) return true;
@@ -195,8 +195,7 @@ export class MeshServer {
       await node.start();
     } catch (error) {
       await node.stop();
-      const { host, port } = this.#options.listen ?? { host: '', port: 0 };
-      throw new LumameshError('MESH_LISTEN_FAILED', `MESH_LISTEN: cannot listen on ${host}:${port}: ${(error as Error).message}`, { cause: error });
+      throw listenFailed(this.#options.listen, error);
     }
     pubsub.subscribe(this.#topic);
     this.core.handleSaved(monotonicNow(), unixSeconds(), await loadMeshFile(this.#options.file));
@@ -432,6 +431,19 @@ function scopeOf(address: string): string {
 function hostOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string {
   const component = remoteAddr.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6');
   return unmapIpv4(component?.value ?? '');
+}
+
+async function resolveListen(listen: { readonly host: string; readonly port: number }): Promise<{ readonly host: string; readonly port: number }> {
+  try {
+    return { host: await resolveHost(listen.host), port: listen.port };
+  } catch (error) {
+    throw listenFailed(listen, error);
+  }
+}
+
+function listenFailed(listen: { readonly host: string; readonly port: number } | null, error: unknown): LumameshError {
+  const where = listen === null ? 'nowhere' : `${listen.host}:${listen.port}`;
+  return new LumameshError('MESH_LISTEN_FAILED', `MESH_LISTEN: cannot listen on ${where}: ${(error as Error).message}`, { cause: error });
 }
 
 async function resolveHost(host: string): Promise<string> {
