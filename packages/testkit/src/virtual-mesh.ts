@@ -17,6 +17,8 @@ export interface VirtualRelayOptions {
   /** Another relay's key. */
   readonly nk?: string;
   readonly maxRoomSize?: number;
+  /** Its UDP port is not let through. */
+  readonly isFirewalled?: boolean;
 }
 
 export interface VirtualRelay {
@@ -29,6 +31,8 @@ export interface VirtualRelay {
   readonly heard: Map<string, Record<string, unknown>[]>;
   readonly bannedBy: Set<string>;
   readonly ownRecords: { readonly isElsewhere: boolean }[];
+  /** Relays that never said that this one answers. */
+  readonly unproven: string[];
   bytesOut: number;
   isAlive: boolean;
 }
@@ -110,6 +114,7 @@ export class VirtualMesh {
       heard: new Map(),
       bannedBy: new Set(),
       ownRecords: [],
+      unproven: [],
       bytesOut: 0,
       isAlive: true,
       links: new Map(),
@@ -357,13 +362,17 @@ export class VirtualMesh {
       case 'ownRecord':
         node.ownRecords.push({ isElsewhere: output.isElsewhere });
         return;
+      case 'unproven':
+        node.unproven.push(output.nk);
+        return;
       case 'save':
         return;
     }
   }
 
   #check(node: Node, id: string, record: SignedRelayRecord): void {
-    const answers = (): Node | undefined => (this.#byAddress.get(record.ip) ?? []).find((other) => this.#reaches(node, other));
+    const answers = (): Node | undefined =>
+      (this.#byAddress.get(record.ip) ?? []).find((other) => this.#reaches(node, other) && other.options.isFirewalled !== true);
     const isThere = answers() !== undefined;
     // Silence is only known to be silence after a while.
     this.#at(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {

@@ -18,6 +18,7 @@ const MIN_COOKIE_THRESHOLD = 16;
 
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
+const UNPROVEN_NOTICE_MS = 10 * 60_000;
 /** A salt that would be found by trying. */
 const SHORT_SALT = 8;
 /** Our record is signed anew at most this often when others show a newer one of ours. */
@@ -43,6 +44,7 @@ export class RelayServer {
   readonly #early: [SessionId, SessionEvent][] = [];
   #renewedAtMs = 0;
   #identityConflicts = 0;
+  #unprovenAtMs: number | null = null;
   #renewal: NodeJS.Timeout | null = null;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
@@ -183,11 +185,23 @@ export class RelayServer {
   #handleMeshEvent(event: MeshEvent): void {
     const core = this.#core;
     if (event.type === 'ownRecord') return this.#handleOwnRecord(event);
+    if (event.type === 'unproven') return this.#handleUnproven(event.nk);
     if (core === null) return;
     if (event.type === 'present') core.handleRemotePresent(event.room, event.member);
     else if (event.type === 'absent') core.handleRemoteAbsent(event.room, event.peer);
     else core.handleRemoteSignal(event.room, event.from, event.to, event.data);
     this.#drain(core);
+  }
+
+  /** The mistake that new operators make: an address or a firewall that lets nobody in. */
+  #handleUnproven(relay: string): void {
+    if (this.#unprovenAtMs !== null && Date.now() - this.#unprovenAtMs < UNPROVEN_NOTICE_MS) return;
+    this.#unprovenAtMs = Date.now();
+    const { ip, port } = this.record;
+    this.#log.warn(
+      { relay, address: `${ip}:${port}` },
+      'another relay could not reach this one over UDP and does not take it in: check PUBLIC_IP, and that the firewall lets UDP_PORT through',
+    );
   }
 
   /** Somebody has a newer record of ours than we have. */

@@ -100,6 +100,15 @@ describe('relays that find each other', () => {
     );
   });
 
+  it('do not take in one whose UDP port nobody reaches, and it is told', () => {
+    const mesh = build(3, inLine);
+    mesh.add('walled', { peers: ['r0'], isFirewalled: true });
+    mesh.run(40_000);
+    assert.equal(aliveAt(mesh, mesh.relay('r0')), 2);
+    assert.ok(mesh.relay('walled').unproven.length > 0);
+    assert.deepEqual(mesh.relay('r1').unproven, []);
+  });
+
   it('find each other again after a partition into five and five', () => {
     const mesh = build(10, inLine);
     assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));

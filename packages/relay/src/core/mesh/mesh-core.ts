@@ -47,6 +47,8 @@ export type MeshOutput =
   | { readonly type: 'verdict'; readonly id: string; readonly verdict: 'accept' | 'ignore' | 'reject' }
   | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
   | Extract<RoomNetworkOutput, { readonly type: 'present' | 'absent' | 'signal' }>
+  /** A relay kept a link for a while and never said that our record answers: it cannot reach us over UDP, or has no place for us. */
+  | { readonly type: 'unproven'; readonly nk: string }
   /** Worth writing to disk. */
   | { readonly type: 'save' }
   /** Our own record, newer than ours: of this very place (our clock went back), or of another relay with our key. */
@@ -62,6 +64,7 @@ interface Link {
   /** Rooms in hints. */
   readonly hints: TokenBucket;
   readonly address: string;
+  readonly openedAt: Instant;
   /** The record in their hello. */
   recordId: string | null;
   /** Their record answered, and we said so. */
@@ -73,6 +76,8 @@ interface Link {
 }
 
 const TICK_MS = 250;
+/** A relay that could check our record would have said so by now. */
+const UNPROVEN_MS = 20_000;
 /** No relay has come or gone for this long. */
 const QUIET_MS = 1500;
 const STRIKES_BURST = 10;
@@ -178,6 +183,7 @@ export class MeshCore implements RoomsElsewhere {
       hellos: new TokenBucket(HELLOS_PER_SECOND, HELLOS_BURST),
       hints: new TokenBucket(HINTS_PER_SECOND, HINTS_BURST),
       address,
+      openedAt: now,
       recordId: null,
       isReady: false,
       isReadyThere: false,
@@ -188,7 +194,10 @@ export class MeshCore implements RoomsElsewhere {
   }
 
   handleLinkClosed(now: Instant, nk: string): void {
-    if (!this.#links.delete(nk)) return;
+    const link = this.#links.get(nk);
+    if (link === undefined) return;
+    this.#links.delete(nk);
+    if (!link.isReadyThere && now - link.openedAt > UNPROVEN_MS) this.#outputs.push({ type: 'unproven', nk });
     this.#policy.handleClosed(nk);
     this.#rooms.handleLinkDown(now, nk);
     // A relay that went away without a word is asked whether it is still there.

@@ -30,7 +30,7 @@ export interface MeshServerOptions {
 }
 
 /** News for the rooms of this relay, and for whoever signs its record. */
-export type MeshEvent = Extract<MeshOutput, { readonly type: 'present' | 'absent' | 'signal' | 'ownRecord' }>;
+export type MeshEvent = Extract<MeshOutput, { readonly type: 'present' | 'absent' | 'signal' | 'ownRecord' | 'unproven' }>;
 
 const PROTOCOL = '/lumamesh/relay/1';
 const BAN_MS = 10 * 60_000;
