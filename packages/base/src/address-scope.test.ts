@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { type AddressScope, addressScope } from './address-scope.ts';
+import { type AddressScope, scopeOf } from './address-scope.ts';
 import { addressPrefix, parseIp } from './ip-address.ts';
-
-function scopeOf(text: string): AddressScope {
-  const ip = parseIp(text);
-  assert.ok(ip !== null, text);
-  return addressScope(ip);
-}
 
 it('tells how far an address reaches (RFC 6890), at both ends of each range', () => {
   const cases: Record<AddressScope, string[]> = {

@@ -34,6 +34,12 @@ export function addressScope(ip: IpAddress): AddressScope {
   return RANGES.find(({ base, bits }) => base.length === ip.length && hasPrefix(ip, base, bits))?.scope ?? 'public';
 }
 
+/** The scope of an address as text; what is no address is `unusable`. */
+export function scopeOf(text: string): AddressScope {
+  const ip = parseIp(text);
+  return ip === null ? 'unusable' : addressScope(ip);
+}
+
 function hasPrefix(ip: IpAddress, base: IpAddress, bits: number): boolean {
   for (let bit = 0; bit < bits; bit += 8) {
     const mask = bits - bit >= 8 ? 0xff : 0xff & (0xff << (8 - (bits - bit)));

@@ -5,6 +5,7 @@ export * from './byte-writer.ts';
 export * from './bytes.ts';
 export * from './crypto.ts';
 export * from './decoded.ts';
+export * from './drop-oldest.ts';
 export * from './emitter.ts';
 export * from './error.ts';
 export * from './instant.ts';

@@ -66,7 +66,7 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
   if (frame.length > LIMITS.maxFrameBytes || (frame.length > LIMITS.maxFrameBytes / 3 && utf8Encode(frame).length > LIMITS.maxFrameBytes)) {
     return fault('FRAME_TOO_LARGE', `a frame has at most ${LIMITS.maxFrameBytes} bytes`);
   }
-  const fields = parseObject(frame);
+  const fields = parseJsonObject(frame);
   if (fields === null) return fault('BAD_FRAME', 'a frame is a JSON object');
   const { action, room, peer, presence, to, data, limit, after } = fields;
   const inRoom = isId(room) ? { room } : {};
@@ -100,7 +100,7 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
 
 /** Reads a frame that a relay sent; what a newer relay may say is `protocol.unknownAction`. */
 export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
-  const fields = parseObject(frame);
+  const fields = parseJsonObject(frame);
   if (fields === null) return dropped('protocol.frame');
   const { action, version, node, limits, room, members, peer, presence, from, data, nodes, homes, next, code, message } = fields;
   switch (action) {
@@ -146,7 +146,8 @@ export function isRoomMember(value: unknown): value is RoomMember {
   return isId(peer) && isSealed(presence, LIMITS.maxPresenceLength);
 }
 
-function parseObject(frame: string): Record<string, unknown> | null {
+/** The JSON object that a text is, or `null`: what strangers send does not throw. */
+export function parseJsonObject(frame: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(frame);
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { CHANNEL_ID, CHANNEL_LABEL, type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
+import { type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import { LUMAMESH_CHANNEL } from './channel.ts';
 import type { CheckResult } from '../core/mesh/relay-directory.ts';
 
 /** Nothing at all for this long means that nobody is there; who has answered is given longer for the rest. */
@@ -32,7 +33,7 @@ export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult
     const client = await UdpClient.connect({
       crypto: nodeCrypto,
       limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
-      negotiatedChannels: [{ id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } }],
+      negotiatedChannels: [LUMAMESH_CHANNEL],
       localUfrag: randomBytes(UFRAG_BYTES).toString('hex'),
       remoteIce: { ufrag: record.ufrag, password: record.pwd },
       remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),

@@ -2,6 +2,7 @@ import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, type SignedRelayRecord } from '@luma
 import { DEFAULT_SESSION_LIMITS, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
 import { RECEIVE_BUFFER_BYTES, UdpEndpoint, monotonicNow, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
+import { LUMAMESH_CHANNEL } from './channel.ts';
 import type { RelayConfig } from './config.ts';
 import { type Identity, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
@@ -23,8 +24,6 @@ const UNPROVEN_NOTICE_MS = 10 * 60_000;
 const SHORT_SALT = 8;
 /** Our record is signed anew at most this often when others show a newer one of ours. */
 const MIN_RENEWAL_MS = 60_000;
-
-const CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } };
 
 const SESSION_LIMITS: SessionLimits = { ...DEFAULT_SESSION_LIMITS, maxMessageBytes: LIMITS.maxFrameBytes, maxChannels: 4 };
 
@@ -110,7 +109,7 @@ export class RelayServer {
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },
       certificate: this.identity.certificate,
       requestClientCertificate: false,
-      negotiatedChannels: [CHANNEL],
+      negotiatedChannels: [LUMAMESH_CHANNEL],
       limits: {
         maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
         cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),

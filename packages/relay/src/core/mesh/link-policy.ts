@@ -1,4 +1,4 @@
-import { Backoff, type Instant, later } from '@lumamesh/base';
+import { Backoff, type Instant, dropOldest, later } from '@lumamesh/base';
 import { type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
 
 /** Where to dial: a relay that is known, or a place that the operator named. */
@@ -16,10 +16,7 @@ export interface LinkPolicyOptions {
   readonly random: () => number;
 }
 
-export type LinkOutput =
-  | { readonly type: 'dial'; readonly target: DialTarget }
-  /** `bye`: an orderly end, not a fault of the other side. */
-  | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string };
+export type LinkOutput = { readonly type: 'dial'; readonly target: DialTarget } | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string };
 
 export const LINK_LIMITS = {
   /** Outbound links for gossip: below the first number relays are dialled, above the second hung up. */
@@ -62,7 +59,7 @@ export class LinkPolicy {
   readonly #options: LinkPolicyOptions;
   readonly #links = new Map<string, Link>();
   /** By `host:port`. */
-  readonly #dialing = new Map<string, DialTarget>();
+  readonly #dialing = new Set<string>();
   readonly #backoffs = new Map<string, { readonly backoff: Backoff; retryAt: Instant }>();
   /** What the operator's places turned out to be. */
   readonly #nodeAt = new Map<string, string>();
@@ -100,14 +97,14 @@ export class LinkPolicy {
     if (nk !== null && target.nk === null) this.#nodeAt.set(place, nk);
     const link = nk === null ? undefined : this.#links.get(nk);
     if (link !== undefined) link.place = place;
-    if (this.#backoffs.size >= MAX_BACKOFFS) this.#backoffs.delete(this.#backoffs.keys().next().value ?? '');
+    dropOldest(this.#backoffs, MAX_BACKOFFS);
     const entry = this.#backoffs.get(place) ?? { backoff: new Backoff(RETRY_INITIAL_MS, RETRY_MAX_MS, this.#options.random), retryAt: now };
     entry.retryAt = later(now, entry.backoff.nextMs());
     this.#backoffs.set(place, entry);
   }
 
   /**
-   * What to dial and whom to hang up on, now. To be called about every half second.
+   * What to dial and whom to hang up on, now. To be called a few times a second.
    * @param relays those that are alive
    * @param wanted homes of rooms here
    * @param isRestless whether relays are coming to be known just now
@@ -126,7 +123,7 @@ export class LinkPolicy {
     const dial = (target: DialTarget): void => {
       const place = placeOf(target);
       if (this.#dialing.size >= LINK_LIMITS.maxDialsAtOnce || this.#dialing.has(place) || (this.#backoffs.get(place)?.retryAt ?? -Infinity) > now) return;
-      this.#dialing.set(place, target);
+      this.#dialing.add(place);
       outputs.push({ type: 'dial', target });
     };
     const reachable = relays.filter((record) => record.meshPort !== undefined && record.nk !== this.#options.nk && !this.#links.has(record.nk));
@@ -138,7 +135,7 @@ export class LinkPolicy {
     }
     let missing = LINK_LIMITS.minOutbound - [...this.#links.values()].filter(({ isOutbound }) => isOutbound).length - this.#dialing.size;
     for (const peer of this.#options.peers) {
-      const nk = this.#nodeAt.get(`${peer.host}:${peer.port}`) ?? null;
+      const nk = this.#nodeAt.get(placeOf(peer)) ?? null;
       if (missing <= 0 || nk === this.#options.nk || (nk !== null && this.#links.has(nk))) continue;
       missing -= 1;
       dial({ ...peer, nk: null });
@@ -217,6 +214,6 @@ function targetOf(record: SignedRelayRecord): DialTarget {
   return { host: record.ip, port: record.meshPort ?? 0, nk: record.nk };
 }
 
-function placeOf({ host, port }: DialTarget): string {
+function placeOf({ host, port }: Pick<DialTarget, 'host' | 'port'>): string {
   return `${host}:${port}`;
 }

@@ -1,5 +1,4 @@
 import {
-  type AddressScope,
   DropCounters,
   Fifo,
   type Instant,
@@ -7,9 +6,11 @@ import {
   TokenBucket,
   addressPrefix,
   addressScope,
+  dropOldest,
   fromBase64Url,
   later,
   parseIp,
+  scopeOf,
   toBase64Url,
 } from '@lumamesh/base';
 import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
@@ -140,7 +141,7 @@ export class MeshCore implements RoomsElsewhere {
     this.#counter = options.firstCounter;
     const { nk } = options.record;
     const { mesh, hash, verify, random } = options;
-    this.#directory = new RelayDirectory({ nk, mesh, ownScope: scopeOf(options.record), hash, verify, random });
+    this.#directory = new RelayDirectory({ nk, mesh, ownScope: scopeOf(options.record.ip), hash, verify, random });
     this.#directory.setOwn(options.record);
     this.#policy = new LinkPolicy({ nk, peers: options.peers, random });
     this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, hash, random, isLinked: (other) => this.#isUsable(other) });
@@ -374,8 +375,7 @@ export class MeshCore implements RoomsElsewhere {
     if (!isKnown || counter <= (this.#counters.get(from) ?? -1)) return this.drops.count(isKnown ? 'mesh.from.replayed' : 'mesh.from.unknown');
     const data = carriedBytes(from, this.#record.nk, counter, text);
     if (!this.#options.verifyBy(from, data, fromBase64Url(signature) ?? new Uint8Array(0))) return this.drops.count('mesh.from.forged');
-    const oldest = this.#counters.keys().next();
-    if (this.#counters.size >= MAX_COUNTERS && oldest.done !== true) this.#counters.delete(oldest.value);
+    dropOldest(this.#counters, MAX_COUNTERS);
     this.#counters.delete(from);
     this.#counters.set(from, counter);
     this.#rooms.handleRoomFrame(now, from, frame, carrier);
@@ -408,8 +408,7 @@ export class MeshCore implements RoomsElsewhere {
   #sync(now: Instant, nk: string, link: Link): void {
     link.syncAt = later(now, link.syncMs * (0.75 + this.#options.random() / 2));
     link.syncMs = Math.min(SYNC_MAX_MS, link.syncMs * 2);
-    const summary = this.#directory.set.summary();
-    this.#send(nk, summary);
+    this.#send(nk, this.#directory.set.summary());
   }
 
   #handleMaybeUp(now: Instant, nk: string, link: Link): void {
@@ -436,7 +435,7 @@ export class MeshCore implements RoomsElsewhere {
         return;
       case 'doubted':
         // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
-        if (!this.#links.has(output.nk)) this.#rooms.handleRelayDoubted(output.nk);
+        if (!this.#links.has(output.nk)) this.#rooms.handleRelayDoubted(now, output.nk);
         for (const [nk, link] of this.#links) if (link.isReady) this.#send(nk, { type: 'doubt', nodes: [output.nk] });
         return;
       case 'dead':
@@ -496,11 +495,6 @@ export class MeshCore implements RoomsElsewhere {
     this.drops.count(reason);
     if (!link.strikes.take(now)) this.#hangUp(nk, 'tooManyErrors', true);
   }
-}
-
-function scopeOf(record: SignedRelayRecord): AddressScope {
-  const ip = parseIp(record.ip);
-  return ip === null ? 'unusable' : addressScope(ip);
 }
 
 function randomText(random: () => number): string {

@@ -1,8 +1,18 @@
 import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
-import { LIMITS, type RoomMember, type SignedRelayRecord, decodeRecordLine, encodeRecordLine, isId, isRoomMember, isSealed } from '@lumamesh/protocol';
+import {
+  LIMITS,
+  type RoomMember,
+  type SignedRelayRecord,
+  decodeRecordLine,
+  encodeRecordLine,
+  isId,
+  isRoomMember,
+  isSealed,
+  parseJsonObject,
+} from '@lumamesh/protocol';
 
 /*
- * The frames between two relays of a mesh: one JSON object each behind its length, told apart by `type` (docs/wire-protocol.md §6).
+ * The frames between two relays of a mesh: one JSON object each behind its length, told apart by `type` (docs/wire-protocol.md §7).
  * Whoever sends them has proven its node key; what they say is a stranger's word all the same.
  */
 export type MeshFrame =
@@ -86,13 +96,8 @@ export function encodeMeshFrame(frame: MeshFrame): string {
 
 /** Reads a frame. Signatures of records are not checked here. */
 export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return dropped('mesh.frame.json');
-  }
-  if (!isObject(value)) return dropped('mesh.frame.json');
+  const value = parseJsonObject(text);
+  if (value === null) return dropped('mesh.frame.json');
   const { type } = value;
   switch (type) {
     case 'hello': {
@@ -141,12 +146,8 @@ export function carriedBytes(from: string, to: string, counter: number, text: st
 }
 
 function decodeCarried(text: string): Decoded<RoomFrame> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? decodeRoomFrame(value) : dropped('mesh.frame.via');
-  } catch {
-    return dropped('mesh.frame.via');
-  }
+  const value = parseJsonObject(text);
+  return value === null ? dropped('mesh.frame.via') : decodeRoomFrame(value);
 }
 
 function decodeSyncFrame(type: SyncFrame['type'], value: Record<string, unknown>): Decoded<MeshFrame> {
@@ -194,10 +195,6 @@ function decodeRoomFrame(value: Record<string, unknown>): Decoded<RoomFrame> {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isList<T>(value: unknown, maxLength: number, isItem: (item: unknown) => item is T): value is T[] {
   return Array.isArray(value) && value.length <= maxLength && value.every(isItem);
 }
@@ -224,6 +221,6 @@ function isRecordId(value: unknown): value is string {
 }
 
 /** base64url of an Ed25519 public key. */
-export function isNodeKey(value: unknown): value is string {
+function isNodeKey(value: unknown): value is string {
   return typeof value === 'string' && NODE_KEY.test(value);
 }

@@ -25,7 +25,7 @@ function record(i: number): SignedRelayRecord {
 
 function setOf(numbers: Iterable<number>, refused = new Map<string, number>()): RecordSet {
   const set = new RecordSet(hash, refused, seededRandom(9));
-  for (const i of numbers) set.add(record(i));
+  for (const i of numbers) set.add(recordId(record(i), hash), record(i));
   return set;
 }
 
@@ -40,7 +40,7 @@ function converse(a: RecordSet, b: RecordSet): { frames: number; bytes: number }
     assert.ok(size <= MESH_LIMITS.maxFrameBytes);
     bytes += size;
     const to = message.from === a ? b : a;
-    if (message.frame.type === 'records') for (const one of message.frame.records) to.add(one);
+    if (message.frame.type === 'records') for (const one of message.frame.records) to.add(recordId(one, hash), one);
     for (const frame of to.answer(message.frame)) wire.push({ from: to, frame });
   }
   return { frames, bytes };

@@ -46,21 +46,14 @@ export class RecordSet {
     this.#random = random;
   }
 
-  get size(): number {
-    return this.#records.size;
-  }
-
-  has(id: string): boolean {
-    return this.#records.has(id);
-  }
-
-  add(record: SignedRelayRecord): void {
-    this.#records.set(recordId(record, this.#hash), record);
+  /** @param id of {@link recordId} */
+  add(id: string, record: SignedRelayRecord): void {
+    this.#records.set(id, record);
     this.#buckets.clear();
   }
 
-  delete(record: SignedRelayRecord): void {
-    this.#records.delete(recordId(record, this.#hash));
+  delete(id: string): void {
+    this.#records.delete(id);
     this.#buckets.clear();
   }
 

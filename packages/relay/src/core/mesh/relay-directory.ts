@@ -1,4 +1,4 @@
-import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, addressScope, later, parseIp, toHex } from '@lumamesh/base';
+import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, dropOldest, later, parseIp, scopeOf, toHex } from '@lumamesh/base';
 import { type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
 import { RecordSet, recordId } from './record-set.ts';
 
@@ -58,6 +58,7 @@ interface Entry {
 interface Candidate {
   readonly id: string;
   readonly record: SignedRelayRecord;
+  readonly prefix: string;
   readonly origin: RecordOrigin;
   /** The relay that gave it to us. */
   readonly from: string;
@@ -123,7 +124,7 @@ export class RelayDirectory {
   readonly #entries = new Map<string, Entry>();
   readonly #perPrefix = new Map<string, number>();
   readonly #candidates = new Map<string, Candidate>();
-  readonly #checking = new Map<string, { readonly kind: CheckKind; readonly candidate: Candidate | null; readonly endsAt: Instant }>();
+  readonly #checking = new Map<string, { readonly kind: CheckKind; readonly nk: string; readonly candidate: Candidate | null; readonly endsAt: Instant }>();
   /** What each source may still offer. */
   readonly #sources = new Map<string, TokenBucket>();
   /** By record id: until when. */
@@ -144,9 +145,9 @@ export class RelayDirectory {
 
   /** This relay's own record, which is passed on with the others. */
   setOwn(record: SignedRelayRecord): void {
-    if (this.#own !== null) this.set.delete(this.#own);
+    if (this.#own !== null) this.set.delete(recordId(this.#own, this.#options.hash));
     this.#own = record;
-    this.set.add(record);
+    this.set.add(recordId(record, this.#options.hash), record);
   }
 
   get size(): number {
@@ -200,7 +201,7 @@ export class RelayDirectory {
    * @param unixSeconds the time of day, for age and expiry
    */
   offer(now: Instant, unixSeconds: number, record: SignedRelayRecord, origin: RecordOrigin, from: string, linkAddress: string | null = null): string {
-    const candidate: Candidate = { id: recordId(record, this.#options.hash), record, origin, from, linkAddress };
+    const candidate: Candidate = { id: recordId(record, this.#options.hash), record, prefix: prefixOf(record), origin, from, linkAddress };
     const { id } = candidate;
     const verdict = this.#judge(now, unixSeconds, candidate);
     if (verdict !== null) {
@@ -229,8 +230,9 @@ export class RelayDirectory {
       this.#settle(now, check.candidate, result);
       return this.#checkCandidates(now);
     }
-    const entry = [...this.#entries.values()].find((other) => other.id === id);
-    if (entry === undefined) return;
+    const entry = this.#entries.get(check.nk);
+    // A newer record may have taken its place.
+    if (entry?.id !== id) return;
     entry.isChecking = false;
     if (result === 'unknown') {
       entry.checkAt = later(now, RETRY_MS[1] ?? 0);
@@ -242,7 +244,7 @@ export class RelayDirectory {
     entry.aliveAt = now;
     entry.checkAt = later(now, RECHECK_MS * (0.5 + this.#options.random()));
     if (!wasDoubted) return;
-    this.set.add(entry.record);
+    this.set.add(entry.id, entry.record);
     this.#outputs.push({ type: 'changed' });
   }
 
@@ -269,7 +271,7 @@ export class RelayDirectory {
   }
 
   #judge(now: Instant, unixSeconds: number, candidate: Candidate): { readonly verdict: RecordVerdict; readonly reason: string } | null {
-    const { id, record, origin, from } = candidate;
+    const { id, record, prefix, origin, from } = candidate;
     const bad = (reason: string) => ({ verdict: 'bad', reason }) as const;
     const ignored = (reason: string) => ({ verdict: 'ignored', reason }) as const;
     if (record.mesh !== this.#options.mesh) return bad('otherMesh');
@@ -280,9 +282,7 @@ export class RelayDirectory {
     // Its verdict is on its way already.
     if (this.#candidates.has(id) || (this.#checking.get(id)?.candidate ?? null) !== null) return null;
     if (!this.#sourceRate(from).take(now)) return ignored('sourceTooFast');
-    const ip = parseIp(record.ip);
-    const ip6 = record.ip6 === undefined ? null : parseIp(record.ip6);
-    if (ip === null || !this.#isAllowed(addressScope(ip)) || (ip6 !== null && !this.#isAllowed(addressScope(ip6)))) return bad('address');
+    if (!this.#isAllowed(record.ip) || (record.ip6 !== undefined && !this.#isAllowed(record.ip6))) return bad('address');
     if (record.sequence > unixSeconds + CLOCK_SKEW_SECONDS) return ignored('fromTheFuture');
     if (record.expires < unixSeconds - CLOCK_SKEW_SECONDS || record.sequence < unixSeconds - MAX_AGE_SECONDS) return ignored('stale');
     if (known !== undefined && !isNewer(record, known.record)) return ignored('older');
@@ -298,9 +298,8 @@ export class RelayDirectory {
       this.#admit(now, candidate, known.aliveAt);
       return { verdict: 'taken', reason: 'renewed' };
     }
-    const prefix = prefixOf(record);
     if (this.#isCrowdedNear(record, known)) return ignored('addressFull');
-    if (this.#isPrefixFull(record, known)) {
+    if (this.#isPrefixFull(candidate, known)) {
       this.#testEviction(now, prefix);
       return ignored('prefixFull');
     }
@@ -308,11 +307,8 @@ export class RelayDirectory {
     const waiting = [...this.#candidates.values()];
     const ofSource = waiting.filter((other) => other.from === from);
     if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
-    if (
-      waiting.filter((other) => prefixOf(other.record) === prefix).length >=
-      (isLocal(record) ? DIRECTORY_LIMITS.maxPerLocalPrefix : DIRECTORY_LIMITS.maxCandidatesPerPrefix)
-    )
-      return ignored('tooManyOfPrefix');
+    const maxOfPrefix = isLocal(record) ? DIRECTORY_LIMITS.maxPerLocalPrefix : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
+    if (waiting.filter((other) => other.prefix === prefix).length >= maxOfPrefix) return ignored('tooManyOfPrefix');
     if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) {
       // Whoever brings most makes room.
       const victim = mostCommonSource(waiting);
@@ -343,21 +339,20 @@ export class RelayDirectory {
     // Others may have come in while this one was being looked at.
     if (known !== undefined && !isNewer(record, known.record)) return verdict('ignored', 'older');
     if (this.#isCrowdedNear(record, known)) return verdict('ignored', 'addressFull');
-    if (this.#isPrefixFull(record, known)) return verdict('ignored', 'prefixFull');
+    if (this.#isPrefixFull(candidate, known)) return verdict('ignored', 'prefixFull');
     this.#admit(now, candidate, now);
     verdict('taken', 'checked');
   }
 
-  #admit(now: Instant, { id, record, origin }: Candidate, aliveAt: Instant): void {
+  #admit(now: Instant, { id, record, prefix, origin }: Candidate, aliveAt: Instant): void {
     const known = this.#entries.get(record.nk);
     if (known !== undefined) this.#forget(known);
     this.#graves.delete(record.nk);
     this.#refused.delete(id);
-    const prefix = prefixOf(record);
     const checkAt = later(now, RECHECK_MS * (0.5 + this.#options.random()));
     this.#entries.set(record.nk, { id, record, prefix, origin, addedAt: known?.addedAt ?? now, aliveAt, checkAt, failures: 0, isChecking: false });
     this.#perPrefix.set(prefix, (this.#perPrefix.get(prefix) ?? 0) + 1);
-    this.set.add(record);
+    this.set.add(id, record);
     this.#outputs.push({ type: 'changed' });
   }
 
@@ -372,7 +367,7 @@ export class RelayDirectory {
     }
     entry.checkAt = later(now, retryMs);
     if (entry.failures > 1) return;
-    this.set.delete(entry.record);
+    this.set.delete(entry.id);
     this.#outputs.push({ type: 'doubted', nk: entry.record.nk });
     this.#outputs.push({ type: 'changed' });
   }
@@ -386,8 +381,7 @@ export class RelayDirectory {
   }
 
   #bury(record: SignedRelayRecord): void {
-    const oldest = this.#graves.keys().next();
-    if (this.#graves.size >= DIRECTORY_LIMITS.maxGraves && oldest.done !== true) this.#graves.delete(oldest.value);
+    dropOldest(this.#graves, DIRECTORY_LIMITS.maxGraves);
     this.#graves.set(record.nk, record);
   }
 
@@ -399,20 +393,21 @@ export class RelayDirectory {
     if (record.sequence < unixSeconds - MAX_AGE_SECONDS) this.#graves.delete(record.nk);
     else {
       const id = recordId(record, this.#options.hash);
-      if (!this.#checking.has(id) && !this.#candidates.has(id)) this.#candidates.set(id, { id, record, origin: 'file', from: '', linkAddress: null });
+      if (!this.#checking.has(id) && !this.#candidates.has(id))
+        this.#candidates.set(id, { id, record, prefix: prefixOf(record), origin: 'file', from: '', linkAddress: null });
     }
   }
 
   #forget(entry: Entry): void {
     this.#entries.delete(entry.record.nk);
-    this.set.delete(entry.record);
+    this.set.delete(entry.id);
     const left = (this.#perPrefix.get(entry.prefix) ?? 1) - 1;
     if (left > 0) this.#perPrefix.set(entry.prefix, left);
     else this.#perPrefix.delete(entry.prefix);
   }
 
   #check(now: Instant, id: string, record: SignedRelayRecord, kind: CheckKind, candidate: Candidate | null): void {
-    this.#checking.set(id, { kind, candidate, endsAt: later(now, CHECK_LOST_MS) });
+    this.#checking.set(id, { kind, nk: record.nk, candidate, endsAt: later(now, CHECK_LOST_MS) });
     this.#outputs.push({ type: 'check', id, record });
   }
 
@@ -447,13 +442,13 @@ export class RelayDirectory {
     if (oldest !== undefined && !oldest.isChecking) oldest.checkAt = now;
   }
 
-  #isPrefixFull(record: SignedRelayRecord, known: Entry | undefined): boolean {
-    const prefix = prefixOf(record);
+  #isPrefixFull({ record, prefix }: Candidate, known: Entry | undefined): boolean {
     return known?.prefix !== prefix && (this.#perPrefix.get(prefix) ?? 0) >= maxPerPrefix(record);
   }
 
-  #isAllowed(scope: AddressScope): boolean {
+  #isAllowed(address: string): boolean {
     const { ownScope } = this.#options;
+    const scope = scopeOf(address);
     return scope === 'public' || (scope === 'private' && ownScope !== 'public') || (scope === 'loopback' && ownScope === 'loopback');
   }
 
@@ -474,8 +469,7 @@ export class RelayDirectory {
   #sourceRate(from: string): TokenBucket {
     let bucket = this.#sources.get(from);
     if (bucket === undefined) {
-      const oldest = this.#sources.keys().next();
-      if (this.#sources.size >= DIRECTORY_LIMITS.maxRefused && oldest.done !== true) this.#sources.delete(oldest.value);
+      dropOldest(this.#sources, DIRECTORY_LIMITS.maxRefused);
       bucket = new TokenBucket(DIRECTORY_LIMITS.offersPerSecondPerSource, DIRECTORY_LIMITS.offersBurstPerSource);
       this.#sources.set(from, bucket);
     }
@@ -492,8 +486,7 @@ export class RelayDirectory {
   }
 
   #refuse(now: Instant, id: string): void {
-    const oldest = this.#refused.keys().next();
-    if (this.#refused.size >= DIRECTORY_LIMITS.maxRefused && oldest.done !== true) this.#refused.delete(oldest.value);
+    dropOldest(this.#refused, DIRECTORY_LIMITS.maxRefused);
     this.#refused.set(id, later(now, REFUSED_MS));
   }
 }
@@ -510,8 +503,7 @@ export function isSameEndpoint(a: SignedRelayRecord, b: SignedRelayRecord): bool
 }
 
 function isLocal({ ip }: SignedRelayRecord): boolean {
-  const bytes = parseIp(ip);
-  return bytes !== null && addressScope(bytes) !== 'public';
+  return scopeOf(ip) !== 'public';
 }
 
 function maxPerPrefix(record: SignedRelayRecord): number {

@@ -200,15 +200,15 @@ export class RoomNetwork {
   }
 
   /** A relay does not answer, and there is no link to it: what only it vouched for itself ends; the homes that vouch for it find out themselves. */
-  handleRelayDoubted(nk: string): void {
-    if (this.#table.isLost(nk)) this.#pushNews(this.#table.handleReporterDead(nk));
+  handleRelayDoubted(now: Instant, nk: string): void {
+    if (this.#table.isLost(nk)) this.#pushNews(now, this.#table.handleReporterDead(nk));
     for (const [room, state] of this.#rooms) if (state.holders.get(nk)?.saidBy.size === 0) this.#dropHolder(room, state, nk);
   }
 
   /** A relay is dead, or said goodbye: what it said is void at once. */
   handleRelayDead(now: Instant, nk: string): void {
     this.handleLinkDown(now, nk);
-    this.#pushNews(this.#table.handleReporterDead(nk));
+    this.#pushNews(now, this.#table.handleReporterDead(nk));
     for (const [room, state] of this.#rooms) this.#dropHolder(room, state, nk);
   }
 
@@ -216,9 +216,9 @@ export class RoomNetwork {
     switch (frame.type) {
       case 'hints':
         this.counters.hintsIn += frame.rooms.length;
-        return this.#pushNews(this.#table.handleHints(now, from, frame.rooms), now);
+        return this.#pushNews(now, this.#table.handleHints(now, from, frame.rooms));
       case 'unhint':
-        return this.#pushNews(this.#table.handleUnhint(from, frame.rooms), now);
+        return this.#pushNews(now, this.#table.handleUnhint(from, frame.rooms));
       case 'holders':
         return this.#handleHolders(now, from, frame);
     }
@@ -251,10 +251,10 @@ export class RoomNetwork {
 
   /** To be called about every half second. */
   handleTimeout(now: Instant): void {
-    this.#pushNews(this.#table.handleTimeout(now), now);
+    this.#pushNews(now, this.#table.handleTimeout(now));
     if (this.#scanAt === null || this.#scanAt <= now) {
       this.#scanAt = later(now, EXPIRY_SCAN_MS);
-      this.#pushNews(this.#table.expire(now), now);
+      this.#pushNews(now, this.#table.expire(now));
     }
     this.#reviewDue(now);
     for (const [room, state] of this.#rooms) {
@@ -302,7 +302,7 @@ export class RoomNetwork {
       if (home !== this.#options.nk) this.#hintHome(home, room, state);
       else if (!state.hinted.has(home)) {
         state.hinted.add(home);
-        this.#pushNews(this.#table.handleHints(now, home, [room]), now);
+        this.#pushNews(now, this.#table.handleHints(now, home, [room]));
       }
     }
   }
@@ -323,7 +323,8 @@ export class RoomNetwork {
   }
 
   #unhint(home: string, room: string): void {
-    if (home === this.#options.nk) this.#pushNews(this.#table.handleUnhint(home, [room]));
+    // What our own table has to say of it is for others: this relay is no reporter of the room any more.
+    if (home === this.#options.nk) for (const news of this.#table.handleUnhint(home, [room])) this.#sendNews(news);
     else this.#pend('unhint', home, room);
   }
 
@@ -348,15 +349,18 @@ export class RoomNetwork {
   }
 
   /** News of our own table: for other relays as frames, for ourselves at once. */
-  #pushNews(news: readonly HolderNews[], now: Instant | null = null): void {
-    for (const { to, room, add, gone } of news) {
-      const frame: HintFrame = { type: 'holders', room, add, gone };
-      if (to === this.#options.nk) this.#handleHolders(now, to, frame);
-      else if (this.#options.isLinked(to)) this.#outputs.push({ type: 'send', to, frame });
+  #pushNews(now: Instant, news: readonly HolderNews[]): void {
+    for (const item of news) {
+      if (item.to === this.#options.nk) this.#handleHolders(now, item.to, item);
+      else this.#sendNews(item);
     }
   }
 
-  #handleHolders(now: Instant | null, home: string, { room, add, gone }: Extract<HintFrame, { type: 'holders' }>): void {
+  #sendNews({ to, room, add, gone }: HolderNews): void {
+    if (this.#options.isLinked(to)) this.#outputs.push({ type: 'send', to, frame: { type: 'holders', room, add, gone } });
+  }
+
+  #handleHolders(now: Instant, home: string, { room, add, gone }: Pick<HolderNews, 'room' | 'add' | 'gone'>): void {
     const state = this.#rooms.get(room);
     // Only homes that we asked are answered.
     if (state === undefined || !state.hinted.has(home)) return this.drops.count('mesh.holders.unasked');
@@ -366,18 +370,17 @@ export class RoomNetwork {
       if (holder === null) continue;
       holder.saidBy.add(home);
       holder.doubtedAt = null;
-      if (now !== null) this.#tell(now, room, state, nk, holder);
+      this.#tell(now, room, state, nk, holder);
     }
     for (const nk of gone) {
       const holder = state.holders.get(nk);
       if (holder?.saidBy.delete(home) !== true || holder.saidBy.size > 0) continue;
       // The last home that vouched for it says that it is gone; a live link says more.
       if (this.#options.isLinked(nk) && holder.roster.size > 0) continue;
-      this.#clearRoster(room, state, nk, holder);
+      this.#clearRoster(room, holder);
       // It is kept for a moment, so that coming and going costs nobody whole lists.
       holder.owes = 'ask';
-      if (now === null) this.#dropHolder(room, state, nk);
-      else this.#settleDoubt(now, nk, holder);
+      this.#settleDoubt(now, nk, holder);
     }
   }
 
@@ -523,10 +526,10 @@ export class RoomNetwork {
     for (const peer of holder.roster.keys()) this.#show(room, peer);
   }
 
-  #clearRoster(room: string, state: RoomState, nk: string, holder: Holder): void {
+  #clearRoster(room: string, holder: Holder): void {
     const peers = [...holder.roster.keys()];
     holder.roster.clear();
-    if (state.holders.get(nk) === holder) for (const peer of peers) this.#show(room, peer);
+    for (const peer of peers) this.#show(room, peer);
   }
 
   /** Something about a remote member may be new: the members here are told at once, or in turn when its relay brings too much. */

@@ -1,3 +1,5 @@
+import { dropOldest } from '@lumamesh/base';
+
 /** Node keys and addresses that are not let in for a time. */
 export class Bans {
   readonly #until = new Map<string, number>();
@@ -14,8 +16,7 @@ export class Bans {
   add(nowMs: number, names: readonly string[], durationMs: number): void {
     for (const [name, until] of this.#until) if (until <= nowMs) this.#until.delete(name);
     for (const name of names) {
-      const oldest = this.#until.keys().next();
-      if (this.#until.size >= this.#maxEntries && oldest.done !== true) this.#until.delete(oldest.value);
+      dropOldest(this.#until, this.#maxEntries);
       this.#until.set(name, nowMs + durationMs);
     }
   }

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import type { Connection, MultiaddrConnection, PeerId, Stream } from '@libp2p/interface';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { multiaddr } from '@multiformats/multiaddr';
-import { LumameshError, addressPrefix, addressScope, parseIp, unmapIpv4, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { LumameshError, addressPrefix, addressScope, dropOldest, parseIp, scopeOf, unmapIpv4, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import { Alarm, monotonicNow } from '@lumamesh/transport/io';
 import type { DialTarget } from '../../core/mesh/link-policy.ts';
@@ -350,8 +350,7 @@ export class MeshServer {
   }
 
   #endLink(nk: string, streams: PeerStreams): void {
-    this.#peers.delete(nk);
-    this.core.handleLinkClosed(monotonicNow(), nk);
+    this.#forget(nk);
     void streams.connection.close().catch(() => undefined);
   }
 
@@ -365,9 +364,14 @@ export class MeshServer {
 
   #handlePeerGone(peer: PeerId): void {
     const nk = nodeKeyOf(peer);
-    if (nk === null || !this.#peers.delete(nk)) return;
+    if (nk !== null && this.#forget(nk)) this.drain();
+  }
+
+  /** The link to a relay is no more; false when there was none. */
+  #forget(nk: string): boolean {
+    if (!this.#peers.delete(nk)) return false;
     this.core.handleLinkClosed(monotonicNow(), nk);
-    this.drain();
+    return true;
   }
 
   #hangUp(nk: string, reason: string, isBan: boolean): void {
@@ -378,10 +382,7 @@ export class MeshServer {
       this.#bans.add(Date.now(), [nk, ...addresses], BAN_MS);
       this.#options.log.warn({ relay: nk, reason, minutes: BAN_MS / 60_000 }, 'a mesh peer was banned');
     } else this.#options.log.debug({ relay: nk, reason }, 'mesh link ended');
-    if (this.#peers.delete(nk)) {
-      this.core.handleLinkClosed(monotonicNow(), nk);
-      queueMicrotask(() => this.drain());
-    }
+    if (this.#forget(nk)) queueMicrotask(() => this.drain());
     for (const connection of connections)
       void connection.close().catch((error: unknown) => connection.abort(error instanceof Error ? error : new Error(reason)));
   }
@@ -392,8 +393,7 @@ export class MeshServer {
     if (scopeOf(address) !== 'public') return false;
     const keys = this.#bannedKeys.get(address) ?? new Set<string>();
     keys.add(nk);
-    const oldest = this.#bannedKeys.keys().next();
-    if (this.#bannedKeys.size >= MAX_SUSPECT_ADDRESSES && oldest.done !== true) this.#bannedKeys.delete(oldest.value);
+    dropOldest(this.#bannedKeys, MAX_SUSPECT_ADDRESSES);
     this.#bannedKeys.set(address, keys);
     return keys.size >= KEYS_BEFORE_ADDRESS_BAN;
   }
@@ -420,11 +420,6 @@ export class MeshServer {
 
 function unixSeconds(): number {
   return Math.floor(Date.now() / 1000);
-}
-
-function scopeOf(address: string): string {
-  const ip = parseIp(address);
-  return ip === null ? 'unusable' : addressScope(ip);
 }
 
 /** The remote IP address of a connection. */

@@ -21,9 +21,9 @@ export class FrameWriter {
   #queuedBytes = 0;
   #isScheduled = false;
 
-  /** @param onFailure the queue is full, or the stream broke */
   readonly #onFailure: (reason: string) => void;
 
+  /** @param onFailure the queue is full, or the stream broke */
   constructor(onFailure: (reason: string) => void) {
     this.#onFailure = onFailure;
   }
