@@ -1,5 +1,6 @@
 export * from './limits.ts';
 export * from './relay-answer.ts';
+export { fingerprintBytes, formatFingerprint } from './record-fields.ts';
 export * from './relay-record.ts';
 export * from './rendezvous.ts';
 export * from './room-messages.ts';

@@ -1,20 +1,5 @@
-import {
-  ByteReader,
-  ByteWriter,
-  type Decoded,
-  concatBytes,
-  decoded,
-  dropped,
-  formatIp,
-  fromBase64Url,
-  fromHex,
-  isCanonicalIp,
-  parseIp,
-  toBase64Url,
-  toHex,
-  utf8Decode,
-  utf8Encode,
-} from '@lumamesh/base';
+import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, fromBase64Url, toBase64Url, utf8Encode } from '@lumamesh/base';
+import { RECORD_FIELDS, type RecordFieldName } from './record-fields.ts';
 
 /**
  * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
@@ -56,33 +41,17 @@ export const MAX_RECORD_BYTES = 1024;
 
 const SIGNATURE_DOMAIN = utf8Encode('lumamesh relay record 1\n');
 const SIGNATURE_BYTES = 64;
-const KEY_BYTES = 32;
-const FINGERPRINT_BYTES = 32;
-
-/** Fields in the order they are encoded: tag, length (uint16), value. Tags from 64 up are extensions. */
-const TAG = { nk: 1, fingerprint: 2, ip: 3, ip6: 4, host: 5, port: 6, ufrag: 7, pwd: 8, sequence: 9, expires: 10, mesh: 11, meshPort: 12 } as const;
+/** Tags from here up are fields of newer versions: kept, and signed as they are. */
 const FIRST_EXTENSION_TAG = 64;
 
-/** RFC 8839 §5.4: ice-char. */
-const ICE_UFRAG = /^[A-Za-z0-9+/]{4,256}$/;
-const ICE_PASSWORD = /^[A-Za-z0-9+/]{22,256}$/;
-const HOST_NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+type Fields = { [Name in RecordFieldName]?: unknown };
 
-/** Why a record cannot be used, or `null`. */
-export function findRecordFault(record: RelayRecord): string | null {
-  if (!isFingerprint(record.fingerprint)) return 'fingerprint is not a SHA-256 of the form AB:CD:…';
-  // One spelling only: the signature covers the bytes of an address, and pages use its text.
-  if (!isCanonicalIp(record.ip)) return 'ip is not an IP address in its canonical form';
-  if (record.ip6 !== undefined && !(isCanonicalIp(record.ip6) && record.ip6.includes(':'))) return 'ip6 is not an IPv6 address in its canonical form';
-  if (record.host !== undefined && !HOST_NAME.test(record.host)) return 'host is not a DNS name';
-  if (!isPort(record.port)) return 'port is not between 1 and 65535';
-  if (!ICE_UFRAG.test(record.ufrag)) return 'ufrag is not 4 to 256 ICE characters';
-  if (!ICE_PASSWORD.test(record.pwd)) return 'pwd is not 22 to 256 ICE characters';
-  if (fromBase64Url(record.nk)?.length !== KEY_BYTES) return 'nk is not a base64url Ed25519 key';
-  if (!isUint48(record.sequence)) return 'sequence is not a whole number';
-  if (!isUint48(record.expires)) return 'expires is not a Unix time';
-  if (record.mesh !== undefined && fromBase64Url(record.mesh) === null) return 'mesh is not base64url';
-  if (record.meshPort !== undefined && !isPort(record.meshPort)) return 'meshPort is not between 1 and 65535';
+/** Why a record cannot be used, or `null`. Its fields may be of any type. */
+export function findRecordFault(record: { readonly [Name in RecordFieldName]?: unknown }): string | null {
+  for (const { name, isOptional, isValid, what } of RECORD_FIELDS) {
+    const value = record[name];
+    if (!(value === undefined ? isOptional : isValid(value))) return `${name} is not ${what}`;
+  }
   return null;
 }
 
@@ -109,22 +78,15 @@ export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
 /** Reads a record from JSON that somebody sent. The signature is not checked: see {@link verifyRecord}. */
 export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   if (typeof value !== 'object' || value === null) return dropped('a record is an object');
-  const fields = value as Record<string, unknown>;
-  const isText = (name: string, isOptional = false): boolean => typeof fields[name] === 'string' || (isOptional && fields[name] === undefined);
-  const required = ['fingerprint', 'ip', 'ufrag', 'pwd', 'nk', 'signature'];
-  const missing = required.find((name) => !isText(name)) ?? ['ip6', 'host', 'mesh', 'extensions'].find((name) => !isText(name, true));
-  if (missing !== undefined) return dropped(`${missing} is not a text`);
-  if (typeof fields['port'] !== 'number' || typeof fields['sequence'] !== 'number' || typeof fields['expires'] !== 'number')
-    return dropped('port, sequence and expires are numbers');
-  if (!['number', 'undefined'].includes(typeof fields['meshPort'])) return dropped('meshPort is not a number');
-  // Only what a record has is taken over; each field's type was looked at above.
-  const pick = (name: string): Record<string, unknown> => (fields[name] === undefined ? {} : { [name]: fields[name] });
-  const names = [...required, 'ip6', 'host', 'mesh', 'extensions', 'port', 'sequence', 'expires', 'meshPort'];
-  const record = Object.assign({}, ...names.map(pick)) as SignedRelayRecord;
-  const fault = findRecordFault(record);
+  const { signature, extensions, ...given } = value as Fields & { readonly signature?: unknown; readonly extensions?: unknown };
+  const fault = findRecordFault(given);
   if (fault !== null) return dropped(fault);
-  if (fromBase64Url(record.signature)?.length !== SIGNATURE_BYTES) return dropped('signature is not 64 bytes of base64url');
-  if (record.extensions !== undefined && !isExtensions(fromBase64Url(record.extensions))) return dropped('extensions are malformed');
+  if (typeof signature !== 'string' || fromBase64Url(signature)?.length !== SIGNATURE_BYTES) return dropped('signature is not 64 bytes of base64url');
+  if (extensions !== undefined && !(typeof extensions === 'string' && isExtensions(fromBase64Url(extensions)))) return dropped('extensions are malformed');
+  // Only what a record has is taken over, and findRecordFault has looked at each field.
+  const fields: Fields = {};
+  for (const { name } of RECORD_FIELDS) if (given[name] !== undefined) fields[name] = given[name];
+  const record = { ...(fields as unknown as RelayRecord), signature, ...(extensions === undefined ? {} : { extensions }) };
   return encodeFields(record).length + SIGNATURE_BYTES <= MAX_RECORD_BYTES ? decoded(record) : dropped('the record is larger than 1024 bytes');
 }
 
@@ -143,28 +105,6 @@ export async function signRecord(record: RelayRecord, signEd25519: (data: Uint8A
 
 export type VerifyEd25519 = (publicKey: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>) => Promise<boolean>;
 
-/** The 32 bytes of an "AB:CD:…" fingerprint, or `null`. */
-export function fingerprintBytes(fingerprint: string): Uint8Array<ArrayBuffer> | null {
-  return isFingerprint(fingerprint) ? fromHex(fingerprint.replaceAll(':', '')) : null;
-}
-
-/** 32 bytes as "AB:CD:…". */
-export function formatFingerprint(sha256: Uint8Array): string {
-  return toHex(sha256).toUpperCase().match(/../g)?.join(':') ?? '';
-}
-
-function isFingerprint(text: string): boolean {
-  return /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(text);
-}
-
-function isPort(value: number): boolean {
-  return Number.isInteger(value) && value >= 1 && value <= 65_535;
-}
-
-function isUint48(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < 2 ** 48;
-}
-
 /** For texts that `findRecordFault` or a decoder has already accepted as base64url. */
 function base64(text: string): Uint8Array<ArrayBuffer> {
   return fromBase64Url(text) ?? new Uint8Array(0);
@@ -172,35 +112,18 @@ function base64(text: string): Uint8Array<ArrayBuffer> {
 
 function encodeFields(record: RelayRecord & { readonly extensions?: string }): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter(320);
-  const field = (tag: number, value: Uint8Array | null | undefined): void => {
-    if (value !== null && value !== undefined) writer.uint8(tag).vector(2, (body) => body.bytes(value));
-  };
-  const number = (bytes: number, value: number): Uint8Array =>
-    new ByteWriter(8)
-      .uint48(value)
-      .finish()
-      .slice(6 - bytes);
-  field(TAG.nk, base64(record.nk));
-  field(TAG.fingerprint, fingerprintBytes(record.fingerprint));
-  field(TAG.ip, parseIp(record.ip));
-  field(TAG.ip6, record.ip6 === undefined ? null : parseIp(record.ip6));
-  field(TAG.host, record.host === undefined ? null : utf8Encode(record.host));
-  field(TAG.port, number(2, record.port));
-  field(TAG.ufrag, utf8Encode(record.ufrag));
-  field(TAG.pwd, utf8Encode(record.pwd));
-  field(TAG.sequence, number(6, record.sequence));
-  field(TAG.expires, number(6, record.expires));
-  field(TAG.mesh, record.mesh === undefined ? null : base64(record.mesh));
-  field(TAG.meshPort, record.meshPort === undefined ? null : number(2, record.meshPort));
-  if (record.extensions !== undefined) writer.bytes(base64(record.extensions));
-  return writer.finish();
+  for (const { name, tag, encode } of RECORD_FIELDS) {
+    const value = record[name];
+    // A valid record's field has the type that its encoder takes.
+    if (value !== undefined) writer.uint8(tag).vector(2, (field) => field.bytes(encode(value as never)));
+  }
+  return writer.bytes(base64(record.extensions ?? '')).finish();
 }
 
 function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
   const end = bytes.length - SIGNATURE_BYTES;
   const reader = new ByteReader(bytes, 0, end);
-  const values = new Map<number, Uint8Array>();
-  let extensionsFrom = end;
+  const fields: Fields & { signature: string; extensions?: string } = { signature: toBase64Url(bytes.subarray(end)) };
   let previousTag = 0;
   while (reader.remaining > 0) {
     const at = reader.offset;
@@ -209,38 +132,16 @@ function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
     // Ascending tags make the encoding canonical: one record, one line.
     if (!reader.ok || tag <= previousTag) return dropped('the record is malformed');
     previousTag = tag;
-    if (tag >= FIRST_EXTENSION_TAG) extensionsFrom = Math.min(extensionsFrom, at);
-    else values.set(tag, value);
+    if (tag >= FIRST_EXTENSION_TAG) fields.extensions ??= toBase64Url(bytes.subarray(at, end));
+    const field = RECORD_FIELDS.find((known) => known.tag === tag);
+    if (field !== undefined) fields[field.name] = field.decode(value);
   }
-  const text = (tag: number): string => utf8Decode(values.get(tag) ?? new Uint8Array(0)) ?? '';
-  const number = (tag: number): number => [...(values.get(tag) ?? [])].reduce((sum, byte) => sum * 256 + byte, 0);
-  const address = (tag: number): string => {
-    const ip = values.get(tag);
-    return ip?.length === 4 || ip?.length === 16 ? formatIp(ip) : '';
-  };
-  const optional = (tag: number, name: string, value: string): Record<string, string> => (values.has(tag) ? { [name]: value } : {});
-  const record: SignedRelayRecord = {
-    fingerprint: formatFingerprint(values.get(TAG.fingerprint) ?? new Uint8Array(0)),
-    ip: address(TAG.ip),
-    ...optional(TAG.ip6, 'ip6', address(TAG.ip6)),
-    ...optional(TAG.host, 'host', text(TAG.host)),
-    port: number(TAG.port),
-    ufrag: text(TAG.ufrag),
-    pwd: text(TAG.pwd),
-    nk: toBase64Url(values.get(TAG.nk) ?? new Uint8Array(0)),
-    sequence: number(TAG.sequence),
-    expires: number(TAG.expires),
-    ...optional(TAG.mesh, 'mesh', toBase64Url(values.get(TAG.mesh) ?? new Uint8Array(0))),
-    ...(values.has(TAG.meshPort) ? { meshPort: number(TAG.meshPort) } : {}),
-    signature: toBase64Url(bytes.subarray(end)),
-    ...(extensionsFrom < end ? { extensions: toBase64Url(bytes.subarray(extensionsFrom, end)) } : {}),
-  };
-  const fault = findRecordFault(record);
+  const fault = findRecordFault(fields);
   if (fault !== null) return dropped(fault);
-  // Whatever does not come out the same was not canonical: an unknown low tag, a port of three bytes, FINGERPRINT_BYTES not 32.
+  const record = fields as unknown as SignedRelayRecord;
+  // Whatever does not come out the same was not canonical: an unknown low tag, a port of three bytes.
   const again = encodeFields(record);
-  const isSame = again.length === end && again.every((byte, i) => byte === bytes[i]);
-  return isSame && values.get(TAG.fingerprint)?.length === FINGERPRINT_BYTES ? decoded(record) : dropped('the record is not in canonical form');
+  return again.length === end && again.every((byte, i) => byte === bytes[i]) ? decoded(record) : dropped('the record is not in canonical form');
 }
 
 function isExtensions(bytes: Uint8Array | null): boolean {
