@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type AddressScope, scopeOf } from './address-scope.ts';
-import { addressPrefix, parseIp } from './ip-address.ts';
+import { addressPrefix } from './ip-address.ts';
 
 it('tells how far an address reaches (RFC 6890), at both ends of each range', () => {
   const cases: Record<AddressScope, string[]> = {
@@ -32,13 +32,19 @@ it('tells how far an address reaches (RFC 6890), at both ends of each range', ()
       '2001:db8::1',
       '2606:4700::1',
     ],
-    unusable: ['0.0.0.0', '224.0.0.1', '255.255.255.255', '::', 'ff02::1', '64:ff9b::1', '2002:a00:1::1'],
+    unusable: ['0.0.0.0', '224.0.0.1', '255.255.255.255', '::', 'ff02::1', '64:ff9b::1', '2002:a00:1::1', 'localhost', '::ffff:10.0.0.1', '010.0.0.1'],
   };
   for (const [scope, texts] of Object.entries(cases)) for (const text of texts) assert.equal(scopeOf(text), scope, text);
 });
 
 it('counts addresses under their network: /24 and /48', () => {
-  const prefix = (text: string): string => addressPrefix(parseIp(text) ?? new Uint8Array(0));
-  assert.equal(prefix('203.0.113.10'), '203.0.113.0/24');
-  assert.equal(prefix('2001:db8:1:2::5'), '2001:db8:1::/48');
+  const prefixes: [string, string][] = [
+    ['203.0.113.10', '203.0.113.0/24'],
+    ['2001:db8:1:2::5', '2001:db8:1::/48'],
+    ['2001:db8::5', '2001:db8::/48'],
+    ['2001::5', '2001::/48'],
+    ['2001:0:1:2:3:4:5:6', '2001:0:1::/48'],
+    ['2001:db8:0:1::', '2001:db8::/48'],
+  ];
+  for (const [address, prefix] of prefixes) assert.equal(addressPrefix(address), prefix);
 });

@@ -61,21 +61,11 @@ export function fromHex(text: string): Uint8Array<ArrayBuffer> | null {
   return bytes;
 }
 
-const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-const BASE64URL_VALUE = new Int8Array(128).fill(-1);
-for (let i = 0; i < 64; i++) BASE64URL_VALUE[BASE64URL.charCodeAt(i)] = i;
-
 /** Unpadded base64url (RFC 4648 §5). */
 export function toBase64Url(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const left = bytes.length - i;
-    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    text += BASE64URL.charAt(group >> 18) + BASE64URL.charAt((group >> 12) & 63);
-    if (left > 1) text += BASE64URL.charAt((group >> 6) & 63);
-    if (left > 2) text += BASE64URL.charAt(group & 63);
-  }
-  return text;
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replace(/=+$/, '').replaceAll('+', '-').replaceAll('/', '_');
 }
 
 /**
@@ -83,24 +73,10 @@ export function toBase64Url(bytes: Uint8Array): string {
  * Only the canonical spelling is taken: stray bits behind the last byte are an error, so two different strings never mean the same bytes.
  */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
-  const tail = text.length % 4;
-  if (tail === 1) return null;
-  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
-  let bits = 0;
-  let held = 0;
-  let at = 0;
-  for (let i = 0; i < text.length; i++) {
-    const value = BASE64URL_VALUE[text.charCodeAt(i)] ?? -1;
-    if (value < 0) return null;
-    bits = (bits << 6) | value;
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      bytes[at++] = (bits >> held) & 0xff;
-      bits &= (1 << held) - 1;
-    }
-  }
-  return bits === 0 ? bytes : null;
+  if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return null;
+  const bytes = Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+  const tail = bytes.length % 3;
+  return tail === 0 || toBase64Url(bytes.subarray(-tail)) === text.slice(-tail - 1) ? bytes : null;
 }
 
 export function readUint16(bytes: Uint8Array, offset: number): number {

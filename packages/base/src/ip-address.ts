@@ -13,8 +13,13 @@ export function parseIp(text: string): IpAddress | null {
 
 /** Whether this is the one spelling of an address that {@link formatIp} writes: what is compared or signed as text must be. */
 export function isCanonicalIp(text: string): boolean {
-  const ip = parseIp(text);
-  return ip !== null && formatIp(ip) === text;
+  if (!text.includes(':')) return /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/.test(text);
+  try {
+    // URLs write IPv6 addresses as RFC 5952 does.
+    return new URL(`http://[${text}]`).host === `[${text}]`;
+  } catch {
+    return false;
+  }
 }
 
 /** An address as a socket reports it, without the zone of link-local ones (`fe80::1%eth0`). */
@@ -87,10 +92,11 @@ export function formatIp(ip: IpAddress): string {
   return `${text.slice(0, bestStart).join(':')}::${text.slice(bestStart + bestLength).join(':')}`;
 }
 
-/** The network that an address is counted under, for one who has one address there easily has more: /24 for IPv4, /48 for IPv6. */
-export function addressPrefix(ip: IpAddress): string {
-  const bytes = ip.length === 4 ? 3 : 6;
-  const network = new Uint8Array(ip.length);
-  network.set(ip.subarray(0, bytes));
-  return `${formatIp(network)}/${bytes * 8}`;
+/** The network that an address (in its canonical form) is counted under, for one who has one address there easily has more: /24 for IPv4, /48 for IPv6. */
+export function addressPrefix(address: string): string {
+  if (!address.includes(':')) return `${address.split('.', 3).join('.')}.0/24`;
+  // Zeros in front of "::" stand behind it as well.
+  const [a = '0', b = '0', c = '0'] = address.split('::', 1).join('').split(':');
+  const words = c === '0' ? (b === '0' ? [a] : [a, b]) : [a, b, c];
+  return `${words.join(':')}::/48`;
 }

@@ -6,3 +6,9 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
   decode(bytes: Uint8Array): string;
 }
+declare class URL {
+  constructor(text: string);
+  readonly host: string;
+}
+declare function btoa(binary: string): string;
+declare function atob(base64: string): string;

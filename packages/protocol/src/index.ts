@@ -1,6 +1,5 @@
 export * from './limits.ts';
 export * from './relay-answer.ts';
-export { fingerprintBytes, formatFingerprint } from './record-fields.ts';
 export * from './relay-record.ts';
 export * from './rendezvous.ts';
 export * from './room-messages.ts';

@@ -1,5 +1,4 @@
-import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, fromBase64Url, toBase64Url, utf8Encode } from '@lumamesh/base';
-import { RECORD_FIELDS, type RecordFieldName } from './record-fields.ts';
+import { type Decoded, decoded, dropped, fromBase64Url, fromHex, isCanonicalIp, toBase64Url, toHex, utf8Decode, utf8Encode } from '@lumamesh/base';
 
 /**
  * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
@@ -31,128 +30,121 @@ export interface RelayRecord {
 export interface SignedRelayRecord extends RelayRecord {
   /** base64url Ed25519 signature (64 bytes) over {@link recordBytes}. */
   readonly signature: string;
-  /** base64url of fields that a newer version signed and this one does not know: kept, so that the signature still verifies. */
-  readonly extensions?: string;
 }
 
 /** `relay.txt` lines begin so. */
 export const RECORD_LINE_PREFIX = 'luma1.';
+/** Of a record with its signature, as canonical text. */
 export const MAX_RECORD_BYTES = 1024;
 
-const SIGNATURE_DOMAIN = utf8Encode('lumamesh relay record 1\n');
-const SIGNATURE_BYTES = 64;
-/** Tags from here up are fields of newer versions: kept, and signed as they are. */
-const FIRST_EXTENSION_TAG = 64;
+const SIGNATURE_DOMAIN = 'lumamesh relay record 1\n';
+const MAX_UINT48 = 2 ** 48 - 1;
 
-type Fields = { [Name in RecordFieldName]?: unknown };
+/** What each field must be, and that in words. Further fields may come with newer versions: they are kept, and signed with the others. */
+const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean, what: string])[] = [
+  ['fingerprint', matches(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/), 'a SHA-256 of the form AB:CD:…'],
+  // One spelling only: pages use the text of an address.
+  ['ip', (value) => isCanonicalIp(String(value)), 'an IP address in its canonical form'],
+  ['ip6', optional((value) => String(value).includes(':') && isCanonicalIp(String(value))), 'an IPv6 address in its canonical form'],
+  ['host', optional(matches(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i)), 'a DNS name'],
+  ['port', isUint(1, 65_535), 'between 1 and 65535'],
+  // RFC 8839 §5.4: ice-char.
+  ['ufrag', matches(/^[A-Za-z0-9+/]{4,256}$/), '4 to 256 ICE characters'],
+  ['pwd', matches(/^[A-Za-z0-9+/]{22,256}$/), '22 to 256 ICE characters'],
+  // The last character has no stray bits: one key, one text.
+  ['nk', matches(/^[\w-]{42}[AEIMQUYcgkosw048]$/), 'a base64url Ed25519 key'],
+  ['sequence', isUint(0, MAX_UINT48), 'a whole number'],
+  ['expires', isUint(0, MAX_UINT48), 'a Unix time'],
+  ['mesh', optional(matches(/^[\w-]{1,64}$/)), 'base64url'],
+  ['meshPort', optional(isUint(1, 65_535)), 'between 1 and 65535'],
+  ['signature', optional(matches(/^[\w-]{85}[AQgw]$/)), '64 bytes of base64url'],
+];
+const NAME = /^[a-z]\w{0,31}$/;
 
 /** Why a record cannot be used, or `null`. Its fields may be of any type. */
-export function findRecordFault(record: { readonly [Name in RecordFieldName]?: unknown }): string | null {
-  for (const { name, isOptional, isValid, what } of RECORD_FIELDS) {
-    const value = record[name];
-    if (!(value === undefined ? isOptional : isValid(value))) return `${name} is not ${what}`;
-  }
-  return null;
+export function findRecordFault(record: object): string | null {
+  const fields = record as Record<string, unknown>;
+  for (const [name, isValid, what] of FIELDS) if (!isValid(fields[name])) return `${name} is not ${what}`;
+  const stray = Object.keys(fields).find((name) => !NAME.test(name) || !(typeof fields[name] === 'string' || isUint(0, MAX_UINT48)(fields[name])));
+  if (stray !== undefined) return `${stray} is neither a text nor a whole number`;
+  return utf8Encode(canonicalText(fields)).length <= MAX_RECORD_BYTES ? null : `the record is larger than ${MAX_RECORD_BYTES} bytes`;
 }
 
-/** The canonical bytes of a valid record, which its signature covers behind a domain of its own. */
-export function recordBytes(record: RelayRecord & { readonly extensions?: string }): Uint8Array<ArrayBuffer> {
-  return concatBytes([SIGNATURE_DOMAIN, encodeFields(record)]);
+/** The bytes of a valid record that its signature covers: its fields but the signature, as canonical text behind a domain of its own. */
+export function recordBytes(record: RelayRecord): Uint8Array<ArrayBuffer> {
+  return utf8Encode(SIGNATURE_DOMAIN + canonicalText({ ...record, signature: undefined }));
 }
 
-/** One line of `relay.txt`: fields and signature, base64url. */
+/** One line of `relay.txt`: the record's canonical text, base64url. */
 export function encodeRecordLine(record: SignedRelayRecord): string {
-  return RECORD_LINE_PREFIX + toBase64Url(concatBytes([encodeFields(record), base64(record.signature)]));
+  return RECORD_LINE_PREFIX + toBase64Url(utf8Encode(canonicalText(record)));
 }
 
 /** Reads a line of `relay.txt`. The signature is not checked: see {@link verifyRecord}. */
 export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
   const text = line.trim();
-  if (!text.startsWith(RECORD_LINE_PREFIX)) return dropped(`a record line begins with ${RECORD_LINE_PREFIX}`);
-  const bytes = fromBase64Url(text.slice(RECORD_LINE_PREFIX.length));
-  if (bytes === null) return dropped('a record line is base64url behind its prefix');
-  if (bytes.length > MAX_RECORD_BYTES || bytes.length <= SIGNATURE_BYTES) return dropped('a record line has between 65 and 1024 bytes');
-  return decodeFields(bytes);
+  const bytes = text.startsWith(RECORD_LINE_PREFIX) ? fromBase64Url(text.slice(RECORD_LINE_PREFIX.length)) : null;
+  if (bytes === null) return dropped(`a record line begins with ${RECORD_LINE_PREFIX}, and base64url follows`);
+  if (bytes.length > MAX_RECORD_BYTES) return dropped(`a record line has at most ${MAX_RECORD_BYTES} bytes`);
+  let json: unknown = null;
+  try {
+    json = JSON.parse(utf8Decode(bytes) ?? '');
+  } catch {
+    // Said below.
+  }
+  const record = parseRecordJson(json);
+  // One record, one line.
+  return record.ok && encodeRecordLine(record.value) !== text ? dropped('the record is not in canonical form') : record;
 }
 
 /** Reads a record from JSON that somebody sent. The signature is not checked: see {@link verifyRecord}. */
 export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   if (typeof value !== 'object' || value === null) return dropped('a record is an object');
-  const { signature, extensions, ...given } = value as Fields & { readonly signature?: unknown; readonly extensions?: unknown };
-  const fault = findRecordFault(given);
-  if (fault !== null) return dropped(fault);
-  if (typeof signature !== 'string' || fromBase64Url(signature)?.length !== SIGNATURE_BYTES) return dropped('signature is not 64 bytes of base64url');
-  if (extensions !== undefined && !(typeof extensions === 'string' && isExtensions(fromBase64Url(extensions)))) return dropped('extensions are malformed');
-  // Only what a record has is taken over, and findRecordFault has looked at each field.
-  const fields: Fields = {};
-  for (const { name } of RECORD_FIELDS) if (given[name] !== undefined) fields[name] = given[name];
-  const record = { ...(fields as unknown as RelayRecord), signature, ...(extensions === undefined ? {} : { extensions }) };
-  return encodeFields(record).length + SIGNATURE_BYTES <= MAX_RECORD_BYTES ? decoded(record) : dropped('the record is larger than 1024 bytes');
+  const record = { ...value } as SignedRelayRecord;
+  const fault = findRecordFault(record) ?? (record.signature === undefined ? 'the record has no signature' : null);
+  return fault === null ? decoded(record) : dropped(fault);
 }
 
 /** Checks the signature by the record's own `nk`. Expiry is the caller's question: it knows the time. */
 export async function verifyRecord(record: SignedRelayRecord, verifyEd25519: VerifyEd25519): Promise<boolean> {
-  return verifyEd25519(base64(record.nk), base64(record.signature), recordBytes(record));
+  // Valid records have base64url there.
+  const bytes = (text: string): Uint8Array<ArrayBuffer> => fromBase64Url(text) ?? new Uint8Array(0);
+  return verifyEd25519(bytes(record.nk), bytes(record.signature), recordBytes(record));
 }
 
 /** Signs a record; throws a `RangeError` naming the fault when it is not valid. */
 export async function signRecord(record: RelayRecord, signEd25519: (data: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>): Promise<SignedRelayRecord> {
-  const fault = findRecordFault(record);
+  const signed = { ...record, signature: toBase64Url(await signEd25519(recordBytes(record))) };
+  const fault = findRecordFault(signed);
   if (fault !== null) throw new RangeError(fault);
-  if (encodeFields(record).length + SIGNATURE_BYTES > MAX_RECORD_BYTES) throw new RangeError(`a record has at most ${MAX_RECORD_BYTES} bytes`);
-  return { ...record, signature: toBase64Url(await signEd25519(recordBytes(record))) };
+  return signed;
 }
 
 export type VerifyEd25519 = (publicKey: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>) => Promise<boolean>;
 
-/** For texts that `findRecordFault` or a decoder has already accepted as base64url. */
-function base64(text: string): Uint8Array<ArrayBuffer> {
-  return fromBase64Url(text) ?? new Uint8Array(0);
+/** The 32 bytes of an "AB:CD:…" fingerprint, or `null`. */
+export function fingerprintBytes(fingerprint: string): Uint8Array<ArrayBuffer> | null {
+  return /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(fingerprint) ? fromHex(fingerprint.replaceAll(':', '')) : null;
 }
 
-function encodeFields(record: RelayRecord & { readonly extensions?: string }): Uint8Array<ArrayBuffer> {
-  const writer = new ByteWriter(320);
-  for (const { name, tag, encode } of RECORD_FIELDS) {
-    const value = record[name];
-    // A valid record's field has the type that its encoder takes.
-    if (value !== undefined) writer.uint8(tag).vector(2, (field) => field.bytes(encode(value as never)));
-  }
-  return writer.bytes(base64(record.extensions ?? '')).finish();
+/** 32 bytes as "AB:CD:…". */
+export function formatFingerprint(sha256: Uint8Array): string {
+  return toHex(sha256).toUpperCase().match(/../g)?.join(':') ?? '';
 }
 
-function decodeFields(bytes: Uint8Array): Decoded<SignedRelayRecord> {
-  const end = bytes.length - SIGNATURE_BYTES;
-  const reader = new ByteReader(bytes, 0, end);
-  const fields: Fields & { signature: string; extensions?: string } = { signature: toBase64Url(bytes.subarray(end)) };
-  let previousTag = 0;
-  while (reader.remaining > 0) {
-    const at = reader.offset;
-    const tag = reader.uint8();
-    const value = reader.bytes(reader.uint16());
-    // Ascending tags make the encoding canonical: one record, one line.
-    if (!reader.ok || tag <= previousTag) return dropped('the record is malformed');
-    previousTag = tag;
-    if (tag >= FIRST_EXTENSION_TAG) fields.extensions ??= toBase64Url(bytes.subarray(at, end));
-    const field = RECORD_FIELDS.find((known) => known.tag === tag);
-    if (field !== undefined) fields[field.name] = field.decode(value);
-  }
-  const fault = findRecordFault(fields);
-  if (fault !== null) return dropped(fault);
-  const record = fields as unknown as SignedRelayRecord;
-  // Whatever does not come out the same was not canonical: an unknown low tag, a port of three bytes.
-  const again = encodeFields(record);
-  return again.length === end && again.every((byte, i) => byte === bytes[i]) ? decoded(record) : dropped('the record is not in canonical form');
+/** JSON without blanks, names in the order of their code points (as RFC 8785 for texts and whole numbers). */
+function canonicalText(fields: object): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))));
 }
 
-function isExtensions(bytes: Uint8Array | null): boolean {
-  if (bytes === null || bytes.length === 0) return false;
-  const reader = new ByteReader(bytes);
-  let previousTag = FIRST_EXTENSION_TAG - 1;
-  while (reader.remaining > 0) {
-    const tag = reader.uint8();
-    reader.skip(reader.uint16());
-    if (!reader.ok || tag <= previousTag) return false;
-    previousTag = tag;
-  }
-  return true;
+function matches(pattern: RegExp): (value: unknown) => boolean {
+  return (value) => typeof value === 'string' && pattern.test(value);
+}
+
+function isUint(min: number, max: number): (value: unknown) => boolean {
+  return (value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max;
+}
+
+function optional(isValid: (value: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => value === undefined || isValid(value);
 }

@@ -1,4 +1,4 @@
-import { addressPrefix, parseIp } from '@lumamesh/base';
+import { addressPrefix } from '@lumamesh/base';
 import type { RelayRecord } from './relay-record.ts';
 
 /** How many relays are responsible for a room. With views that each miss 10 % of the relays, two have no common home in 0.05 % of the cases. */
@@ -44,7 +44,6 @@ export class Rendezvous<Node extends RendezvousNode> {
   rank(key: string, count: number): readonly Node[] {
     const keyHash = hashText(key);
     const prefixes = heaviest(this.#prefixes, keyHash, count);
-    if (count <= prefixes.length) return prefixes.flatMap(({ value }) => heaviest(value, keyHash, 1)).map(({ value }) => value);
     const groups = prefixes.map(({ value }) => heaviest(value, keyHash, count));
     const ranked: Node[] = [];
     for (let round = 0; ranked.length < Math.min(count, this.size); round++) {
@@ -63,20 +62,12 @@ export function mayBeHome(node: RendezvousNode): boolean {
 }
 
 /** The network a relay is counted under: that of its first address. */
-export function prefixOf(node: Pick<RelayRecord, 'ip'>): string {
-  const ip = parseIp(node.ip);
-  return ip === null ? '' : addressPrefix(ip);
+export function prefixOf({ ip }: Pick<RelayRecord, 'ip'>): string {
+  return addressPrefix(ip);
 }
 
-/** The `count` of most weight for a key, heaviest first; names settle ties. */
+/** The `count` of most weight for a key, heaviest first; names settle ties. Keeping the best few is a tenth of the work of sorting all. */
 function heaviest<T>(items: readonly Hashed<T>[], keyHash: number, count: number): readonly Hashed<T>[] {
-  if (count === 1 || items.length <= 1) {
-    let best = items[0];
-    for (const item of items) if (best !== undefined && compare(item, best, keyHash) < 0) best = item;
-    return best === undefined ? [] : [best];
-  }
-  if (count > 8) return items.toSorted((a, b) => compare(a, b, keyHash)).slice(0, count);
-  // A handful of a thousand: keeping the best few is a tenth of the work of sorting all.
   const best: Hashed<T>[] = [];
   for (const item of items) {
     let at = best.length;

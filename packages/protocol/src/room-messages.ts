@@ -98,59 +98,67 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
   }
 }
 
+/** The fields of each frame of a relay, and what they must be. A welcome's record is checked field by field and by signature before it is used. */
+const RELAY_FIELDS: Readonly<Record<RelayMessage['action'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
+  welcome: { version: isNumber, node: isObject },
+  joined: { room: isId, members: Array.isArray },
+  'peer-joined': { room: isId, peer: isId, presence: isPresence },
+  'peer-left': { room: isId, peer: isId },
+  signal: { room: isId, from: isId, data: (value) => isSealed(value, LIMITS.maxSignalLength) },
+  nodes: { nodes: Array.isArray },
+  pong: {},
+  error: { code: isText, message: isText },
+};
+
+const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  room: isId,
+  more: (value) => value === true,
+  homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
+  next: isText,
+};
+
 /** Reads a frame that a relay sent; what a newer relay may say is `protocol.unknownAction`. */
 export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
   const fields = parseJsonObject(frame);
   if (fields === null) return dropped('protocol.frame');
-  const { action, version, node, limits, room, members, peer, presence, from, data, nodes, homes, next, code, message } = fields;
-  switch (action) {
-    case 'welcome': {
-      if (typeof version !== 'number' || typeof node !== 'object' || node === null) return dropped('protocol.welcome');
-      // The record is checked field by field and by signature before it is used; the limits are advice.
-      return decoded({ action, version, node: node as SignedRelayRecord, limits: (limits ?? {}) as RelayLimits });
-    }
-    case 'joined': {
-      if (!isId(room) || !Array.isArray(members)) return dropped('protocol.joined');
-      return decoded({
-        action,
-        room,
-        members: members.filter(isRoomMember),
-        ...(fields['more'] === true ? { more: true as const } : {}),
-        ...(Array.isArray(homes) ? { homes: homes.slice(0, LIMITS.maxHomes) as unknown[] } : {}),
-      });
-    }
-    case 'peer-joined': {
-      const member = { peer, presence: presence ?? '' };
-      return isId(room) && isRoomMember(member) ? decoded({ action, room, ...member }) : dropped('protocol.peerJoined');
-    }
-    case 'peer-left':
-      return isId(room) && isId(peer) ? decoded({ action, room, peer }) : dropped('protocol.peerLeft');
-    case 'signal':
-      return isId(room) && isId(from) && isSealed(data, LIMITS.maxSignalLength) ? decoded({ action, room, from, data }) : dropped('protocol.signal');
-    case 'nodes':
-      if (!Array.isArray(nodes)) return dropped('protocol.nodes');
-      return decoded({ action, nodes: nodes.slice(0, LIMITS.maxNodes) as unknown[], ...(typeof next === 'string' ? { next } : {}) });
-    case 'pong':
-      return decoded({ action });
-    case 'error':
-      if (typeof code !== 'string' || typeof message !== 'string') return dropped('protocol.error');
-      return decoded({ action, code, message, ...(isId(room) ? { room } : {}) });
-    default:
-      return dropped('protocol.unknownAction');
-  }
+  const action = String(fields['action']);
+  const rules = Object.hasOwn(RELAY_FIELDS, action) ? RELAY_FIELDS[action as RelayMessage['action']] : null;
+  if (rules === null) return dropped('protocol.unknownAction');
+  if (action === 'peer-joined') fields['presence'] ??= '';
+  const wrong = Object.keys(rules).find((name) => rules[name]?.(fields[name]) !== true);
+  if (wrong !== undefined) return dropped(`protocol.${action}.${wrong}`);
+  // What may be left out is left out where it is not what it should be.
+  for (const [name, isValid] of Object.entries(OPTIONAL_FIELDS)) if (!isValid(fields[name])) delete fields[name];
+  const message = fields as unknown as RelayMessage;
+  if (message.action === 'joined') return decoded({ ...message, members: message.members.filter(isRoomMember) });
+  return decoded(message.action === 'nodes' ? { ...message, nodes: message.nodes.slice(0, LIMITS.maxNodes) } : message);
 }
 
 export function isRoomMember(value: unknown): value is RoomMember {
-  if (typeof value !== 'object' || value === null) return false;
-  const { peer, presence } = value as Record<string, unknown>;
-  return isId(peer) && isSealed(presence, LIMITS.maxPresenceLength);
+  return isObject(value) && isId(value['peer']) && isPresence(value['presence']);
+}
+
+function isPresence(value: unknown): value is string {
+  return isSealed(value, LIMITS.maxPresenceLength);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
 }
 
 /** The JSON object that a text is, or `null`: what strangers send does not throw. */
 export function parseJsonObject(frame: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(frame);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+    return isObject(value) && !Array.isArray(value) ? value : null;
   } catch {
     return null;
   }

@@ -21,8 +21,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The calls this package makes, and no more. */
 export interface WebCryptoSubtle {
-  importKey(format: 'raw', bytes: Bytes, algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<WebCryptoKey>;
-  exportKey(format: 'raw', key: WebCryptoKey): Promise<ArrayBuffer>;
+  importKey(format: 'raw' | 'pkcs8', bytes: Bytes, algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<WebCryptoKey>;
+  exportKey(format: 'raw' | 'pkcs8', key: WebCryptoKey): Promise<ArrayBuffer>;
   generateKey(algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<unknown>;
   deriveBits(algorithm: object, key: WebCryptoKey, bits: number): Promise<ArrayBuffer>;
   digest(algorithm: string, data: Bytes): Promise<ArrayBuffer>;

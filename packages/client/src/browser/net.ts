@@ -1,32 +1,55 @@
-import { Emitter, LumameshError } from '@lumamesh/base';
+import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRecordJson, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
-import { createPeerIdentity } from '../core/peer-identity.ts';
+import { diagnose } from '../core/diagnosis.ts';
+import { RelayBook } from '../core/relay-book.ts';
+import { RelayChoice } from '../core/relay-choice.ts';
 import { type KnownRelay, type RelaySource, readRelaySources } from '../core/relay-source.ts';
-import { webCrypto } from './platform.ts';
-import { RelayLink, type RelayLinkState } from './relay-link.ts';
-import { Room, type RoomOptions } from './room.ts';
+import { type PeerIdentity, createPeerIdentity } from '../core/peer-identity.ts';
+import type { Peer } from './peer.ts';
+import type { Platform } from './platform.ts';
+import { RelayLink } from './relay-link.ts';
+import { type Room, type RoomHost, type RoomOptions } from './room.ts';
 
-/** Relays of different meshes, or of none, do not pass anything on to each other: so the first relays of a list are all joined. */
-const MAX_RELAYS = 4;
-/** With those that relays name as homes of our rooms. */
-const MAX_LINKS = 8;
-/** A home that cannot be reached is given up: others, and the relay that named it, serve as well. */
-const MAX_HOME_LOSSES = 2;
+const CACHE_KEY = 'lumamesh:relays';
+/** How often things are looked at, while relays are dialled and while all is well. */
+const BUSY_TICK_MS = 200;
+const CALM_TICK_MS = 1000;
+/** Time that passed unseen means that the machine was asleep. */
+const ASLEEP_MS = 5000;
+/** With no relay for this long the page is told why. */
+const OFFLINE_AFTER_MS = 12_000;
+/** A relay is asked for this many pages of others. */
+const MAX_NODE_PAGES = 4;
+const NODES_PER_PAGE = 64;
 
 export interface ConnectOptions {
-  /** Records (objects or `relay.txt` lines), or the text of a `relay.txt`. All pages that are to meet name the same ones. */
-  readonly relays: string | readonly RelaySource[];
+  /** Records (objects or `relay.txt` lines), the text of a `relay.txt`, or its URL. All pages that are to meet name the same ones. */
+  readonly relays?: string | readonly RelaySource[];
+  /** Whether to learn of further relays and remember them. Default `true`. */
+  readonly discover?: boolean;
   /** Further STUN and TURN servers; every relay reached is a STUN server already. */
   readonly iceServers?: readonly RTCIceServer[];
+  /** Where relays are remembered: localStorage by default, nowhere with `null` (or where the page has none). */
+  readonly storage?: PageStorage | null;
+  /** Closes the net when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Hears what happens; `console` will do. Default: silence. */
+  readonly logger?: Partial<Record<'debug' | 'info' | 'warn', (message: string, details?: unknown) => void>>;
   /** Hears of errors in the page's own listeners. Default: thrown, for the console to show. */
   readonly onListenerError?: (error: unknown) => void;
+}
+
+/** The part of the platform's Storage that is used. Either call may throw. */
+export interface PageStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
 }
 
 export interface RelayStatus {
   /** The relay's node key. */
   readonly nk: string;
   readonly address: string;
-  readonly state: RelayLinkState;
+  readonly state: 'connecting' | 'open' | 'waiting';
   /** How long the last connect took. */
   readonly connectMs: number;
   readonly error: LumameshError | null;
@@ -35,82 +58,110 @@ export interface RelayStatus {
 export interface NetStatus {
   /** `online` with at least one relay. Direct peers do not depend on it. */
   readonly state: 'connecting' | 'online' | 'offline' | 'closed';
+  /** What is going on, in words. */
+  readonly text: string;
+  /** Why there is no relay: a code of docs/errors.md; empty while there is one, or while the first ones are dialled. */
+  readonly code: string;
+  /** The page's own relays and those that are dialled or held. */
   readonly relays: readonly RelayStatus[];
-}
-
-interface LinkEntry {
-  readonly link: RelayLink;
-  /** Named by another relay, not by the page. */
-  readonly isHome: boolean;
-  losses: number;
-  error: LumameshError | null;
+  /** How many relays are known. */
+  readonly known: number;
 }
 
 export type NetEvents = {
   status: [status: NetStatus];
-  /** No relay can be used, with the reason of the last one. */
+  /** No relay can be used, and why; attempts go on. */
   error: [error: LumameshError];
 };
 
-/** The page's place in the network: its relays, its identity, its rooms. */
-export class Net extends Emitter<NetEvents> {
-  readonly #options: ConnectOptions;
+/** The page's place in the network: its relays, its rooms, and who it is in them. */
+export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
+  protected readonly platform: Platform;
+  protected readonly options: ConnectOptions;
   readonly #onListenerError: (error: unknown) => void;
-  readonly #links = new Map<string, LinkEntry>();
-  readonly #rooms = new Set<Room>();
+  readonly #storage: PageStorage | null;
+  readonly #book: RelayBook;
+  readonly #choice: RelayChoice;
+  /** `null` while a relay's record is verified. */
+  readonly #links = new Map<string, RelayLink | null>();
+  readonly #errors = new Map<string, LumameshError>();
   /** By name and password: joining a room twice is being in it once. */
-  readonly #roomsByKey = new Map<string, Room>();
-  readonly #handlePageHide = (event: { readonly persisted?: boolean }): void => {
-    // A page that is kept for "back" is frozen, not gone; its connections have already ended with it.
-    if (event.persisted !== true) this.close();
-  };
+  readonly #rooms = new Map<string, R>();
+  readonly #listeners: (() => void)[] = [];
+  #cancelTick = (): void => undefined;
+  #tickedAt: Instant;
+  #onlineAt: Instant;
+  #fault: LumameshError | null = null;
+  #isDirty = false;
   #isClosed = false;
 
-  /** Use {@link connect}. */
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions, platform: Platform) {
     const onListenerError = options.onListenerError ?? rethrowLater;
     super(onListenerError);
-    // Both throw here, where the page can see it, rather than later: no WebCrypto on insecure origins, and malformed ICE servers.
-    webCrypto();
-    if (options.iceServers !== undefined && typeof RTCPeerConnection !== 'undefined') new RTCPeerConnection({ iceServers: [...options.iceServers] }).close();
-    this.#options = options;
+    this.platform = platform;
+    this.options = options;
     this.#onListenerError = onListenerError;
-    for (const relay of readRelaySources(options.relays).slice(0, MAX_RELAYS)) this.#addRelay(relay, false);
-    globalThis.addEventListener?.('pagehide', this.#handlePageHide);
+    this.#storage = options.storage === undefined ? pageStorage('localStorage') : options.storage;
+    this.#book = new RelayBook(() => platform.random());
+    this.#choice = new RelayChoice(this.#book, () => platform.random());
+    this.#tickedAt = this.#onlineAt = platform.now();
+    // Malformed ICE servers throw here, where the page can see it, rather than later.
+    if (options.iceServers !== undefined && platform.PeerConnection !== null) new platform.PeerConnection({ iceServers: [...options.iceServers] }).close();
+  }
+
+  /** @internal Begins. Throws `BAD_RELAY` when no relay is known, or one is malformed. */
+  start(): this {
+    const { relays = [], discover } = this.options;
+    const seeds = this.readSources(relays);
+    for (const relay of seeds) this.#book.addSeed(relay);
+    if (discover !== false) this.#book.load(this.#read(), this.platform.unixSeconds());
+    if (this.#book.size === 0 && !this.isExpectingRelays)
+      throw new LumameshError('BAD_RELAY', 'connect() needs at least one relay: pass { relays: [a record, or a line of relay.txt] }');
+    this.#listen();
+    this.#tick();
+    return this;
   }
 
   get status(): NetStatus {
-    const relays = [...this.#links.values()].map(({ link, error }) => ({
-      nk: link.relay.nk,
-      address: `${link.relay.ip}:${link.relay.port}`,
-      state: link.state,
-      connectMs: link.connectMs,
-      error,
-    }));
-    const isAny = (state: RelayLinkState): boolean => relays.some((relay) => relay.state === state);
-    return { state: this.#isClosed ? 'closed' : isAny('open') ? 'online' : isAny('connecting') ? 'connecting' : 'offline', relays };
+    const relays: RelayStatus[] = [];
+    for (const { record, isSeed, connectMs } of this.#book.entries) {
+      const link = this.#links.get(record.nk);
+      if (link === undefined && !isSeed) continue;
+      const error = this.#errors.get(record.nk) ?? null;
+      const state = link === undefined ? 'waiting' : link?.isOpen === true ? 'open' : 'connecting';
+      relays.push({ nk: record.nk, address: `${record.ip}:${record.port}`, state, connectMs, error });
+    }
+    const open = relays.filter(({ state }) => state === 'open').length;
+    const state = this.#isClosed ? 'closed' : open > 0 ? 'online' : this.#fault === null ? 'connecting' : 'offline';
+    const text = state === 'online' ? `${open} of ${this.#book.size} relays` : (this.#fault?.message ?? state);
+    return { state, text, code: open > 0 ? '' : (this.#fault?.code ?? ''), relays, known: this.#book.size };
   }
 
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */
-  joinRoom(name: string, options: RoomOptions = {}): Room {
+  joinRoom(name: string, options: RoomOptions = {}): R {
     if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed: call connect() again');
     const key = `${name}\n${options.password ?? ''}`;
-    const joined = this.#roomsByKey.get(key);
+    const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
-    const room = new Room(name, options, {
+    const room = this.makeRoom(name, options, {
+      platform: this.platform,
       onListenerError: this.#onListenerError,
       // An identity for each room: relays cannot tell that two rooms have the same visitor, and no counter of one is used in another.
-      identity: async () => createPeerIdentity(webCrypto().subtle),
+      identity: async (roomId) => this.identityFor(roomId),
       iceServers: () => this.#iceServers(),
       send: (relay, message) => this.#send(relay, message),
-      handleRoomReady: (ready) => this.#sendJoin(ready),
-      handleRoomLeft: (left) => {
-        this.#rooms.delete(left);
-        this.#roomsByKey.delete(key);
+      handleRoomReady: (roomId) => {
+        this.#choice.addRoom(roomId, []);
+        this.#sendJoin(room);
+        this.#plan();
+      },
+      handleRoomLeft: (roomId) => {
+        this.#rooms.delete(key);
+        if (roomId !== null) this.#choice.removeRoom(roomId);
       },
     });
-    this.#rooms.add(room);
-    this.#roomsByKey.set(key, room);
+    this.#rooms.set(key, room);
+    void room.start();
     return room;
   }
 
@@ -118,99 +169,293 @@ export class Net extends Emitter<NetEvents> {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    globalThis.removeEventListener?.('pagehide', this.#handlePageHide);
-    for (const room of this.#rooms) room.leave();
-    for (const { link } of this.#links.values()) link.close();
+    this.#cancelTick();
+    this.#save();
+    for (const remove of this.#listeners) remove();
+    for (const room of this.#rooms.values()) room.leave();
+    for (const link of this.#links.values()) link?.close();
+    this.#links.clear();
     this.emit('status', this.status);
   }
 
-  #addRelay(relay: KnownRelay, isHome: boolean): void {
-    if (this.#links.has(relay.nk) || this.#links.size >= MAX_LINKS) return;
-    const link = new RelayLink(relay, this.#onListenerError);
-    const entry: LinkEntry = { link, isHome, losses: 0, error: null };
-    this.#links.set(relay.nk, entry);
-    link.on('open', () => {
-      entry.error = null;
-      entry.losses = 0;
-      for (const room of this.#rooms) {
-        room.handleRelayUp(relay.nk);
-        this.#sendJoin(room, relay.nk);
-      }
-      this.emit('status', this.status);
-    });
-    link.on('message', (message) => this.#handleMessage(relay.nk, message));
-    link.on('lost', (error) => this.#handleLoss(entry, error));
-    void this.#dial(entry, relay);
-  }
-
-  async #dial(entry: LinkEntry, relay: KnownRelay): Promise<void> {
-    if (await isForged(relay)) {
-      entry.link.close();
-      return this.#handleLoss(entry, new LumameshError('RELAY_FORGED', `the record of relay ${relay.ip}:${relay.port} is not signed by its node key`));
-    }
-    if (!this.#isClosed) entry.link.connect();
-  }
-
-  #handleLoss(entry: LinkEntry, error: LumameshError): void {
+  /** Looks at once whether relays and peers are still there; the page's own events (online, visible again) do so by themselves. */
+  wake(): void {
     if (this.#isClosed) return;
-    entry.error = error;
-    entry.losses += 1;
-    if (entry.isHome && (entry.losses >= MAX_HOME_LOSSES || error.code === 'RELAY_FORGED')) {
-      entry.link.close();
-      this.#links.delete(entry.link.relay.nk);
-      for (const room of this.#rooms) room.handleRelayGone(entry.link.relay.nk);
-    }
-    const { status } = this;
-    this.emit('status', status);
-    if (status.state === 'offline')
-      this.emit('error', new LumameshError('RELAYS_UNREACHABLE', `no relay can be reached; the last one: ${error.message}`, { cause: error }));
+    const now = this.platform.now();
+    this.#tickedAt = now;
+    this.#choice.wake();
+    for (const link of this.#links.values()) link?.probe(now);
+    for (const room of this.#rooms.values()) room.handleWake(now);
+    this.#tick();
   }
 
-  #handleMessage(relay: string, message: RelayMessage): void {
-    if (!('room' in message)) return;
-    // A room that reaches over several relays: its homes are where everybody looks.
-    for (const home of (message.action === 'joined' && message.homes) || []) {
-      const record = parseRecordJson(home);
-      if (record.ok) this.#addRelay(record.value, true);
-    }
-    for (const room of this.#rooms) if (room.roomId === message.room) room.handleMessage(relay, message);
+  /** @internal The page's own relays. */
+  protected readSources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {
+    return readRelaySources(sources);
   }
 
-  #sendJoin(room: Room, relay: string | null = null): void {
+  /** @internal Whether relays come later. */
+  protected get isExpectingRelays(): boolean {
+    return false;
+  }
+
+  /** @internal Relays of the page's own that came later. */
+  protected addSeeds(relays: readonly KnownRelay[]): void {
+    for (const relay of relays) this.#book.addSeed(relay);
+    this.#plan();
+  }
+
+  /** @internal */
+  protected get seeds(): readonly KnownRelay[] {
+    return [...this.#book.entries].filter(({ isSeed }) => isSeed).map(({ record }) => record);
+  }
+
+  /** @internal Where a relay is dialled. */
+  protected async addressesOf({ ip, ip6 }: KnownRelay): Promise<readonly string[]> {
+    return ip6 === undefined ? [ip] : [ip, ip6];
+  }
+
+  /** @internal Who this page is in a room. */
+  protected async identityFor(_roomId: string): Promise<PeerIdentity> {
+    return createPeerIdentity(this.platform.crypto.subtle);
+  }
+
+  /** @internal The page goes, or is put aside. */
+  protected handlePageHide(_rooms: readonly R[]): void {}
+
+  /** @internal Why no relay can be used. */
+  protected async diagnose(errors: readonly LumameshError[]): Promise<LumameshError> {
+    return diagnose(errors);
+  }
+
+  /** @internal */
+  protected abstract makeRoom(name: string, options: RoomOptions, host: RoomHost): R;
+
+  #tick(): void {
+    this.#cancelTick();
+    if (this.#isClosed) return;
+    const now = this.platform.now();
+    if (now - this.#tickedAt > ASLEEP_MS) return this.wake();
+    this.#tickedAt = now;
+    for (const link of this.#links.values()) link?.handleTick(now);
+    for (const room of this.#rooms.values()) room.handleTick(now);
+    this.#plan();
+    this.#judge(now);
+    if (this.#isDirty) this.#save();
+    const isBusy = [...this.#links.values()].some((link) => link?.isOpen !== true);
+    this.#cancelTick = this.platform.setTimer(isBusy || this.#links.size === 0 ? BUSY_TICK_MS : CALM_TICK_MS, () => this.#tick());
+  }
+
+  #plan(): void {
+    if (this.#isClosed) return;
+    for (const action of this.#choice.plan(this.platform.now())) {
+      if (action.type === 'dial') void this.#dial(action.relay);
+      else this.#forget(action.nk);
+    }
+  }
+
+  async #dial(relay: KnownRelay): Promise<void> {
+    const { nk } = relay;
+    this.#links.set(nk, null);
+    const isForged = await this.#isForged(relay);
+    const addresses = isForged ? [] : await this.addressesOf(relay);
+    // Hung up, or closed, while the record was looked at.
+    if (this.#isClosed || this.#links.get(nk) !== null) return;
+    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of relay ${relay.ip}:${relay.port} is not signed by its node key`));
+    const link = new RelayLink(relay, addresses, this.platform, {
+      open: () => this.#handleOpen(nk),
+      message: (message) => void this.#handleMessage(nk, message),
+      lost: (error) => {
+        if (this.#links.get(nk) === link) this.#handleLoss(nk, error);
+      },
+    });
+    this.#links.set(nk, link);
+  }
+
+  #forget(nk: string): void {
+    this.#links.get(nk)?.close();
+    this.#links.delete(nk);
+    for (const room of this.#rooms.values()) room.handleRelayGone(nk);
+  }
+
+  #handleOpen(nk: string): void {
+    this.#choice.handleOpened(nk, this.platform.now());
+    this.#errors.delete(nk);
+    this.#fault = null;
+    this.#isDirty = true;
+    this.options.logger?.info?.('relay reached', nk);
+    for (const room of this.#rooms.values()) {
+      room.handleRelayUp(nk);
+      this.#sendJoin(room, nk);
+    }
+    if (this.options.discover !== false) this.#askForNodes(nk, '', 1);
+    this.#plan();
+    this.emit('status', this.status);
+  }
+
+  #handleLoss(nk: string, error: LumameshError): void {
+    this.#forget(nk);
+    if (this.#isClosed) return;
+    this.#errors.set(nk, error);
+    this.options.logger?.debug?.(error.message, error);
+    this.#choice.handleLost(nk, error.code === 'RELAY_FORGED', this.platform.now());
+    this.#plan();
+    this.#judge(this.platform.now());
+    this.emit('status', this.status);
+  }
+
+  async #handleMessage(nk: string, message: RelayMessage): Promise<void> {
+    if ('room' in message) {
+      for (const room of this.#rooms.values()) if (room.roomId === message.room) room.handleMessage(nk, message);
+      // A room that reaches over several relays: its homes are where everybody looks.
+      if (message.action === 'joined' && message.homes !== undefined) this.#choice.addRoom(message.room, await this.#learn(nk, message.homes));
+    } else if (message.action === 'welcome') await this.#learn(nk, [message.node]);
+    else if (message.action === 'nodes') {
+      await this.#learn(nk, message.nodes);
+      this.#nextNodes(nk, message.next);
+    }
+    this.#plan();
+  }
+
+  readonly #nodePages = new Map<string, number>();
+
+  #askForNodes(nk: string, after: string, page: number): void {
+    this.#nodePages.set(nk, page);
+    this.#links.get(nk)?.send({ action: 'nodes', limit: NODES_PER_PAGE, after });
+  }
+
+  #nextNodes(nk: string, next: string | undefined): void {
+    const page = this.#nodePages.get(nk) ?? MAX_NODE_PAGES;
+    if (next !== undefined && page < MAX_NODE_PAGES) this.#askForNodes(nk, next, page + 1);
+  }
+
+  /** Takes records that a relay told of; answers the node keys of those that are known now. Only what would be kept is verified. */
+  async #learn(source: string, records: readonly unknown[]): Promise<readonly string[]> {
+    const known: string[] = [];
+    for (const json of records) {
+      const record = parseRecordJson(json);
+      const seconds = this.platform.unixSeconds();
+      if (!record.ok) continue;
+      if (this.#book.wants(record.value, source, seconds) && !(await this.#isForged(record.value))) {
+        this.#book.take(record.value, source, seconds);
+        this.#isDirty = true;
+      }
+      if (this.#book.get(record.value.nk) !== undefined) known.push(record.value.nk);
+    }
+    return known;
+  }
+
+  /** Whether a signed record is certainly not its node's. Where nobody can tell, a record is trusted as far as who holds it. */
+  async #isForged(relay: KnownRelay): Promise<boolean> {
+    if (relay.signature === undefined) return false;
+    const { subtle } = this.platform.crypto;
+    return !(await verifyRecord(relay as SignedRelayRecord, async (key, signature, data) => verifyEd25519(subtle, key, signature, data)));
+  }
+
+  /** Tells the page when there has been no relay for a while, and why. */
+  #judge(now: Instant): void {
+    const links = [...this.#links.values()];
+    if (links.some((link) => link?.isOpen === true)) this.#onlineAt = now;
+    const entries = [...this.#book.entries];
+    const haveAllFailed = links.length === 0 && entries.length > 0 && entries.every(({ failures }) => failures > 0);
+    if (this.#fault !== null || (now - this.#onlineAt < OFFLINE_AFTER_MS && !haveAllFailed) || this.#errors.size === 0) return;
+    this.#fault = diagnose([...this.#errors.values()]);
+    void this.#explain();
+  }
+
+  async #explain(): Promise<void> {
+    const fault = await this.diagnose([...this.#errors.values()]);
+    // Reached, or closed, meanwhile.
+    if (this.#fault === null || this.#isClosed) return;
+    this.#fault = fault;
+    this.emit('status', this.status);
+    this.emit('error', fault);
+  }
+
+  #sendJoin(room: R, relay: string | null = null): void {
     const message = room.joinMessage();
     if (message !== null) this.#send(relay, message);
   }
 
-  #send(relay: string | null, message: ClientMessage): void {
-    const chosen = relay === null ? undefined : this.#links.get(relay);
+  #send(relay: string | null, message: ClientMessage): boolean {
     // A way back that is gone is replaced by every way there is.
-    if (chosen?.link.send(message) === true) return;
-    for (const { link } of this.#links.values()) link.send(message);
+    if (relay !== null && this.#links.get(relay)?.send(message) === true) return true;
+    let isSent = false;
+    for (const link of this.#links.values()) isSent = link?.send(message) === true || isSent;
+    return isSent;
   }
 
   #iceServers(): readonly RTCIceServer[] {
-    const reached = [...this.#links.values()].filter(({ link }) => link.state === 'open');
-    const urls = reached.map(({ link: { relay } }) => `stun:${relay.ip.includes(':') ? `[${relay.ip}]` : relay.ip}:${relay.port}`);
+    const urls: string[] = [];
+    for (const link of this.#links.values()) {
+      if (link?.isOpen !== true) continue;
+      const { ip, port } = link.relay;
+      urls.push(`stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`);
+    }
     // libwebrtc gathers from every server: two are enough to find one's address.
-    const own = urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }];
-    return [...own, ...(this.#options.iceServers ?? [])];
+    return [...(urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }]), ...(this.options.iceServers ?? [])];
+  }
+
+  /** What the page and its machine go through. */
+  #listen(): void {
+    const on = (target: EventTarget | undefined, names: readonly string[], listener: (event: Event) => void): void => {
+      for (const name of names) target?.addEventListener?.(name, listener);
+      this.#listeners.push(() => {
+        for (const name of names) target?.removeEventListener?.(name, listener);
+      });
+    };
+    const page = globalThis as unknown as EventTarget;
+    const wake = (): void => {
+      if (globalThis.document?.visibilityState !== 'hidden') this.wake();
+    };
+    on(page, ['online', 'pageshow'], wake);
+    on(globalThis.document, ['visibilitychange', 'resume'], wake);
+    on((globalThis.navigator as { readonly connection?: EventTarget } | undefined)?.connection, ['change'], wake);
+    on(page, ['pagehide'], (event) => {
+      this.handlePageHide([...this.#rooms.values()]);
+      if ((event as PageTransitionEvent).persisted) this.#suspend();
+      else this.close();
+    });
+    const { signal } = this.options;
+    if (signal?.aborted === true) queueMicrotask(() => this.close());
+    on(signal, ['abort'], () => this.close());
+  }
+
+  /** A page that is kept for "back" is frozen, not gone. Its connections end now, so that others see it leave; `pageshow` makes new ones. */
+  #suspend(): void {
+    this.#save();
+    for (const room of this.#rooms.values()) room.handleSuspend();
+    for (const nk of [...this.#links.keys()]) {
+      this.#forget(nk);
+      this.#choice.handleHungUp(nk);
+    }
+  }
+
+  #read(): string | null {
+    try {
+      return this.#storage?.getItem(CACHE_KEY) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  #save(): void {
+    this.#isDirty = false;
+    if (this.options.discover === false) return;
+    try {
+      this.#storage?.setItem(CACHE_KEY, this.#book.serialise());
+    } catch {
+      // Full, or not allowed: the next visit begins with the page's own relays.
+    }
   }
 }
 
-/** Whether a signed record is certainly not its node's. A browser without Ed25519 cannot tell, and relies on the page that holds the record. */
-async function isForged(relay: KnownRelay): Promise<boolean> {
-  if (relay.signature === undefined) return false;
-  const { subtle } = webCrypto();
-  if (await verifyRecord(relay as SignedRelayRecord, (key, signature, data) => verifyEd25519(subtle, key, signature, data))) return false;
-  return hasEd25519();
-}
-
-async function hasEd25519(): Promise<boolean> {
+/** Session or local storage, or `null` where the page has none: in an opaque origin even looking throws. */
+export function pageStorage(name: 'localStorage' | 'sessionStorage'): Storage | null {
   try {
-    await webCrypto().subtle.generateKey('Ed25519', false, ['sign', 'verify']);
-    return true;
+    return globalThis[name] ?? null;
   } catch {
-    return false;
+    return null;
   }
 }
 

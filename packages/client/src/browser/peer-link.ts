@@ -1,27 +1,45 @@
-import { type PeerSignal, type SignalCandidate } from '../core/signal.ts';
+import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
+import type { PeerSignal, SignalCandidate } from '../core/signal.ts';
+import { type Frame, type FrameSink, HIGH_WATER_BYTES } from '../core/peer-frame.ts';
+import type { Platform } from './platform.ts';
 
 /** Candidates that come close together share a signal. */
 const CANDIDATE_BATCH_MS = 20;
-/** How long a lost connection may take to come back before ICE starts anew. */
-const DISCONNECTED_GRACE_MS = 4000;
 /** A step of the negotiation that nothing follows is taken again after this: offers and answers may be lost on their way. */
-const STEP_MS = 10_000;
+const STEP_MS = 8000;
 /** An offer that collides is answered by our own again when that is older than this: it may be the one that was lost. */
 const RESEND_AFTER_MS = 2000;
-const MAX_ICE_RESTARTS = 3;
+/** The side that waits for an offer waits this long. Members of two relays hear of each other as newcomers: both wait, and the one that is not polite begins. */
+const POLITE_PATIENCE_MS = 4000;
+const OFFER_PATIENCE_MS = 500;
+const MAX_STEPS = 4;
 const MAX_EARLY_CANDIDATES = 64;
+/** Who says nothing is asked; who does not answer gets another way offered, and is given up in time for others to see it leave. */
+const ASK_AFTER_MS = 2500;
+const SUSPECT_AFTER_MS = 4500;
+const LOST_AFTER_MS = 8500;
+const WAKE_PATIENCE_MS = 1500;
+/** Time that passed unseen: this page was asleep, and the silence says nothing about the other one. */
+const ASLEEP_MS = 4000;
 
 export interface PeerLinkEvents {
   /** Both channels can be used. */
   open(): void;
-  data(data: unknown): void;
-  /** Once: the connection ended, by the other side or for good. */
-  ended(reason: 'closed' | 'failed'): void;
+  /** The browser's queue has become short. */
+  low(): void;
+  /** A frame of the other side. */
+  frame(data: unknown, isOrdered: boolean): void;
+  /** The other side has opened a channel of its own. */
+  channel(channel: RTCDataChannel): void;
+  track(event: RTCTrackEvent): void;
+  /** Once: the connection ended, by the other side, for good, or because it fell silent. */
+  ended(reason: 'closed' | 'failed' | 'lost'): void;
   /** To be sealed and sent through a relay, in order. */
   signal(signal: PeerSignal): void;
 }
 
 export interface PeerLinkOptions {
+  readonly platform: Platform;
   /** Gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation"). */
   readonly isPolite: boolean;
   readonly iceServers: readonly RTCIceServer[];
@@ -30,24 +48,29 @@ export interface PeerLinkOptions {
 }
 
 /** One direct connection to another browser: negotiation, and two channels that exist from the start (reliable 0, unreliable 1). */
-export class PeerLink {
+export class PeerLink implements FrameSink {
   /** Names this attempt to the other side. */
-  readonly attempt = crypto.randomUUID();
-  readonly #connection: RTCPeerConnection;
+  readonly attempt: string;
+  readonly connection: RTCPeerConnection;
   readonly #reliable: RTCDataChannel;
   readonly #unreliable: RTCDataChannel;
   readonly #events: PeerLinkEvents;
+  readonly #platform: Platform;
   readonly #isPolite: boolean;
   #mayOffer: boolean;
   #isMakingOffer = false;
   #isIgnoringOffer = false;
   #isSettingAnswer = false;
-  #restarts = 0;
+  /** When the next step of the negotiation is due; `null` while nothing is. */
+  #stepAt: Instant | null;
+  #steps = 0;
   #batch: SignalCandidate[] = [];
-  #batchTimer: ReturnType<typeof setTimeout> | undefined;
-  #graceTimer: ReturnType<typeof setTimeout> | undefined;
-  #watchdog: ReturnType<typeof setTimeout> | undefined;
-  #describedAt = performance.now();
+  #describedAt: Instant;
+  #heardAt: Instant;
+  #tickedAt: Instant;
+  #askedAt: Instant;
+  #rttMs = 0;
+  #wasOpen = false;
   #isEnded = false;
   /** Signals are applied one after another: each waits for the browser to finish with the one before. */
   #queue: Promise<void> = Promise.resolve();
@@ -55,25 +78,33 @@ export class PeerLink {
   readonly #early: SignalCandidate[] = [];
 
   constructor(options: PeerLinkOptions, events: PeerLinkEvents) {
-    this.#isPolite = options.isPolite;
-    this.#mayOffer = options.offersFirst;
+    const { platform, isPolite, offersFirst } = options;
+    const now = platform.now();
+    this.attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
+    this.#platform = platform;
+    this.#isPolite = isPolite;
+    this.#mayOffer = offersFirst;
     this.#events = events;
-    const connection = new RTCPeerConnection({ iceServers: [...options.iceServers] });
-    this.#connection = connection;
+    this.#stepAt = later(now, offersFirst ? STEP_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS);
+    this.#describedAt = this.#heardAt = this.#tickedAt = this.#askedAt = now;
+    // Checked by whoever makes links: there are none without it.
+    const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({ iceServers: [...options.iceServers] });
+    this.connection = connection;
     this.#reliable = connection.createDataChannel('reliable', { negotiated: true, id: 0 });
     this.#unreliable = connection.createDataChannel('unreliable', { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 });
     for (const channel of [this.#reliable, this.#unreliable]) {
       channel.binaryType = 'arraybuffer';
+      channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
       channel.addEventListener('open', () => this.#handleChannelOpen());
       channel.addEventListener('close', () => this.#end('closed'));
-      channel.addEventListener('message', (event: MessageEvent<unknown>) => {
-        if (!this.#isEnded) this.#events.data(event.data);
-      });
+      channel.addEventListener('bufferedamountlow', () => events.low());
+      channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => this.#handleFrame(channel, data));
     }
     connection.addEventListener('negotiationneeded', () => void this.#offer());
-    connection.addEventListener('icecandidate', (event) => this.#handleCandidate(event.candidate));
+    connection.addEventListener('icecandidate', ({ candidate }) => this.#handleCandidate(candidate));
+    connection.addEventListener('datachannel', ({ channel }) => events.channel(channel));
+    connection.addEventListener('track', (event) => events.track(event));
     connection.addEventListener('connectionstatechange', () => this.#handleConnectionState());
-    this.#watch();
   }
 
   get isOpen(): boolean {
@@ -81,28 +112,42 @@ export class PeerLink {
   }
 
   get isConnected(): boolean {
-    return this.#connection.connectionState === 'connected';
-  }
-
-  get maxMessageBytes(): number {
-    return this.#connection.sctp?.maxMessageSize ?? 65_536;
+    return this.connection.connectionState === 'connected';
   }
 
   get bufferedAmount(): number {
-    return this.#reliable.bufferedAmount;
+    return this.#reliable.bufferedAmount + this.#unreliable.bufferedAmount;
   }
 
-  send(frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer, isReliable: boolean): void {
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Open, and heard of just now. */
+  get isLively(): boolean {
+    return this.isOpen && this.#platform.now() - this.#heardAt < ASK_AFTER_MS;
+  }
+
+  /** The last round trip measured, in ms; 0 before there is one. */
+  get rttMs(): number {
+    return this.#rttMs;
+  }
+
+  /** Both sides have said how they can be reached, and yet no way between them was found. */
+  get needsHelp(): boolean {
+    return !this.#wasOpen && this.#steps > 0 && this.connection.remoteDescription !== null && this.connection.localDescription !== null;
+  }
+
+  send(frame: Frame, isReliable: boolean): void {
     const channel = isReliable ? this.#reliable : this.#unreliable;
-    // The three types are three overloads of one method.
+    // Both types are overloads of one method.
     channel.send(frame as string);
   }
 
-  /** The side that waits may offer from now on: the other one has been silent for too long. */
-  takeInitiative(): void {
-    if (this.#mayOffer || this.#connection.signalingState !== 'stable' || this.#connection.remoteDescription !== null) return;
-    this.#mayOffer = true;
-    void this.#offer();
+  /** Asks for a sign of life, which also measures the round trip. */
+  ask(now: Instant): void {
+    this.#askedAt = now;
+    if (this.isOpen) this.send(`p${now}`, false);
   }
 
   handleSignal(signal: PeerSignal): void {
@@ -115,19 +160,59 @@ export class PeerLink {
     });
   }
 
+  /** To be called about every second. */
+  handleTick(now: Instant): void {
+    if (this.#isEnded) return;
+    if (now - this.#tickedAt > ASLEEP_MS) this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
+    this.#tickedAt = now;
+    if (this.#wasOpen) {
+      const silentMs = now - this.#heardAt;
+      if (silentMs > LOST_AFTER_MS) return this.#end('lost');
+      if (silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) this.ask(now);
+      if (silentMs >= SUSPECT_AFTER_MS && this.#stepAt === null) this.#step(now);
+    }
+    if (this.#stepAt !== null && now >= this.#stepAt) this.#step(now);
+  }
+
+  /** The network may have changed: who does not answer at once gets another way offered. */
+  handleWake(now: Instant): void {
+    this.#tickedAt = now;
+    if (!this.#wasOpen) return;
+    this.#heardAt = instant(now - SUSPECT_AFTER_MS + WAKE_PATIENCE_MS);
+    this.ask(now);
+  }
+
+  /** The peer was heard of again: what it missed is said again. */
+  retry(hasMissed: boolean): void {
+    const now = this.#platform.now();
+    // Not while a negotiation is on its way: several relays may name a peer within milliseconds.
+    const isLate = hasMissed || now - this.#describedAt > STEP_MS / 2;
+    if (!this.#isEnded && !this.isConnected && isLate) this.#step(now);
+  }
+
   close(): void {
     this.#isEnded = true;
-    clearTimeout(this.#watchdog);
-    clearTimeout(this.#batchTimer);
-    clearTimeout(this.#graceTimer);
-    this.#connection.close();
+    this.connection.close();
+  }
+
+  #handleFrame(channel: RTCDataChannel, data: unknown): void {
+    if (this.#isEnded) return;
+    const now = this.#platform.now();
+    this.#heardAt = now;
+    if (this.#wasOpen) this.#stepAt = null;
+    const isOrdered = channel === this.#reliable;
+    const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
+    if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string') return this.#events.frame(data, isOrdered);
+    // Answered by whoever hears it, so that a page whose timers are held back lives as well.
+    if (kind === 'p') this.send(`q${data.slice(1, 32)}`, false);
+    else this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
   }
 
   async #offer(): Promise<void> {
     if (this.#isEnded || !this.#mayOffer) return;
     this.#isMakingOffer = true;
     try {
-      await this.#connection.setLocalDescription();
+      await this.connection.setLocalDescription();
       this.#sendDescription();
     } catch {
       // The state changed meanwhile (an offer of the other side came first): negotiationneeded fires again when it is stable.
@@ -136,16 +221,15 @@ export class PeerLink {
     }
   }
 
-  async #apply(signal: PeerSignal): Promise<void> {
-    const { description, candidates } = signal;
-    const connection = this.#connection;
+  async #apply({ description, candidates = [] }: PeerSignal): Promise<void> {
+    const { connection } = this;
     if (this.#isEnded) return;
     if (description !== undefined) {
       const isReady = !this.#isMakingOffer && (connection.signalingState === 'stable' || this.#isSettingAnswer);
       const collides = description.type === 'offer' && !isReady;
       this.#isIgnoringOffer = !this.#isPolite && collides;
       if (this.#isIgnoringOffer) {
-        if (performance.now() - this.#describedAt > RESEND_AFTER_MS) this.#sendDescription();
+        if (this.#platform.now() - this.#describedAt > RESEND_AFTER_MS) this.#sendDescription();
         return;
       }
       this.#isSettingAnswer = description.type === 'answer';
@@ -155,6 +239,7 @@ export class PeerLink {
         this.#isSettingAnswer = false;
       }
       this.#mayOffer = true;
+      this.#stepAt = this.isConnected ? null : later(this.#platform.now(), STEP_MS);
       if (description.type === 'offer') {
         await connection.setLocalDescription();
         this.#sendDescription();
@@ -163,25 +248,24 @@ export class PeerLink {
     }
     // Candidates of an offer that lost the collision have nowhere to go.
     if (this.#isIgnoringOffer) return;
-    for (const candidate of candidates ?? []) {
-      if (connection.remoteDescription === null) {
-        if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
-      } else await this.#addCandidate(candidate);
+    for (const candidate of candidates) {
+      if (connection.remoteDescription !== null) await this.#addCandidate(candidate);
+      else if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
     }
   }
 
   async #addCandidate(candidate: SignalCandidate): Promise<void> {
     try {
-      await this.#connection.addIceCandidate(candidate);
+      await this.connection.addIceCandidate(candidate);
     } catch {
       // One that the browser refuses is no reason to lose the others.
     }
   }
 
   #sendDescription(): void {
-    const description = this.#connection.localDescription;
+    const description = this.connection.localDescription;
     if (description === null || this.#isEnded) return;
-    this.#describedAt = performance.now();
+    this.#describedAt = this.#platform.now();
     this.#events.signal({ attempt: this.attempt, description: { type: description.type, sdp: description.sdp } });
   }
 
@@ -189,68 +273,51 @@ export class PeerLink {
     if (candidate === null || candidate.candidate === '') return;
     this.#batch.push({ candidate: candidate.candidate, sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex });
     if (this.#batch.length > 1) return;
-    this.#batchTimer = setTimeout(() => {
+    this.#platform.setTimer(CANDIDATE_BATCH_MS, () => {
       if (!this.#isEnded) this.#events.signal({ attempt: this.attempt, candidates: this.#batch });
       this.#batch = [];
-    }, CANDIDATE_BATCH_MS);
+    });
   }
 
   #handleChannelOpen(): void {
-    if (this.isOpen) this.#events.open();
+    if (!this.isOpen || this.#isEnded) return;
+    this.#wasOpen = true;
+    this.#handleConnected();
+    this.#events.open();
+    this.ask(this.#platform.now());
+  }
+
+  #handleConnected(): void {
+    this.#steps = 0;
+    this.#stepAt = null;
+    this.#heardAt = this.#platform.now();
   }
 
   #handleConnectionState(): void {
-    clearTimeout(this.#graceTimer);
-    switch (this.#connection.connectionState) {
-      case 'connected':
-        this.#restarts = 0;
-        clearTimeout(this.#watchdog);
-        break;
-      case 'disconnected':
-        this.#graceTimer = setTimeout(() => this.#restart(), DISCONNECTED_GRACE_MS);
-        break;
-      case 'failed':
-        this.#restart();
-        break;
-      case 'closed':
-        this.#end('closed');
-        break;
-      default:
-        break;
-    }
+    const state = this.connection.connectionState;
+    if (state === 'connected') this.#handleConnected();
+    if (state === 'failed' && !this.#isEnded) this.#step(this.#platform.now());
+    if (state === 'closed') this.#end('closed');
   }
 
-  #restart(): void {
-    if (this.#isEnded) return;
-    if (this.#restarts >= MAX_ICE_RESTARTS) return this.#end('failed');
-    this.#restarts += 1;
-    this.#nudge();
-  }
-
-  /** The peer was heard of again: what it missed is said again. */
-  retry(): void {
-    // Not while a negotiation is on its way: several relays may name a peer within milliseconds.
-    if (!this.#isEnded && !this.isConnected && performance.now() - this.#describedAt > STEP_MS / 2) this.#nudge();
-  }
-
-  #nudge(): void {
-    this.#watch();
-    const connection = this.#connection;
+  /** Says again what may have been lost, or has ICE begin anew. */
+  #step(now: Instant): void {
+    if (this.#steps >= MAX_STEPS) return this.#end('failed');
+    const { connection } = this;
+    this.#stepAt = later(now, STEP_MS);
+    const isFirstOffer = !this.#mayOffer;
+    this.#mayOffer = true;
+    if (!isFirstOffer) this.#steps += 1;
     if (connection.signalingState === 'have-local-offer') this.#sendDescription();
-    else if (connection.remoteDescription === null) {
-      this.#mayOffer = true;
-      void this.#offer();
-    } else connection.restartIce();
+    else if (connection.remoteDescription === null) void this.#offer();
+    else connection.restartIce();
   }
 
-  #watch(): void {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#restart(), STEP_MS);
-  }
-
-  #end(reason: 'closed' | 'failed'): void {
+  #end(reason: 'closed' | 'failed' | 'lost'): void {
     if (this.#isEnded) return;
+    // Firefox closes the channels itself when it loses its address.
+    const hasFailed = this.connection.connectionState === 'failed';
     this.close();
-    this.#events.ended(reason);
+    this.#events.ended(hasFailed && reason === 'closed' ? 'failed' : reason);
   }
 }

@@ -1,10 +1,10 @@
-import { Emitter, LumameshError, TokenBucket, instant } from '@lumamesh/base';
-import { decodePeerFrame, encodePeerFrame, frameBytes } from '../core/peer-frame.ts';
+import { Emitter, type Instant, LumameshError, TokenBucket } from '@lumamesh/base';
 import type { PeerSignal } from '../core/signal.ts';
-import { PeerLink, type PeerLinkOptions } from './peer-link.ts';
+import { type FrameSink, FrameQueue, FrameReader, type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../core/peer-frame.ts';
+import type { IncomingFile } from './full/files.ts';
+import { PeerLink, type PeerLinkEvents } from './peer-link.ts';
+import type { Platform } from './platform.ts';
 
-/** What may wait for the first connection: a page may send as soon as it sees a peer. */
-const MAX_PENDING_BYTES = 1_048_576;
 /** A connection that failed for good is begun anew this often before the peer is given up. */
 const MAX_RECONNECTS = 3;
 /** A peer may begin anew this often at once, and once more every five seconds: each time costs an RTCPeerConnection. */
@@ -12,27 +12,35 @@ const ANEW_BURST = 4;
 const ANEW_PER_SECOND = 0.2;
 /** Candidates that overtook their description. */
 const MAX_HELD_SIGNALS = 16;
-/** The side that waits for an offer waits this long. Members of two relays hear of each other as newcomers: both wait, and the one that is not polite begins. */
-const POLITE_PATIENCE_MS = 4000;
-const OFFER_PATIENCE_MS = 500;
+
+/**
+ * `connecting`: not yet there. `open`: values go straight to the peer. `forwarded`: they go sealed through another member.
+ * `reconnecting`: the way was lost and another is sought; reliable values wait. `closed`: the end.
+ */
+export type PeerState = 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
 
 export type PeerEvents = {
-  /** The direct connection is there. */
+  /** The peer can be talked to. Once. */
   open: [];
   /** A value as it was sent; binary arrives as Uint8Array. */
   data: [value: unknown];
+  /** How far a large value has come. */
+  progress: [receivedBytes: number, totalBytes: number];
+  status: [state: PeerState];
+  /** The peer would like to send a file: nothing flows until `file.accept()`. Refused when nobody listens. Not in `lumamesh/core`. */
+  file: [file: IncomingFile];
+  /** A media stream of the peer, and what it said of it. Not in `lumamesh/core`. */
+  stream: [stream: MediaStream, metadata: unknown];
   /** The peer is gone: it left, or cannot be reached any more. Last event. */
   close: [reason: PeerCloseReason];
 };
 
-export type PeerCloseReason = 'left' | 'closed' | 'failed' | 'room-left';
+/** `left`: it said goodbye. `lost`: it fell silent. `failed`: no way to it was found. `room-left`: this page left the room. `refused`: by this page. */
+export type PeerCloseReason = 'left' | 'lost' | 'failed' | 'room-left' | 'refused';
 
-export interface SendOptions {
-  /** `false`: sent once, unordered, and lost when the network loses it; for positions and the like. Default `true`. */
-  readonly reliable?: boolean;
-}
-
+/** What a peer needs of its room. */
 export interface PeerHost {
+  readonly platform: Platform;
   readonly onListenerError: (error: unknown) => void;
   iceServers(): readonly RTCIceServer[];
   signal(peer: Peer, signal: PeerSignal): void;
@@ -43,29 +51,38 @@ export interface PeerHost {
 export class Peer extends Emitter<PeerEvents> {
   /** Self-certifying: the hash of the key that signs everything this peer says through relays. */
   readonly id: string;
-  readonly #host: PeerHost;
-  readonly #isPolite: boolean;
+  protected readonly host: PeerHost;
+  protected readonly isPolite: boolean;
   #nick: string;
-  #link: PeerLink;
+  /** Made by {@link start}, which the room calls before anybody sees the peer. */
+  #link = null as unknown as PeerLink;
+  /** Where values go while there is no direct way. */
+  #detour: FrameSink | null = null;
+  #state: PeerState = 'connecting';
   #remoteAttempt: string | null = null;
-  /** Reliable frames only: what may be lost is lost while nobody is there. */
-  #pending: (string | Uint8Array<ArrayBuffer> | ArrayBuffer)[] = [];
-  #pendingBytes = 0;
-  #patience: ReturnType<typeof setTimeout> | undefined;
+  readonly #outbox: ValueOutbox;
+  #inbox: ValueInbox;
+  readonly #detourInbox: ValueInbox;
   #reconnects = 0;
   readonly #anew = new TokenBucket(ANEW_PER_SECOND, ANEW_BURST);
   #held: PeerSignal[] = [];
   /** No relay lists the peer any more; only the connection still says that it is there. */
   #hasLeft = false;
   #wasOpen = false;
-  #isClosed = false;
 
-  constructor(id: string, nick: string, ownId: string, offersFirst: boolean, host: PeerHost) {
+  constructor(id: string, nick: string, ownId: string, host: PeerHost) {
     super(host.onListenerError);
     this.id = id;
     this.#nick = nick;
-    this.#host = host;
-    this.#isPolite = ownId < id;
+    this.host = host;
+    this.isPolite = ownId < id;
+    this.#outbox = this.makeOutbox();
+    this.#inbox = this.makeInbox();
+    this.#detourInbox = this.makeInbox();
+  }
+
+  /** @internal Begins to connect. */
+  start(offersFirst: boolean): void {
     this.#link = this.#makeLink(offersFirst);
   }
 
@@ -74,54 +91,63 @@ export class Peer extends Emitter<PeerEvents> {
     return this.#nick;
   }
 
-  /** Whether values go straight to the peer now. */
-  get isOpen(): boolean {
-    return this.#link.isOpen;
+  get state(): PeerState {
+    return this.#state;
   }
 
-  /** Bytes that the browser has not sent yet. */
+  /** Whether values go to the peer now. */
+  get isOpen(): boolean {
+    return this.#sink.isOpen;
+  }
+
+  /** Bytes that have not left this page yet. */
   get bufferedAmount(): number {
-    return this.#pendingBytes + this.#link.bufferedAmount;
+    return this.#outbox.pendingBytes + this.#sink.bufferedAmount;
   }
 
   /**
-   * Sends a JSON value or binary data. Before the connection is open it waits (up to 1 MB).
-   * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   * Sends a JSON value or binary data of any size up to 256 MB (in `lumamesh/core` 64 KB), in order; before the connection is open it waits. The answer
+   * never rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`) or the peer is gone.
+   * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than 16 MB wait already: await what you send).
    */
-  send(value: unknown, options: SendOptions = {}): void {
-    if (this.#isClosed) throw new LumameshError('PEER_CLOSED', 'the peer has left');
-    const frame = encodePeerFrame(value);
-    const isReliable = options.reliable ?? true;
-    if (this.#link.isOpen) return this.#sendNow(frame, isReliable);
-    // What may be lost is lost while nobody is there.
-    if (!isReliable) return;
-    const bytes = frameBytes(frame);
-    if (this.#pendingBytes + bytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 1 MB waits for the connection to open');
-    this.#pending.push(frame);
-    this.#pendingBytes += bytes;
+  send(value: unknown, options: SendOptions = {}): Promise<boolean> {
+    return this.sendTagged('', value, options);
+  }
+
+  /** The time to the peer and back, in ms: the last one measured, which is a few seconds old at most. 0 before there is one. */
+  get rttMs(): number {
+    return this.#link.rttMs;
+  }
+
+  /** @internal Sends a value for the part of the library that knows `tag`, on the other side. */
+  sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
+    if (this.#state === 'closed') throw new LumameshError('PEER_CLOSED', 'the peer has left');
+    try {
+      return this.#outbox.send(this.#sink, tag, encodeValue(value), options);
+    } catch (error) {
+      throw error instanceof LumameshError ? error : new LumameshError('TOO_MUCH_PENDING', 'the browser cannot queue any more for this peer', { cause: error });
+    }
   }
 
   /** @internal Presence was heard again. */
-  handleSeen(nick: string): void {
+  handleSeen(nick: string, hasMissed: boolean): void {
     this.#nick = nick;
     this.#hasLeft = false;
-    this.#link.retry();
+    this.#link.retry(hasMissed);
   }
 
   /** @internal A signal of this peer, opened and checked. */
   handleSignal(signal: PeerSignal): void {
     // For a connection of ours that is gone.
-    if (this.#isClosed || (signal.to !== undefined && signal.to !== this.#link.attempt)) return;
+    if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link.attempt)) return;
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else of another attempt is late.
       const beginsAnew = signal.description?.type === 'offer' && signal.to === undefined;
-      if (!beginsAnew || !this.#anew.take(instant(performance.now()))) return;
-      this.#beginAnew(false);
+      if (!beginsAnew || !this.#anew.take(this.host.platform.now())) return;
+      this.beginAnew(false);
     }
-    if (signal.description !== undefined) {
-      clearTimeout(this.#patience);
-      this.#remoteAttempt = signal.attempt;
-    } else if (this.#remoteAttempt === null) {
+    if (signal.description !== undefined) this.#remoteAttempt = signal.attempt;
+    else if (this.#remoteAttempt === null) {
       // Candidates alone do not say which attempt will count.
       if (this.#held.length < MAX_HELD_SIGNALS) this.#held.push(signal);
       return;
@@ -137,76 +163,154 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   /** @internal */
-  close(reason: PeerCloseReason): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    clearTimeout(this.#patience);
-    this.#pending = [];
+  handleTick(now: Instant): void {
+    this.#link.handleTick(now);
+  }
+
+  /** @internal */
+  handleWake(now: Instant): void {
+    this.#link.handleWake(now);
+  }
+
+  /** Ends the connection to this peer; `leave` follows in its room. */
+  close(reason: PeerCloseReason = 'refused'): void {
+    if (this.#state === 'closed') return;
+    this.#setState('closed');
+    this.#outbox.close();
     this.#link.close();
-    this.#host.handlePeerEnded(this, reason);
+    this.host.handlePeerEnded(this, reason);
     this.emit('close', reason);
   }
 
+  /** @internal The direct connection of now, or the last one. */
+  protected get link(): PeerLink {
+    return this.#link;
+  }
+
+  /** @internal Whether the peer may be talked to: calls `open` when it may. */
+  protected admit(open: () => void): void {
+    open();
+  }
+
+  /** @internal Sends a signal to the other side. */
+  protected sendSignal(signal: PeerSignal): void {
+    this.host.signal(this, signal);
+  }
+
+  /** @internal Whether it is over when no direct way was found. */
+  protected get isOverWithoutLink(): boolean {
+    return true;
+  }
+
+  /** @internal */
+  protected makeOutbox(): ValueOutbox {
+    return new FrameQueue();
+  }
+
+  /** @internal */
+  protected makeInbox(): ValueInbox {
+    return new FrameReader((value) => this.emit('data', value));
+  }
+
+  /** @internal The other side has opened a channel of its own. */
+  protected handleChannel(channel: RTCDataChannel): void {
+    channel.close();
+  }
+
+  /** @internal */
+  protected handleTrack(_event: RTCTrackEvent): void {}
+
+  /** @internal Another connection was made: what belongs to it is to be set up. */
+  protected handleNewLink(_link: PeerLink): void {}
+
+  /** @internal Values go this way while there is no direct one; `null` ends that. A way that was found anew begins anew. */
+  protected setDetour(detour: FrameSink | null): void {
+    this.#detour = detour;
+    if (this.#link.isOpen) return;
+    this.#outbox.restart();
+    if (detour !== null) this.#handleOpen('forwarded');
+    else if (this.#state === 'forwarded') this.#setState('reconnecting');
+  }
+
+  /** @internal A frame that came by another way. */
+  protected handleDetourFrame(data: unknown, isOrdered: boolean): void {
+    this.#detourInbox.handleFrame(data, isOrdered);
+  }
+
+  /** @internal What waits may go on. */
+  protected pump(): void {
+    this.#outbox.pump(this.#sink);
+  }
+
+  get #sink(): FrameSink {
+    return this.#link.isOpen ? this.#link : (this.#detour ?? this.#link);
+  }
+
   #makeLink(offersFirst: boolean): PeerLink {
-    const options: PeerLinkOptions = { isPolite: this.#isPolite, iceServers: this.#host.iceServers(), offersFirst };
-    const link = new PeerLink(options, {
-      open: () => this.#handleOpen(),
-      data: (data) => {
-        const frame = decodePeerFrame(data);
-        if (frame !== null) this.emit('data', frame.value);
-      },
+    const events: PeerLinkEvents = {
+      open: () => this.#handleLinkOpen(),
+      low: () => this.pump(),
+      frame: (data, isOrdered) => this.#inbox.handleFrame(data, isOrdered),
+      channel: (channel) => this.handleChannel(channel),
+      track: (event) => this.handleTrack(event),
       ended: (reason) => this.#handleLinkEnded(reason),
-      signal: (signal) => this.#host.signal(this, this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
-    });
-    if (!offersFirst) this.#patience = setTimeout(() => link.takeInitiative(), this.#isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS);
+      signal: (signal) => this.sendSignal(this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
+    };
+    const { platform } = this.host;
+    this.#inbox = this.makeInbox();
+    const link = new PeerLink({ platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst }, events);
+    this.handleNewLink(link);
     return link;
   }
 
   /** The other page closed its end, or the way between us is lost: then both try once more, and the one that is not polite offers. */
-  #handleLinkEnded(reason: 'closed' | 'failed'): void {
-    if (this.#isClosed) return;
-    if (this.#hasLeft) return this.close('left');
-    if (reason === 'closed' || this.#reconnects >= MAX_RECONNECTS) return this.close(reason);
+  #handleLinkEnded(reason: 'closed' | 'failed' | 'lost'): void {
+    if (this.#state === 'closed') return;
+    if (this.#hasLeft || reason === 'closed') return this.close('left');
+    if (this.isOverWithoutLink && (reason === 'lost' || this.#reconnects >= MAX_RECONNECTS)) return this.close(reason);
+    if (this.#reconnects >= MAX_RECONNECTS) return;
     this.#reconnects += 1;
     try {
-      this.#beginAnew(!this.#isPolite);
+      this.beginAnew(!this.isPolite);
     } catch {
       this.close('failed');
     }
   }
 
-  #beginAnew(offersFirst: boolean): void {
-    clearTimeout(this.#patience);
+  /** @internal Another connection, from the start. */
+  protected beginAnew(offersFirst: boolean): void {
     this.#link.close();
     this.#remoteAttempt = null;
     this.#held = [];
+    this.#outbox.restart();
     this.#link = this.#makeLink(offersFirst);
+    if (this.#wasOpen && this.#detour === null) this.#setState('reconnecting');
   }
 
-  #handleOpen(): void {
+  #handleLinkOpen(): void {
     this.#reconnects = 0;
-    for (const frame of this.#pending.splice(0)) {
-      try {
-        this.#sendNow(frame, true);
-      } catch (error) {
-        this.#host.onListenerError(error);
-      }
-    }
-    this.#pendingBytes = 0;
-    if (this.#wasOpen) return;
-    this.#wasOpen = true;
-    this.emit('open');
+    if (this.#detour !== null) this.#outbox.restart();
+    this.#handleOpen('open');
   }
 
-  #sendNow(frame: string | Uint8Array<ArrayBuffer> | ArrayBuffer, isReliable: boolean): void {
-    const max = this.#link.maxMessageBytes;
-    // The true size of a text is measured only where its upper bound is too large: this runs for every pointer position.
-    const bytes = typeof frame === 'string' && frameBytes(frame) > max ? new Blob([frame]).size : frameBytes(frame);
-    if (bytes > max) throw new LumameshError('MESSAGE_TOO_LARGE', `a message of ${bytes} bytes is larger than the ${max} that this connection takes`);
-    try {
-      this.#link.send(frame, isReliable);
-    } catch (error) {
-      throw new LumameshError('TOO_MUCH_PENDING', 'the browser cannot queue any more for this peer', { cause: error });
-    }
+  #handleOpen(state: PeerState): void {
+    if (this.#wasOpen) return this.#finishOpen(state);
+    this.admit(() => {
+      if (this.#state === 'closed' || this.#wasOpen) return;
+      this.#wasOpen = true;
+      this.#finishOpen(state);
+      this.emit('open');
+    });
+  }
+
+  #finishOpen(state: PeerState): void {
+    this.#setState(state);
+    this.pump();
+  }
+
+  #setState(state: PeerState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('status', state);
   }
 }

@@ -1,11 +1,52 @@
-import { LumameshError } from '@lumamesh/base';
+import { type Instant, LumameshError, instant } from '@lumamesh/base';
 import type { WebCrypto } from '@lumamesh/protocol';
+import type { KnownRelay } from '../core/relay-source.ts';
+import { dialRelay } from './dial-relay.ts';
 
-/** The platform's WebCrypto. Throws `INSECURE_ORIGIN` where the browser keeps it from the page. */
-export function webCrypto(): WebCrypto {
+/** A message channel to a relay, as a browser or a Node program makes it. */
+export interface RelayChannel {
+  /** False when it is not open. */
+  send(frame: string): boolean;
+  /** Nothing is heard of it afterwards. */
+  close(): void;
+}
+
+export interface RelayChannelEvents {
+  open(): void;
+  frame(text: string): void;
+  /** Once, at the end: a code of docs/errors.md and what was seen. */
+  closed(code: string, text: string, cause?: unknown): void;
+}
+
+export type DialRelay = (relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents) => RelayChannel;
+
+/** What the client takes from the world around it. Tests have one with a clock of their own. */
+export interface Platform {
+  readonly crypto: WebCrypto;
+  /** `null` where there is no WebRTC: relays may be reached all the same, peers may not. */
+  readonly PeerConnection: (new (configuration?: RTCConfiguration) => RTCPeerConnection) | null;
+  readonly dialRelay: DialRelay;
+  now(): Instant;
+  unixSeconds(): number;
+  random(): number;
+  /** The answer cancels. */
+  setTimer(ms: number, run: () => void): () => void;
+}
+
+/** The page's own. Throws `INSECURE_ORIGIN` where the browser keeps WebCrypto from it. */
+export function browserPlatform(): Platform {
   // Plain http on anything but localhost has no crypto.subtle (W3C Secure Contexts).
-  if (globalThis.crypto?.subtle === undefined) {
-    throw new LumameshError('INSECURE_ORIGIN', 'this page has no WebCrypto: serve it over https, or from localhost');
-  }
-  return globalThis.crypto as unknown as WebCrypto;
+  if (globalThis.crypto?.subtle === undefined) throw new LumameshError('INSECURE_ORIGIN', 'this page has no WebCrypto: serve it over https, or from localhost');
+  return {
+    crypto: globalThis.crypto as unknown as WebCrypto,
+    PeerConnection: globalThis.RTCPeerConnection ?? null,
+    dialRelay,
+    now: () => instant(performance.now()),
+    unixSeconds: () => Date.now() / 1000,
+    random: Math.random,
+    setTimer: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  };
 }

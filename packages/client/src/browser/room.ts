@@ -1,10 +1,11 @@
-import { Emitter, LumameshError } from '@lumamesh/base';
+import { Emitter, type Instant, LumameshError, instant, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, type RoomMember, type RoomSecret, deriveRoomSecret } from '@lumamesh/protocol';
 import type { PeerIdentity } from '../core/peer-identity.ts';
 import { EVERYONE, Sealer } from '../core/sealing.ts';
 import { type PeerSignal, parsePeerSignal } from '../core/signal.ts';
-import { Peer, type PeerCloseReason, type SendOptions } from './peer.ts';
-import { webCrypto } from './platform.ts';
+import type { SendOptions } from '../core/peer-frame.ts';
+import type { Peer, PeerCloseReason, PeerHost } from './peer.ts';
+import type { Platform } from './platform.ts';
 
 const MAX_NICK_LENGTH = 64;
 /** Each peer is an RTCPeerConnection; a member with made-up identities must not open them without end. */
@@ -12,6 +13,8 @@ const MAX_PEERS = 250;
 const MAX_LISTED = 1000;
 /** How long a member may take to come back after its relay was restarted. */
 const REJOIN_GRACE_MS = 15_000;
+/** A member that could not be reached is tried again after this. */
+const MEMBER_RETRY_MS = 30_000;
 /** A room that refused us is asked again after this, doubling. */
 const RETRY_INITIAL_MS = 3000;
 const RETRY_MAX_MS = 60_000;
@@ -23,38 +26,53 @@ export interface RoomOptions {
   readonly nick?: string;
   /** Makes the room private: the derivation is slow, and without the password nothing of the room can be read. */
   readonly password?: string;
+  /** How many others this page connects to at most; further ones are passed over, and `error` says ROOM_FULL. Default 250. */
+  readonly maxPeers?: number;
 }
 
-export type RoomEvents = {
-  /** Somebody is there (again). The direct connection follows: `peer.on('open')`. */
-  peer: [peer: Peer];
+/** `joining`: no relay has taken us in yet. `joined`: at least one has. `left`: the end. */
+export type RoomState = 'joining' | 'joined' | 'left';
+
+export type RoomEvents<P> = {
+  /** Somebody is there (again). The connection follows: `peer.on('open')`. */
+  peer: [peer: P];
   /** A peer is gone. */
-  leave: [peer: Peer, reason: PeerCloseReason];
+  leave: [peer: P, reason: PeerCloseReason];
   /** A relay has taken us into the room; `peers` members were there. */
   joined: [peers: number];
-  /** Something went wrong that the page may want to tell: ROOM_FULL, ROOM_KEY_MISMATCH, … */
+  status: [state: RoomState];
+  /** Something went wrong that the page may want to tell: ROOM_FULL, ROOM_KEY_MISMATCH, NEEDS_TURN, … */
   error: [error: LumameshError];
 };
 
 /** What a room needs of the net around it. */
 export interface RoomHost {
+  readonly platform: Platform;
   readonly onListenerError: (error: unknown) => void;
-  identity(): Promise<PeerIdentity>;
+  identity(roomId: string): Promise<PeerIdentity>;
   iceServers(): readonly RTCIceServer[];
-  /** Sends by one relay, or by all of them when `relay` is null. */
-  send(relay: string | null, message: ClientMessage): void;
-  handleRoomReady(room: Room): void;
-  handleRoomLeft(room: Room): void;
+  /** Sends by one relay, or by all of them when `relay` is null; false when there is none. */
+  send(relay: string | null, message: ClientMessage): boolean;
+  handleRoomReady(roomId: string): void;
+  handleRoomLeft(roomId: string | null): void;
+}
+
+interface Member {
+  nick: string;
+  /** The relays that list it. */
+  readonly relays: Set<string>;
+  /** When it counts as gone, while no relay lists it; when it is tried again, while there is no connection. */
+  dueAt: Instant;
 }
 
 /** The browsers that know a name (and password), and what they say to each other. */
-export class Room extends Emitter<RoomEvents> {
+export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   readonly name: string;
-  readonly #host: RoomHost;
-  readonly #nick: string;
-  readonly #peers = new Map<string, Peer>();
-  /** Who the relays say is in the room, connected or not, and which of them say so. */
-  readonly #members = new Map<string, { nick: string; readonly relays: Set<string> }>();
+  protected readonly host: RoomHost;
+  protected readonly options: RoomOptions;
+  readonly #peers = new Map<string, P>();
+  /** Who the relays say is in the room, connected or not. */
+  readonly #members = new Map<string, Member>();
   /** The relay a peer was last heard through: the way back. */
   readonly #routes = new Map<string, string>();
   /** Sealing takes time; what is sent to and heard from a peer keeps its order. */
@@ -65,48 +83,68 @@ export class Room extends Emitter<RoomEvents> {
   #sealer: Sealer | null = null;
   #presence = '';
   #retryMs = RETRY_INITIAL_MS;
-  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryAt: Instant | null = null;
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
-  #isLeft = false;
+  #state: RoomState = 'joining';
+  /** Peers that the page has sent away; they are not met again. */
+  readonly #refused = new Set<string>();
+  /** Peers to whom something was to be said while there was no relay. */
+  readonly #missed = new Set<string>();
+  #saidFull = false;
 
   constructor(name: string, options: RoomOptions, host: RoomHost) {
     super(host.onListenerError);
-    if (name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
+    if (typeof name !== 'string' || name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
     this.name = name;
-    this.#host = host;
-    this.#nick = (options.nick ?? '').slice(0, MAX_NICK_LENGTH);
-    void this.#prepare(options.password ?? '');
+    this.host = host;
+    this.options = options;
   }
 
   /** Everybody seen in the room and not gone, connected or about to be. */
-  get peers(): readonly Peer[] {
+  get peers(): readonly P[] {
     return [...this.#peers.values()];
   }
 
-  /** Sends a value to every peer that is connected or about to be. See {@link Peer.send}. */
-  broadcast(value: unknown, options: SendOptions = {}): void {
-    let mistake: LumameshError | null = null;
-    for (const peer of this.#peers.values()) {
-      try {
-        peer.send(value, options);
-      } catch (error) {
-        // One peer that cannot take it must not keep it from the others; a value that nobody can take is the page's mistake.
-        if (error instanceof LumameshError && error.code === 'NOT_SENDABLE') throw error;
-        mistake = toError(error);
-      }
-    }
-    if (mistake !== null) this.emit('error', mistake);
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  /** This page's own id in the room, as the others see it; empty until the room is prepared. */
+  get selfId(): string {
+    return this.#identity?.id ?? '';
+  }
+
+  /** Sends a value to every peer that is connected or about to be, and answers like {@link Peer.send}: `true` when all have it. */
+  async broadcast(value: unknown, options: SendOptions = {}): Promise<boolean> {
+    return this.broadcastTagged('', value, options);
   }
 
   /** Says goodbye and ends all its peers. The room is of no use afterwards. */
   leave(): void {
-    if (this.#isLeft) return;
-    this.#isLeft = true;
-    clearTimeout(this.#retryTimer);
-    if (this.#secret !== null) this.#host.send(null, { action: 'leave', room: this.#secret.roomId });
-    for (const peer of [...this.#peers.values()]) peer.close('room-left');
-    this.#host.handleRoomLeft(this);
+    if (this.#state === 'left') return;
+    this.#setState('left');
+    const { roomId } = this;
+    if (roomId !== null) this.host.send(null, { action: 'leave', room: roomId });
+    for (const peer of this.peers) peer.close('room-left');
+    this.host.handleRoomLeft(roomId);
+  }
+
+  /** @internal Begins: derives the keys, and asks the net to join. */
+  async start(): Promise<void> {
+    const { crypto } = this.host.platform;
+    try {
+      const secret = await deriveRoomSecret(crypto.subtle, this.name, this.options.password ?? '');
+      const identity = await this.host.identity(secret.roomId);
+      const sealer = new Sealer(crypto, secret, identity);
+      this.#presence = await sealer.seal('presence', EVERYONE, this.presence());
+      this.#secret = secret;
+      this.#identity = identity;
+      this.#sealer = sealer;
+      if (this.#state !== 'left') this.host.handleRoomReady(secret.roomId);
+    } catch (cause) {
+      this.emit('error', toError(cause, 'CRYPTO_FAILED'));
+    }
   }
 
   /** @internal What relays know the room by; `null` until it is derived. */
@@ -114,10 +152,15 @@ export class Room extends Emitter<RoomEvents> {
     return this.#secret?.roomId ?? null;
   }
 
+  /** @internal The first counter that this page's identity in the room has not used. */
+  get counter(): number {
+    return this.#sealer?.counter ?? 0;
+  }
+
   /** @internal What to tell a relay that has just come up. */
   joinMessage(): ClientMessage | null {
-    if (this.#secret === null || this.#identity === null || this.#isLeft) return null;
-    return { action: 'join', room: this.#secret.roomId, peer: this.#identity.id, presence: this.#presence };
+    if (this.#secret === null || this.#state === 'left') return null;
+    return { action: 'join', room: this.#secret.roomId, peer: this.selfId, presence: this.#presence };
   }
 
   /** @internal A relay has come up (again): what it had begun to tell before is void. */
@@ -125,15 +168,15 @@ export class Room extends Emitter<RoomEvents> {
     this.#listed.delete(relay);
   }
 
-  /** @internal A relay is not asked any more: what it said of members counts no longer. */
+  /** @internal A relay is not held any more: what it said of members counts no longer. */
   handleRelayGone(relay: string): void {
-    for (const id of [...this.#members.keys()]) this.#handlePeerLeft(relay, id);
+    this.#forget(relay, [...this.#members.keys()]);
   }
 
   /** @internal A message about this room, heard from a relay. */
   handleMessage(relay: string, message: RelayMessage): void {
     this.#incoming = this.#incoming.then(async () => {
-      if (this.#isLeft) return;
+      if (this.#state === 'left') return;
       try {
         await this.#apply(relay, message);
       } catch (error) {
@@ -143,41 +186,95 @@ export class Room extends Emitter<RoomEvents> {
     });
   }
 
-  async #prepare(password: string): Promise<void> {
-    try {
-      const crypto = webCrypto();
-      const [secret, identity] = await Promise.all([deriveRoomSecret(crypto.subtle, this.name, password), this.#host.identity()]);
-      const sealer = new Sealer(crypto, secret, identity);
-      this.#presence = await sealer.seal('presence', EVERYONE, { nick: this.#nick });
-      this.#secret = secret;
-      this.#identity = identity;
-      this.#sealer = sealer;
-      if (!this.#isLeft) this.#host.handleRoomReady(this);
-    } catch (error) {
-      this.emit(
-        'error',
-        error instanceof LumameshError ? error : new LumameshError('CRYPTO_FAILED', `the room's key could not be derived: ${String(error)}`, { cause: error }),
-      );
+  /** @internal The network may have changed: everybody is asked for a sign of life. */
+  handleWake(now: Instant): void {
+    for (const peer of this.#peers.values()) peer.handleWake(now);
+    for (const [id, member] of this.#members) if (!this.#peers.has(id) && member.relays.size > 0) member.dueAt = now;
+  }
+
+  /** @internal The page is put aside: connections would end by themselves, and nobody be told. */
+  handleSuspend(): void {
+    for (const peer of this.peers) peer.close('left');
+  }
+
+  /** @internal To be called about every second. */
+  handleTick(now: Instant): void {
+    for (const peer of this.#peers.values()) peer.handleTick(now);
+    for (const [id, member] of this.#members) {
+      if (now < member.dueAt) continue;
+      if (member.relays.size === 0) this.#drop(id);
+      else if (!this.#peers.has(id)) {
+        member.dueAt = later(now, MEMBER_RETRY_MS);
+        this.#add(id, member.nick, this.selfId > id);
+      }
     }
+    if (this.#retryAt === null || now < this.#retryAt || this.#secret === null) return;
+    this.#retryAt = null;
+    this.host.handleRoomReady(this.#secret.roomId);
+  }
+
+  /** @internal What the others learn of us, sealed. */
+  protected presence(): object {
+    return { nick: (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH) };
+  }
+
+  /** @internal What a member says of itself. */
+  protected handlePresence(_peer: P, _presence: unknown): void {}
+
+  /** @internal */
+  protected abstract makePeer(id: string, nick: string, ownId: string, host: PeerHost): P;
+
+  /** @internal */
+  protected peer(id: string): P | undefined {
+    return this.#peers.get(id);
+  }
+
+  protected async broadcastTagged(tag: string, value: unknown, options: SendOptions): Promise<boolean> {
+    const sent: Promise<boolean>[] = [];
+    for (const peer of this.#peers.values()) {
+      try {
+        sent.push(peer.sendTagged(tag, value, options));
+      } catch (error) {
+        // One peer that cannot take it must not keep it from the others; a value that nobody can take is the page's mistake.
+        const mistake = toError(error);
+        if (mistake.code === 'NOT_SENDABLE' || mistake.code === 'MESSAGE_TOO_LARGE') throw mistake;
+        this.emit('error', mistake);
+        sent.push(Promise.resolve(false));
+      }
+    }
+    return (await Promise.all(sent)).every(Boolean);
   }
 
   async #apply(relay: string, message: RelayMessage): Promise<void> {
     switch (message.action) {
-      case 'joined':
-        // Who comes last offers first.
+      case 'joined': {
+        const listed = this.#listed.get(relay) ?? new Set();
+        this.#listed.set(relay, listed);
         for (const member of message.members) {
-          if (this.#list(relay).size < MAX_LISTED) this.#list(relay).add(member.peer);
+          if (listed.size < MAX_LISTED) listed.add(member.peer);
+          // Who comes last offers first.
           await this.#meet(relay, member, true);
         }
-        if (message.more === true || this.#isLeft) return;
+        if (message.more === true) return;
         this.#retryMs = RETRY_INITIAL_MS;
-        this.#forgetUnlisted(relay);
+        // The whole list was heard: who is not on it left while this relay was out of reach.
+        this.#listed.delete(relay);
+        this.#forget(
+          relay,
+          [...this.#members.keys()].filter((id) => !listed.has(id)),
+        );
+        if (this.#state === 'left') return;
+        this.#setState('joined');
         this.emit('joined', this.#peers.size);
         return;
+      }
       case 'peer-joined':
         return this.#meet(relay, message, false);
       case 'peer-left':
-        return this.#handlePeerLeft(relay, message.peer);
+        this.#members.get(message.peer)?.relays.delete(relay);
+        // Another relay may still have it.
+        if (this.#members.get(message.peer)?.relays.size === 0) this.#drop(message.peer);
+        return;
       case 'signal':
         return this.#handleSignal(relay, message.from, message.data);
       case 'error':
@@ -191,118 +288,114 @@ export class Room extends Emitter<RoomEvents> {
     if (code === 'PEER_GONE' || code === 'PEER_BUSY') return;
     this.emit('error', new LumameshError(code, text));
     if (!PASSING_REFUSALS.includes(code)) return;
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = setTimeout(() => {
-      if (!this.#isLeft) this.#host.handleRoomReady(this);
-    }, this.#retryMs);
+    this.#retryAt = later(this.host.platform.now(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
   }
 
   async #meet(relay: string, member: RoomMember, offersFirst: boolean): Promise<void> {
     const { peer: id, presence } = member;
-    const identity = this.#identity;
-    if (identity === null || this.#sealer === null || id === identity.id) return;
+    if (this.#sealer === null || id === this.selfId) return;
     const opened = await this.#sealer.open('presence', id, presence);
-    if (this.#isLeft) return;
+    if (this.#state === 'left') return;
     if (!opened.ok) {
       // Same room id, another key: only a relay or a broken client can bring that about. The peer is not let in, and the page hears why.
       this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a member's presence could not be opened (${opened.drop})`));
       return;
     }
-    const nick = readNick(opened.value);
-    const known = this.#peers.get(id);
-    if (known === undefined && this.#peers.size >= MAX_PEERS) return;
-    const listed = this.#members.get(id) ?? { nick, relays: new Set<string>() };
-    listed.nick = nick;
-    listed.relays.add(relay);
-    this.#members.set(id, listed);
+    const { nick } = (opened.value ?? {}) as { nick?: unknown };
+    const known = this.#members.get(id) ?? { nick: '', relays: new Set<string>(), dueAt: instant(0) };
+    known.nick = typeof nick === 'string' ? nick.slice(0, MAX_NICK_LENGTH) : '';
+    known.dueAt = later(this.host.platform.now(), MEMBER_RETRY_MS);
+    known.relays.add(relay);
+    if (this.#members.size >= MAX_LISTED && !this.#members.has(id)) return;
+    this.#members.set(id, known);
     this.#routes.set(id, relay);
-    if (known !== undefined) return known.handleSeen(nick);
-    this.#add(id, nick, identity, offersFirst);
+    const peer = this.#peers.get(id) ?? this.#add(id, known.nick, offersFirst);
+    if (peer === null) return;
+    peer.handleSeen(known.nick, this.#missed.delete(id));
+    this.handlePresence(peer, opened.value);
   }
 
-  #add(id: string, nick: string, identity: PeerIdentity, offersFirst: boolean): Peer {
-    const peer = new Peer(id, nick, identity.id, offersFirst, {
-      onListenerError: this.#host.onListenerError,
-      iceServers: () => this.#host.iceServers(),
+  #add(id: string, nick: string, offersFirst: boolean): P | null {
+    const { platform, onListenerError } = this.host;
+    if (this.#refused.has(id)) return null;
+    if (this.#peers.size >= Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) {
+      if (!this.#saidFull) this.emit('error', new LumameshError('ROOM_FULL', `more members than the ${this.#peers.size} that this page connects to`));
+      this.#saidFull = true;
+      return null;
+    }
+    if (platform.PeerConnection === null) throw new LumameshError('WEBRTC_MISSING', 'there is no WebRTC here to reach peers with');
+    const peer = this.makePeer(id, nick, this.selfId, {
+      platform,
+      onListenerError,
+      iceServers: () => this.host.iceServers(),
       signal: (to, signal) => this.#signal(to.id, signal),
-      handlePeerEnded: (ended, reason) => this.#handlePeerEnded(ended, reason),
+      handlePeerEnded: (ended, reason) => this.#handlePeerEnded(ended as P, reason),
     });
+    peer.start(offersFirst);
     this.#peers.set(id, peer);
     this.emit('peer', peer);
     return peer;
   }
 
-  /** The whole list of members was heard: who is not on it left while this relay was out of reach. */
-  #forgetUnlisted(relay: string): void {
-    const listed = this.#list(relay);
-    this.#listed.delete(relay);
-    const missing = [...this.#members].filter(([id, member]) => member.relays.has(relay) && !listed.has(id)).map(([id]) => id);
-    for (const id of missing) this.#members.get(id)?.relays.delete(relay);
-    if (missing.length === 0) return;
-    // After a restart of the relay all come back one after another; who is not there in a while has left.
-    setTimeout(() => {
-      for (const id of missing) if (!this.#isLeft && this.#members.get(id)?.relays.has(relay) === false) this.#handlePeerLeft(relay, id);
-    }, REJOIN_GRACE_MS);
+  /** After a restart of a relay all come back one after another; who is not there in a while has left. */
+  #forget(relay: string, ids: readonly string[]): void {
+    for (const id of ids) {
+      const member = this.#members.get(id);
+      if (member?.relays.delete(relay) === true && member.relays.size === 0) member.dueAt = later(this.host.platform.now(), REJOIN_GRACE_MS);
+    }
   }
 
-  #list(relay: string): Set<string> {
-    let list = this.#listed.get(relay);
-    if (list === undefined) this.#listed.set(relay, (list = new Set()));
-    return list;
-  }
-
-  #handlePeerLeft(relay: string, id: string): void {
-    const member = this.#members.get(id);
-    member?.relays.delete(relay);
-    // Another relay may still have it.
-    if (member === undefined || member.relays.size > 0) return;
+  #drop(id: string): void {
     this.#members.delete(id);
     this.#peers.get(id)?.handleLeft();
   }
 
   async #handleSignal(relay: string, from: string, data: string): Promise<void> {
     const opened = await this.#sealer?.open('signal', from, data);
-    if (opened?.ok !== true || this.#isLeft || this.#identity === null) return;
+    if (opened?.ok !== true || this.#state === 'left') return;
     const signal = parsePeerSignal(opened.value);
     const member = this.#members.get(from);
     if (signal === null) return;
-    let peer = this.#peers.get(from);
     // A peer that was given up is still in the room, and tries again.
-    if (peer === undefined && member !== undefined && signal.description?.type === 'offer' && this.#peers.size < MAX_PEERS) {
-      peer = this.#add(from, member.nick, this.#identity, false);
-    }
-    if (peer === undefined) return;
+    const isNews = member !== undefined && signal.description?.type === 'offer';
+    const peer = this.#peers.get(from) ?? (isNews ? this.#add(from, member.nick, false) : null);
+    if (peer === null) return;
     this.#routes.set(from, relay);
     peer.handleSignal(signal);
   }
 
   #signal(to: string, signal: PeerSignal): void {
     const sealer = this.#sealer;
-    const room = this.#secret?.roomId;
-    if (sealer === null || room === undefined) return;
+    const room = this.roomId;
+    if (sealer === null || room === null) return;
     const previous = this.#outgoing.get(to) ?? Promise.resolve();
     const sent = previous.then(async () => {
       const data = await sealer.seal('signal', to, signal);
-      if (!this.#isLeft) this.#host.send(this.#routes.get(to) ?? null, { action: 'signal', room, to, data });
+      if (this.#state !== 'left' && !this.host.send(this.#routes.get(to) ?? null, { action: 'signal', room, to, data })) this.#missed.add(to);
     });
-    this.#outgoing.set(to, sent.catch(this.#host.onListenerError));
+    this.#outgoing.set(to, sent.catch(this.host.onListenerError));
   }
 
-  #handlePeerEnded(peer: Peer, reason: PeerCloseReason): void {
+  #handlePeerEnded(peer: P, reason: PeerCloseReason): void {
+    const member = this.#members.get(peer.id);
+    if (member !== undefined) member.dueAt = later(this.host.platform.now(), MEMBER_RETRY_MS);
+    if (reason === 'refused') this.#refused.add(peer.id);
     this.#peers.delete(peer.id);
     this.#routes.delete(peer.id);
     this.#outgoing.delete(peer.id);
+    this.#missed.delete(peer.id);
     this.emit('leave', peer, reason);
+  }
+
+  #setState(state: RoomState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('status', state);
   }
 }
 
 /** Everything that a page hears of is a LumameshError. */
-function toError(error: unknown): LumameshError {
-  return error instanceof LumameshError ? error : new LumameshError('PEER_FAILED', error instanceof Error ? error.message : 'unknown', { cause: error });
-}
-
-function readNick(presence: unknown): string {
-  const nick = typeof presence === 'object' && presence !== null ? (presence as { nick?: unknown }).nick : undefined;
-  return typeof nick === 'string' ? nick.slice(0, MAX_NICK_LENGTH) : '';
+export function toError(cause: unknown, code = 'PEER_FAILED'): LumameshError {
+  return cause instanceof LumameshError ? cause : new LumameshError(code, cause instanceof Error ? cause.message : String(cause), { cause });
 }

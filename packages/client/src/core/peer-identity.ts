@@ -1,4 +1,4 @@
-import { toBase64Url } from '@lumamesh/base';
+import { fromBase64Url, toBase64Url } from '@lumamesh/base';
 import type { WebCryptoKey, WebCryptoKeyPair, WebCryptoSubtle } from '@lumamesh/protocol';
 
 /** P-256, which every browser has had for a decade. */
@@ -14,13 +14,30 @@ export interface PeerIdentity {
   readonly id: string;
   readonly publicKey: Uint8Array<ArrayBuffer>;
   readonly privateKey: WebCryptoKey;
+  /** The first counter that was not used yet: receivers refuse those they have seen. */
+  readonly counter: number;
 }
 
-/** A new identity; its private key never leaves the platform's crypto. */
+/** A new identity. Its private key can be exported, for the page to be the same peer after a reload: {@link storePeerIdentity}. */
 export async function createPeerIdentity(subtle: WebCryptoSubtle): Promise<PeerIdentity> {
-  const pair = (await subtle.generateKey(PEER_KEY_ALGORITHM, false, ['sign', 'verify'])) as WebCryptoKeyPair;
-  const publicKey = new Uint8Array(await subtle.exportKey('raw', pair.publicKey));
-  return { id: await peerIdOf(subtle, publicKey), publicKey, privateKey: pair.privateKey };
+  const pair = (await subtle.generateKey(PEER_KEY_ALGORITHM, true, ['sign', 'verify'])) as WebCryptoKeyPair;
+  return identityOf(subtle, new Uint8Array(await subtle.exportKey('raw', pair.publicKey)), pair.privateKey, 0);
+}
+
+/** An identity as a text; whoever has it is the peer. */
+export async function storePeerIdentity(subtle: WebCryptoSubtle, { publicKey, privateKey }: PeerIdentity): Promise<string> {
+  return `${toBase64Url(publicKey)}.${toBase64Url(new Uint8Array(await subtle.exportKey('pkcs8', privateKey)))}`;
+}
+
+/** Reads what {@link storePeerIdentity} wrote; rejects at anything else. `counter`: where the identity has come to. */
+export async function restorePeerIdentity(subtle: WebCryptoSubtle, stored: string, counter: number): Promise<PeerIdentity> {
+  const [publicKey, pkcs8] = stored.split('.').map((part) => fromBase64Url(part) ?? new Uint8Array(0));
+  const privateKey = await subtle.importKey('pkcs8', pkcs8 ?? new Uint8Array(0), PEER_KEY_ALGORITHM, true, ['sign']);
+  return identityOf(subtle, publicKey ?? new Uint8Array(0), privateKey, counter);
+}
+
+async function identityOf(subtle: WebCryptoSubtle, publicKey: Uint8Array<ArrayBuffer>, privateKey: WebCryptoKey, counter: number): Promise<PeerIdentity> {
+  return { id: await peerIdOf(subtle, publicKey), publicKey, privateKey, counter };
 }
 
 /** The id that belongs to a public key. */

@@ -1,5 +1,6 @@
-import { ByteReader, ByteWriter, type Decoded, concatBytes, decoded, dropped, fromBase64Url, toBase64Url, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { type Decoded, concatBytes, decoded, dropOldest, dropped, fromBase64Url, toBase64Url, utf8Decode, utf8Encode } from '@lumamesh/base';
 import type { RoomSecret, WebCrypto } from '@lumamesh/protocol';
+import { ReplayWindow } from './replay-window.ts';
 import { PEER_KEY_ALGORITHM, PEER_KEY_BYTES, PEER_SIGN_ALGORITHM, type PeerIdentity, peerIdOf } from './peer-identity.ts';
 
 /*
@@ -13,8 +14,9 @@ import { PEER_KEY_ALGORITHM, PEER_KEY_BYTES, PEER_SIGN_ALGORITHM, type PeerIdent
 const VERSION = 1;
 const COUNTER_BYTES = 6;
 const NONCE_BYTES = 12;
+/** The bytes in front of the sealed part. */
+export const SEALED_HEAD_BYTES = 1 + COUNTER_BYTES + NONCE_BYTES;
 const SIGNATURE_BYTES = 64;
-const REPLAY_WINDOW = 64;
 /** Senders whose counters are remembered, those that have left included. */
 const MAX_SENDERS = 1024;
 
@@ -34,13 +36,19 @@ export class Sealer {
   readonly #crypto: WebCrypto;
   readonly #secret: RoomSecret;
   readonly #identity: PeerIdentity;
-  readonly #windows = new Map<string, { highest: number; seen: Set<number> }>();
-  #counter = 0;
+  readonly #windows = new Map<string, ReplayWindow>();
+  #counter: number;
 
   constructor(crypto: WebCrypto, secret: RoomSecret, identity: PeerIdentity) {
     this.#crypto = crypto;
     this.#secret = secret;
     this.#identity = identity;
+    this.#counter = identity.counter;
+  }
+
+  /** The next counter: an identity that goes on elsewhere begins there. */
+  get counter(): number {
+    return this.#counter;
   }
 
   async seal(purpose: Purpose, to: string, payload: unknown): Promise<string> {
@@ -53,23 +61,20 @@ export class Sealer {
     const nonce = this.#crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const plaintext = concatBytes([this.#identity.publicKey, signature, text]);
     const sealed = await subtle.encrypt({ name: 'AES-GCM', iv: nonce, additionalData }, this.#secret.key, plaintext);
-    const head = new ByteWriter(32).uint8(VERSION).uint48(counter).bytes(nonce).finish();
-    return toBase64Url(concatBytes([head, new Uint8Array(sealed)]));
+    const counterBytes = Uint8Array.from({ length: COUNTER_BYTES }, (_, i) => Math.floor(counter / 256 ** (COUNTER_BYTES - 1 - i)));
+    return toBase64Url(concatBytes([Uint8Array.of(VERSION), counterBytes, nonce, new Uint8Array(sealed)]));
   }
 
   /** Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or not from this room), forged, replayed. */
   async open(purpose: Purpose, from: string, sealed: string): Promise<Decoded<unknown>> {
     const bytes = fromBase64Url(sealed);
     if (bytes === null) return dropped('sealing.encoding');
-    const reader = new ByteReader(bytes);
-    const version = reader.uint8();
-    const counter = reader.uint48();
-    const nonce = reader.bytes(NONCE_BYTES).slice();
-    if (!reader.ok) return dropped('sealing.truncated');
-    if (version !== VERSION) return dropped('sealing.version');
+    if (bytes.length < SEALED_HEAD_BYTES) return dropped('sealing.truncated');
+    if (bytes[0] !== VERSION) return dropped('sealing.version');
+    const counter = bytes.subarray(1, 1 + COUNTER_BYTES).reduce((sum, byte) => sum * 256 + byte, 0);
     const to = purpose === 'presence' ? EVERYONE : this.#identity.id;
     const additionalData = this.#additionalData({ purpose, from, to }, counter);
-    const plaintext = await this.#decrypt(nonce, additionalData, reader.rest().slice());
+    const plaintext = await this.#decrypt(bytes.slice(1 + COUNTER_BYTES, SEALED_HEAD_BYTES), additionalData, bytes.slice(SEALED_HEAD_BYTES));
     if (plaintext === null) return dropped('sealing.key');
     if (plaintext.length < PEER_KEY_BYTES + SIGNATURE_BYTES) return dropped('sealing.truncated');
     const payload = plaintext.slice(PEER_KEY_BYTES + SIGNATURE_BYTES);
@@ -101,29 +106,18 @@ export class Sealer {
   }
 
   #isFresh(from: string, counter: number): boolean {
-    let window = this.#windows.get(from);
-    if (window === undefined) {
-      // A crowd of made-up identities pushes out those that have been silent for longest.
-      if (this.#windows.size >= MAX_SENDERS) this.#windows.delete(this.#windows.keys().next().value ?? '');
-      this.#windows.set(from, (window = { highest: -1, seen: new Set() }));
-    }
-    // The order of the map is that of use: who is heard from is not pushed out.
+    const window = this.#windows.get(from) ?? new ReplayWindow();
+    // The order of the map is that of use: a crowd of made-up identities pushes out who has been silent for longest.
     this.#windows.delete(from);
+    dropOldest(this.#windows, MAX_SENDERS);
     this.#windows.set(from, window);
-    if (counter <= window.highest - REPLAY_WINDOW || window.seen.has(counter)) return false;
-    window.seen.add(counter);
-    window.highest = Math.max(window.highest, counter);
-    for (const old of window.seen) if (old <= window.highest - REPLAY_WINDOW) window.seen.delete(old);
-    return true;
+    return window.accept(counter);
   }
 
   #additionalData({ purpose, from, to }: Envelope, counter: number): Uint8Array<ArrayBuffer> {
     return utf8Encode(`lumamesh ${purpose} ${VERSION}\n${this.#secret.roomId}\n${from}\n${to}\n${counter}`);
   }
 }
-
-/** The bytes in front of the sealed part, for tests that tamper. */
-export const SEALED_HEAD_BYTES = 1 + COUNTER_BYTES + NONCE_BYTES;
 
 function parse(payload: Uint8Array): Decoded<unknown> {
   const text = utf8Decode(payload);

@@ -5,11 +5,10 @@ import {
   type SyncCrypto,
   TokenBucket,
   addressPrefix,
-  addressScope,
   dropOldest,
   fromBase64Url,
+  isCanonicalIp,
   later,
-  parseIp,
   scopeOf,
   toBase64Url,
 } from '@lumamesh/base';
@@ -173,9 +172,9 @@ export class MeshCore implements RoomsElsewhere {
   }
 
   handleLinkOpen(now: Instant, nk: string, isOutbound: boolean, address: string): void {
-    const ip = parseIp(address);
-    const isLocal = ip !== null && addressScope(ip) !== 'public';
-    this.#policy.handleOpen(now, nk, { isOutbound, prefix: ip === null ? '' : addressPrefix(ip), isLocal });
+    const isAddress = isCanonicalIp(address);
+    const isLocal = isAddress && scopeOf(address) !== 'public';
+    this.#policy.handleOpen(now, nk, { isOutbound, prefix: isAddress ? addressPrefix(address) : '', isLocal });
     this.#links.set(nk, {
       isOutbound,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),

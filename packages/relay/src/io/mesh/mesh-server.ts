@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import type { Connection, MultiaddrConnection, PeerId, Stream } from '@libp2p/interface';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { multiaddr } from '@multiformats/multiaddr';
-import { LumameshError, addressPrefix, addressScope, dropOldest, parseIp, scopeOf, unmapIpv4, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { LumameshError, addressPrefix, dropOldest, isCanonicalIp, parseIp, scopeOf, unmapIpv4, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import { Alarm, monotonicNow } from '@lumamesh/transport/io';
 import type { DialTarget } from '../../core/mesh/link-policy.ts';
@@ -136,10 +136,9 @@ export class MeshServer {
   /** Counts the sockets of a network until they close, and turns away those beyond its share. */
   mayNotConnect(connection: MultiaddrConnection): boolean {
     const address = hostOf(connection);
-    const ip = parseIp(address);
-    if (ip === null || this.#bans.has(Date.now(), address)) return true;
-    if (addressScope(ip) !== 'public') return false;
-    const prefix = addressPrefix(ip);
+    if (!isCanonicalIp(address) || this.#bans.has(Date.now(), address)) return true;
+    if (scopeOf(address) !== 'public') return false;
+    const prefix = addressPrefix(address);
     const count = this.#socketsPerPrefix.get(prefix) ?? 0;
     if (count >= MAX_SOCKETS_PER_PREFIX) return true;
     this.#socketsPerPrefix.set(prefix, count + 1);

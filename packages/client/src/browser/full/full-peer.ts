@@ -1,0 +1,248 @@
+import { type Instant, LumameshError, instant, later } from '@lumamesh/base';
+import type { PairCipher } from '../../core/pair-cipher.ts';
+import type { ValueInbox, ValueOutbox } from '../../core/peer-frame.ts';
+import { type PeerSignal, parsePeerSignal } from '../../core/signal.ts';
+import { ValueReceiver, ValueSender } from '../../core/value-stream.ts';
+import { Peer, type PeerHost } from '../peer.ts';
+import type { PeerLink } from '../peer-link.ts';
+import { type FileOptions, readFileOffer, sendFile } from './files.ts';
+import { type Carrier, Detour } from './forwarding.ts';
+import { Media } from './media.ts';
+import { type RequestHandler, type RequestOptions, Requests } from './requests.ts';
+
+/** A direct way that takes longer than this is not waited for: somebody else is asked to carry. */
+const DETOUR_AFTER_MS = 6000;
+/** How often a direct way is tried again while others carry. */
+const DIRECT_RETRY_MS = 60_000;
+const ADMISSION_TIMEOUT_MS = 15_000;
+/** Values that come before this side has admitted the peer. */
+const MAX_HELD_VALUES = 256;
+
+/** What a handshake may use before the peer is admitted. */
+export interface Handshake {
+  send(value: unknown): void;
+  /** The next value of the other side's handshake. */
+  receive(): Promise<unknown>;
+}
+
+/** What the whole library needs of the room. */
+export interface FullPeerHost extends PeerHost {
+  readonly answers: ReadonlyMap<string, RequestHandler<FullPeer>>;
+  readonly handshake: ((peer: FullPeer, handshake: Handshake) => unknown) | undefined;
+  /** A tagged value that is the room's: actions, and what is carried for others. */
+  handleRoomTag(peer: FullPeer, tag: string, value: unknown): void;
+  /** `null` for a peer that does not take part in forwarding. */
+  cipherFor(peer: FullPeer): Promise<PairCipher> | null;
+  carriers(): readonly FullPeer[];
+  handleUnreachable(peer: FullPeer): void;
+}
+
+/** Another browser in the room, with all that can be done with it. */
+export class FullPeer extends Peer implements Carrier {
+  declare protected readonly host: FullPeerHost;
+  readonly #requests: Requests<FullPeer>;
+  readonly #media: Media;
+  readonly #bornAt: Instant;
+  #detour: Detour | null = null;
+  #isSeeking = false;
+  #retryDirectAt: Instant = instant(0);
+  #admission: { readonly values: unknown[]; wake: () => void } | null = null;
+  #isAdmitted = false;
+  #held: (() => void)[] = [];
+  #saidUnreachable = false;
+  /** From its presence: whether it carries for others. */
+  isWilling = false;
+
+  constructor(id: string, nick: string, ownId: string, host: FullPeerHost) {
+    super(id, nick, ownId, host);
+    this.#bornAt = host.platform.now();
+    this.#requests = new Requests<FullPeer>(host.platform, host.answers, (tag, value) => void this.sendTagged(tag, value));
+    this.#media = new Media(
+      (streams) => void this.sendTagged('m', streams),
+      (stream, metadata) => this.emit('stream', stream, metadata),
+    );
+  }
+
+  /** Whether values go straight to the peer; otherwise another member carries them, sealed. */
+  get isDirect(): boolean {
+    return this.link.isOpen;
+  }
+
+  /**
+   * Asks the peer what its page answers with `room.answer(name, …)`. Rejects with `REQUEST_TIMEOUT`, `REQUEST_FAILED` (the other side threw),
+   * `NO_HANDLER`, or `PEER_CLOSED`.
+   */
+  async request<Answer = unknown>(name: string, value: unknown = null, options: RequestOptions = {}): Promise<Answer> {
+    // The answer has whatever type the other page gives it: a page that must be sure looks at it.
+    return (await this.#requests.ask(name, value, options)) as Answer;
+  }
+
+  /** Measures the time to the peer and back, in ms. Rejects like {@link request}. */
+  async rtt(options: RequestOptions = {}): Promise<number> {
+    const { platform } = this.host;
+    const startedAt = platform.now();
+    await this.#requests.ask('', null, options).catch((error: unknown) => {
+      // Nobody answers that name, and that is the answer.
+      if (!(error instanceof LumameshError) || error.code !== 'NO_HANDLER') throw error;
+    });
+    return platform.now() - startedAt;
+  }
+
+  /** Sends a file; resolves when the peer has all of it. Rejects with `FILE_CANCELLED`, `FILE_FAILED` or `PEER_NOT_DIRECT`. */
+  async sendFile(file: Blob, options: FileOptions = {}): Promise<void> {
+    this.#needDirect();
+    return sendFile(this.link.connection, file, options);
+  }
+
+  /** Sends a stream of camera, microphone or screen, with whatever the other page should know of it. It outlives lost connections. */
+  addStream(stream: MediaStream, metadata: unknown = null): void {
+    this.#media.add(this.link, stream, metadata);
+  }
+
+  removeStream(stream: MediaStream): void {
+    this.#media.remove(this.link, stream);
+  }
+
+  /** Sends another track in the place of one: another camera, say. */
+  async replaceTrack(oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack): Promise<void> {
+    return this.#media.replace(this.link, oldTrack, newTrack);
+  }
+
+  /** @internal A sealed frame of this peer, carried by another. */
+  async handleCarried(carrier: FullPeer, bytes: Uint8Array): Promise<void> {
+    (await this.#makeDetour())?.handleSealed(carrier, bytes);
+  }
+
+  /** @internal */
+  handleRefused(carrierId: string): void {
+    this.#detour?.handleRefused(carrierId);
+  }
+
+  /** @internal */
+  override handleTick(now: Instant): void {
+    super.handleTick(now);
+    if (this.isDirect || this.state === 'closed') return;
+    const isLate = this.link.needsHelp || (this.state !== 'connecting' && !this.isOpen) || now - this.#bornAt > DETOUR_AFTER_MS;
+    if (isLate) void this.#makeDetour().then((detour) => detour?.seek(now, this.host.carriers()));
+    if (this.link.needsHelp && this.#detour?.isOpen !== true && !this.#saidUnreachable && this.host.carriers().length === 0) {
+      this.#saidUnreachable = true;
+      this.host.handleUnreachable(this);
+    }
+    if (this.state !== 'forwarded' || !this.link.isEnded || now < this.#retryDirectAt) return;
+    this.#retryDirectAt = later(now, DIRECT_RETRY_MS);
+    this.beginAnew(!this.isPolite);
+  }
+
+  override close(reason?: Parameters<Peer['close']>[0]): void {
+    if (this.state !== 'closed') this.#detour?.close();
+    super.close(reason);
+    this.#requests.close();
+  }
+
+  protected override makeOutbox(): ValueOutbox {
+    return new ValueSender((error) => this.host.onListenerError(error));
+  }
+
+  protected override makeInbox(): ValueInbox {
+    return new ValueReceiver(
+      (tag, value) => this.#deliver(tag, value),
+      (received, total) => this.emit('progress', received, total),
+    );
+  }
+
+  protected override admit(open: () => void): void {
+    const { handshake, platform } = this.host;
+    const finish = (): void => {
+      this.#isAdmitted = true;
+      open();
+      for (const deliver of this.#held.splice(0)) deliver();
+    };
+    if (handshake === undefined) return finish();
+    if (this.#admission !== null) return;
+    const admission = { values: [] as unknown[], wake: (): void => undefined };
+    this.#admission = admission;
+    const cancel = platform.setTimer(ADMISSION_TIMEOUT_MS, () => this.close());
+    const receive = async (): Promise<unknown> => {
+      while (admission.values.length === 0) await new Promise<void>((resolve) => (admission.wake = resolve));
+      return admission.values.shift();
+    };
+    void (async () => {
+      try {
+        await handshake(this, { send: (value) => void this.sendTagged('h', value), receive });
+        cancel();
+        finish();
+      } catch {
+        cancel();
+        this.close();
+      }
+    })();
+  }
+
+  protected override sendSignal(signal: PeerSignal): void {
+    // A living connection carries its own renegotiation: nobody else is needed for it.
+    if (this.link.isLively) void this.sendTagged('s', signal);
+    else super.sendSignal(signal);
+  }
+
+  protected override get isOverWithoutLink(): boolean {
+    return this.#detour?.isOpen !== true;
+  }
+
+  protected override handleNewLink(link: PeerLink): void {
+    this.#media.attach(link);
+  }
+
+  protected override handleChannel(channel: RTCDataChannel): void {
+    const file = readFileOffer(channel);
+    if (file === null) return channel.close();
+    if (this.#isAdmitted && this.has('file')) this.emit('file', file);
+    else file.refuse();
+  }
+
+  protected override handleTrack(event: RTCTrackEvent): void {
+    this.#media.handleTrack(event);
+  }
+
+  #deliver(tag: string, value: unknown): void {
+    if (tag === 'h') {
+      if (this.#admission !== null && this.#admission.values.length < MAX_HELD_VALUES) this.#admission.values.push(value);
+      return this.#admission?.wake();
+    }
+    if (this.#isAdmitted || tag === 's') return this.#handleValue(tag, value);
+    // The other side has let us in already; what it says is heard once we have done so.
+    if (this.#held.length < MAX_HELD_VALUES) this.#held.push(() => this.#handleValue(tag, value));
+  }
+
+  #handleValue(tag: string, value: unknown): void {
+    if (tag === '') return this.emit('data', value);
+    const signal = tag === 's' ? parsePeerSignal(value) : null;
+    if (signal !== null) this.handleSignal(signal);
+    else if (tag === 'm') this.#media.handleTag(value);
+    else if (!this.#requests.handle(tag, value, this)) this.host.handleRoomTag(this, tag, value);
+  }
+
+  async #makeDetour(): Promise<Detour | null> {
+    if (this.#detour !== null || this.#isSeeking) return this.#detour;
+    this.#isSeeking = true;
+    try {
+      const cipher = await this.host.cipherFor(this);
+      if (cipher === null || this.state === 'closed') return null;
+      const detour: Detour = new Detour(this.host.platform, this.id, cipher, {
+        frame: (frame, isOrdered) => this.handleDetourFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered),
+        change: (isOpen) => this.setDetour(isOpen ? detour : null),
+        low: () => this.pump(),
+      });
+      this.#detour = detour;
+      return detour;
+    } catch {
+      // Its presence has no key that is one.
+      return null;
+    } finally {
+      this.#isSeeking = false;
+    }
+  }
+
+  #needDirect(): void {
+    if (!this.isDirect) throw new LumameshError('PEER_NOT_DIRECT', 'files go straight to a peer, and there is no direct connection now');
+  }
+}

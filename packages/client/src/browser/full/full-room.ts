@@ -1,0 +1,148 @@
+import { LumameshError } from '@lumamesh/base';
+import { PairCipher, type PairKeys, createPairKeys } from '../../core/pair-cipher.ts';
+import type { SendOptions } from '../../core/peer-frame.ts';
+import type { PeerHost } from '../peer.ts';
+import { Room, type RoomOptions } from '../room.ts';
+import type { FullRoomHost } from './full-net.ts';
+import { Forwarder } from './forwarding.ts';
+import { FullPeer, type FullPeerHost, type Handshake } from './full-peer.ts';
+import type { RequestHandler } from './requests.ts';
+
+export interface FullRoomOptions extends RoomOptions {
+  /** Called for every peer before it counts as open: who throws here does not let it in. Both sides have one, or neither. At most 15 s. */
+  readonly handshake?: (peer: FullPeer, handshake: Handshake) => unknown;
+  /** Whether this page carries sealed frames for two members that cannot reach each other (at most 128 KB/s for each pair). Default `true`. */
+  readonly forward?: boolean;
+}
+
+/** Whom an action goes to: all, or these. */
+export interface ActionOptions extends SendOptions {
+  readonly to?: FullPeer | readonly FullPeer[];
+}
+
+export type ActionSend<Value> = (value: Value, options?: ActionOptions) => Promise<boolean>;
+/** The answer takes the listener away. */
+export type ActionListen<Value> = (listener: (value: Value, peer: FullPeer) => void) => () => void;
+
+const MAX_NAME_LENGTH = 64;
+
+/** The browsers that know a name (and password), and all that they do together. */
+export class FullRoom extends Room<FullPeer> {
+  declare protected readonly options: FullRoomOptions;
+  declare protected readonly host: FullRoomHost;
+  readonly #answers = new Map<string, RequestHandler<FullPeer>>();
+  readonly #actions = new Map<string, Set<(value: unknown, peer: FullPeer) => void>>();
+  readonly #streams = new Map<MediaStream, unknown>();
+  readonly #forwarder: Forwarder;
+  /** Public keys from presences, by peer. */
+  readonly #pairKeys = new Map<string, string>();
+  #keys: PairKeys | null = null;
+
+  constructor(name: string, options: FullRoomOptions, host: FullRoomHost) {
+    super(name, options, host);
+    this.#forwarder = new Forwarder(host.platform);
+    this.on('peer', (peer) => peer.on('open', () => this.#greet(peer)));
+    this.on('leave', (peer) => this.#pairKeys.delete(peer.id));
+  }
+
+  /** A kind of message with a name and a type of its own: `const [send, on] = room.action<Move>('move')`. Throws `BAD_ACTION_NAME`. */
+  action<Value = unknown>(name: string): [send: ActionSend<Value>, on: ActionListen<Value>] {
+    checkName(name);
+    const tag = `a${name}`;
+    const listeners = this.#actions.get(tag) ?? new Set();
+    this.#actions.set(tag, listeners);
+    const send: ActionSend<Value> = async (value, { to, ...options } = {}) => {
+      if (to === undefined) return this.broadcastTagged(tag, value, options);
+      const peers = to instanceof FullPeer ? [to] : to;
+      return (await Promise.all(peers.map(async (peer) => peer.sendTagged(tag, value, options)))).every(Boolean);
+    };
+    const on: ActionListen<Value> = (listener) => {
+      // The other pages give the value its type; a page that must be sure looks at it.
+      const stored = listener as (value: unknown, peer: FullPeer) => void;
+      listeners.add(stored);
+      return () => listeners.delete(stored);
+    };
+    return [send, on];
+  }
+
+  /** Answers `peer.request(name, …)` of the others, until the answer of this is called. One handler for each name. Throws `BAD_ACTION_NAME`. */
+  answer(name: string, handler: RequestHandler<FullPeer>): () => void {
+    checkName(name);
+    this.#answers.set(name, handler);
+    return () => this.#answers.delete(name);
+  }
+
+  /** Sends a stream to everybody who is here and who comes. */
+  addStream(stream: MediaStream, metadata: unknown = null): void {
+    this.#streams.set(stream, metadata);
+    for (const peer of this.peers) if (peer.isOpen) peer.addStream(stream, metadata);
+  }
+
+  removeStream(stream: MediaStream): void {
+    this.#streams.delete(stream);
+    for (const peer of this.peers) peer.removeStream(stream);
+  }
+
+  /** @internal */
+  override async start(): Promise<void> {
+    this.#keys = await createPairKeys(this.host.platform.crypto).catch(() => null);
+    return super.start();
+  }
+
+  protected override presence(): object {
+    return { ...super.presence(), pair: this.#keys?.publicKey, forward: this.options.forward ?? true };
+  }
+
+  protected override handlePresence(peer: FullPeer, presence: unknown): void {
+    const { pair, forward } = (presence ?? {}) as { pair?: unknown; forward?: unknown };
+    if (typeof pair === 'string') this.#pairKeys.set(peer.id, pair);
+    peer.isWilling = forward === true;
+  }
+
+  protected override makePeer(id: string, nick: string, ownId: string, host: PeerHost): FullPeer {
+    const full: FullPeerHost = {
+      ...host,
+      answers: this.#answers,
+      handshake: this.options.handshake,
+      handleRoomTag: (peer, tag, value) => this.#handleTag(peer, tag, value),
+      cipherFor: (peer) => this.#cipherFor(peer),
+      carriers: () => this.peers.filter((peer) => peer.isDirect),
+      handleUnreachable: (peer) =>
+        this.emit('error', new LumameshError('NEEDS_TURN', `${peer.nick || peer.id} was found, and no way between the two networks: it takes a TURN server`)),
+    };
+    return new FullPeer(id, nick, ownId, full);
+  }
+
+  #greet(peer: FullPeer): void {
+    for (const [stream, metadata] of this.#streams) peer.addStream(stream, metadata);
+  }
+
+  #cipherFor(peer: FullPeer): Promise<PairCipher> | null {
+    const key = this.#pairKeys.get(peer.id);
+    if (this.#keys === null || key === undefined || this.roomId === null) return null;
+    return PairCipher.create(this.host.platform.crypto, this.#keys, key, this.roomId, this.selfId, peer.id);
+  }
+
+  #handleTag(peer: FullPeer, tag: string, value: unknown): void {
+    const other = tag.slice(1);
+    if (tag[0] === 'a') for (const listener of this.#actions.get(tag) ?? []) this.#call(() => listener(value, peer));
+    else if (tag[0] === 'n') this.peer(other)?.handleRefused(peer.id);
+    else if (value instanceof Uint8Array && /^g/i.test(tag)) void this.peer(other)?.handleCarried(peer, value);
+    else if (value instanceof Uint8Array && /^f/i.test(tag) && peer.isDirect)
+      this.#forwarder.carry(peer, this.options.forward === false ? undefined : this.peer(other), other, value, tag[0] === 'f');
+  }
+
+  #call(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      this.host.onListenerError(error);
+    }
+  }
+}
+
+/** Tags stand in front of each value, so they are short; a line break would end one early. */
+function checkName(name: string): void {
+  if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
+    throw new LumameshError('BAD_ACTION_NAME', `a name has 1 to ${MAX_NAME_LENGTH} characters and no line break`);
+}

@@ -1,0 +1,77 @@
+import { LumameshError, addressPrefix, scopeOf } from '@lumamesh/base';
+import type { KnownRelay } from '../../core/relay-source.ts';
+import type { Platform } from '../platform.ts';
+
+const PROBE_MS = 5000;
+/** Fewer networks than this that are silent may simply be down. */
+const MIN_SILENT_NETWORKS = 2;
+
+/**
+ * Why no relay can be used, told apart by evidence, where the errors of the relays alone do not say:
+ *
+ * - the browser says that it is offline: `OFFLINE`
+ * - all relays are in a local network, and the browser has denied the page access to it: `LOCAL_NETWORK_DENIED`
+ * - relays in two networks or more, and all STUN servers, are silent, while the page's own server answers over TCP: `UDP_BLOCKED`
+ * - anything else: `RELAYS_UNREACHABLE`, as it was given
+ */
+export async function probeNetwork(
+  fault: LumameshError,
+  relays: readonly KnownRelay[],
+  iceServers: readonly RTCIceServer[],
+  platform: Platform,
+): Promise<LumameshError> {
+  if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
+  if (globalThis.navigator?.onLine === false) return new LumameshError('OFFLINE', 'the browser is offline', { cause: fault });
+  const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
+  if (areLocal && (await isLocalNetworkDenied()))
+    return new LumameshError('LOCAL_NETWORK_DENIED', 'the relays are in a local network, and the browser keeps this page from it', { cause: fault });
+  const networks = new Set(relays.map(({ ip }) => addressPrefix(ip)));
+  if (networks.size < MIN_SILENT_NETWORKS) return fault;
+  const [hasUdp, hasTcp] = await Promise.all([answersStun(relays, iceServers, platform), answersHttp()]);
+  if (hasUdp || !hasTcp) return fault;
+  return new LumameshError('UDP_BLOCKED', `nothing answers over UDP (relays in ${networks.size} networks are silent), while this page's server is reached`, {
+    cause: fault,
+  });
+}
+
+async function isLocalNetworkDenied(): Promise<boolean> {
+  try {
+    // Chromium's name; other browsers throw at it.
+    const { state } = await navigator.permissions.query({ name: 'local-network-access' as PermissionName });
+    return state === 'denied';
+  } catch {
+    return false;
+  }
+}
+
+/** Whether any STUN server (each relay is one) shows us our own address: then UDP passes, and it is the relays that are down. */
+async function answersStun(relays: readonly KnownRelay[], iceServers: readonly RTCIceServer[], platform: Platform): Promise<boolean> {
+  if (platform.PeerConnection === null) return false;
+  const urls = relays.slice(0, 4).map(({ ip, port }) => `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`);
+  const connection = new platform.PeerConnection({ iceServers: [...(urls.length === 0 ? [] : [{ urls }]), ...iceServers] });
+  try {
+    return await new Promise<boolean>((resolve) => {
+      const cancel = platform.setTimer(PROBE_MS, () => resolve(false));
+      connection.addEventListener('icecandidate', ({ candidate }) => {
+        // A relay candidate may have come over TCP, so it proves nothing of UDP.
+        if (candidate?.type !== 'srflx') return;
+        cancel();
+        resolve(true);
+      });
+      connection.createDataChannel('probe');
+      connection.setLocalDescription().catch(() => resolve(false));
+    });
+  } finally {
+    connection.close();
+  }
+}
+
+async function answersHttp(): Promise<boolean> {
+  try {
+    await fetch(globalThis.location.href, { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) });
+    return true;
+  } catch {
+    // Down, or the page's policy forbids to ask: no evidence.
+    return false;
+  }
+}

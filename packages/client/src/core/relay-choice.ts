@@ -1,0 +1,168 @@
+import { type Instant, instant, later } from '@lumamesh/base';
+import { HOMES_PER_ROOM, Rendezvous, mayBeHome } from '@lumamesh/protocol';
+import type { KnownEntry, RelayBook } from './relay-book.ts';
+import type { KnownRelay } from './relay-source.ts';
+
+/*
+ * Whom to dial, whom to hold and whom to let go. The machine is told what became of links and what time it is, and answers what to do:
+ * relays are dialled one after another at short distance until enough answer (the fastest win); homes of the page's rooms are held besides.
+ */
+
+/** Relays held at any time, so that the loss of one is nobody's trouble. */
+const RELAYS_HELD = 2;
+const MAX_DIALLING = 4;
+export const MAX_LINKS = 8;
+/** The next relay is dialled this long after the one before, unless that one answers. */
+const STAGGER_MS = 200;
+/** A relay that takes longer than this keeps no other from being dialled. */
+const SLOW_MS = 3000;
+/** A relay that is held no longer goes after this: signals may still be on their way by it. */
+const SURPLUS_MS = 20_000;
+const RETRY_INITIAL_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+/** A relay heard of, but never reached, is tried this often while all is well: what is remembered should be known to work. */
+const FEELER_INTERVAL_MS = 120_000;
+
+export type RelayAction = { readonly type: 'dial'; readonly relay: KnownRelay } | { readonly type: 'hangUp'; readonly nk: string };
+
+interface LinkState {
+  isOpen: boolean;
+  since: Instant;
+  readonly isFeeler: boolean;
+}
+
+export class RelayChoice {
+  readonly #book: RelayBook;
+  readonly #random: () => number;
+  readonly #links = new Map<string, LinkState>();
+  /** Homes by room, as relays named them. */
+  readonly #homes = new Map<string, readonly string[]>();
+  #lastDialAt = instant(-STAGGER_MS);
+  #feelerAt: Instant | null = null;
+
+  constructor(book: RelayBook, random: () => number) {
+    this.#book = book;
+    this.#random = random;
+  }
+
+  /** A relay has welcomed us. */
+  handleOpened(nk: string, now: Instant): void {
+    const link = this.#links.get(nk);
+    const entry = this.#book.get(nk);
+    if (link === undefined || entry === undefined) return;
+    entry.connectMs = now - link.since;
+    entry.isProven = true;
+    entry.failures = 0;
+    link.isOpen = true;
+    link.since = now;
+    if (link.isFeeler) link.since = instant(now - SURPLUS_MS);
+  }
+
+  /** A link was lost or could not be made. `isFinal`: it will not be better next time. */
+  handleLost(nk: string, isFinal: boolean, now: Instant): void {
+    this.#links.delete(nk);
+    const entry = this.#book.get(nk);
+    if (entry === undefined) return;
+    entry.failures += 1;
+    if (isFinal) this.#book.remove(nk);
+    const delayMs = Math.min(RETRY_INITIAL_MS * 2 ** (entry.failures - 1), RETRY_MAX_MS) * (0.5 + this.#random() / 2);
+    entry.retryAt = later(now, isFinal ? Number.POSITIVE_INFINITY : delayMs);
+  }
+
+  /** A link was ended by this page. */
+  handleHungUp(nk: string): void {
+    this.#links.delete(nk);
+  }
+
+  /** The network has changed or the machine was asleep: what failed before may work now. */
+  wake(): void {
+    for (const entry of this.#book.entries) if (entry.retryAt < Number.POSITIVE_INFINITY) entry.retryAt = instant(0);
+  }
+
+  /** A room of this page, with the homes that a relay named for it. */
+  addRoom(roomId: string, homes: readonly string[]): void {
+    this.#homes.set(roomId, [...new Set([...homes, ...(this.#homes.get(roomId) ?? [])])].slice(0, 2 * HOMES_PER_ROOM));
+  }
+
+  removeRoom(roomId: string): void {
+    this.#homes.delete(roomId);
+  }
+
+  /** What to do now. To be asked after every change, and every quarter of a second while relays are dialled. */
+  plan(now: Instant): readonly RelayAction[] {
+    const actions: RelayAction[] = [];
+    const wanted = this.#wanted();
+    const dial = (entry: KnownEntry, isFeeler = false): void => {
+      this.#lastDialAt = now;
+      this.#links.set(entry.record.nk, { isOpen: false, since: now, isFeeler });
+      actions.push({ type: 'dial', relay: entry.record });
+    };
+    const candidates = [...this.#book.entries]
+      .filter((entry) => !this.#links.has(entry.record.nk) && entry.retryAt <= now)
+      .toSorted(
+        (a, b) =>
+          Number(wanted.has(b.record.nk)) - Number(wanted.has(a.record.nk)) ||
+          a.failures - b.failures ||
+          Number(b.isProven) - Number(a.isProven) ||
+          Number(b.isSeed) - Number(a.isSeed) ||
+          a.connectMs - b.connectMs ||
+          a.lot - b.lot,
+      );
+    if (candidates.length > 0) this.#giveUpSlow(now, actions);
+    for (const entry of candidates) {
+      const open = this.#count(true);
+      const isShort = open < RELAYS_HELD && this.#count(false, now) < MAX_DIALLING && now - this.#lastDialAt >= STAGGER_MS;
+      if (this.#links.size < MAX_LINKS && (isShort || (open > 0 && wanted.has(entry.record.nk)))) dial(entry);
+    }
+    const isSettled = this.#count(true) >= RELAYS_HELD;
+    for (const [nk, link] of this.#links) {
+      const isSurplus = !wanted.has(nk) && this.#count(true) > RELAYS_HELD && (!link.isOpen || now - link.since >= SURPLUS_MS);
+      const isLate = isSettled && !link.isOpen && !link.isFeeler && !wanted.has(nk);
+      if (!isSurplus && !isLate) continue;
+      this.#links.delete(nk);
+      actions.push({ type: 'hangUp', nk });
+    }
+    this.#feelerAt ??= later(now, FEELER_INTERVAL_MS);
+    const untried = candidates.find((entry) => !entry.isProven && !this.#links.has(entry.record.nk));
+    if (isSettled && now >= this.#feelerAt && untried !== undefined) {
+      this.#feelerAt = later(now, FEELER_INTERVAL_MS);
+      dial(untried, true);
+    }
+    return actions;
+  }
+
+  /** Where all places are taken by relays that do not answer, the oldest gives its place to the next. */
+  #giveUpSlow(now: Instant, actions: RelayAction[]): void {
+    if (this.#links.size < MAX_LINKS || this.#count(true) >= RELAYS_HELD) return;
+    // A map keeps the order in which its entries came.
+    const slow = [...this.#links].find(([, link]) => !link.isOpen && now - link.since >= SLOW_MS);
+    if (slow === undefined) return;
+    this.handleLost(slow[0], false, now);
+    actions.push({ type: 'hangUp', nk: slow[0] });
+  }
+
+  /** Links that are open, or that are not; of the latter, where `now` is given, only those that are not slow. */
+  #count(isOpen: boolean, now?: Instant): number {
+    let count = 0;
+    for (const link of this.#links.values()) if (link.isOpen === isOpen && (now === undefined || now - link.since < SLOW_MS)) count += 1;
+    return count;
+  }
+
+  /** Homes of all rooms. Everybody who knows the same relays finds the same ones, so members meet without asking anybody. */
+  #wanted(): ReadonlySet<string> {
+    const entries = [...this.#book.entries];
+    const seeds = entries.filter(({ isSeed }) => isSeed);
+    const mesh = seeds[0]?.record.mesh;
+    const isOneMesh = mesh !== undefined && seeds.every(({ record }) => record.mesh === mesh);
+    // Relays of several meshes, or of none, pass nothing on to each other: then the page's own list is what all its visitors share.
+    const pool = isOneMesh ? entries.filter(({ record, isProven, isSeed, sources }) => mayBeHome(record) && (isProven || isSeed || sources.size > 1)) : seeds;
+    // Who did not answer lately is passed over, as by everybody else.
+    const rendezvous = new Rendezvous(pool.filter(({ failures }) => failures === 0).map(({ record }) => record));
+    const wanted = new Set<string>();
+    for (const [roomId, homes] of this.#homes) {
+      for (const nk of homes) if ((this.#book.get(nk)?.failures ?? 1) < 2) wanted.add(nk);
+      if (homes.length === 0 || !isOneMesh) for (const { nk } of rendezvous.rank(roomId, HOMES_PER_ROOM)) wanted.add(nk);
+    }
+    return wanted;
+  }
+}

@@ -1,0 +1,197 @@
+import { LumameshError, concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  type Frame,
+  type FrameSink,
+  HIGH_WATER_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_PENDING_BYTES,
+  type SendOptions,
+  type ValueInbox,
+  type ValueOutbox,
+  isLarge,
+  parseBytes,
+  parseValue,
+  sendUnordered,
+} from './peer-frame.ts';
+
+/* Values of any size, and values for parts of the library: what peer-frame.ts leaves out of the grammar at its top. */
+
+/** A value may have this many bytes; files have a way of their own. */
+export const MAX_VALUE_BYTES = 268_435_456;
+
+interface Waiting {
+  readonly tag: string;
+  /** Empty for what fits into one frame. */
+  readonly kind: '' | 'j' | 'b';
+  readonly body: Frame;
+  readonly options: SendOptions;
+  readonly resolve: (isSent: boolean) => void;
+  sent: number;
+}
+
+interface LargeValue {
+  readonly isJson: boolean;
+  readonly total: number;
+  received: number;
+  readonly parts: Uint8Array[];
+}
+
+/** The sending half: one queue, so that values arrive in the order they were sent, whatever their sizes. */
+export class ValueSender implements ValueOutbox {
+  readonly #queue: Waiting[] = [];
+  readonly #onListenerError: (error: unknown) => void;
+  #pendingBytes = 0;
+
+  constructor(onListenerError: (error: unknown) => void) {
+    this.#onListenerError = onListenerError;
+  }
+
+  /** What waits here; the sink's own queue is not counted. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /**
+   * Sends or queues a frame of {@link encodeValue}. The answer never rejects: `true` when the network has taken all of it, `false` when it was taken
+   * back, or the peer is gone. Throws `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   */
+  send(sink: FrameSink, tag: string, frame: Frame, options: SendOptions): Promise<boolean> {
+    const isText = typeof frame === 'string';
+    const isReliable = options.reliable ?? true;
+    if (frame.length > MAX_VALUE_BYTES || (!isReliable && isLarge(frame)))
+      throw new LumameshError('MESSAGE_TOO_LARGE', 'a value has at most 256 MB (send a file), an unreliable one 64 KB (texts: a third of that)');
+    if (!isReliable) return sendUnordered(sink, unordered(tag, frame));
+    if (this.#pendingBytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer already');
+    const isWhole = !isLarge(frame);
+    const body = !isWhole && isText ? utf8Encode(frame.slice(1)) : frame;
+    return new Promise((resolve) => {
+      this.#pendingBytes += body.length;
+      this.#queue.push({ tag, kind: isWhole ? '' : isText ? 'j' : 'b', body, options, resolve, sent: 0 });
+      this.pump(sink);
+    });
+  }
+
+  /** Goes on sending; to be called when the sink opens and when its queue has become short. */
+  pump(sink: FrameSink): void {
+    for (let first = this.#queue[0]; first !== undefined && sink.isOpen; first = this.#queue[0]) {
+      if (first.options.signal?.aborted === true) {
+        if (first.sent > 0) sink.send('x', true);
+        this.#finish(false);
+      } else if (sink.bufferedAmount > HIGH_WATER_BYTES) return;
+      else if (this.#sendNext(sink, first)) this.#finish(true);
+    }
+  }
+
+  /** Another connection takes over: a value that was under way is sent from its start. */
+  restart(): void {
+    const [first] = this.#queue;
+    if (first !== undefined) first.sent = 0;
+  }
+
+  /** Everything that waits is given up. */
+  close(): void {
+    while (this.#queue.length > 0) this.#finish(false);
+  }
+
+  /** Whether that was the last of it. */
+  #sendNext(sink: FrameSink, item: Waiting): boolean {
+    const { tag, kind, body, options } = item;
+    if (item.sent === 0) {
+      if (tag !== '') sink.send(`t${tag}`, true);
+      if (kind !== '') sink.send(`f${kind}${body.length}`, true);
+    }
+    // What has a kind has bytes.
+    const part = kind === '' ? body : (body as Uint8Array<ArrayBuffer>).subarray(item.sent, item.sent + MAX_FRAME_BYTES);
+    sink.send(part, true);
+    item.sent += part.length;
+    try {
+      options.onProgress?.(item.sent, body.length);
+    } catch (error) {
+      this.#onListenerError(error);
+    }
+    return item.sent >= body.length;
+  }
+
+  #finish(isSent: boolean): void {
+    const item = this.#queue.shift();
+    this.#pendingBytes -= item?.body.length ?? 0;
+    item?.resolve(isSent);
+  }
+}
+
+/** The receiving half. What a stranger may make it keep is what he has sent, up to {@link MAX_VALUE_BYTES}. */
+export class ValueReceiver implements ValueInbox {
+  readonly #deliver: (tag: string, value: unknown) => void;
+  readonly #onProgress: (receivedBytes: number, totalBytes: number) => void;
+  #tag = '';
+  #large: LargeValue | null = null;
+
+  constructor(deliver: (tag: string, value: unknown) => void, onProgress: (receivedBytes: number, totalBytes: number) => void) {
+    this.#deliver = deliver;
+    this.#onProgress = onProgress;
+  }
+
+  /** What is none of ours is passed over. */
+  handleFrame(data: unknown, isOrdered: boolean): void {
+    if (!isOrdered) return this.#handleUnordered(data);
+    if (typeof data !== 'string') {
+      if (!(data instanceof ArrayBuffer)) return;
+      const bytes = new Uint8Array(data);
+      return this.#large === null ? this.#finish(bytes) : this.#append(this.#large, bytes);
+    }
+    const rest = data.slice(1);
+    const total = Number(rest.slice(1));
+    switch (data[0]) {
+      case 'j':
+        return this.#finish(parseValue(rest));
+      case 't':
+        this.#tag = rest;
+        return;
+      case 'f':
+        if (Number.isInteger(total) && total > 0 && total <= MAX_VALUE_BYTES) this.#large = { isJson: rest[0] === 'j', total, received: 0, parts: [] };
+        return;
+      case 'x':
+        this.#large = null;
+        this.#tag = '';
+        return;
+      default:
+        return;
+    }
+  }
+
+  #handleUnordered(data: unknown): void {
+    if (data instanceof ArrayBuffer) {
+      const bytes = new Uint8Array(data);
+      const end = 1 + (bytes[0] ?? 0);
+      const tag = utf8Decode(bytes.subarray(1, end));
+      if (tag !== null && bytes.length >= end) this.#deliver(tag, bytes.subarray(end));
+    } else if (typeof data === 'string') {
+      const end = data[0] === 'u' ? data.indexOf('\n') : 0;
+      const value = data[0] === 'j' || end > 0 ? parseValue(data.slice(end + 1)) : undefined;
+      if (value !== undefined) this.#deliver(data.slice(1, Math.max(end, 1)), value);
+    }
+  }
+
+  #append(large: LargeValue, bytes: Uint8Array): void {
+    large.parts.push(bytes);
+    large.received += bytes.length;
+    this.#onProgress(large.received, large.total);
+    if (large.received < large.total) return;
+    const whole = concatBytes(large.parts);
+    this.#large = null;
+    this.#finish(large.isJson ? parseBytes(whole) : whole);
+  }
+
+  #finish(value: unknown): void {
+    const tag = this.#tag;
+    this.#tag = '';
+    // What is no JSON.
+    if (value !== undefined) this.#deliver(tag, value);
+  }
+}
+
+function unordered(tag: string, frame: Frame): Frame {
+  if (typeof frame === 'string') return tag === '' ? frame : `u${tag}\n${frame.slice(1)}`;
+  const name = utf8Encode(tag);
+  return concatBytes([Uint8Array.of(name.length), name, frame]);
+}
