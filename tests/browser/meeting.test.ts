@@ -111,7 +111,7 @@ describe('two browsers that meet through a relay', { skip, timeout: 300_000 }, (
     withTwo(['chromium', 'firefox'], async (a, b, relay) => {
       const forged = { ...relay.record, port: relay.record.port === 40_000 ? 40_001 : 40_000 };
       await a.call('join', [forged], 'tea', 'Ada', '');
-      await a.waitFor('error', 'RELAYS_UNREACHABLE');
+      await a.waitFor('error', 'RELAY_FORGED');
       const { signature: _signature, ...unsigned } = { ...relay.record, port: 1025 };
       await b.call('join', [unsigned], 'tea', 'Bob', '');
       await b.waitFor('error', 'RELAYS_UNREACHABLE', 40_000);

@@ -118,7 +118,7 @@ export class RelayBook {
       const record = decodeRecordLine(line);
       if (!record.ok || record.value.expires < unixSeconds) continue;
       if (!this.#entries.has(record.value.nk)) {
-        if (this.#entries.size >= MAX_RELAYS || (this.#entries.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh)))) continue;
+        if (this.#entries.size >= MAX_RELAYS || (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh)))) continue;
         this.#add(record.value, false);
         this.#entries.get(record.value.nk)?.sources.add(CACHE);
       }

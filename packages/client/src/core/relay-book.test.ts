@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { toBase64Url } from '@lumamesh/base';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { seededRandom } from '@lumamesh/testkit';
+import { RelayBook } from './relay-book.ts';
+
+const NOW = 1_800_000_000;
+const MESH = 'AAECAwQFBgcICQoLDA0ODw';
+
+/** A record that looks signed: the book leaves signatures to its caller. */
+function record(i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord {
+  const key = new Uint8Array(32);
+  new DataView(key.buffer).setUint32(0, i);
+  return {
+    fingerprint: `AA${':AA'.repeat(31)}`,
+    ip: `20.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`,
+    port: 3478,
+    ufrag: 'luma',
+    pwd: 'x'.repeat(22),
+    nk: toBase64Url(key),
+    sequence: 1,
+    expires: NOW + 1000,
+    mesh: MESH,
+    meshPort: 7402,
+    signature: `${'A'.repeat(85)}A`,
+    ...change,
+  };
+}
+
+/** Relays of networks of their own. */
+const relay = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord => record(i * 256, change);
+
+function book(seeds: readonly SignedRelayRecord[] = [relay(1)]): RelayBook {
+  const made = new RelayBook(seededRandom(1));
+  for (const seed of seeds) made.addSeed(seed);
+  return made;
+}
+
+const names = (known: RelayBook): string[] => [...known.entries].map(({ record: { nk } }) => nk);
+
+describe('what a page knows of relays', () => {
+  it('grows by what relays tell of their own mesh, while it is fresh, and of addresses that they may speak for', () => {
+    const known = book([relay(1), relay(2, { mesh: 'other' }), relay(3, { ip: '10.0.0.1' })]);
+    const [teller, other, local] = [relay(1).nk, relay(2).nk, relay(3).nk];
+    assert.ok(known.wants(relay(9), teller, NOW));
+    assert.ok(!known.wants(relay(9), other, NOW), 'of another mesh than its teller');
+    assert.ok(!known.wants(relay(9), relay(8).nk, NOW), 'a teller that nobody knows');
+    assert.ok(!known.wants(relay(9, { expires: NOW - 1 }), teller, NOW));
+    assert.ok(!known.wants(relay(9, { ip: '10.0.0.2' }), teller, NOW), 'a public relay on our own network');
+    assert.ok(!known.wants(relay(9, { ip: '127.0.0.1' }), local, NOW));
+    assert.ok(known.wants(relay(9, { ip: '10.0.0.2' }), local, NOW));
+    assert.ok(!known.wants(relay(9, { ip: '224.0.0.1' }), teller, NOW));
+  });
+
+  it('takes a newer record for an older one, seeds included, and never an older one', () => {
+    const known = book();
+    const nk = relay(1).nk;
+    known.take(relay(1, { sequence: 5, port: 4000 }), nk, NOW);
+    assert.equal(known.get(nk)?.record.port, 4000);
+    assert.ok(known.get(nk)?.isSeed);
+    known.take(relay(1, { sequence: 4, port: 5000 }), nk, NOW);
+    assert.equal(known.get(nk)?.record.port, 4000);
+  });
+
+  it('is not changed by 5 000 Sybils that one relay tells of, in as many networks', () => {
+    const known = book();
+    const teller = relay(1).nk;
+    const helper = relay(2).nk;
+    for (let i = 2; i < 32; i++) {
+      known.take(relay(i), teller, NOW);
+      known.take(relay(i), helper, NOW);
+      const entry = known.get(relay(i).nk);
+      assert.ok(entry !== undefined);
+      entry.isProven = true;
+    }
+    const before = names(known);
+    let wanted = 0;
+    for (let i = 1000; i < 6000; i++) {
+      if (known.wants(relay(i), helper, NOW)) wanted += 1;
+      known.take(relay(i), helper, NOW);
+    }
+    assert.ok(wanted <= 32, `${wanted} signatures were worth checking`);
+    assert.deepEqual(names(known).slice(0, before.length), before, 'nobody was pushed out');
+    assert.ok(known.size <= before.length + 32);
+  });
+
+  it('holds few of one network, and few in all, and makes place only for what was tried and did not answer', () => {
+    const known = book();
+    const teller = relay(1).nk;
+    for (let i = 0; i < 10; i++) known.take(record(5 * 65_536 + i), teller, NOW);
+    assert.equal(known.size, 5);
+    const [failed] = [...known.entries].filter(({ isSeed }) => !isSeed);
+    assert.ok(failed !== undefined);
+    assert.ok(!known.wants(record(5 * 65_536 + 77), teller, NOW));
+    failed.failures = 2;
+    known.take(record(5 * 65_536 + 77), teller, NOW);
+    assert.ok(known.get(record(5 * 65_536 + 77).nk) !== undefined && known.get(failed.record.nk) === undefined);
+    for (let i = 100; i < 2000; i++) {
+      known.take(relay(i), teller, NOW);
+      const entry = known.get(relay(i).nk);
+      if (entry !== undefined) entry.isProven = true;
+    }
+    assert.equal(known.size, 256);
+    const seed = known.get(teller);
+    assert.ok(seed !== undefined);
+    seed.failures = 100;
+    known.take(relay(3000), teller, NOW);
+    assert.ok(known.get(teller) !== undefined, 'the page\u2019s own relays stay');
+  });
+});
+
+describe('what a page remembers of relays', () => {
+  it('comes back on the next visit: proven ones first, with a dead seed and without', () => {
+    const known = book();
+    for (let i = 2; i < 90; i++) known.take(relay(i), relay(1).nk, NOW);
+    const entry = known.get(relay(20).nk);
+    assert.ok(entry !== undefined);
+    entry.isProven = true;
+    entry.connectMs = 41.7;
+    const text = known.serialise();
+    const again = book();
+    again.load(text, NOW);
+    assert.ok(again.size > 30 && again.size <= 48);
+    assert.deepEqual([again.get(relay(20).nk)?.isProven, again.get(relay(20).nk)?.connectMs, again.get(relay(20).nk)?.isSeed], [true, 42, false]);
+    const alone = new RelayBook(seededRandom(2));
+    alone.load(text, NOW);
+    assert.ok(alone.size > 30, 'a page that names no relay lives on what it remembers');
+  });
+
+  it('is of the meshes of the page\u2019s own relays only, and not what has expired', () => {
+    const known = book();
+    known.take(relay(2), relay(1).nk, NOW);
+    const elsewhere = book([relay(7, { mesh: 'other' })]);
+    elsewhere.load(known.serialise(), NOW);
+    assert.equal(elsewhere.size, 1);
+    const later = book();
+    later.load(known.serialise(), NOW + 5000);
+    assert.equal(later.size, 1);
+  });
+
+  it('may be any rubbish', () => {
+    for (const text of ['', '{', 'null', '7', '[]', '[1]', '[["x",1]]', '[["luma1.AAAA",-1],null,["a"]]', '{"length":3}', JSON.stringify([[{}, 1]])]) {
+      const known = book();
+      known.load(text, NOW);
+      assert.equal(known.size, 1);
+    }
+  });
+});

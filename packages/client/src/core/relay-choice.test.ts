@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Instant, instant, toBase64Url } from '@lumamesh/base';
+import { HOMES_PER_ROOM, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
+import { seededRandom } from '@lumamesh/testkit';
+import { RelayBook } from './relay-book.ts';
+import { MAX_LINKS, RelayChoice } from './relay-choice.ts';
+
+const NOW_S = 1_800_000_000;
+
+function relay(i: number, mesh: string | undefined = 'AAECAwQFBgcICQoLDA0ODw'): SignedRelayRecord {
+  const key = new Uint8Array(32);
+  new DataView(key.buffer).setUint32(0, i);
+  return {
+    fingerprint: `AA${':AA'.repeat(31)}`,
+    ip: `20.0.${i}.1`,
+    port: 3478,
+    ufrag: 'luma',
+    pwd: 'x'.repeat(22),
+    nk: toBase64Url(key),
+    sequence: 1,
+    expires: NOW_S + 1000,
+    ...(mesh === undefined ? {} : { mesh, meshPort: 7402 }),
+    signature: `${'A'.repeat(85)}A`,
+  };
+}
+
+interface Relay {
+  /** How long it takes to answer, in ms; `null`: it never does. */
+  answersMs: number | null;
+}
+
+/** A page and its relays in virtual time: dialled relays answer or time out, and open ones can be lost. */
+class World {
+  readonly book = new RelayBook(seededRandom(3));
+  readonly choice = new RelayChoice(this.book, seededRandom(4));
+  readonly relays = new Map<string, Relay>();
+  readonly links = new Map<string, { openAt: number; failAt: number; isOpen: boolean }>();
+  readonly dialled: { nk: string; at: number }[] = [];
+  now = 0;
+
+  add(i: number, answersMs: number | null, mesh?: string | null): string {
+    const record = relay(i, mesh === null ? undefined : mesh);
+    this.book.addSeed(record);
+    this.relays.set(record.nk, { answersMs });
+    return record.nk;
+  }
+
+  get open(): string[] {
+    return [...this.links].filter(([, link]) => link.isOpen).map(([nk]) => nk);
+  }
+
+  lose(nk: string): void {
+    this.links.delete(nk);
+    this.choice.handleLost(nk, false, this.instant);
+  }
+
+  get instant(): Instant {
+    return instant(this.now);
+  }
+
+  run(ms: number): void {
+    for (const end = this.now + ms; this.now < end; this.now += 50) {
+      for (const [nk, link] of this.links) {
+        if (!link.isOpen && this.now >= link.openAt) {
+          link.isOpen = true;
+          this.choice.handleOpened(nk, this.instant);
+        } else if (!link.isOpen && this.now >= link.failAt) this.lose(nk);
+      }
+      for (const action of this.choice.plan(this.instant)) {
+        if (action.type === 'hangUp') this.links.delete(action.nk);
+        else {
+          const { nk } = action.relay;
+          const answersMs = this.relays.get(nk)?.answersMs ?? null;
+          this.dialled.push({ nk, at: this.now });
+          this.links.set(nk, { openAt: answersMs === null ? Number.POSITIVE_INFINITY : this.now + answersMs, failAt: this.now + 10_000, isOpen: false });
+        }
+      }
+      assert.ok(this.links.size <= MAX_LINKS);
+    }
+  }
+}
+
+describe('the choice of relays', () => {
+  it('dials with a small stagger, holds the two that answer first, and lets the others go', () => {
+    const world = new World();
+    for (let i = 1; i <= 6; i++) world.add(i, i <= 2 ? 60 : 5000);
+    world.run(3000);
+    assert.equal(world.open.length, 2);
+    assert.equal(world.links.size, 2, 'slower ones were let go');
+    assert.ok(world.dialled.length <= 6);
+    for (const [i, { at }] of world.dialled.entries()) assert.ok(i === 0 || at - (world.dialled[i - 1]?.at ?? 0) >= 150);
+  });
+
+  it('is not held up by dead ones: behind nine of them the tenth and eleventh are found within ten seconds', () => {
+    const world = new World();
+    for (let i = 1; i <= 11; i++) world.add(i, i <= 9 ? null : 80);
+    world.run(10_000);
+    assert.equal(world.open.length, 2);
+  });
+
+  it('begins with those that were reached before, the fastest first', () => {
+    const world = new World();
+    for (let i = 1; i <= 5; i++) world.add(i, 100);
+    for (const [i, connectMs] of [
+      [4, 30],
+      [2, 20],
+    ] as const)
+      Object.assign(world.book.get(relay(i).nk) ?? {}, { isProven: true, connectMs });
+    world.run(1000);
+    assert.deepEqual(
+      world.dialled.slice(0, 2).map(({ nk }) => nk),
+      [relay(2).nk, relay(4).nk],
+    );
+  });
+
+  it('replaces a relay that is lost within two seconds, and dials the lost one again ever more rarely', () => {
+    const world = new World();
+    const [a] = [world.add(1, 50), world.add(2, 50), world.add(3, 50)];
+    world.run(2000);
+    const lost = world.open.find((nk) => nk === a) ?? world.open[0] ?? '';
+    Object.assign(world.relays.get(lost) ?? {}, { answersMs: null });
+    world.lose(lost);
+    world.run(2000);
+    assert.equal(world.open.length, 2);
+    const alone = new World();
+    const dead = alone.add(1, null);
+    alone.run(600_000);
+    const times = alone.dialled.filter(({ nk }) => nk === dead).map(({ at }) => at);
+    assert.ok(times.length > 8 && times.length < 25, `${times.length} attempts in ten minutes`);
+    assert.ok((times.at(-1) ?? 0) - (times.at(-2) ?? 0) > 30_000);
+  });
+
+  it('tries at once what failed before when the machine wakes up', () => {
+    const world = new World();
+    const nk = world.add(1, null);
+    world.run(300_000);
+    Object.assign(world.relays.get(nk) ?? {}, { answersMs: 50 });
+    world.lose(nk);
+    world.choice.wake();
+    world.run(500);
+    assert.deepEqual(world.open, [nk]);
+  });
+
+  it('never dials again what was forged', () => {
+    const world = new World();
+    const nk = world.add(1, null);
+    world.run(100);
+    world.links.delete(nk);
+    world.choice.handleLost(nk, true, world.instant);
+    world.choice.wake();
+    world.run(100_000);
+    assert.equal(world.dialled.length, 1);
+  });
+
+  it('joins the same homes of a room from any page that has the same list, mesh or not', () => {
+    const room = 'r'.repeat(43);
+    for (const mesh of [undefined, null]) {
+      const homes = new Set<string>();
+      for (const order of [
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        [8, 3, 5, 1, 7, 2, 6, 4],
+      ]) {
+        const world = new World();
+        for (const i of order) world.add(i, 20 * i, mesh);
+        world.choice.addRoom(room, []);
+        world.run(2000);
+        const expected = new Rendezvous([...world.book.entries].map(({ record }) => record)).rank(room, HOMES_PER_ROOM).map(({ nk }) => nk);
+        assert.ok(
+          expected.every((nk) => world.open.includes(nk)),
+          'the homes are held',
+        );
+        world.run(60_000);
+        assert.deepEqual(new Set(world.open), new Set(expected), 'and others are let go in time');
+        for (const nk of expected) homes.add(nk);
+      }
+      assert.equal(homes.size, HOMES_PER_ROOM);
+    }
+  });
+
+  it('passes over a home that is dead, as every other page does', () => {
+    const room = 'r'.repeat(43);
+    const world = new World();
+    for (let i = 1; i <= 8; i++) world.add(i, 20, null);
+    const ranked = new Rendezvous([...world.book.entries].map(({ record }) => record)).rank(room, 4).map(({ nk }) => nk);
+    Object.assign(world.relays.get(ranked[0] ?? '') ?? {}, { answersMs: null });
+    world.choice.addRoom(room, []);
+    world.run(60_000);
+    assert.ok(
+      ranked.slice(1).every((nk) => world.open.includes(nk)),
+      'the next in order takes its place',
+    );
+  });
+
+  it('joins homes that a relay names, and gives up those that do not answer', () => {
+    const world = new World();
+    for (let i = 1; i <= 10; i++) world.add(i, i === 9 ? null : 30);
+    world.run(1000);
+    world.choice.addRoom('r'.repeat(43), [relay(8).nk, relay(9).nk, relay(10).nk]);
+    world.run(5000);
+    assert.ok(world.open.includes(relay(8).nk) && world.open.includes(relay(10).nk));
+    world.run(120_000);
+    const lateDials = world.dialled.filter(({ nk, at }) => nk === relay(9).nk && at > 60_000);
+    assert.equal(lateDials.length, 0);
+    world.choice.removeRoom('r'.repeat(43));
+    world.run(60_000);
+    assert.equal(world.open.length, 2);
+  });
+
+  it('tries now and then whether what it has heard of is there, one at a time, while all is well', () => {
+    const world = new World();
+    world.add(1, 20);
+    world.add(2, 20);
+    for (let i = 20; i < 30; i++) {
+      world.book.take(relay(i), relay(1).nk, NOW_S);
+      world.relays.set(relay(i).nk, { answersMs: i < 25 ? 30 : null });
+    }
+    world.run(3_600_000);
+    assert.equal(world.open.length, 2);
+    for (let i = 20; i < 30; i++) assert.equal(world.book.get(relay(i).nk)?.isProven, i < 25, String(i));
+    assert.ok(world.dialled.length < 60, `${world.dialled.length} attempts in an hour`);
+  });
+});
