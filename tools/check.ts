@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 
-/* `npm run check`: types in three passes, lint with types, format, imports and purity, size. All of them run; the exit code is 1 when one fails. */
+/* `npm run check`: types in four passes, lint with types, format, imports and purity, size. All of them run; the exit code is 1 when one fails. */
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ['types, Node', 'tsc', ['-p', 'tsconfig.json']],
   ['types, pure', 'tsc', ['-p', 'tsconfig.pure.json']],
   ['types, browser', 'tsc', ['-p', 'tsconfig.browser.json']],
+  ['types, client in Node', 'tsc', ['-p', 'tsconfig.client-node.json']],
   ['lint', 'oxlint', ['--type-aware']],
   ['format', 'oxfmt', ['--check', '.']],
   ['house', 'node', ['tools/check-house.ts']],

@@ -101,7 +101,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     this.platform = platform;
     this.options = options;
     this.#onListenerError = onListenerError;
-    this.#storage = options.storage === undefined ? pageStorage('localStorage') : options.storage;
+    this.#storage = options.storage === undefined ? platform.storage('localStorage') : options.storage;
     this.#book = new RelayBook(() => platform.random());
     this.#choice = new RelayChoice(this.#book, () => platform.random());
     this.#tickedAt = this.#onlineAt = platform.now();
@@ -447,15 +447,6 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     } catch {
       // Full, or not allowed: the next visit begins with the page's own relays.
     }
-  }
-}
-
-/** Session or local storage, or `null` where the page has none: in an opaque origin even looking throws. */
-export function pageStorage(name: 'localStorage' | 'sessionStorage'): Storage | null {
-  try {
-    return globalThis[name] ?? null;
-  } catch {
-    return null;
   }
 }
 

@@ -26,6 +26,8 @@ export interface Platform {
   /** `null` where there is no WebRTC: relays may be reached all the same, peers may not. */
   readonly PeerConnection: (new (configuration?: RTCConfiguration) => RTCPeerConnection) | null;
   readonly dialRelay: DialRelay;
+  /** Session or local storage, or `null` where there is none. */
+  storage(name: 'localStorage' | 'sessionStorage'): Storage | null;
   now(): Instant;
   unixSeconds(): number;
   random(): number;
@@ -41,6 +43,14 @@ export function browserPlatform(): Platform {
     crypto: globalThis.crypto as unknown as WebCrypto,
     PeerConnection: globalThis.RTCPeerConnection ?? null,
     dialRelay,
+    storage: (name) => {
+      try {
+        return globalThis[name] ?? null;
+      } catch {
+        // In an opaque origin even looking throws.
+        return null;
+      }
+    },
     now: () => instant(performance.now()),
     unixSeconds: () => Date.now() / 1000,
     random: Math.random,

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
+import { LUMAMESH_CHANNEL, type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
-import { LUMAMESH_CHANNEL } from './channel.ts';
 import type { CheckResult } from '../core/mesh/relay-directory.ts';
 
 /** Nothing at all for this long means that nobody is there; who has answered is given longer for the rest. */

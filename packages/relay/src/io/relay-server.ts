@@ -1,8 +1,7 @@
-import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, type SignedRelayRecord } from '@lumamesh/protocol';
+import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
 import { RECEIVE_BUFFER_BYTES, UdpEndpoint, monotonicNow, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
-import { LUMAMESH_CHANNEL } from './channel.ts';
 import type { RelayConfig } from './config.ts';
 import { type Identity, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';

@@ -1,7 +1,7 @@
 import { LumameshError, scopeOf } from '@lumamesh/base';
 import type { PeerIdentity } from '../../core/peer-identity.ts';
 import { type KnownRelay, type RelaySource, readRelayList, readRelaySources } from '../../core/relay-source.ts';
-import { type ConnectOptions, Net, pageStorage } from '../net.ts';
+import { type ConnectOptions, Net } from '../net.ts';
 import type { Platform } from '../platform.ts';
 import type { RoomHost } from '../room.ts';
 import { resolveHost } from './dns.ts';
@@ -20,7 +20,7 @@ export class FullNet extends Net<FullRoom> {
 
   constructor(options: ConnectOptions, platform: Platform) {
     super(options, platform);
-    this.#identities = new IdentityStore(platform, pageStorage('sessionStorage'));
+    this.#identities = new IdentityStore(platform, platform.storage('sessionStorage'));
   }
 
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */

@@ -44,6 +44,7 @@ export class Media {
 
   /** Gives a connection what is to be sent. */
   attach(link: PeerLink): void {
+    if (this.#outgoing.size === 0) return;
     const sent = new Set(link.connection.getSenders().map(({ track }) => track));
     for (const { stream } of this.#outgoing.values()) {
       for (const track of stream.getTracks()) if (!sent.has(track)) link.connection.addTrack(track, stream);

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { CHANNEL_ID, LUMAMESH_CHANNEL, fingerprintBytes } from '@lumamesh/protocol';
+import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
+import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import type { RelayChannel, RelayChannelEvents } from '../browser/platform.ts';
+import type { KnownRelay } from '../core/relay-source.ts';
+
+const UFRAG_BYTES = 6;
+
+/** Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a relay. */
+export function dialRelay(relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents): RelayChannel {
+  let client: UdpClient | null = null;
+  let isEnded = false;
+  let isOpen = false;
+  const close = (): void => {
+    isEnded = true;
+    void client?.close();
+  };
+  const end = (code: string, text: string, cause?: unknown): void => {
+    if (isEnded) return;
+    close();
+    events.closed(code, text, cause);
+  };
+  const handleEvent = (event: SessionEvent): void => {
+    if (isEnded) return;
+    if (event.type === 'connected') {
+      isOpen = true;
+      events.open();
+    } else if (event.type === 'message') {
+      if (typeof event.data === 'string') events.frame(event.data);
+    } else if (event.type === 'closed') {
+      // The handshake fails at once when the certificate is another one, and takes its time when nobody is there.
+      if (event.reason === 'handshakeFailed') end('RELAY_FORGED', `the relay has another certificate: ${event.detail}`);
+      else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${event.reason} ${event.detail}`);
+    }
+  };
+  const start = async (): Promise<void> => {
+    try {
+      const made = await UdpClient.connect({
+        crypto: nodeCrypto,
+        limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
+        negotiatedChannels: [LUMAMESH_CHANNEL],
+        localUfrag: randomBytes(UFRAG_BYTES).toString('hex'),
+        remoteIce: { ufrag: relay.ufrag, password: relay.pwd },
+        remoteFingerprint: fingerprintBytes(relay.fingerprint) ?? new Uint8Array(0),
+        certificate: null,
+        remote: { address: addresses[0] ?? relay.ip, port: relay.port },
+        onEvent: handleEvent,
+      });
+      client = made;
+      if (isEnded) void made.close();
+    } catch (cause) {
+      end('RELAY_UNREACHABLE', String(cause), cause);
+    }
+  };
+  void start();
+  return { send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false), close };
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import * as webrtc from 'node-datachannel/polyfill';
+import { LumameshError, type Net, type Peer, type Room, connect } from './index.ts';
+
+/* Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are generous: the machine is shared. */
+
+const PATIENCE_MS = 30_000;
+let relay: ChildProcess;
+let line = '';
+let folder = '';
+const nets: Net[] = [];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
+  const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
+  const env = {
+    PATH: process.env['PATH'],
+    PUBLIC_IP: '127.0.0.1',
+    LISTEN_IP: '127.0.0.1',
+    UDP_PORT: String(20_000 + (process.pid % 20_000)),
+    LOG_LEVEL: 'warn',
+  };
+  relay = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  line = await within(
+    new Promise((resolve) => {
+      let output = '';
+      relay.stdout?.on('data', (data: Buffer) => {
+        output += data.toString();
+        const found = /^luma1\.\S+$/m.exec(output);
+        if (found !== null) resolve(found[0]);
+      });
+    }),
+    'the relay\u2019s line',
+  );
+});
+
+after(async () => {
+  for (const net of nets) net.close();
+  relay.kill();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function join2(nick: string, room: string, password?: string): { readonly net: Net; readonly room: Room } {
+  const net = connect({ relays: [line], webrtc });
+  nets.push(net);
+  return { net, room: net.joinRoom(room, { nick, ...(password === undefined ? {} : { password }) }) };
+}
+
+async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The first peer of a room, once it is open. */
+async function firstPeer(room: Room): Promise<Peer> {
+  return within(
+    new Promise((resolve) => {
+      const take = (peer: Peer): void => void (peer.isOpen ? resolve(peer) : peer.on('open', () => resolve(peer)));
+      for (const peer of room.peers) take(peer);
+      room.on('peer', take);
+    }),
+    'a peer that is open',
+  );
+}
+
+const next = async <T>(listen: (resolve: (value: T) => void) => unknown, what: string): Promise<T> =>
+  within(new Promise<T>((resolve) => void listen(resolve)), what);
+
+describe('two Node programs', () => {
+  it('meet over a real relay, and do with each other what pages do', async () => {
+    const [ada, bob] = [join2('Ada', 'node'), join2('Bob', 'node')];
+    const [toBob, toAda] = await Promise.all([firstPeer(ada.room), firstPeer(bob.room)]);
+    assert.deepEqual([toBob.nick, toAda.nick, toBob.id], ['Bob', 'Ada', bob.room.selfId]);
+    const heard = next<unknown>((resolve) => toAda.on('data', resolve), 'data');
+    assert.equal(await toBob.send({ hello: 'Bob' }), true);
+    assert.deepEqual(await heard, { hello: 'Bob' });
+    const [move] = ada.room.action<{ x: number }>('move');
+    const [, onMove] = bob.room.action<{ x: number }>('move');
+    const moved = next<readonly [unknown, string]>((resolve) => onMove((value, peer) => resolve([value, peer.nick])), 'an action');
+    await move({ x: 7 });
+    assert.deepEqual(await moved, [{ x: 7 }, 'Ada']);
+    bob.room.answer('double', (value) => Number(value) * 2);
+    bob.room.answer('secret', () => {
+      throw new Error('with something private in it');
+    });
+    assert.equal(await toBob.request<number>('double', 21), 42);
+    await assert.rejects(toBob.request('nothing'), { code: 'NO_HANDLER' });
+    await assert.rejects(
+      toBob.request('secret'),
+      (error: unknown) => error instanceof LumameshError && error.code === 'REQUEST_FAILED' && !error.message.includes('private'),
+    );
+    bob.room.answer('slow', async () => new Promise(() => undefined));
+    await assert.rejects(toBob.request('slow', null, { timeoutMs: 100 }), { code: 'REQUEST_TIMEOUT' });
+    assert.ok((await toBob.rtt()) < 5000);
+    const large = Uint8Array.from({ length: 3_000_000 }, (_, i) => i % 253);
+    const arrived = next<unknown>((resolve) => toBob.on('data', resolve), 'a large value');
+    await toAda.send(large);
+    assert.deepEqual(await arrived, large);
+    const left = next<string>((resolve) => ada.room.on('leave', (_peer, reason) => resolve(reason)), 'leave');
+    bob.net.close();
+    assert.equal(await left, 'left');
+    await assert.rejects(async () => toBob.send('too late'), { code: 'PEER_CLOSED' });
+  });
+
+  it('never let in who fails the handshake, and hear nothing of them', async () => {
+    const handshake =
+      (word: string) =>
+      async (_peer: Peer, { send, receive }: { send(value: unknown): void; receive(): Promise<unknown> }) => {
+        send(word);
+        if ((await receive()) !== word) throw new Error('who are you?');
+      };
+    const nicks: string[] = [];
+    const make = (nick: string, word: string): Net => {
+      const net = connect({ relays: [line], webrtc });
+      nets.push(net);
+      const room = net.joinRoom('guarded', { nick, handshake: handshake(word) });
+      room.on('peer', (peer) => peer.on('open', () => nicks.push(`${nick} ${peer.nick}`)));
+      room.on('peer', (peer) => void peer.send(`from ${nick}`));
+      return net;
+    };
+    make('Ada', 'tea');
+    const eve = make('Eve', 'coffee');
+    const eveRoom = eve.joinRoom('guarded');
+    await next((resolve) => eveRoom.on('leave', resolve), 'Eve is sent away');
+    make('Bob', 'tea');
+    await within(
+      (async () => {
+        while (nicks.length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+      })(),
+      'Bob is let in',
+    );
+    assert.deepEqual(nicks.toSorted(), ['Ada Bob', 'Bob Ada']);
+  });
+
+  it('without WebRTC still reach relays and say what they lack', async () => {
+    const bare = connect({ relays: [line] });
+    nets.push(bare);
+    const room = bare.joinRoom('bare', { nick: 'bot' });
+    await next((resolve) => room.on('joined', resolve), 'joined');
+    assert.equal(bare.status.state, 'online');
+    const failed = next<LumameshError>((resolve) => room.on('error', resolve), 'an error');
+    join2('Ada', 'bare');
+    assert.equal((await failed).code, 'WEBRTC_MISSING');
+  });
+});
