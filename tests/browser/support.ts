@@ -10,14 +10,14 @@ import { type BrowserName, type StrictPage, findBrowser, findTestAddress, launch
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
 
-/** The harness of page/harness.ts as one script. */
-async function bundleHarness(): Promise<string> {
-  const result = await build({ entryPoints: [join(import.meta.dirname, 'page/harness.ts')], bundle: true, write: false, format: 'esm', target: 'es2022' });
+/** A harness of page/ as one script. */
+async function bundleHarness(file: string): Promise<string> {
+  const result = await build({ entryPoints: [join(import.meta.dirname, `page/${file}`)], bundle: true, write: false, format: 'esm', target: 'es2022' });
   return result.outputFiles[0]?.text ?? '';
 }
 
-export async function serveHarness(): Promise<StrictPage> {
-  return serveStrictPage(await bundleHarness());
+export async function serveHarness(file = 'harness.ts'): Promise<StrictPage> {
+  return serveStrictPage(await bundleHarness(file));
 }
 
 export interface LogEntry {

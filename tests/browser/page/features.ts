@@ -1,0 +1,156 @@
+import { type ConnectOptions, type IncomingFile, LumameshError, type Net, type Peer, type Room, type RoomOptions, connect } from 'lumamesh';
+
+/* What features.test.ts drives inside the page: each function is a step, and answers JSON. What happens is noted in one log. */
+
+interface Entry {
+  readonly event: string;
+  readonly at: number;
+  readonly value?: unknown;
+}
+
+const log: Entry[] = [];
+let net: Net | null = null;
+let room: Room | null = null;
+const files: IncomingFile[] = [];
+const videos: MediaStream[] = [];
+
+function note(event: string, value?: unknown): void {
+  log.push({ event, at: Date.now(), ...(value === undefined ? {} : { value }) });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LumameshError ? error.code : String(error);
+}
+
+/** The peer of a nick, open. */
+function peerOf(nick: string): Peer {
+  const peer = room?.peers.find((candidate) => candidate.nick === nick && candidate.isOpen);
+  if (peer === undefined) throw new Error(`no open peer ${nick} among ${room?.peers.map((candidate) => `${candidate.nick} ${candidate.state}`).join(', ')}`);
+  return peer;
+}
+
+function watch(peer: Peer): void {
+  note('peer', peer.nick);
+  peer.on('open', () => note('open', peer.nick));
+  peer.on('status', (state) => note('peer status', `${peer.nick} ${state}`));
+  peer.on('data', (value) =>
+    note('data', value instanceof Uint8Array ? { bytes: value.length, sum: value.reduce((sum, byte) => (sum + byte) % 65_521, 0) } : value),
+  );
+  peer.on('file', (file) => {
+    files.push(file);
+    note('file', { name: file.name, size: file.size, type: file.type });
+  });
+  peer.on('stream', (stream, metadata) => {
+    videos.push(stream);
+    note('stream', metadata);
+  });
+}
+
+function join(options: ConnectOptions, name: string, roomOptions: RoomOptions = {}): void {
+  net = connect(options);
+  net.on('status', (status) => note('status', status.state));
+  net.on('error', (error) => note('error', error.code));
+  room = net.joinRoom(name, roomOptions);
+  room.on('peer', watch);
+  room.on('joined', (peers) => note('joined', peers));
+  room.on('leave', (peer, reason) => note('leave', `${peer.nick} ${reason}`));
+  room.on('error', (error) => note('error', error.code));
+  room.answer('add', (value) => (Array.isArray(value) ? value.reduce((sum: number, item) => sum + Number(item), 0) : null));
+  const [, onMove] = room.action<{ x: number }>('move');
+  onMove(({ x }, peer) => note('move', [peer.nick, x]));
+}
+
+/** A moving picture from a canvas: no camera is asked for. */
+function makeVideo(): MediaStream {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 64;
+  const context = canvas.getContext('2d');
+  setInterval(() => {
+    if (context === null) return;
+    context.fillStyle = `hsl(${performance.now() % 360} 80% 50%)`;
+    context.fillRect(0, 0, 64, 64);
+  }, 50);
+  return canvas.captureStream(20);
+}
+
+/** Frames that a received stream has shown. */
+async function framesOf(index: number): Promise<number> {
+  const stream = videos[index];
+  if (stream === undefined) return 0;
+  const video = document.createElement('video');
+  document.body.append(video);
+  video.muted = true;
+  video.srcObject = stream;
+  await video.play().catch(() => undefined);
+  // Firefox counts frames of media elements that it paints only; how far a live stream has played it always tells.
+  const shown = (): number => Math.max(video.getVideoPlaybackQuality().totalVideoFrames, video.videoWidth > 0 ? Math.floor(video.currentTime * 10) : 0);
+  for (let i = 0; i < 200 && shown() < 3; i++) await new Promise((resolve) => setTimeout(resolve, 100));
+  return shown();
+}
+
+let sentVideo: MediaStream | null = null;
+
+Object.assign(globalThis, {
+  harness: {
+    join,
+    log: () => log,
+    status: () => net?.status,
+    selfId: () => room?.selfId,
+    peers: () => room?.peers.map((peer) => ({ id: peer.id, nick: peer.nick, state: peer.state, isDirect: peer.isDirect })),
+    leave: () => room?.leave(),
+    close: () => net?.close(),
+    broadcast: async (value: unknown) => room?.broadcast(value),
+    send: async (nick: string, value: unknown) => peerOf(nick).send(value),
+    move: async (nick: string, x: number) => room?.action<{ x: number }>('move')[0]({ x }, { to: peerOf(nick), reliable: false }),
+    request: async (nick: string, name: string, value: unknown) => peerOf(nick).request(name, value, { timeoutMs: 5000 }).catch(codeOf),
+    rtt: async (nick: string) => peerOf(nick).rtt(),
+    /** Sends binary of this size; answers how often progress was heard, and whether it was sent. */
+    sendBytes: async (nick: string, length: number) => {
+      let progress = 0;
+      const isSent = await peerOf(nick).send(
+        Uint8Array.from({ length }, (_, i) => i & 255),
+        { onProgress: () => (progress += 1) },
+      );
+      return { isSent, progress };
+    },
+    /** Begins to send much, and takes it back. */
+    cancelBytes: async (nick: string, length: number) => {
+      const abort = new AbortController();
+      return peerOf(nick).send(new Uint8Array(length), { signal: abort.signal, onProgress: () => abort.abort() });
+    },
+    sendFile: async (nick: string, length: number, name: string, cancelAt: number | null = null) => {
+      const abort = new AbortController();
+      const file = new File([Uint8Array.from({ length }, (_, i) => i & 255)], name, { type: 'text/plain' });
+      const onProgress = (sent: number): void => {
+        if (cancelAt !== null && sent >= cancelAt) abort.abort();
+      };
+      return peerOf(nick)
+        .sendFile(file, { signal: abort.signal, onProgress })
+        .then(() => 'sent', codeOf);
+    },
+    acceptFile: async (index: number) => {
+      let progress = 0;
+      try {
+        const blob = await files[index]?.accept({ onProgress: () => (progress += 1) });
+        const bytes = new Uint8Array((await blob?.arrayBuffer()) ?? new ArrayBuffer(0));
+        return { size: bytes.length, type: blob?.type, isRight: bytes.every((byte, i) => byte === (i & 255)), progress };
+      } catch (error) {
+        return codeOf(error);
+      }
+    },
+    refuseFile: (index: number) => files[index]?.refuse(),
+    addVideo: (metadata: unknown) => room?.addStream((sentVideo = makeVideo()), metadata),
+    replaceVideo: async (nick: string) => {
+      const [oldTrack] = sentVideo?.getTracks() ?? [];
+      const [newTrack] = makeVideo().getTracks();
+      if (oldTrack === undefined || newTrack === undefined) throw new Error('no track');
+      await peerOf(nick).replaceTrack(oldTrack, newTrack);
+    },
+    removeVideo: () => {
+      if (sentVideo !== null) room?.removeStream(sentVideo);
+    },
+    framesOf,
+    tracksOf: (index: number) => videos[index]?.getTracks().filter(({ muted, readyState }) => !muted && readyState === 'live').length ?? 0,
+    mutedOf: (index: number) => videos[index]?.getTracks().every(({ muted }) => muted) ?? true,
+  },
+});
