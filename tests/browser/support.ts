@@ -16,8 +16,8 @@ async function bundleHarness(file: string): Promise<string> {
   return result.outputFiles[0]?.text ?? '';
 }
 
-export async function serveHarness(file = 'harness.ts'): Promise<StrictPage> {
-  return serveStrictPage(await bundleHarness(file));
+export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {
+  return serveStrictPage(await bundleHarness(file), policy);
 }
 
 export interface LogEntry {
@@ -40,8 +40,8 @@ export class Tab {
     page.on('pageerror', (error) => this.#errors.push(String(error)));
   }
 
-  static async open(name: BrowserName, url: string, group?: number): Promise<Tab> {
-    const browser = await launchBrowser(name, group);
+  static async open(name: BrowserName, url: string, group?: number, more?: readonly string[], preferences?: Readonly<Record<string, unknown>>): Promise<Tab> {
+    const browser = await launchBrowser(name, group, more, preferences);
     try {
       const tab = new Tab(name, browser, await browser.newPage());
       await tab.page.goto(url);

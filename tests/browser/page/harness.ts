@@ -123,6 +123,8 @@ Object.assign(globalThis, {
     broadcast: (value: unknown, isReliable: boolean) => room?.broadcast(value, { reliable: isReliable }),
     broadcastBytes: (length: number) => room?.broadcast(Uint8Array.from({ length }, (_, i) => i & 255)),
     relays: () => net?.status.relays.filter(({ state }) => state === 'open').map(({ nk }) => nk),
+    peers: () => room?.peers.map(({ nick, state }) => ({ nick, state })),
+    sendTo: (nick: string, value: unknown) => room?.peers.find((peer) => peer.nick === nick)?.send(value),
     leave: () => room?.leave(),
     close: () => net?.close(),
   },

@@ -57,7 +57,8 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
       end('RELAY_UNREACHABLE', String(cause), cause);
     }
   };
-  void start();
+  // Whoever dials has the channel in hand before it hears anything of it.
+  queueMicrotask(() => void start());
   return {
     send: (frame) => {
       if (channel?.readyState !== 'open') return false;

@@ -143,26 +143,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const key = `${name}\n${options.password ?? ''}`;
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
-    const room = this.makeRoom(name, options, {
-      platform: this.platform,
-      onListenerError: this.#onListenerError,
-      // An identity for each room: relays cannot tell that two rooms have the same visitor, and no counter of one is used in another.
-      identity: async (roomId) => this.identityFor(roomId),
-      iceServers: () => this.#iceServers(),
-      send: (relay, message) => this.#send(relay, message),
-      handleRoomReady: (roomId) => {
-        this.#choice.addRoom(roomId, []);
-        this.#sendJoin(room);
-        this.#plan();
-      },
-      handleRoomLeft: (roomId) => {
-        this.#rooms.delete(key);
-        if (roomId !== null) this.#choice.removeRoom(roomId);
-      },
-    });
-    this.#rooms.set(key, room);
-    void room.start();
-    return room;
+    return this.open(key, (host) => this.makeRoom(name, options, host));
   }
 
   /** Leaves all rooms, ends all peers, hangs up on all relays. */
@@ -187,6 +168,30 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     for (const link of this.#links.values()) link?.probe(now);
     for (const room of this.#rooms.values()) room.handleWake(now);
     this.#tick();
+  }
+
+  /** @internal Takes part in a room, until it is left. */
+  protected open(key: string, make: (host: RoomHost) => R): R {
+    const room = make({
+      platform: this.platform,
+      onListenerError: this.#onListenerError,
+      // An identity for each room: relays cannot tell that two rooms have the same visitor, and no counter of one is used in another.
+      identity: async (roomId) => this.identityFor(roomId),
+      iceServers: () => this.#iceServers(),
+      send: (relay, message) => this.#send(relay, message),
+      handleRoomReady: (roomId) => {
+        this.#choice.addRoom(roomId, []);
+        this.#sendJoin(room);
+        this.#plan();
+      },
+      handleRoomLeft: (roomId) => {
+        this.#rooms.delete(key);
+        if (roomId !== null) this.#choice.removeRoom(roomId);
+      },
+    });
+    this.#rooms.set(key, room);
+    void room.start();
+    return room;
   }
 
   /** @internal The page's own relays. */

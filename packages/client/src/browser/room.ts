@@ -218,8 +218,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     return { nick: (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH) };
   }
 
-  /** @internal What a member says of itself. */
-  protected handlePresence(_peer: P, _presence: unknown): void {}
+  /** @internal What a member says of itself; `null` for one that is no peer of this page. */
+  protected handlePresence(_peer: P | null, _presence: unknown): void {}
 
   /** @internal */
   protected abstract makePeer(id: string, nick: string, ownId: string, host: PeerHost): P;
@@ -311,8 +311,7 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     this.#members.set(id, known);
     this.#routes.set(id, relay);
     const peer = this.#peers.get(id) ?? this.#add(id, known.nick, offersFirst);
-    if (peer === null) return;
-    peer.handleSeen(known.nick, this.#missed.delete(id));
+    peer?.handleSeen(known.nick, this.#missed.delete(id));
     this.handlePresence(peer, opened.value);
   }
 
@@ -320,7 +319,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     const { platform, onListenerError } = this.host;
     if (this.#refused.has(id)) return null;
     if (this.#peers.size >= Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) {
-      if (!this.#saidFull) this.emit('error', new LumameshError('ROOM_FULL', `more members than the ${this.#peers.size} that this page connects to`));
+      if (!this.#saidFull && this.#peers.size > 0)
+        this.emit('error', new LumameshError('ROOM_FULL', `more members than the ${this.#peers.size} that this page connects to`));
       this.#saidFull = true;
       return null;
     }

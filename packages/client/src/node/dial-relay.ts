@@ -53,6 +53,7 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
       end('RELAY_UNREACHABLE', String(cause), cause);
     }
   };
-  void start();
+  // Whoever dials has the channel in hand before it hears anything of it.
+  queueMicrotask(() => void start());
   return { send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false), close };
 }

@@ -1,2 +1,5 @@
 export { type BrowserName, findBrowser, launchBrowser } from './launch.ts';
+export { NatSocket, NatTab } from './nat-host.ts';
+export { type HomeKind, NatNetwork, whyNoNatNetwork } from './nat-network.ts';
+export { NatRelay } from './nat-relay.ts';
 export { type StrictPage, findTestAddress, serveStrictPage } from './strict-page.ts';

@@ -30,8 +30,15 @@ export function findBrowser(name: BrowserName): string | null {
 /**
  * Starts a real browser, headless, with a fresh profile.
  * @param group a group id to run it in, for firewall rules that are to concern this browser only; needs root
+ * @param more further arguments of the program
+ * @param preferences of Firefox (about:config)
  */
-export async function launchBrowser(name: BrowserName, group?: number): Promise<Browser> {
+export async function launchBrowser(
+  name: BrowserName,
+  group?: number,
+  more: readonly string[] = [],
+  preferences: Readonly<Record<string, unknown>> = {},
+): Promise<Browser> {
   const found = findBrowser(name);
   if (found === null) throw new Error(`${name} is not installed`);
   const executablePath = group === undefined ? found : inGroup(found, group);
@@ -39,7 +46,8 @@ export async function launchBrowser(name: BrowserName, group?: number): Promise<
     browser: name === 'chromium' ? 'chrome' : 'firefox',
     executablePath,
     headless: true,
-    args: name === 'chromium' ? CHROMIUM_ARGUMENTS : [],
+    args: [...(name === 'chromium' ? CHROMIUM_ARGUMENTS : []), ...more],
+    ...(name === 'firefox' ? { extraPrefsFirefox: { ...preferences } } : {}),
     timeout: 60_000,
   });
 }

@@ -11,13 +11,13 @@ export interface StrictPage {
 /** What a sandboxed page is left with: no fetch, no WebSocket, nothing from anywhere but the scripts in it. */
 const STRICT_POLICY = "default-src 'none'; script-src 'unsafe-inline'";
 
-/** Serves one page on localhost with its scripts in it, under a policy that forbids every other way to the network. */
-export async function serveStrictPage(script: string): Promise<StrictPage> {
+/** Serves one page on localhost with its scripts in it, by default under a policy that forbids every other way to the network. */
+export async function serveStrictPage(script: string, policy = STRICT_POLICY): Promise<StrictPage> {
   // The only sequence that ends an inline script early.
   const inline = script.replaceAll('</script', '<\\/script');
   const html = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"><script type="module">${inline}</script>`;
   const server = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': STRICT_POLICY });
+    response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': policy });
     response.end(html);
   });
   server.listen(0, '127.0.0.1');

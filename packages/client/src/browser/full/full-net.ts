@@ -6,12 +6,10 @@ import type { Platform } from '../platform.ts';
 import type { RoomHost } from '../room.ts';
 import { resolveHost } from './dns.ts';
 import { probeNetwork } from './network-probe.ts';
-import { FullRoom, type FullRoomOptions } from './full-room.ts';
+import { FullRoom, type FullRoomOptions, KnockRoom } from './full-room.ts';
 import { IdentityStore } from './identity-store.ts';
 
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
-
-export type FullRoomHost = RoomHost;
 
 /** The page's place in the network, with all that the library has. */
 export class FullNet extends Net<FullRoom> {
@@ -29,7 +27,12 @@ export class FullNet extends Net<FullRoom> {
   }
 
   protected override makeRoom(name: string, options: FullRoomOptions, host: RoomHost): FullRoom {
-    return new FullRoom(name, options, host);
+    // The room in which those who know the name tell whether they mean the same password, without a connection to anybody.
+    const knock = (tag: number, onMismatch: () => void): KnockRoom => {
+      const room = this.open(`knock ${name}\n${options.password ?? ''}`, (knockHost) => new KnockRoom(name, tag, onMismatch, { ...knockHost, knock }));
+      return room as KnockRoom;
+    };
+    return new FullRoom(name, options, { ...host, knock });
   }
 
   protected override readSources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {

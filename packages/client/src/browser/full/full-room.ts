@@ -1,9 +1,8 @@
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, utf8Encode } from '@lumamesh/base';
 import { PairCipher, type PairKeys, createPairKeys } from '../../core/pair-cipher.ts';
 import type { SendOptions } from '../../core/peer-frame.ts';
 import type { PeerHost } from '../peer.ts';
-import { Room, type RoomOptions } from '../room.ts';
-import type { FullRoomHost } from './full-net.ts';
+import { Room, type RoomHost, type RoomOptions } from '../room.ts';
 import { Forwarder } from './forwarding.ts';
 import { FullPeer, type FullPeerHost, type Handshake } from './full-peer.ts';
 import type { RequestHandler } from './requests.ts';
@@ -13,6 +12,11 @@ export interface FullRoomOptions extends RoomOptions {
   readonly handshake?: (peer: FullPeer, handshake: Handshake) => unknown;
   /** Whether this page carries sealed frames for two members that cannot reach each other (at most 128 KB/s for each pair). Default `true`. */
   readonly forward?: boolean;
+}
+
+export interface FullRoomHost extends RoomHost {
+  /** Enters the room before the room: see {@link KnockRoom}. */
+  knock(tag: number, onMismatch: () => void): { leave(): void };
 }
 
 /** Whom an action goes to: all, or these. */
@@ -37,6 +41,7 @@ export class FullRoom extends Room<FullPeer> {
   /** Public keys from presences, by peer. */
   readonly #pairKeys = new Map<string, string>();
   #keys: PairKeys | null = null;
+  #knock: { leave(): void } | null = null;
 
   constructor(name: string, options: FullRoomOptions, host: FullRoomHost) {
     super(name, options, host);
@@ -86,14 +91,28 @@ export class FullRoom extends Room<FullPeer> {
   /** @internal */
   override async start(): Promise<void> {
     this.#keys = await createPairKeys(this.host.platform.crypto).catch(() => null);
-    return super.start();
+    await super.start();
+    const { roomId } = this;
+    if ((this.options.password ?? '') === '' || roomId === null || this.state === 'left') return;
+    const digest = await this.host.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
+    this.#knock = this.host.knock(new Uint8Array(digest)[0] ?? 0, () => {
+      if (this.peers.length === 0) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others are in a room of this name with another password'));
+    });
+    // Left while this was asked for.
+    if ((this.state as string) === 'left') this.#knock.leave();
+  }
+
+  override leave(): void {
+    super.leave();
+    this.#knock?.leave();
   }
 
   protected override presence(): object {
     return { ...super.presence(), pair: this.#keys?.publicKey, forward: this.options.forward ?? true };
   }
 
-  protected override handlePresence(peer: FullPeer, presence: unknown): void {
+  protected override handlePresence(peer: FullPeer | null, presence: unknown): void {
+    if (peer === null) return;
     const { pair, forward } = (presence ?? {}) as { pair?: unknown; forward?: unknown };
     if (typeof pair === 'string') this.#pairKeys.set(peer.id, pair);
     peer.isWilling = forward === true;
@@ -138,6 +157,31 @@ export class FullRoom extends Room<FullPeer> {
     } catch (error) {
       this.host.onListenerError(error);
     }
+  }
+}
+
+/**
+ * A room that everybody enters who joins one of this name with a password, whichever it is. Nobody connects in it; each shows eight bits of a hash of
+ * what its password leads to, so that a wrong password is told rather than met with silence. Whoever knows the name sees that the room exists, and may
+ * rule out 255 of 256 passwords, each at the cost of the slow derivation.
+ */
+export class KnockRoom extends FullRoom {
+  readonly #tag: number;
+  readonly #onMismatch: () => void;
+
+  constructor(name: string, tag: number, onMismatch: () => void, host: FullRoomHost) {
+    super(`${name}\nknock`, { maxPeers: 0 }, host);
+    this.#tag = tag;
+    this.#onMismatch = onMismatch;
+  }
+
+  protected override presence(): object {
+    return { tag: this.#tag };
+  }
+
+  protected override handlePresence(_peer: FullPeer | null, presence: unknown): void {
+    const { tag } = (presence ?? {}) as { tag?: unknown };
+    if (typeof tag === 'number' && tag !== this.#tag) this.#onMismatch();
   }
 }
 
