@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['@lumamesh/base', '@lumamesh/protocol'],
 };
 /** Outside these folders of a package there is no clock, no timer, no Node. */
-const OUTER_FOLDERS = ['io', 'browser', 'node', 'cli'];
+const OUTER_FOLDERS = ['io', 'browser', 'node', 'react', 'cli'];
 /** Inside the transport these never see each other; only session.ts and endpoint.ts see all. */
 const SEPARATE_LAYERS = ['dtls', 'sctp', 'datachannel'];
 const IMPURE = /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random)\b|from 'node:/;
@@ -66,7 +66,8 @@ function checkImport(file: string, line: number, specifier: string): void {
     }
     if (name === 'transport' && !OUTER_FOLDERS.includes(layer) && target === 'io') fault(file, line, 'only io/ imports io/');
   } else if (specifier.startsWith('@lumamesh/') || specifier === 'lumamesh') {
-    if (!allowed.includes(specifier) && !(name === 'client' && layer === 'node' && specifier.startsWith('@lumamesh/transport'))) fault(file, line, `${name} must not import ${specifier}`);
+    if (!allowed.includes(specifier) && !(name === 'client' && layer === 'node' && specifier.startsWith('@lumamesh/transport')))
+      fault(file, line, `${name} must not import ${specifier}`);
     if (specifier.endsWith('/io') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `only outer folders import ${specifier}`);
   } else if (!specifier.startsWith('node:') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `${specifier}: libraries are for the outer folders`);
 }

@@ -3,14 +3,11 @@ import type { RelayRecord } from './relay-record.ts';
 /** What an answer needs of a record. */
 export type AnswerSource = Pick<RelayRecord, 'fingerprint' | 'port' | 'ufrag' | 'pwd'>;
 
-/** The largest message that fits the relay's window. */
-const MAX_MESSAGE_BYTES = 65_536;
-
 /**
  * The SDP answer that a relay would give to a browser's data-channel offer, made from its record alone: this is why no signaling is needed.
  * The offer stays unmodified. `addresses` are the relay's usable ones, the preferred first; `mid` is the offer's.
  *
- * Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
+ * Messages have at most 64 KB, which is what browsers assume without `a=max-message-size` (RFC 8841 §6.1). Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
  */
 export function relayAnswer(source: AnswerSource, addresses: readonly string[], mid: string): string {
   const [first = '0.0.0.0'] = addresses;
@@ -29,10 +26,8 @@ export function relayAnswer(source: AnswerSource, addresses: readonly string[], 
     `a=fingerprint:sha-256 ${source.fingerprint.toUpperCase()}`,
     'a=setup:passive',
     'a=sctp-port:5000',
-    `a=max-message-size:${MAX_MESSAGE_BYTES}`,
     // RFC 8445 §5.1.2.1: type preference 126, local preference falling by address, component 1.
     ...addresses.map((address, i) => `a=candidate:${i + 1} 1 udp ${2_130_706_431 - 256 * i} ${address} ${source.port} typ host`),
-    'a=end-of-candidates',
   ];
   return lines.map((line) => `${line}\r\n`).join('');
 }

@@ -40,33 +40,33 @@ export const MAX_RECORD_BYTES = 1024;
 const SIGNATURE_DOMAIN = 'lumamesh relay record 1\n';
 const MAX_UINT48 = 2 ** 48 - 1;
 
-/** What each field must be, and that in words. Further fields may come with newer versions: they are kept, and signed with the others. */
-const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean, what: string])[] = [
-  ['fingerprint', matches(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/), 'a SHA-256 of the form AB:CD:…'],
-  // One spelling only: pages use the text of an address.
-  ['ip', (value) => isCanonicalIp(String(value)), 'an IP address in its canonical form'],
-  ['ip6', optional((value) => String(value).includes(':') && isCanonicalIp(String(value))), 'an IPv6 address in its canonical form'],
-  ['host', optional(matches(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i)), 'a DNS name'],
-  ['port', isUint(1, 65_535), 'between 1 and 65535'],
+/** What each field must be. Further fields may come with newer versions: they are kept, and signed with the others. */
+const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean])[] = [
+  ['fingerprint', matches(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)],
+  // In canonical form: pages use the text of an address, so it has one spelling only.
+  ['ip', (value) => isCanonicalIp(String(value))],
+  ['ip6', optional((value) => String(value).includes(':') && isCanonicalIp(String(value)))],
+  ['host', optional(matches(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i))],
+  ['port', isUint(1, 65_535)],
   // RFC 8839 §5.4: ice-char.
-  ['ufrag', matches(/^[A-Za-z0-9+/]{4,256}$/), '4 to 256 ICE characters'],
-  ['pwd', matches(/^[A-Za-z0-9+/]{22,256}$/), '22 to 256 ICE characters'],
-  // The last character has no stray bits: one key, one text.
-  ['nk', matches(/^[\w-]{42}[AEIMQUYcgkosw048]$/), 'a base64url Ed25519 key'],
-  ['sequence', isUint(0, MAX_UINT48), 'a whole number'],
-  ['expires', isUint(0, MAX_UINT48), 'a Unix time'],
-  ['mesh', optional(matches(/^[\w-]{1,64}$/)), 'base64url'],
-  ['meshPort', optional(isUint(1, 65_535)), 'between 1 and 65535'],
-  ['signature', optional(matches(/^[\w-]{85}[AQgw]$/)), '64 bytes of base64url'],
+  ['ufrag', matches(/^[A-Za-z0-9+/]{4,256}$/)],
+  ['pwd', matches(/^[A-Za-z0-9+/]{22,256}$/)],
+  // 32 bytes; the last character has no stray bits: one key, one text.
+  ['nk', matches(/^[\w-]{42}[AEIMQUYcgkosw048]$/)],
+  ['sequence', isUint(0, MAX_UINT48)],
+  ['expires', isUint(0, MAX_UINT48)],
+  ['mesh', optional(matches(/^[\w-]{1,64}$/))],
+  ['meshPort', optional(isUint(1, 65_535))],
+  ['signature', optional(matches(/^[\w-]{85}[AQgw]$/))],
 ];
 const NAME = /^[a-z]\w{0,31}$/;
 
 /** Why a record cannot be used, or `null`. Its fields may be of any type. */
 export function findRecordFault(record: object): string | null {
   const fields = record as Record<string, unknown>;
-  for (const [name, isValid, what] of FIELDS) if (!isValid(fields[name])) return `${name} is not ${what}`;
+  for (const [name, isValid] of FIELDS) if (!isValid(fields[name])) return `${name} is missing or malformed`;
   const stray = Object.keys(fields).find((name) => !NAME.test(name) || !(typeof fields[name] === 'string' || isUint(0, MAX_UINT48)(fields[name])));
-  if (stray !== undefined) return `${stray} is neither a text nor a whole number`;
+  if (stray !== undefined) return `${stray} is malformed`;
   return utf8Encode(canonicalText(fields)).length <= MAX_RECORD_BYTES ? null : `the record is larger than ${MAX_RECORD_BYTES} bytes`;
 }
 
@@ -84,8 +84,7 @@ export function encodeRecordLine(record: SignedRelayRecord): string {
 export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
   const text = line.trim();
   const bytes = text.startsWith(RECORD_LINE_PREFIX) ? fromBase64Url(text.slice(RECORD_LINE_PREFIX.length)) : null;
-  if (bytes === null) return dropped(`a record line begins with ${RECORD_LINE_PREFIX}, and base64url follows`);
-  if (bytes.length > MAX_RECORD_BYTES) return dropped(`a record line has at most ${MAX_RECORD_BYTES} bytes`);
+  if (bytes === null) return dropped(`a record line is ${RECORD_LINE_PREFIX} and base64url`);
   let json: unknown = null;
   try {
     json = JSON.parse(utf8Decode(bytes) ?? '');
@@ -105,8 +104,8 @@ export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   return fault === null ? decoded(record) : dropped(fault);
 }
 
-/** Checks the signature by the record's own `nk`. Expiry is the caller's question: it knows the time. */
-export async function verifyRecord(record: SignedRelayRecord, verifyEd25519: VerifyEd25519): Promise<boolean> {
+/** Checks the signature by the record's own `nk`; answers what `verifyEd25519` does. Expiry is the caller's question: it knows the time. */
+export async function verifyRecord<Answer>(record: SignedRelayRecord, verifyEd25519: VerifyEd25519<Answer>): Promise<Answer> {
   // Valid records have base64url there.
   const bytes = (text: string): Uint8Array<ArrayBuffer> => fromBase64Url(text) ?? new Uint8Array(0);
   return verifyEd25519(bytes(record.nk), bytes(record.signature), recordBytes(record));
@@ -120,7 +119,11 @@ export async function signRecord(record: RelayRecord, signEd25519: (data: Uint8A
   return signed;
 }
 
-export type VerifyEd25519 = (publicKey: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>) => Promise<boolean>;
+export type VerifyEd25519<Answer = boolean> = (
+  publicKey: Uint8Array<ArrayBuffer>,
+  signature: Uint8Array<ArrayBuffer>,
+  data: Uint8Array<ArrayBuffer>,
+) => Promise<Answer>;
 
 /** The 32 bytes of an "AB:CD:…" fingerprint, or `null`. */
 export function fingerprintBytes(fingerprint: string): Uint8Array<ArrayBuffer> | null {

@@ -32,12 +32,16 @@ export interface WebCryptoSubtle {
   verify(algorithm: object | string, key: WebCryptoKey, signature: Bytes, data: Bytes): Promise<boolean>;
 }
 
-/** Checks Ed25519 signatures by WebCrypto; false where the platform has no Ed25519 (Chrome before 137, Firefox before 129, Safari before 17). */
-export async function verifyEd25519(subtle: WebCryptoSubtle, publicKey: Bytes, signature: Bytes, data: Bytes): Promise<boolean> {
+/**
+ * Checks Ed25519 signatures by WebCrypto. Answers `null` where the platform has no Ed25519 (Chrome before 137, Firefox before 129, Safari before 17);
+ * any 32 bytes can be imported where it has.
+ */
+export async function verifyEd25519(subtle: WebCryptoSubtle, publicKey: Bytes, signature: Bytes, data: Bytes): Promise<boolean | null> {
+  let key: WebCryptoKey;
   try {
-    const key = await subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify']);
-    return await subtle.verify('Ed25519', key, signature, data);
+    key = await subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify']);
   } catch {
-    return false;
+    return null;
   }
+  return subtle.verify('Ed25519', key, signature, data).catch(() => false);
 }

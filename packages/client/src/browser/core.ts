@@ -1,3 +1,4 @@
+import { FrameQueue, FrameReader, type ValueInbox, type ValueOutbox } from '../core/peer-frame.ts';
 import { type ConnectOptions, Net } from './net.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import { browserPlatform } from './platform.ts';
@@ -6,9 +7,19 @@ import { Room, type RoomEvents, type RoomHost, type RoomOptions, type RoomState 
 /* `lumamesh/core`: relays, rooms, peers, sealing and discovery, and nothing else. The whole library is `lumamesh`. */
 export { LumameshError } from '@lumamesh/base';
 
-class CoreRoom extends Room<Peer> {
-  protected override makePeer(id: string, nick: string, ownId: string, host: PeerHost): Peer {
-    return new Peer(id, nick, ownId, host);
+class CorePeer extends Peer {
+  protected override makeOutbox(): ValueOutbox {
+    return new FrameQueue();
+  }
+
+  protected override makeInbox(): ValueInbox {
+    return new FrameReader((value) => this.emit('data', value));
+  }
+}
+
+class CoreRoom extends Room<CorePeer> {
+  protected override makePeer(id: string, nick: string, ownId: string, host: PeerHost): CorePeer {
+    return new CorePeer(id, nick, ownId, host);
   }
 }
 
@@ -27,5 +38,5 @@ export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
 export type { SendOptions } from '../core/peer-frame.ts';
 export type { RelaySource } from '../core/relay-source.ts';
 export type { ConnectOptions, NetEvents, NetStatus, PageStorage, RelayStatus } from './net.ts';
-export type { Peer, PeerCloseReason, PeerEvents, PeerState } from './peer.ts';
-export type { CoreNet as Net, CoreRoom as Room, RoomEvents, RoomOptions, RoomState };
+export type { PeerCloseReason, PeerEvents, PeerState } from './peer.ts';
+export type { CoreNet as Net, CorePeer as Peer, CoreRoom as Room, RoomEvents, RoomOptions, RoomState };

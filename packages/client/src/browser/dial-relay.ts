@@ -20,7 +20,7 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
     try {
       connection = new RTCPeerConnection();
     } catch (cause) {
-      return end('WEBRTC_MISSING', 'this browser or page has no WebRTC', cause);
+      return end('WEBRTC_MISSING', 'there is no WebRTC', cause);
     }
     const made = connection;
     try {
@@ -30,7 +30,7 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
       });
       const handleBlocked = (): void => {
         // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called and gathers nothing.
-        if (!hasCandidate) end('WEBRTC_BLOCKED_BY_POLICY', 'the browser may not use UDP: no address was gathered');
+        if (!hasCandidate) end('WEBRTC_BLOCKED_BY_POLICY', 'no address was gathered');
       };
       made.addEventListener('icegatheringstatechange', () => {
         if (made.iceGatheringState === 'complete') handleBlocked();

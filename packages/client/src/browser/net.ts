@@ -1,5 +1,5 @@
 import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
-import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRecordJson, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
+import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRecordJson } from '@lumamesh/protocol';
 import { diagnose } from '../core/diagnosis.ts';
 import { RelayBook } from '../core/relay-book.ts';
 import { RelayChoice } from '../core/relay-choice.ts';
@@ -18,9 +18,7 @@ const CALM_TICK_MS = 1000;
 const ASLEEP_MS = 5000;
 /** With no relay for this long the page is told why. */
 const OFFLINE_AFTER_MS = 12_000;
-/** A relay is asked for this many pages of others. */
-const MAX_NODE_PAGES = 4;
-const NODES_PER_PAGE = 64;
+const NODES_ASKED = 64;
 
 export interface ConnectOptions {
   /** Records (objects or `relay.txt` lines), the text of a `relay.txt`, or its URL. All pages that are to meet name the same ones. */
@@ -116,7 +114,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     for (const relay of seeds) this.#book.addSeed(relay);
     if (discover !== false) this.#book.load(this.#read(), this.platform.unixSeconds());
     if (this.#book.size === 0 && !this.isExpectingRelays)
-      throw new LumameshError('BAD_RELAY', 'connect() needs at least one relay: pass { relays: [a record, or a line of relay.txt] }');
+      throw new LumameshError('BAD_RELAY', 'no relay is known: connect({ relays: [a record, or a line of relay.txt] })');
     this.#listen();
     this.#tick();
     return this;
@@ -139,7 +137,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
 
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */
   joinRoom(name: string, options: RoomOptions = {}): R {
-    if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed: call connect() again');
+    if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
     const key = `${name}\n${options.password ?? ''}`;
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
@@ -262,11 +260,12 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
   async #dial(relay: KnownRelay): Promise<void> {
     const { nk } = relay;
     this.#links.set(nk, null);
-    const isForged = await this.#isForged(relay);
+    // Where nobody can tell, a record is trusted as far as who holds it; what strangers told of was verified when it was taken.
+    const isForged = relay.signature !== undefined && (await this.platform.verifyRecord(relay as SignedRelayRecord)) === false;
     const addresses = isForged ? [] : await this.addressesOf(relay);
     // Hung up, or closed, while the record was looked at.
     if (this.#isClosed || this.#links.get(nk) !== null) return;
-    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of relay ${relay.ip}:${relay.port} is not signed by its node key`));
+    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of ${relay.ip}:${relay.port} is not signed by its node key`));
     const link = new RelayLink(relay, addresses, this.platform, {
       open: () => this.#handleOpen(nk),
       message: (message) => void this.#handleMessage(nk, message),
@@ -293,7 +292,8 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       room.handleRelayUp(nk);
       this.#sendJoin(room, nk);
     }
-    if (this.options.discover !== false) this.#askForNodes(nk, '', 1);
+    // One page: it has a relay of each network first, which is more than a page needs.
+    if (this.options.discover !== false) this.#links.get(nk)?.send({ action: 'nodes', limit: NODES_ASKED, after: '' });
     this.#plan();
     this.emit('status', this.status);
   }
@@ -315,23 +315,8 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       // A room that reaches over several relays: its homes are where everybody looks.
       if (message.action === 'joined' && message.homes !== undefined) this.#choice.addRoom(message.room, await this.#learn(nk, message.homes));
     } else if (message.action === 'welcome') await this.#learn(nk, [message.node]);
-    else if (message.action === 'nodes') {
-      await this.#learn(nk, message.nodes);
-      this.#nextNodes(nk, message.next);
-    }
+    else if (message.action === 'nodes') await this.#learn(nk, message.nodes);
     this.#plan();
-  }
-
-  readonly #nodePages = new Map<string, number>();
-
-  #askForNodes(nk: string, after: string, page: number): void {
-    this.#nodePages.set(nk, page);
-    this.#links.get(nk)?.send({ action: 'nodes', limit: NODES_PER_PAGE, after });
-  }
-
-  #nextNodes(nk: string, next: string | undefined): void {
-    const page = this.#nodePages.get(nk) ?? MAX_NODE_PAGES;
-    if (next !== undefined && page < MAX_NODE_PAGES) this.#askForNodes(nk, next, page + 1);
   }
 
   /** Takes records that a relay told of; answers the node keys of those that are known now. Only what would be kept is verified. */
@@ -341,20 +326,13 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       const record = parseRecordJson(json);
       const seconds = this.platform.unixSeconds();
       if (!record.ok) continue;
-      if (this.#book.wants(record.value, source, seconds) && !(await this.#isForged(record.value))) {
+      if (this.#book.wants(record.value, source, seconds) && (await this.platform.verifyRecord(record.value)) === true) {
         this.#book.take(record.value, source, seconds);
         this.#isDirty = true;
       }
       if (this.#book.get(record.value.nk) !== undefined) known.push(record.value.nk);
     }
     return known;
-  }
-
-  /** Whether a signed record is certainly not its node's. Where nobody can tell, a record is trusted as far as who holds it. */
-  async #isForged(relay: KnownRelay): Promise<boolean> {
-    if (relay.signature === undefined) return false;
-    const { subtle } = this.platform.crypto;
-    return !(await verifyRecord(relay as SignedRelayRecord, async (key, signature, data) => verifyEd25519(subtle, key, signature, data)));
   }
 
   /** Tells the page when there has been no relay for a while, and why. */

@@ -1,15 +1,14 @@
-import { Emitter, type Instant, LumameshError, TokenBucket } from '@lumamesh/base';
+import { Emitter, type Instant, LumameshError, instant } from '@lumamesh/base';
 import type { PeerSignal } from '../core/signal.ts';
-import { type FrameSink, FrameQueue, FrameReader, type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../core/peer-frame.ts';
+import { type FrameSink, type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../core/peer-frame.ts';
 import type { IncomingFile } from './full/files.ts';
 import { PeerLink, type PeerLinkEvents } from './peer-link.ts';
 import type { Platform } from './platform.ts';
 
 /** A connection that failed for good is begun anew this often before the peer is given up. */
 const MAX_RECONNECTS = 3;
-/** A peer may begin anew this often at once, and once more every five seconds: each time costs an RTCPeerConnection. */
-const ANEW_BURST = 4;
-const ANEW_PER_SECOND = 0.2;
+/** A peer may begin anew this often: each time costs an RTCPeerConnection. */
+const ANEW_INTERVAL_MS = 1000;
 /** Candidates that overtook their description. */
 const MAX_HELD_SIGNALS = 16;
 
@@ -48,7 +47,7 @@ export interface PeerHost {
 }
 
 /** Another browser in the room. */
-export class Peer extends Emitter<PeerEvents> {
+export abstract class Peer extends Emitter<PeerEvents> {
   /** Self-certifying: the hash of the key that signs everything this peer says through relays. */
   readonly id: string;
   protected readonly host: PeerHost;
@@ -64,7 +63,7 @@ export class Peer extends Emitter<PeerEvents> {
   #inbox: ValueInbox;
   readonly #detourInbox: ValueInbox;
   #reconnects = 0;
-  readonly #anew = new TokenBucket(ANEW_PER_SECOND, ANEW_BURST);
+  #anewAt: Instant = instant(-ANEW_INTERVAL_MS);
   #held: PeerSignal[] = [];
   /** No relay lists the peer any more; only the connection still says that it is there. */
   #hasLeft = false;
@@ -143,7 +142,9 @@ export class Peer extends Emitter<PeerEvents> {
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else of another attempt is late.
       const beginsAnew = signal.description?.type === 'offer' && signal.to === undefined;
-      if (!beginsAnew || !this.#anew.take(this.host.platform.now())) return;
+      const now = this.host.platform.now();
+      if (!beginsAnew || now - this.#anewAt < ANEW_INTERVAL_MS) return;
+      this.#anewAt = now;
       this.beginAnew(false);
     }
     if (signal.description !== undefined) this.#remoteAttempt = signal.attempt;
@@ -203,14 +204,10 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   /** @internal */
-  protected makeOutbox(): ValueOutbox {
-    return new FrameQueue();
-  }
+  protected abstract makeOutbox(): ValueOutbox;
 
   /** @internal */
-  protected makeInbox(): ValueInbox {
-    return new FrameReader((value) => this.emit('data', value));
-  }
+  protected abstract makeInbox(): ValueInbox;
 
   /** @internal The other side has opened a channel of its own. */
   protected handleChannel(channel: RTCDataChannel): void {

@@ -1,5 +1,5 @@
 import { type Instant, LumameshError, instant } from '@lumamesh/base';
-import type { WebCrypto } from '@lumamesh/protocol';
+import { type SignedRelayRecord, type VerifyEd25519, type WebCrypto, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
 import type { KnownRelay } from '../core/relay-source.ts';
 import { dialRelay } from './dial-relay.ts';
 
@@ -26,6 +26,8 @@ export interface Platform {
   /** `null` where there is no WebRTC: relays may be reached all the same, peers may not. */
   readonly PeerConnection: (new (configuration?: RTCConfiguration) => RTCPeerConnection) | null;
   readonly dialRelay: DialRelay;
+  /** Whether a record is signed by its node key; `null` where nobody can tell. */
+  verifyRecord(record: SignedRelayRecord): Promise<boolean | null>;
   /** Session or local storage, or `null` where there is none. */
   storage(name: 'localStorage' | 'sessionStorage'): Storage | null;
   now(): Instant;
@@ -39,8 +41,11 @@ export interface Platform {
 export function browserPlatform(): Platform {
   // Plain http on anything but localhost has no crypto.subtle (W3C Secure Contexts).
   if (globalThis.crypto?.subtle === undefined) throw new LumameshError('INSECURE_ORIGIN', 'this page has no WebCrypto: serve it over https, or from localhost');
+  const crypto = globalThis.crypto as unknown as WebCrypto;
   return {
-    crypto: globalThis.crypto as unknown as WebCrypto,
+    crypto,
+    verifyRecord: async (record) =>
+      verifyRecord(record, async (key, signature, data) => (await verifyEd25519(crypto.subtle, key, signature, data)) ?? fallBack(key, signature, data)),
     PeerConnection: globalThis.RTCPeerConnection ?? null,
     dialRelay,
     storage: (name) => {
@@ -60,3 +65,13 @@ export function browserPlatform(): Platform {
     },
   };
 }
+
+/** Browsers without Ed25519 load a file for it; `null` where the page's policy does not let them, or the file is not there. */
+const fallBack: VerifyEd25519<boolean | null> = async (key, signature, data) => {
+  try {
+    const { verify } = await import('./ed25519-fallback.ts');
+    return await verify(key, signature, data);
+  } catch {
+    return null;
+  }
+};

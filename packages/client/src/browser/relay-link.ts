@@ -71,7 +71,7 @@ export class RelayLink {
   handleTick(now: Instant): void {
     if (this.#isEnded || now < this.#deadline) return;
     if (!this.isOpen) this.#end('RELAY_UNREACHABLE', 'the relay did not answer');
-    else if (this.#isAsked) this.#end('RELAY_LOST', 'the relay does not answer any more');
+    else if (this.#isAsked) this.#end('RELAY_LOST', 'the relay fell silent');
     else this.probe(now);
   }
 
@@ -87,7 +87,7 @@ export class RelayLink {
     const { value } = message;
     if (value.action === 'welcome') {
       // The certificate has proven who answers; the record it shows must be of the same node.
-      if (value.node.nk !== this.relay.nk) return this.#end('RELAY_FORGED', 'the relay has another node key than its record says');
+      if (value.node.nk !== this.relay.nk) return this.#end('RELAY_FORGED', 'the relay has another node key');
       this.#handleProgress({ isWelcomed: true });
     }
     this.#events.message(value);

@@ -299,7 +299,7 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     if (this.#state === 'left') return;
     if (!opened.ok) {
       // Same room id, another key: only a relay or a broken client can bring that about. The peer is not let in, and the page hears why.
-      this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a member's presence could not be opened (${opened.drop})`));
+      this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`));
       return;
     }
     const { nick } = (opened.value ?? {}) as { nick?: unknown };
@@ -319,12 +319,11 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     const { platform, onListenerError } = this.host;
     if (this.#refused.has(id)) return null;
     if (this.#peers.size >= Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) {
-      if (!this.#saidFull && this.#peers.size > 0)
-        this.emit('error', new LumameshError('ROOM_FULL', `more members than the ${this.#peers.size} that this page connects to`));
+      if (!this.#saidFull && this.#peers.size > 0) this.emit('error', new LumameshError('ROOM_FULL', `more than ${this.#peers.size} members`));
       this.#saidFull = true;
       return null;
     }
-    if (platform.PeerConnection === null) throw new LumameshError('WEBRTC_MISSING', 'there is no WebRTC here to reach peers with');
+    if (platform.PeerConnection === null) throw new LumameshError('WEBRTC_MISSING', 'no WebRTC to reach peers with');
     const peer = this.makePeer(id, nick, this.selfId, {
       platform,
       onListenerError,

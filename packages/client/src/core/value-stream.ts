@@ -59,7 +59,7 @@ export class ValueSender implements ValueOutbox {
     const isText = typeof frame === 'string';
     const isReliable = options.reliable ?? true;
     if (frame.length > MAX_VALUE_BYTES || (!isReliable && isLarge(frame)))
-      throw new LumameshError('MESSAGE_TOO_LARGE', 'a value has at most 256 MB (send a file), an unreliable one 64 KB (texts: a third of that)');
+      throw new LumameshError('MESSAGE_TOO_LARGE', 'a value has at most 256 MB, an unreliable one 64 KB');
     if (!isReliable) return sendUnordered(sink, unordered(tag, frame));
     if (this.#pendingBytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer already');
     const isWhole = !isLarge(frame);

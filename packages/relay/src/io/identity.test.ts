@@ -130,7 +130,7 @@ describe('the identity', () => {
       assert.ok(decoded.ok);
       assert.deepEqual(decoded.value, record);
       assert.ok(isCanonicalIp(record.ip));
-      const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean> =>
+      const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean | null> =>
         verifyEd25519(crypto.subtle as unknown as WebCryptoSubtle, key, signature, data);
       assert.ok(await verifyRecord(record, verify));
       assert.ok(!(await verifyRecord({ ...record, port: 3479 }, verify)));

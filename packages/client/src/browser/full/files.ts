@@ -38,7 +38,7 @@ export class IncomingFile {
 
   /** Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when either side stops it. */
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
-    if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'the file was accepted or refused already');
+    if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'accepted or refused already');
     this.#isTaken = true;
     const channel = this.#channel;
     let blob = new Blob([], { type: this.type });
@@ -53,7 +53,7 @@ export class IncomingFile {
         blob = new Blob([blob, ...parts], { type: this.type });
         parts = [];
       }
-      if (received > this.size) return finish.reject(new LumameshError('FILE_FAILED', 'the file is larger than it said'));
+      if (received > this.size) return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
       onProgress?.(received, this.size);
       if (received === this.size) finish.resolve();
     });
@@ -121,9 +121,9 @@ function watch(channel: RTCDataChannel, signal: AbortSignal | undefined): Promis
   const finish = Promise.withResolvers<void>();
   // Whoever awaits it hears of it; until somebody does it is no unhandled rejection.
   finish.promise.catch(() => undefined);
-  channel.addEventListener('close', () => finish.reject(new LumameshError('FILE_CANCELLED', 'the other side ended the transfer')));
+  channel.addEventListener('close', () => finish.reject(new LumameshError('FILE_CANCELLED', 'ended by the other side')));
   const abort = (): void => {
-    finish.reject(new LumameshError('FILE_CANCELLED', 'the transfer was stopped', { cause: signal?.reason }));
+    finish.reject(new LumameshError('FILE_CANCELLED', 'stopped', { cause: signal?.reason }));
     channel.close();
   };
   if (signal?.aborted === true) abort();

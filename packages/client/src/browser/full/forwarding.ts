@@ -98,11 +98,6 @@ export class Detour implements FrameSink {
     return this.#waitingBytes + (this.#carrier?.bufferedAmount ?? 0);
   }
 
-  /** Whom it goes through; empty while there is nobody. */
-  get carrierId(): string {
-    return this.#isOpen ? (this.#carrier?.id ?? '') : '';
-  }
-
   send(frame: Frame, isReliable: boolean): void {
     const bytes = frame.length + OVERHEAD_BYTES;
     this.#waitingBytes += bytes;

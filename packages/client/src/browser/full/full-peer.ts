@@ -243,6 +243,6 @@ export class FullPeer extends Peer implements Carrier {
   }
 
   #needDirect(): void {
-    if (!this.isDirect) throw new LumameshError('PEER_NOT_DIRECT', 'files go straight to a peer, and there is no direct connection now');
+    if (!this.isDirect) throw new LumameshError('PEER_NOT_DIRECT', 'files take a direct connection');
   }
 }

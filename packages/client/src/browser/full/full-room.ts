@@ -96,7 +96,7 @@ export class FullRoom extends Room<FullPeer> {
     if ((this.options.password ?? '') === '' || roomId === null || this.state === 'left') return;
     const digest = await this.host.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
     this.#knock = this.host.knock(new Uint8Array(digest)[0] ?? 0, () => {
-      if (this.peers.length === 0) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others are in a room of this name with another password'));
+      if (this.peers.length === 0) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
     });
     // Left while this was asked for.
     if ((this.state as string) === 'left') this.#knock.leave();
@@ -126,8 +126,7 @@ export class FullRoom extends Room<FullPeer> {
       handleRoomTag: (peer, tag, value) => this.#handleTag(peer, tag, value),
       cipherFor: (peer) => this.#cipherFor(peer),
       carriers: () => this.peers.filter((peer) => peer.isDirect),
-      handleUnreachable: (peer) =>
-        this.emit('error', new LumameshError('NEEDS_TURN', `${peer.nick || peer.id} was found, and no way between the two networks: it takes a TURN server`)),
+      handleUnreachable: (peer) => this.emit('error', new LumameshError('NEEDS_TURN', `no way to ${peer.nick || peer.id} was found: it takes a TURN server`)),
     };
     return new FullPeer(id, nick, ownId, full);
   }
@@ -188,5 +187,5 @@ export class KnockRoom extends FullRoom {
 /** Tags stand in front of each value, so they are short; a line break would end one early. */
 function checkName(name: string): void {
   if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
-    throw new LumameshError('BAD_ACTION_NAME', `a name has 1 to ${MAX_NAME_LENGTH} characters and no line break`);
+    throw new LumameshError('BAD_ACTION_NAME', `a name is one line of at most ${MAX_NAME_LENGTH} characters`);
 }

@@ -24,12 +24,12 @@ export async function probeNetwork(
   if (globalThis.navigator?.onLine === false) return new LumameshError('OFFLINE', 'the browser is offline', { cause: fault });
   const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
   if (areLocal && (await isLocalNetworkDenied()))
-    return new LumameshError('LOCAL_NETWORK_DENIED', 'the relays are in a local network, and the browser keeps this page from it', { cause: fault });
+    return new LumameshError('LOCAL_NETWORK_DENIED', 'the browser keeps this page from the local network', { cause: fault });
   const networks = new Set(relays.map(({ ip }) => addressPrefix(ip)));
   if (networks.size < MIN_SILENT_NETWORKS) return fault;
   const [hasUdp, hasTcp] = await Promise.all([answersStun(relays, iceServers, platform), answersHttp()]);
   if (hasUdp || !hasTcp) return fault;
-  return new LumameshError('UDP_BLOCKED', `nothing answers over UDP (relays in ${networks.size} networks are silent), while this page's server is reached`, {
+  return new LumameshError('UDP_BLOCKED', 'nothing answers over UDP, while the server of this page does over TCP', {
     cause: fault,
   });
 }
