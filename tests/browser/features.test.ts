@@ -9,7 +9,7 @@ const skip = whySkipped() ?? false;
 
 interface World {
   readonly relay: TestRelay;
-  open(name: BrowserName): Promise<Tab>;
+  readonly open: (name: BrowserName) => Promise<Tab>;
 }
 
 async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
@@ -112,7 +112,7 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         await new Promise((resolve) => setTimeout(resolve, 1000));
         assert.equal(await bob.call('tracksOf', 0), 1);
         await bob.call('addVideo', null);
-        await ada.waitFor('stream', null as never, 60_000);
+        await ada.waitFor('stream', null, 60_000);
         await ada.call('removeVideo');
         for (let i = 0; i < 100 && !(await bob.call<boolean>('mutedOf', 0)); i++) await new Promise((resolve) => setTimeout(resolve, 100));
         assert.ok(await bob.call('mutedOf', 0), 'nothing comes any more');

@@ -11,8 +11,8 @@ const LOOSE_POLICY = "default-src 'self'; script-src 'unsafe-inline'";
 
 interface World {
   readonly url: string;
-  relay(environment?: Record<string, string>): Promise<TestRelay>;
-  open(name: BrowserName, more?: readonly string[], preferences?: Readonly<Record<string, unknown>>): Promise<Tab>;
+  readonly relay: (environment?: Record<string, string>) => Promise<TestRelay>;
+  readonly open: (name: BrowserName, more?: readonly string[], preferences?: Readonly<Record<string, unknown>>) => Promise<Tab>;
 }
 
 async function withWorld(test: (world: World) => Promise<void>, policy?: string): Promise<void> {

@@ -74,9 +74,9 @@ function main(): void {
     }
     refresh();
   });
-  sendWhatIsTyped(nick, (text) => room.broadcast({ kind: 'chat', text }));
+  sendWhatIsTyped(nick, (text) => void room.broadcast({ kind: 'chat', text }));
   sendPointer((cursor) => {
-    for (const peer of room.peers) if (opened.has(peer.id)) peer.send(cursor, { reliable: false });
+    for (const peer of room.peers) if (opened.has(peer.id)) void peer.send(cursor, { reliable: false });
   });
 }
 

@@ -140,8 +140,13 @@ export class PeerLink implements FrameSink {
 
   send(frame: Frame, isReliable: boolean): void {
     const channel = isReliable ? this.#reliable : this.#unreliable;
-    // Both types are overloads of one method.
-    channel.send(frame as string);
+    try {
+      // Both types are overloads of one method.
+      channel.send(frame as string);
+    } catch {
+      // It is closing, or its queue is full beyond what we let it become: the next connection begins anew.
+      if (isReliable) this.#end('failed');
+    }
   }
 
   /** Asks for a sign of life, which also measures the round trip. */

@@ -121,11 +121,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
   /** @internal Sends a value for the part of the library that knows `tag`, on the other side. */
   sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
     if (this.#state === 'closed') throw new LumameshError('PEER_CLOSED', 'the peer has left');
-    try {
-      return this.#outbox.send(this.#sink, tag, encodeValue(value), options);
-    } catch (error) {
-      throw error instanceof LumameshError ? error : new LumameshError('TOO_MUCH_PENDING', 'the browser cannot queue any more for this peer', { cause: error });
-    }
+    return this.#outbox.send(this.#sink, tag, encodeValue(value), options);
   }
 
   /** @internal Presence was heard again. */

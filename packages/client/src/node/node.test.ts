@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
-import { LumameshError, type Net, type Peer, type Room, connect } from './index.ts';
+import { LumameshError, type Handshake, type Net, type Peer, type Room, connect } from './index.ts';
 
 /* Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are generous: the machine is shared. */
 
@@ -117,7 +117,7 @@ describe('two Node programs', () => {
   it('never let in who fails the handshake, and hear nothing of them', async () => {
     const handshake =
       (word: string) =>
-      async (_peer: Peer, { send, receive }: { send(value: unknown): void; receive(): Promise<unknown> }) => {
+      async (_peer: Peer, { send, receive }: Handshake) => {
         send(word);
         if ((await receive()) !== word) throw new Error('who are you?');
       };

@@ -73,7 +73,7 @@ export class Detour implements FrameSink {
   #carrier: Carrier | null = null;
   #isOpen = false;
   #isClosed = false;
-  #asked = new Set<string>();
+  readonly #asked = new Set<string>();
   #askAt: Instant = instant(0);
   #waitingBytes = 0;
   /** Of ordered frames, since the way was found. */

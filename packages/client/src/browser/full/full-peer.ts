@@ -20,9 +20,9 @@ const MAX_HELD_VALUES = 256;
 
 /** What a handshake may use before the peer is admitted. */
 export interface Handshake {
-  send(value: unknown): void;
+  readonly send: (value: unknown) => void;
   /** The next value of the other side's handshake. */
-  receive(): Promise<unknown>;
+  readonly receive: () => Promise<unknown>;
 }
 
 /** What the whole library needs of the room. */
@@ -48,7 +48,7 @@ export class FullPeer extends Peer implements Carrier {
   #retryDirectAt: Instant = instant(0);
   #admission: { readonly values: unknown[]; wake: () => void } | null = null;
   #isAdmitted = false;
-  #held: (() => void)[] = [];
+  readonly #held: (() => void)[] = [];
   #saidUnreachable = false;
   /** From its presence: whether it carries for others. */
   isWilling = false;

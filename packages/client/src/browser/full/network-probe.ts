@@ -21,7 +21,7 @@ export async function probeNetwork(
   platform: Platform,
 ): Promise<LumameshError> {
   if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
-  if (globalThis.navigator?.onLine === false) return new LumameshError('OFFLINE', 'the browser is offline', { cause: fault });
+  if (!(globalThis.navigator?.onLine ?? true)) return new LumameshError('OFFLINE', 'the browser is offline', { cause: fault });
   const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
   if (areLocal && (await isLocalNetworkDenied()))
     return new LumameshError('LOCAL_NETWORK_DENIED', 'the browser keeps this page from the local network', { cause: fault });
