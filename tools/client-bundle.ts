@@ -9,7 +9,7 @@ const CLIENT = join(import.meta.dirname, '../packages/client/src');
  * terser itself; tests/browser/published.test.ts runs what comes out.
  */
 const INTERNAL_NAMES =
-  /^(handle[A-Z]\w*|make[A-Z]\w*|is(?!Open$|Direct$|Array$|Integer$|SafeInteger$|View$)[A-Z]\w*|dueAt|retryAt|failures|lot|unixSeconds|setTimer|dialRelay|verifyRecord|PeerConnection|sendTagged|broadcastTagged|roomId|joinMessage|beginAnew|setDetour|needsHelp|offersFirst|wants|addSeeds?|serialise|addRoom|removeRoom|identityFor|addressesOf|readSources|sendSignal|admit|cipherFor|carriers|rttMs|probe|restart|pump|seal|seek|knock|carry)$/;
+  /^(handle[A-Z]\w*|make[A-Z]\w*|is(?!Open$|Direct$|Array$|Integer$|SafeInteger$|View$)[A-Z]\w*|dueAt|retryAt|failures|lot|unixSeconds|setTimer|dialRelay|verifyRecord|PeerConnection|sendTagged|broadcastTagged|roomId|joinMessage|beginAnew|setDetour|needsHelp|offersFirst|wants|addSeeds?|serialise|addRoom|removeRoom|identityFor|addressesOf|readSources|sendSignal|admit|cipherFor|carriers|rttMs|probe|restart|pump|seal|seek|knock|carry|record|sources|needsHelp|cancelTimer|attach|ask|handle|enter|onChange|forged|expand|pause|diagnose|platform)$/;
 
 /** What is published, by the name of its file; sizes are of the file min + gzip. */
 export const CLIENT_FILES = {
@@ -38,7 +38,7 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
   const { code } = await minify(outputFiles[0]?.text ?? '', {
     module: true,
     ecma: 2020,
-    compress: { ecma: 2020, passes: 4, pure_getters: true, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false },
+    compress: { ecma: 2020, passes: 4, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true, hoist_props: false, keep_fargs: false },
     mangle: { properties: { regex: INTERNAL_NAMES } },
   });
   return `${code ?? ''}\n`;

@@ -79,6 +79,16 @@ export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   return tail === 0 || toBase64Url(bytes.subarray(-tail)) === text.slice(-tail - 1) ? bytes : null;
 }
 
+/** A whole number below 2^48, in six bytes. */
+export function uint48Bytes(value: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length: 6 }, (_, i) => Math.floor(value / 256 ** (5 - i)));
+}
+
+/** The number in the first six bytes. */
+export function readUint48(bytes: Uint8Array): number {
+  return bytes.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
 export function readUint16(bytes: Uint8Array, offset: number): number {
   return ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
 }

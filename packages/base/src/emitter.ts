@@ -21,11 +21,12 @@ export class Emitter<Events extends Record<string, readonly unknown[]>> {
     };
   }
 
-  /** Whether anybody listens to `event`. */
+  /** @internal Whether anybody listens to `event`. */
   has(event: keyof Events): boolean {
     return (this.#listeners.get(event)?.size ?? 0) > 0;
   }
 
+  /** @internal */
   emit<Name extends keyof Events>(event: Name, ...values: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {

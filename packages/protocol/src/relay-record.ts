@@ -46,7 +46,7 @@ const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value
   // In canonical form: pages use the text of an address, so it has one spelling only.
   ['ip', (value) => isCanonicalIp(String(value))],
   ['ip6', optional((value) => String(value).includes(':') && isCanonicalIp(String(value)))],
-  ['host', optional(matches(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i))],
+  ['host', optional(matches(/^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i))],
   ['port', isUint(1, 65_535)],
   // RFC 8839 §5.4: ice-char.
   ['ufrag', matches(/^[A-Za-z0-9+/]{4,256}$/)],

@@ -21,14 +21,20 @@ export interface RoomSecret {
 export async function deriveRoomSecret(subtle: WebCryptoSubtle, name: string, password: string): Promise<RoomSecret> {
   const nameBytes = utf8Encode(name.normalize('NFC'));
   const input = password === '' ? nameBytes : await stretch(subtle, nameBytes, utf8Encode(password.normalize('NFC')));
+  const expand = await hkdf(subtle, input, SALT_OPEN);
+  return { roomId: toBase64Url(await expand('id')), key: await importSealingKey(subtle, await expand('key')) };
+}
+
+/** HKDF-SHA-256 (RFC 5869) over `input`; what it answers makes 32 bytes for each `info`. */
+export async function hkdf(subtle: WebCryptoSubtle, input: Uint8Array<ArrayBuffer>, salt: string): Promise<(info: string) => Promise<Uint8Array<ArrayBuffer>>> {
   const material = await subtle.importKey('raw', input, 'HKDF', false, ['deriveBits']);
-  const expand = async (info: string): Promise<Uint8Array<ArrayBuffer>> => {
-    const bits = await subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: utf8Encode(SALT_OPEN), info: utf8Encode(info) }, material, 256);
-    return new Uint8Array(bits);
-  };
-  const [id, keyBytes] = await Promise.all([expand('id'), expand('key')]);
-  const key = await subtle.importKey('raw', keyBytes, 'AES-GCM', false, ['encrypt', 'decrypt']);
-  return { roomId: toBase64Url(id), key };
+  return async (info) =>
+    new Uint8Array(await subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: utf8Encode(salt), info: utf8Encode(info) }, material, 256));
+}
+
+/** An AES-GCM-256 key of these 32 bytes. */
+export async function importSealingKey(subtle: WebCryptoSubtle, bytes: Uint8Array<ArrayBuffer>): Promise<WebCryptoKey> {
+  return subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']);
 }
 
 async function stretch(subtle: WebCryptoSubtle, name: Uint8Array, password: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {

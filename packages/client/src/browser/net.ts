@@ -208,6 +208,12 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     this.#plan();
   }
 
+  /** @internal A list of relays could not be had. */
+  protected handleListFailed(url: string, error: LumameshError): void {
+    this.#errors.set(url, error);
+    this.options.logger?.warn?.(error.message, error);
+  }
+
   /** @internal */
   protected get seeds(): readonly KnownRelay[] {
     return [...this.#book.entries].filter(({ isSeed }) => isSeed).map(({ record }) => record);
@@ -340,7 +346,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const links = [...this.#links.values()];
     if (links.some((link) => link?.isOpen === true)) this.#onlineAt = now;
     const entries = [...this.#book.entries];
-    const haveAllFailed = links.length === 0 && entries.length > 0 && entries.every(({ failures }) => failures > 0);
+    const haveAllFailed = links.length === 0 && entries.every(({ failures }) => failures > 0);
     if (this.#fault !== null || (now - this.#onlineAt < OFFLINE_AFTER_MS && !haveAllFailed) || this.#errors.size === 0) return;
     this.#fault = diagnose([...this.#errors.values()]);
     void this.#explain();

@@ -173,7 +173,7 @@ export class PeerLink implements FrameSink {
     if (this.#wasOpen) {
       const silentMs = now - this.#heardAt;
       if (silentMs > LOST_AFTER_MS) return this.#end('lost');
-      if (silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) this.ask(now);
+      if ((silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) || now - this.#askedAt >= 2 * ASK_AFTER_MS) this.ask(now);
       if (silentMs >= SUSPECT_AFTER_MS && this.#stepAt === null) this.#step(now);
     }
     if (this.#stepAt !== null && now >= this.#stepAt) this.#step(now);

@@ -46,6 +46,8 @@ export interface PeerHost {
   handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
 
+const NOWHERE: FrameSink = { isOpen: false, bufferedAmount: 0, send: () => undefined };
+
 /** Another browser in the room. */
 export abstract class Peer extends Emitter<PeerEvents> {
   /** Self-certifying: the hash of the key that signs everything this peer says through relays. */
@@ -106,7 +108,8 @@ export abstract class Peer extends Emitter<PeerEvents> {
 
   /**
    * Sends a JSON value or binary data of any size up to 256 MB (in `lumamesh/core` 64 KB), in order; before the connection is open it waits. The answer
-   * never rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`) or the peer is gone.
+   * never rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`) or the peer is gone. What was taken is lost
+   * when the connection ends before it arrives (`status` tells of `reconnecting`): whoever must know asks (`peer.request`).
    * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than 16 MB wait already: await what you send).
    */
   send(value: unknown, options: SendOptions = {}): Promise<boolean> {
@@ -169,7 +172,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
     this.#link.handleWake(now);
   }
 
-  /** Ends the connection to this peer; `leave` follows in its room. */
+  /** Ends the connection to this peer, which is not let in again while this page is in the room; `leave` follows. */
   close(reason: PeerCloseReason = 'refused'): void {
     if (this.#state === 'closed') return;
     this.#setState('closed');
@@ -213,8 +216,8 @@ export abstract class Peer extends Emitter<PeerEvents> {
   /** @internal */
   protected handleTrack(_event: RTCTrackEvent): void {}
 
-  /** @internal Another connection was made: what belongs to it is to be set up. */
-  protected handleNewLink(_link: PeerLink): void {}
+  /** @internal There is a direct connection (again), to a peer that was let in. */
+  protected handleDirect(): void {}
 
   /** @internal Values go this way while there is no direct one; `null` ends that. A way that was found anew begins anew. */
   protected setDetour(detour: FrameSink | null): void {
@@ -235,8 +238,9 @@ export abstract class Peer extends Emitter<PeerEvents> {
     this.#outbox.pump(this.#sink);
   }
 
+  /** Values wait until the peer is let in, however open its connection is. */
   get #sink(): FrameSink {
-    return this.#link.isOpen ? this.#link : (this.#detour ?? this.#link);
+    return !this.#wasOpen ? NOWHERE : this.#link.isOpen ? this.#link : (this.#detour ?? this.#link);
   }
 
   #makeLink(offersFirst: boolean): PeerLink {
@@ -251,9 +255,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
     };
     const { platform } = this.host;
     this.#inbox = this.makeInbox();
-    const link = new PeerLink({ platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst }, events);
-    this.handleNewLink(link);
-    return link;
+    return new PeerLink({ platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst }, events);
   }
 
   /** The other page closed its end, or the way between us is lost: then both try once more, and the one that is not polite offers. */
@@ -298,6 +300,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
 
   #finishOpen(state: PeerState): void {
     this.#setState(state);
+    if (state === 'open') this.handleDirect();
     this.pump();
   }
 

@@ -1,5 +1,18 @@
-import { type Decoded, concatBytes, decoded, dropped, fromBase64Url, readUint32, toBase64Url, utf8Decode, utf8Encode, writeUint32 } from '@lumamesh/base';
-import type { WebCrypto, WebCryptoKey, WebCryptoKeyPair } from '@lumamesh/protocol';
+import {
+  type Decoded,
+  concatBytes,
+  decoded,
+  dropped,
+  fromBase64Url,
+  readUint32,
+  readUint48,
+  toBase64Url,
+  uint48Bytes,
+  utf8Decode,
+  utf8Encode,
+  writeUint32,
+} from '@lumamesh/base';
+import { type WebCrypto, type WebCryptoKey, type WebCryptoKeyPair, hkdf, importSealingKey } from '@lumamesh/protocol';
 import type { Frame } from './peer-frame.ts';
 import { ReplayWindow } from './replay-window.ts';
 
@@ -57,27 +70,24 @@ export class PairCipher {
     const { subtle } = crypto;
     const publicKey = await subtle.importKey('raw', fromBase64Url(peerKey) ?? new Uint8Array(0), KEY_ALGORITHM, false, []);
     const shared = new Uint8Array(await subtle.deriveBits({ name: 'ECDH', public: publicKey }, own.privateKey, 256));
-    const material = await subtle.importKey('raw', shared, 'HKDF', false, ['deriveBits']);
-    const info = utf8Encode([roomId, ...[ownId, peerId].toSorted()].join('\n'));
-    const bits = await subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: utf8Encode(SALT), info }, material, 256);
-    const key = await subtle.importKey('raw', new Uint8Array(bits), 'AES-GCM', false, ['encrypt', 'decrypt']);
+    const expand = await hkdf(subtle, shared, SALT);
+    const key = await importSealingKey(subtle, await expand([roomId, ...[ownId, peerId].toSorted()].join('\n')));
     return new PairCipher(crypto, key, roomId, ownId, peerId);
   }
 
   async seal(message: PairMessage): Promise<Uint8Array<ArrayBuffer>> {
     const counter = this.#sent;
     this.#sent += 1;
-    const head = Uint8Array.from({ length: COUNTER_BYTES }, (_, i) => Math.floor(counter / 256 ** (COUNTER_BYTES - 1 - i)));
     const iv = this.#crypto.getRandomValues(new Uint8Array(HEAD_BYTES - COUNTER_BYTES));
     const additionalData = this.#additionalData(this.#ownId, this.#peerId, counter);
     const sealed = await this.#crypto.subtle.encrypt({ name: 'AES-GCM', iv, additionalData }, this.#key, encode(message));
-    return concatBytes([head, iv, new Uint8Array(sealed)]);
+    return concatBytes([uint48Bytes(counter), iv, new Uint8Array(sealed)]);
   }
 
   /** Opens what came; ordered frames are taken in ascending order only, unordered ones once. */
   async open(bytes: Uint8Array): Promise<Decoded<PairMessage>> {
     if (bytes.length < HEAD_BYTES) return dropped('forward.truncated');
-    const counter = bytes.subarray(0, COUNTER_BYTES).reduce((sum, byte) => sum * 256 + byte, 0);
+    const counter = readUint48(bytes);
     let plaintext: Uint8Array;
     try {
       const additionalData = this.#additionalData(this.#peerId, this.#ownId, counter);

@@ -1,4 +1,16 @@
-import { type Decoded, concatBytes, decoded, dropOldest, dropped, fromBase64Url, toBase64Url, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  type Decoded,
+  concatBytes,
+  decoded,
+  dropOldest,
+  dropped,
+  fromBase64Url,
+  readUint48,
+  toBase64Url,
+  uint48Bytes,
+  utf8Decode,
+  utf8Encode,
+} from '@lumamesh/base';
 import type { RoomSecret, WebCrypto } from '@lumamesh/protocol';
 import { ReplayWindow } from './replay-window.ts';
 import { PEER_KEY_ALGORITHM, PEER_KEY_BYTES, PEER_SIGN_ALGORITHM, type PeerIdentity, peerIdOf } from './peer-identity.ts';
@@ -61,8 +73,7 @@ export class Sealer {
     const nonce = this.#crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const plaintext = concatBytes([this.#identity.publicKey, signature, text]);
     const sealed = await subtle.encrypt({ name: 'AES-GCM', iv: nonce, additionalData }, this.#secret.key, plaintext);
-    const counterBytes = Uint8Array.from({ length: COUNTER_BYTES }, (_, i) => Math.floor(counter / 256 ** (COUNTER_BYTES - 1 - i)));
-    return toBase64Url(concatBytes([Uint8Array.of(VERSION), counterBytes, nonce, new Uint8Array(sealed)]));
+    return toBase64Url(concatBytes([Uint8Array.of(VERSION), uint48Bytes(counter), nonce, new Uint8Array(sealed)]));
   }
 
   /** Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or not from this room), forged, replayed. */
@@ -71,7 +82,7 @@ export class Sealer {
     if (bytes === null) return dropped('sealing.encoding');
     if (bytes.length < SEALED_HEAD_BYTES) return dropped('sealing.truncated');
     if (bytes[0] !== VERSION) return dropped('sealing.version');
-    const counter = bytes.subarray(1, 1 + COUNTER_BYTES).reduce((sum, byte) => sum * 256 + byte, 0);
+    const counter = readUint48(bytes.subarray(1));
     const to = purpose === 'presence' ? EVERYONE : this.#identity.id;
     const additionalData = this.#additionalData({ purpose, from, to }, counter);
     const plaintext = await this.#decrypt(bytes.slice(1 + COUNTER_BYTES, SEALED_HEAD_BYTES), additionalData, bytes.slice(SEALED_HEAD_BYTES));

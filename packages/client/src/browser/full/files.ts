@@ -53,7 +53,10 @@ export class IncomingFile {
         blob = new Blob([blob, ...parts], { type: this.type });
         parts = [];
       }
-      if (received > this.size) return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
+      if (received > this.size) {
+        finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
+        return channel.close();
+      }
       onProgress?.(received, this.size);
       if (received === this.size) finish.resolve();
     });
@@ -91,7 +94,11 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
   const finish = watch(channel, options.signal);
   channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     if (data === 'ok') finish.resolve();
-    else if (data === 'go') void pour(channel, file, options).catch(finish.reject);
+    else if (data === 'go')
+      void pour(channel, file, options).catch((cause: unknown) => {
+        finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause }));
+        channel.close();
+      });
   });
   await finish.promise;
   channel.close();

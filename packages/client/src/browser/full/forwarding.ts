@@ -1,4 +1,4 @@
-import { type Instant, TokenBucket, instant, later } from '@lumamesh/base';
+import { type Instant, TokenBucket, dropOldest, instant, later } from '@lumamesh/base';
 import type { PairCipher } from '../../core/pair-cipher.ts';
 import type { Frame, FrameSink } from '../../core/peer-frame.ts';
 import type { Platform } from '../platform.ts';
@@ -15,6 +15,7 @@ import type { Platform } from '../platform.ts';
 /** What a page carries for one pair, in each direction; the sender keeps to half of it. */
 const CARRIED_BYTES_PER_SECOND = 131_072;
 const CARRIED_BURST_BYTES = 524_288;
+const MAX_BUDGETS = 1024;
 /** Sealing adds this to a frame. */
 const OVERHEAD_BYTES = 64;
 /** Who is already behind with reading is carried nothing to. */
@@ -46,8 +47,8 @@ export class Forwarder {
   /** A sealed frame of `from`, for `to`. What is not carried is said so. */
   carry(from: Carrier, to: Carrier | undefined, toId: string, bytes: Uint8Array, isReliable: boolean): void {
     const key = `${from.id} ${toId}`;
-    if (!this.#budgets.has(key) && this.#budgets.size >= 1024) this.#budgets.clear();
     const budget = this.#budgets.get(key) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
+    if (!this.#budgets.has(key)) dropOldest(this.#budgets, MAX_BUDGETS);
     this.#budgets.set(key, budget);
     const isCarried = to?.isDirect === true && to.bufferedAmount < MAX_BUFFERED_BYTES && budget.take(this.#platform.now(), bytes.length);
     if (isCarried) void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });

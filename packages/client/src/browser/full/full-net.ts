@@ -9,6 +9,7 @@ import { probeNetwork } from './network-probe.ts';
 import { FullRoom, type FullRoomOptions, KnockRoom } from './full-room.ts';
 import { IdentityStore } from './identity-store.ts';
 
+const LIST_RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
 
 /** The page's place in the network, with all that the library has. */
@@ -73,7 +74,10 @@ export class FullNet extends Net<FullRoom> {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       this.addSeeds(readRelayList(await response.text()));
     } catch (cause) {
-      this.emit('error', new LumameshError('RELAY_LIST_FAILED', `${url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+      this.handleListFailed(url, new LumameshError('RELAY_LIST_FAILED', `${url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+      this.platform.setTimer(LIST_RETRY_MS, () => {
+        if (this.status.state !== 'closed') void this.#fetchList(url);
+      });
     }
   }
 }

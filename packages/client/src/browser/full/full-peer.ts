@@ -1,6 +1,6 @@
 import { type Instant, LumameshError, instant, later } from '@lumamesh/base';
 import type { PairCipher } from '../../core/pair-cipher.ts';
-import type { ValueInbox, ValueOutbox } from '../../core/peer-frame.ts';
+import { type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../../core/peer-frame.ts';
 import { type PeerSignal, parsePeerSignal } from '../../core/signal.ts';
 import { ValueReceiver, ValueSender } from '../../core/value-stream.ts';
 import { Peer, type PeerHost } from '../peer.ts';
@@ -49,14 +49,17 @@ export class FullPeer extends Peer implements Carrier {
   #admission: { readonly values: unknown[]; wake: () => void } | null = null;
   #isAdmitted = false;
   readonly #held: (() => void)[] = [];
+  /** What goes to a peer that is not let in yet: the handshake, and signals. */
+  readonly #control: ValueSender;
   #saidUnreachable = false;
-  /** From its presence: whether it carries for others. */
+  /** @internal From its presence: whether it carries for others. */
   isWilling = false;
 
   constructor(id: string, nick: string, ownId: string, host: FullPeerHost) {
     super(id, nick, ownId, host);
     this.#bornAt = host.platform.now();
     this.#requests = new Requests<FullPeer>(host.platform, host.answers, (tag, value) => void this.sendTagged(tag, value));
+    this.#control = new ValueSender((error) => host.onListenerError(error));
     this.#media = new Media(
       (streams) => void this.sendTagged('m', streams),
       (stream, metadata) => this.emit('stream', stream, metadata),
@@ -96,16 +99,22 @@ export class FullPeer extends Peer implements Carrier {
 
   /** Sends a stream of camera, microphone or screen, with whatever the other page should know of it. It outlives lost connections. */
   addStream(stream: MediaStream, metadata: unknown = null): void {
-    this.#media.add(this.link, stream, metadata);
+    this.#media.add(this.#openLink, stream, metadata);
   }
 
   removeStream(stream: MediaStream): void {
-    this.#media.remove(this.link, stream);
+    this.#media.remove(this.#openLink, stream);
   }
 
   /** Sends another track in the place of one: another camera, say. */
   async replaceTrack(oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack): Promise<void> {
-    return this.#media.replace(this.link, oldTrack, newTrack);
+    return this.#media.replace(this.#openLink, oldTrack, newTrack);
+  }
+
+  /** @internal */
+  override sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
+    const isForStrangers = !this.#isAdmitted && (tag === 'h' || tag === 's');
+    return isForStrangers ? this.#control.send(this.link, tag, encodeValue(value), {}) : super.sendTagged(tag, value, options);
   }
 
   /** @internal A sealed frame of this peer, carried by another. */
@@ -188,8 +197,8 @@ export class FullPeer extends Peer implements Carrier {
     return this.#detour?.isOpen !== true;
   }
 
-  protected override handleNewLink(link: PeerLink): void {
-    this.#media.attach(link);
+  protected override handleDirect(): void {
+    this.#media.attach(this.link);
   }
 
   protected override handleChannel(channel: RTCDataChannel): void {
@@ -200,7 +209,7 @@ export class FullPeer extends Peer implements Carrier {
   }
 
   protected override handleTrack(event: RTCTrackEvent): void {
-    this.#media.handleTrack(event);
+    this.#whenAdmitted(() => this.#media.handleTrack(event));
   }
 
   #deliver(tag: string, value: unknown): void {
@@ -208,9 +217,19 @@ export class FullPeer extends Peer implements Carrier {
       if (this.#admission !== null && this.#admission.values.length < MAX_HELD_VALUES) this.#admission.values.push(value);
       return this.#admission?.wake();
     }
-    if (this.#isAdmitted || tag === 's') return this.#handleValue(tag, value);
-    // The other side has let us in already; what it says is heard once we have done so.
-    if (this.#held.length < MAX_HELD_VALUES) this.#held.push(() => this.#handleValue(tag, value));
+    if (tag === 's') this.#handleValue(tag, value);
+    else this.#whenAdmitted(() => this.#handleValue(tag, value));
+  }
+
+  /** The other side may let us in first; what it says is heard once we have done so. */
+  #whenAdmitted(then: () => void): void {
+    if (this.#isAdmitted) then();
+    else if (this.#held.length < MAX_HELD_VALUES) this.#held.push(then);
+    else this.close();
+  }
+
+  get #openLink(): PeerLink | null {
+    return this.#isAdmitted && this.isDirect ? this.link : null;
   }
 
   #handleValue(tag: string, value: unknown): void {

@@ -92,6 +92,11 @@ export class FullRoom extends Room<FullPeer> {
   override async start(): Promise<void> {
     this.#keys = await createPairKeys(this.host.platform.crypto).catch(() => null);
     await super.start();
+    await this.knock();
+  }
+
+  /** @internal */
+  protected async knock(): Promise<void> {
     const { roomId } = this;
     if ((this.options.password ?? '') === '' || roomId === null || this.state === 'left') return;
     const digest = await this.host.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
@@ -169,10 +174,13 @@ export class KnockRoom extends FullRoom {
   readonly #onMismatch: () => void;
 
   constructor(name: string, tag: number, onMismatch: () => void, host: FullRoomHost) {
-    super(`${name}\nknock`, { maxPeers: 0 }, host);
+    // The password makes its derivation slow, so that a relay cannot try names in bulk either.
+    super(`${name}\nknock`, { maxPeers: 0, password: 'knock' }, host);
     this.#tag = tag;
     this.#onMismatch = onMismatch;
   }
+
+  protected override async knock(): Promise<void> {}
 
   protected override presence(): object {
     return { tag: this.#tag };

@@ -18,22 +18,23 @@ export class Media {
     this.#onStream = onStream;
   }
 
-  add(link: PeerLink, stream: MediaStream, metadata: unknown): void {
+  /** `link`: the connection, while there is one. */
+  add(link: PeerLink | null, stream: MediaStream, metadata: unknown): void {
     this.#outgoing.set(stream.id, { stream, metadata });
-    this.#announce();
-    this.attach(link);
+    if (link !== null) this.attach(link);
   }
 
-  remove(link: PeerLink, stream: MediaStream): void {
+  remove(link: PeerLink | null, stream: MediaStream): void {
     this.#outgoing.delete(stream.id);
+    if (link === null) return;
     const tracks: readonly (MediaStreamTrack | null)[] = stream.getTracks();
     for (const sender of link.connection.getSenders()) if (sender.track !== null && tracks.includes(sender.track)) link.connection.removeTrack(sender);
     this.#announce();
   }
 
   /** Sends another track in the place of one, with no negotiation: another camera, say. */
-  async replace(link: PeerLink, oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack): Promise<void> {
-    const sender = link.connection.getSenders().find(({ track }) => track === oldTrack);
+  async replace(link: PeerLink | null, oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack): Promise<void> {
+    const sender = link?.connection.getSenders().find(({ track }) => track === oldTrack);
     await sender?.replaceTrack(newTrack);
     for (const { stream } of this.#outgoing.values()) {
       if (!stream.getTracks().includes(oldTrack)) continue;
@@ -42,9 +43,10 @@ export class Media {
     }
   }
 
-  /** Gives a connection what is to be sent. */
+  /** Gives a connection what is to be sent, and says before what it is about. */
   attach(link: PeerLink): void {
     if (this.#outgoing.size === 0) return;
+    this.#announce();
     const sent = new Set(link.connection.getSenders().map(({ track }) => track));
     for (const { stream } of this.#outgoing.values()) {
       for (const track of stream.getTracks()) if (!sent.has(track)) link.connection.addTrack(track, stream);
