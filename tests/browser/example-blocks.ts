@@ -47,6 +47,7 @@ export function readExamples(document: string): readonly ExampleBlock[] {
     if (key !== undefined && text !== undefined) notes.push([key, text]);
     else if (info !== undefined) {
       const end = lines.indexOf('```', i + 1);
+      if (end === -1) throw new Error(`${document}:${i + 1}: a block that does not end`);
       const content = lines.slice(i + 1, end).join('\n');
       if (info === 'html page') html = content;
       if (info === 'js run') {

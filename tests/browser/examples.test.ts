@@ -28,10 +28,10 @@ async function bundle({ code, html }: ExampleBlock, relayLine: string, tab: numb
     plugins: [
       {
         name: 'example',
-        setup({ onLoad, onResolve }) {
-          onResolve({ filter: /^example$/ }, ({ path }) => ({ path, namespace: 'example' }));
-          onResolve({ filter: /^lumamesh$/ }, ({ importer }) => (importer === HARNESS ? undefined : { path: HARNESS }));
-          onLoad({ filter: /.*/, namespace: 'example' }, () => ({ contents: code, loader: 'js', resolveDir: import.meta.dirname }));
+        setup(builder) {
+          builder.onResolve({ filter: /^example$/ }, ({ path }) => ({ path, namespace: 'example' }));
+          builder.onResolve({ filter: /^lumamesh$/ }, ({ importer }) => (importer === HARNESS ? undefined : { path: HARNESS }));
+          builder.onLoad({ filter: /.*/, namespace: 'example' }, () => ({ contents: code, loader: 'js', resolveDir: import.meta.dirname }));
         },
       },
     ],
