@@ -204,8 +204,8 @@ export class FullPeer extends Peer implements Carrier {
   protected override handleChannel(channel: RTCDataChannel): void {
     const file = readFileOffer(channel);
     if (file === null) return channel.close();
-    if (this.#isAdmitted && this.has('file')) this.emit('file', file);
-    else file.refuse();
+    // A channel may be there before this side has noticed that the connection is open.
+    this.#whenAdmitted(() => (this.has('file') ? this.emit('file', file) : file.refuse()));
   }
 
   protected override handleTrack(event: RTCTrackEvent): void {
