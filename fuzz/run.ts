@@ -1,8 +1,12 @@
-import { type Instant, fromHex, instant, later } from '@lumamesh/base';
-import { parseClientMessage, parseRelayMessage, decodeRecordLine } from '@lumamesh/protocol';
+import { type Instant, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
+import { RECORD_LINE_PREFIX, decodeRecordLine, encodeRecordLine, parseClientMessage, parseRelayMessage } from '@lumamesh/protocol';
 import { browserFlights, connectedPair, endpointOptions, mutations, randomDatagrams, seededRandom } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
+import { type Frame, FrameReader, encodeValue } from '../packages/client/src/core/peer-frame.ts';
+import { RelayBook } from '../packages/client/src/core/relay-book.ts';
+import { parsePeerSignal } from '../packages/client/src/core/signal.ts';
+import { ValueReceiver, ValueSender } from '../packages/client/src/core/value-stream.ts';
 
 /*
  * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every round has a seed, printed when something throws; the same
@@ -52,13 +56,70 @@ function insideTarget(round: number): void {
   pair.net.run(5000);
 }
 
+/** What is read as text: frames of both sides, records, what a page remembers, signals. */
 function textTarget(round: number): void {
-  const frame = new TextEncoder().encode(JSON.stringify({ action: 'join', room: 'r'.repeat(43), peer: 'p'.repeat(22), presence: 'x' }));
-  for (const mutated of mutations(frame, 300, round)) {
-    const text = new TextDecoder().decode(mutated);
-    parseClientMessage(text);
-    parseRelayMessage(text);
-    decodeRecordLine(`luma1.${text}`);
+  const key = 'A'.repeat(43);
+  const record = {
+    fingerprint: `AA${':AA'.repeat(31)}`,
+    ip: '203.0.113.1',
+    port: 3478,
+    ufrag: 'luma',
+    pwd: 'x'.repeat(22),
+    nk: key,
+    sequence: 1,
+    expires: 2,
+    signature: 'A'.repeat(86),
+  };
+  const texts = [
+    { action: 'join', room: 'r'.repeat(43), peer: 'p'.repeat(22), presence: 'x' },
+    { action: 'joined', room: 'r'.repeat(43), members: [{ peer: 'p'.repeat(22), presence: 'x' }], homes: [record] },
+    record,
+    [[encodeRecordLine(record), 7]],
+    { attempt: 'a', description: { type: 'offer', sdp: 'v=0' }, candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }] },
+  ];
+  for (const original of texts) {
+    for (const mutated of mutations(new TextEncoder().encode(JSON.stringify(original)), 100, round)) {
+      const text = new TextDecoder().decode(mutated);
+      parseClientMessage(text);
+      parseRelayMessage(text);
+      const line = `${RECORD_LINE_PREFIX}${toBase64Url(mutated)}`;
+      const read = decodeRecordLine(line);
+      if (read.ok && encodeRecordLine(read.value) !== line) throw new Error('a record with two lines');
+      new RelayBook(seededRandom(round)).load(text, 0);
+      try {
+        parsePeerSignal(JSON.parse(text));
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+      }
+    }
+  }
+}
+
+/** Frames of a peer that has gone mad, for both readers of a page. */
+function peerTarget(round: number): void {
+  const random = seededRandom(round);
+  const sent: Frame[] = [];
+  const sender = new ValueSender(() => undefined);
+  const sink = { isOpen: true, bufferedAmount: 0, send: (frame: Frame) => void sent.push(frame) };
+  for (const [tag, value] of [
+    ['', { a: 1 }],
+    ['ax', 'y'.repeat(30_000)],
+    ['q1 z', new Uint8Array(70_000)],
+    ['', new Uint8Array(9)],
+  ] as const)
+    void sender.send(sink, tag, encodeValue(value), {});
+  const readers = [
+    new ValueReceiver(
+      () => undefined,
+      () => undefined,
+    ),
+    new FrameReader(() => undefined),
+  ];
+  for (let i = 0; i < 300; i++) {
+    const frame = sent[Math.floor(random() * sent.length)] ?? '';
+    const bytes = typeof frame === 'string' ? new TextEncoder().encode(frame.slice(0, 200)) : frame.slice(0, 200);
+    const [damaged = bytes] = random() < 0.5 ? mutations(bytes, 1, round + i) : [bytes];
+    for (const reader of readers) reader.handleFrame(typeof frame === 'string' ? new TextDecoder().decode(damaged) : damaged.slice().buffer, random() < 0.7);
   }
 }
 
@@ -100,7 +161,7 @@ function meshTarget(round: number): void {
   }
 }
 
-const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget, mesh: meshTarget };
+const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget, peer: peerTarget, mesh: meshTarget };
 const endsAt = performance.now() + seconds * 1000;
 let rounds = 0;
 for (; performance.now() < endsAt; seed++, rounds++) {
