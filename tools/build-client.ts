@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
-import { CLIENT_FILES, bundleClient, bundleFallback } from './client-bundle.ts';
+import { CLIENT_FILES, FILES_APART, bundleApart, bundleClient } from './client-bundle.ts';
 
 /* `npm run build:client`: the package `lumamesh` as it is published, in packages/client/dist. lumamesh.js alone is the file to drop into a page. */
 const ROOT = join(import.meta.dirname, '..');
@@ -18,9 +18,9 @@ const DECLARATIONS: Readonly<Record<string, string>> = {
 
 rmSync(DIST, { recursive: true, force: true });
 mkdirSync(DIST, { recursive: true });
-// The keys of CLIENT_FILES.
+// The keys of CLIENT_FILES, and of FILES_APART.
 for (const file of Object.keys(CLIENT_FILES) as (keyof typeof CLIENT_FILES)[]) writeFileSync(join(DIST, file), await bundleClient(file));
-writeFileSync(join(DIST, 'lumamesh-ed25519.js'), await bundleFallback());
+for (const file of Object.keys(FILES_APART) as (keyof typeof FILES_APART)[]) writeFileSync(join(DIST, file), await bundleApart(file));
 await build({
   entryPoints: [join(CLIENT, 'src/react/index.ts')],
   outfile: join(DIST, 'lumamesh-react.js'),

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Plugin, build } from 'esbuild';
 import { minify } from 'terser';
 
@@ -17,11 +17,17 @@ export const CLIENT_FILES = {
   'lumamesh-core.js': { entry: 'browser/core.ts', maxBytes: 14 * 1024 },
 } as const;
 
-/** Fetched only by browsers without Ed25519, from beside the file that asks for it. */
-const FALLBACK_APART: Plugin = {
-  name: 'fallback-apart',
+/** Fetched only by who needs them, from beside the file that asks: by browsers without Ed25519, and when relays cannot be reached. */
+export const FILES_APART = { 'lumamesh-ed25519.js': 'browser/ed25519-fallback.ts', 'lumamesh-network.js': 'browser/full/network-help.ts' } as const;
+
+const APART: Plugin = {
+  name: 'apart',
   setup: (bundler) =>
-    bundler.onResolve({ filter: /ed25519-fallback/ }, ({ kind }) => (kind === 'dynamic-import' ? { path: './lumamesh-ed25519.js', external: true } : null)),
+    bundler.onResolve({ filter: /./ }, ({ kind, path }) => {
+      if (kind !== 'dynamic-import') return null;
+      const found = Object.entries(FILES_APART).find(([, source]) => basename(source) === basename(path));
+      return found === undefined ? null : { path: `./${found[0]}`, external: true };
+    }),
 };
 
 /** One ES module with nothing to import, for pages: the whole library, or its core. */
@@ -33,7 +39,7 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
     write: false,
     format: 'esm',
     target: 'es2022',
-    plugins: [FALLBACK_APART],
+    plugins: [APART],
   });
   const { code } = await minify(outputFiles[0]?.text ?? '', {
     module: true,
@@ -44,9 +50,9 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
   return `${code ?? ''}\n`;
 }
 
-/** The check of signatures for browsers without Ed25519, as a file of its own beside the others. */
-export async function bundleFallback(): Promise<string> {
-  const entryPoints = [join(CLIENT, 'browser/ed25519-fallback.ts')];
+/** A file that is fetched only when it is needed. */
+export async function bundleApart(file: keyof typeof FILES_APART): Promise<string> {
+  const entryPoints = [join(CLIENT, FILES_APART[file])];
   const { outputFiles } = await build({ entryPoints, bundle: true, minify: true, write: false, format: 'esm', target: 'es2022' });
   return outputFiles[0]?.text ?? '';
 }

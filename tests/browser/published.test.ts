@@ -21,7 +21,7 @@ async function servePublished(file: string): Promise<StrictPage> {
     write: false,
     format: 'esm',
     target: 'es2022',
-    external: ['./lumamesh-ed25519.js'],
+    external: ['./lumamesh-*.js'],
     plugins: [{ name: 'published', setup: (bundler) => bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: join(DIST, file) })) }],
   });
   return serveStrictPage(outputFiles[0]?.text ?? '');
@@ -124,7 +124,7 @@ async function serveCore(): Promise<StrictPage> {
     bundle: true,
     write: false,
     format: 'esm',
-    external: ['./lumamesh-ed25519.js'],
+    external: ['./lumamesh-*.js'],
   });
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }

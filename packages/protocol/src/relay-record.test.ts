@@ -126,7 +126,20 @@ describe('a relay record', () => {
   });
 
   it('refuses JSON of every other shape', () => {
-    for (const bad of [null, 7, 'x', [], {}, { ...signed, port: '3478' }, { ...signed, nk: 7 }, { ...signed, signature: 'AAAA' }, { ...signed, ip6: null }])
+    for (const bad of [
+      null,
+      7,
+      'x',
+      [],
+      {},
+      { ...signed, port: '3478' },
+      { ...signed, nk: 7 },
+      { ...signed, signature: 'AAAA' },
+      { ...signed, ip6: null },
+      { ...signed, ip: { toString: 1 } },
+      { ...signed, ip6: { toString: 1 } },
+      { ...signed, nk: { toString: 1 } },
+    ])
       assert.ok(!parseRecordJson(bad).ok);
     const withMore = (more: string): unknown => JSON.parse(`${JSON.stringify(signed).slice(0, -1)},${more}}`);
     assert.ok(!parseRecordJson(withMore('"__proto__":{"port":1}')).ok);

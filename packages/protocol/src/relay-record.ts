@@ -44,8 +44,8 @@ const MAX_UINT48 = 2 ** 48 - 1;
 const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean])[] = [
   ['fingerprint', matches(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)],
   // In canonical form: pages use the text of an address, so it has one spelling only.
-  ['ip', (value) => isCanonicalIp(String(value))],
-  ['ip6', optional((value) => String(value).includes(':') && isCanonicalIp(String(value)))],
+  ['ip', (value) => typeof value === 'string' && isCanonicalIp(value)],
+  ['ip6', optional((value) => typeof value === 'string' && value.includes(':') && isCanonicalIp(value))],
   ['host', optional(matches(/^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i))],
   ['port', isUint(1, 65_535)],
   // RFC 8839 §5.4: ice-char.

@@ -35,6 +35,7 @@ describe('frames from a relay', () => {
     );
     assert.deepEqual(result, { ok: true, value: { action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }] } });
     assert.deepEqual(parseRelayMessage('{"action":"from-the-future"}'), { ok: false, drop: 'protocol.unknownAction' });
+    for (const action of ['{"toString":1}', '7', 'null', '"constructor"', '"__proto__"']) assert.ok(!parseRelayMessage(`{"action":${action}}`).ok);
   });
 
   it('of any mutation throw nothing', () => {

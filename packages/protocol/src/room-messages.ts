@@ -121,12 +121,12 @@ const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
 export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
   const fields = parseJsonObject(frame);
   if (fields === null) return dropped('protocol.frame');
-  const action = String(fields['action']);
-  const rules = Object.hasOwn(RELAY_FIELDS, action) ? RELAY_FIELDS[action as RelayMessage['action']] : null;
+  const { action } = fields;
+  const rules = isText(action) && Object.hasOwn(RELAY_FIELDS, action) ? RELAY_FIELDS[action as RelayMessage['action']] : null;
   if (rules === null) return dropped('protocol.unknownAction');
   if (action === 'peer-joined') fields['presence'] ??= '';
   const wrong = Object.keys(rules).find((name) => rules[name]?.(fields[name]) !== true);
-  if (wrong !== undefined) return dropped(`protocol.${action}.${wrong}`);
+  if (wrong !== undefined) return dropped(`protocol.${wrong}`);
   // What may be left out is left out where it is not what it should be.
   for (const [name, isValid] of Object.entries(OPTIONAL_FIELDS)) if (!isValid(fields[name])) delete fields[name];
   const message = fields as unknown as RelayMessage;

@@ -17,6 +17,7 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
     events.closed(code, text, cause);
   };
   const start = async (): Promise<void> => {
+    if (isEnded) return;
     try {
       connection = new RTCPeerConnection();
     } catch (cause) {

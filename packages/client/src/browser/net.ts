@@ -138,7 +138,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */
   joinRoom(name: string, options: RoomOptions = {}): R {
     if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
-    const key = `${name}\n${options.password ?? ''}`;
+    const key = JSON.stringify([name, options.password ?? ''].map((text) => text.normalize('NFC')));
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
     return this.open(key, (host) => this.makeRoom(name, options, host));
@@ -246,13 +246,14 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const now = this.platform.now();
     if (now - this.#tickedAt > ASLEEP_MS) return this.wake();
     this.#tickedAt = now;
+    const isBusy = [...this.#links.values()].some((link) => link?.isOpen !== true);
+    // First of all, so that nothing that goes wrong below stops the clock.
+    this.#cancelTick = this.platform.setTimer(isBusy || this.#links.size === 0 ? BUSY_TICK_MS : CALM_TICK_MS, () => this.#tick());
     for (const link of this.#links.values()) link?.handleTick(now);
     for (const room of this.#rooms.values()) room.handleTick(now);
     this.#plan();
     this.#judge(now);
     if (this.#isDirty) this.#save();
-    const isBusy = [...this.#links.values()].some((link) => link?.isOpen !== true);
-    this.#cancelTick = this.platform.setTimer(isBusy || this.#links.size === 0 ? BUSY_TICK_MS : CALM_TICK_MS, () => this.#tick());
   }
 
   #plan(): void {
@@ -271,7 +272,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const addresses = isForged ? [] : await this.addressesOf(relay);
     // Hung up, or closed, while the record was looked at.
     if (this.#isClosed || this.#links.get(nk) !== null) return;
-    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of ${relay.ip}:${relay.port} is not signed by its node key`));
+    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of ${relay.ip}:${relay.port} is not signed by its node key`), true);
     const link = new RelayLink(relay, addresses, this.platform, {
       open: () => this.#handleOpen(nk),
       message: (message) => void this.#handleMessage(nk, message),
@@ -304,12 +305,13 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     this.emit('status', this.status);
   }
 
-  #handleLoss(nk: string, error: LumameshError): void {
+  /** `isFinal`: the record is nobody's, and trying again would not change that. */
+  #handleLoss(nk: string, error: LumameshError, isFinal = false): void {
     this.#forget(nk);
     if (this.#isClosed) return;
     this.#errors.set(nk, error);
     this.options.logger?.debug?.(error.message, error);
-    this.#choice.handleLost(nk, error.code === 'RELAY_FORGED', this.platform.now());
+    this.#choice.handleLost(nk, isFinal, this.platform.now());
     this.#plan();
     this.#judge(this.platform.now());
     this.emit('status', this.status);
@@ -319,7 +321,10 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     if ('room' in message) {
       for (const room of this.#rooms.values()) if (room.roomId === message.room) room.handleMessage(nk, message);
       // A room that reaches over several relays: its homes are where everybody looks.
-      if (message.action === 'joined' && message.homes !== undefined) this.#choice.addRoom(message.room, await this.#learn(nk, message.homes));
+      if (message.action === 'joined' && message.homes !== undefined) {
+        const homes = await this.#learn(nk, message.homes);
+        if ([...this.#rooms.values()].some(({ roomId }) => roomId === message.room)) this.#choice.addRoom(message.room, homes);
+      }
     } else if (message.action === 'welcome') await this.#learn(nk, [message.node]);
     else if (message.action === 'nodes') await this.#learn(nk, message.nodes);
     this.#plan();
@@ -401,9 +406,9 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     on(globalThis.document, ['visibilitychange', 'resume'], wake);
     on((globalThis.navigator as { readonly connection?: EventTarget } | undefined)?.connection, ['change'], wake);
     on(page, ['pagehide'], (event) => {
+      if ((event as PageTransitionEvent).persisted) return this.#suspend();
       this.handlePageHide([...this.#rooms.values()]);
-      if ((event as PageTransitionEvent).persisted) this.#suspend();
-      else this.close();
+      this.close();
     });
     const { signal } = this.options;
     if (signal?.aborted === true) queueMicrotask(() => this.close());

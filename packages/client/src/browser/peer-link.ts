@@ -209,8 +209,8 @@ export class PeerLink implements FrameSink {
     const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
     if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string') return this.#events.frame(data, isOrdered);
     // Answered by whoever hears it, so that a page whose timers are held back lives as well.
-    if (kind === 'p') this.send(`q${data.slice(1, 32)}`, false);
-    else this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
+    if (kind === 'p' && this.bufferedAmount < HIGH_WATER_BYTES) this.send(`q${data.slice(1, 32)}`, false);
+    if (kind === 'q') this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
   }
 
   async #offer(): Promise<void> {

@@ -63,7 +63,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
   #remoteAttempt: string | null = null;
   readonly #outbox: ValueOutbox;
   #inbox: ValueInbox;
-  readonly #detourInbox: ValueInbox;
+  #detourInbox: ValueInbox;
   #reconnects = 0;
   #anewAt: Instant = instant(-ANEW_INTERVAL_MS);
   #held: PeerSignal[] = [];
@@ -159,7 +159,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
   /** @internal The relay says that the peer is gone. A living connection knows better. */
   handleLeft(): void {
     this.#hasLeft = true;
-    if (!this.#link.isConnected) this.close('left');
+    if (!this.#link.isConnected && this.#detour === null) this.close('left');
   }
 
   /** @internal */
@@ -224,13 +224,28 @@ export abstract class Peer extends Emitter<PeerEvents> {
     this.#detour = detour;
     if (this.#link.isOpen) return;
     this.#outbox.restart();
-    if (detour !== null) this.#handleOpen('forwarded');
-    else if (this.#state === 'forwarded') this.#setState('reconnecting');
+    if (detour !== null) return this.#handleOpen('forwarded');
+    if (this.#state === 'forwarded') this.#setState('reconnecting');
+    if (!this.#link.isEnded || this.#state === 'closed') return;
+    // The direct way was given up while there was another: now it is all there is.
+    this.#reconnects = 0;
+    this.beginAnew(!this.isPolite);
   }
 
   /** @internal A frame that came by another way. */
-  protected handleDetourFrame(data: unknown, isOrdered: boolean): void {
-    this.#detourInbox.handleFrame(data, isOrdered);
+  protected handleDetourFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void {
+    // What was under way when the way was lost begins anew.
+    if (isFirst) this.#detourInbox = this.makeInbox();
+    this.#hear(this.#detourInbox, data, isOrdered);
+  }
+
+  #hear(inbox: ValueInbox, data: unknown, isOrdered: boolean): void {
+    try {
+      inbox.handleFrame(data, isOrdered);
+    } catch {
+      // Whatever a stranger sends, nothing is thrown into the browser's events: it is the end of him.
+      this.close('failed');
+    }
   }
 
   /** @internal What waits may go on. */
@@ -247,7 +262,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
     const events: PeerLinkEvents = {
       open: () => this.#handleLinkOpen(),
       low: () => this.pump(),
-      frame: (data, isOrdered) => this.#inbox.handleFrame(data, isOrdered),
+      frame: (data, isOrdered) => this.#hear(this.#inbox, data, isOrdered),
       channel: (channel) => this.handleChannel(channel),
       track: (event) => this.handleTrack(event),
       ended: (reason) => this.#handleLinkEnded(reason),
@@ -279,7 +294,7 @@ export abstract class Peer extends Emitter<PeerEvents> {
     this.#held = [];
     this.#outbox.restart();
     this.#link = this.#makeLink(offersFirst);
-    if (this.#wasOpen && this.#detour === null) this.#setState('reconnecting');
+    if (this.#wasOpen) this.#setState(this.#detour === null ? 'reconnecting' : 'forwarded');
   }
 
   #handleLinkOpen(): void {
@@ -294,7 +309,8 @@ export abstract class Peer extends Emitter<PeerEvents> {
       if (this.#state === 'closed' || this.#wasOpen) return;
       this.#wasOpen = true;
       this.#finishOpen(state);
-      this.emit('open');
+      // Unless a listener has sent it away meanwhile.
+      if (this.isOpen) this.emit('open');
     });
   }
 

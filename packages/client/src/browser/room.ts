@@ -92,6 +92,7 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   /** Peers to whom something was to be said while there was no relay. */
   readonly #missed = new Set<string>();
   #saidFull = false;
+  #saidMismatch = false;
 
   constructor(name: string, options: RoomOptions, host: RoomHost) {
     super(host.onListenerError);
@@ -123,11 +124,11 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   /** Says goodbye and ends all its peers. The room is of no use afterwards. */
   leave(): void {
     if (this.#state === 'left') return;
-    this.#setState('left');
     const { roomId } = this;
     if (roomId !== null) this.host.send(null, { action: 'leave', room: roomId });
-    for (const peer of this.peers) peer.close('room-left');
     this.host.handleRoomLeft(roomId);
+    this.#setState('left');
+    for (const peer of this.peers) peer.close('room-left');
   }
 
   /** @internal Begins: derives the keys, and asks the net to join. */
@@ -199,13 +200,24 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
 
   /** @internal To be called about every second. */
   handleTick(now: Instant): void {
-    for (const peer of this.#peers.values()) peer.handleTick(now);
+    for (const peer of this.#peers.values()) {
+      try {
+        peer.handleTick(now);
+      } catch {
+        // The browser opens no further connection for it.
+        peer.close('failed');
+      }
+    }
     for (const [id, member] of this.#members) {
       if (now < member.dueAt) continue;
       if (member.relays.size === 0) this.#drop(id);
       else if (!this.#peers.has(id)) {
         member.dueAt = later(now, MEMBER_RETRY_MS);
-        this.#add(id, member.nick, this.selfId > id);
+        try {
+          this.#add(id, member.nick, this.selfId > id);
+        } catch (error) {
+          this.emit('error', toError(error));
+        }
       }
     }
     if (this.#retryAt === null || now < this.#retryAt || this.#secret === null) return;
@@ -218,8 +230,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     return { nick: (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH) };
   }
 
-  /** @internal What a member says of itself; `null` for one that is no peer of this page. */
-  protected handlePresence(_peer: P | null, _presence: unknown): void {}
+  /** @internal What a member says of itself, before it becomes a peer. */
+  protected handlePresence(_id: string, _presence: unknown): void {}
 
   /** @internal */
   protected abstract makePeer(id: string, nick: string, ownId: string, host: PeerHost): P;
@@ -299,7 +311,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     if (this.#state === 'left') return;
     if (!opened.ok) {
       // Same room id, another key: only a relay or a broken client can bring that about. The peer is not let in, and the page hears why.
-      this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`));
+      if (!this.#saidMismatch) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`));
+      this.#saidMismatch = true;
       return;
     }
     const { nick } = (opened.value ?? {}) as { nick?: unknown };
@@ -309,10 +322,10 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     known.relays.add(relay);
     if (this.#members.size >= MAX_LISTED && !this.#members.has(id)) return;
     this.#members.set(id, known);
-    this.#routes.set(id, relay);
+    this.handlePresence(id, opened.value);
     const peer = this.#peers.get(id) ?? this.#add(id, known.nick, offersFirst);
+    if (peer !== null) this.#routes.set(id, relay);
     peer?.handleSeen(known.nick, this.#missed.delete(id));
-    this.handlePresence(peer, opened.value);
   }
 
   #add(id: string, nick: string, offersFirst: boolean): P | null {

@@ -1,4 +1,4 @@
-import { LumameshError, utf8Decode } from '@lumamesh/base';
+import { LumameshError, concatBytes, utf8Decode } from '@lumamesh/base';
 
 /*
  * Values between two peers (docs/wire-protocol.md, "Between peers"). On the ordered channel:
@@ -94,7 +94,7 @@ export class FrameQueue implements ValueOutbox {
 
   send(sink: FrameSink, _tag: string, frame: Frame, { reliable = true }: SendOptions): Promise<boolean> {
     if (isLarge(frame)) throw new LumameshError('MESSAGE_TOO_LARGE', `a message has at most ${MAX_FRAME_BYTES} bytes`);
-    if (!reliable) return sendUnordered(sink, typeof frame === 'string' ? frame : Uint8Array.of(0, ...frame));
+    if (!reliable) return sendUnordered(sink, typeof frame === 'string' ? frame : concatBytes([Uint8Array.of(0), frame]));
     if (this.pendingBytes + sink.bufferedAmount + frame.length > MAX_PENDING_BYTES)
       throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
     this.#frames.push(frame);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toBase64Url } from '@lumamesh/base';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { RelayBook } from './relay-book.ts';
 
@@ -137,6 +137,14 @@ describe('what a page remembers of relays', () => {
     const later = book();
     later.load(known.serialise(), NOW + 5000);
     assert.equal(later.size, 1);
+  });
+
+  it('is poisoned by nobody: no addresses of our own network, few of one network, and never in the place of the page\u2019s own', () => {
+    const poison = [...Array.from({ length: 20 }, (_, i) => record(9 * 65_536 + i)), relay(300, { ip: '10.0.0.7' }), relay(301, { ip: '127.0.0.1' })];
+    const known = book();
+    known.load(JSON.stringify(poison.map((one) => [encodeRecordLine(one), 0])), NOW);
+    assert.equal(known.size, 1 + 4);
+    assert.ok(known.get(relay(1).nk)?.isSeed);
   });
 
   it('may be any rubbish', () => {

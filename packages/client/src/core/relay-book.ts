@@ -114,11 +114,15 @@ export class RelayBook {
   /** Takes what {@link serialise} wrote, as far as it is of the meshes of the page's own relays. Others' rubbish in the storage is ignored. */
   load(text: string | null, unixSeconds: number): void {
     const meshes = new Set([...this.#entries.values()].map(({ record }) => record.mesh));
+    // Local addresses only where the page's own relays are local.
+    const scopes = new Set<string>(['public', ...[...this.#entries.values()].map(({ record }) => scopeOf(record.ip))]);
     for (const [line, connectMs] of readList(text)) {
       const record = decodeRecordLine(line);
       if (!record.ok || record.value.expires < unixSeconds) continue;
       if (!this.#entries.has(record.value.nk)) {
-        if (this.#entries.size >= MAX_RELAYS || (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh)))) continue;
+        const isCrowded = [...this.#entries.values()].filter((entry) => prefixOf(entry.record) === prefixOf(record.value)).length >= MAX_PER_PREFIX;
+        if (isCrowded || !scopes.has(scopeOf(record.value.ip)) || (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh))))
+          continue;
         this.#add(record.value, false);
         this.#entries.get(record.value.nk)?.sources.add(CACHE);
       }

@@ -145,6 +145,36 @@ describe('values', () => {
     assert.ok(heard.length === 1 && heard[0]?.tag === 'abig' && (heard[0].value as Uint8Array).length === 2_000_000);
   });
 
+  it('may be sent from inside a listener of progress, and none is lost', async () => {
+    const { wire, sender, receiver, heard } = pair();
+    const sent: Promise<boolean>[] = [];
+    const onProgress = (): void => {
+      if (sent.length < 3) sent.push(send(sender, wire, `inner ${sent.length}`));
+    };
+    sent.unshift(send(sender, wire, 'outer', { onProgress }));
+    sent.push(send(sender, wire, 'last'));
+    wire.deliverTo(receiver);
+    assert.ok((await Promise.all(sent)).every(Boolean));
+    assert.equal(heard.length, sent.length);
+  });
+
+  it('that nobody asked for end the connection, and what is not sent is not kept', () => {
+    const receiver = new ValueReceiver(
+      () => undefined,
+      () => undefined,
+      () => 1000,
+    );
+    assert.throws(() => receiver.handleFrame('fb1001', true), isCode('MESSAGE_TOO_LARGE'));
+    assert.throws(() => receiver.handleFrame('fbx', true), isCode('MESSAGE_TOO_LARGE'));
+    const { receiver: whole, heard } = pair();
+    whole.handleFrame(`fb${MAX_VALUE_BYTES}`, true);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 100_000; i++) whole.handleFrame(new ArrayBuffer(0), true);
+    for (let i = 0; i < 1000; i++) whole.handleFrame(new Uint8Array([1]).buffer, true);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 10_000_000);
+    assert.equal(heard.length, 0);
+  });
+
   it('that may be lost are sent now or not at all', async () => {
     const { wire, sender, receiver, heard } = pair();
     for (const [value, tag] of [
@@ -189,7 +219,11 @@ describe('values', () => {
       const kind = random();
       const bytes = Uint8Array.from({ length: Math.floor(random() * 6) }, () => Math.floor(random() * 256)).buffer;
       const data = kind < 0.6 ? parts[Math.floor(random() * parts.length)] : kind < 0.95 ? bytes : [null, 7, new Blob([])][i % 3];
-      receiver.handleFrame(data, random() < 0.5);
+      try {
+        receiver.handleFrame(data, random() < 0.5);
+      } catch (error) {
+        assert.ok(isCode('MESSAGE_TOO_LARGE')(error), String(error));
+      }
     }
     assert.ok(heard.length > 0);
   });

@@ -18,6 +18,7 @@ import {
 
 /** A value may have this many bytes; files have a way of their own. */
 export const MAX_VALUE_BYTES = 268_435_456;
+const MAX_TAG_LENGTH = 128;
 
 interface Waiting {
   readonly tag: string;
@@ -33,7 +34,8 @@ interface LargeValue {
   readonly isJson: boolean;
   readonly total: number;
   received: number;
-  readonly parts: Uint8Array[];
+  /** Grows with what comes. */
+  bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** The sending half: one queue, so that values arrive in the order they were sent, whatever their sizes. */
@@ -41,6 +43,7 @@ export class ValueSender implements ValueOutbox {
   readonly #queue: Waiting[] = [];
   readonly #onListenerError: (error: unknown) => void;
   #pendingBytes = 0;
+  #isPumping = false;
 
   constructor(onListenerError: (error: unknown) => void) {
     this.#onListenerError = onListenerError;
@@ -73,13 +76,17 @@ export class ValueSender implements ValueOutbox {
 
   /** Goes on sending; to be called when the sink opens and when its queue has become short. */
   pump(sink: FrameSink): void {
+    // A listener of progress may send: that is taken up here.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
     for (let first = this.#queue[0]; first !== undefined && sink.isOpen; first = this.#queue[0]) {
       if (first.options.signal?.aborted === true) {
         if (first.sent > 0) sink.send('x', true);
         this.#finish(false);
-      } else if (sink.bufferedAmount > HIGH_WATER_BYTES) return;
+      } else if (sink.bufferedAmount > HIGH_WATER_BYTES) break;
       else if (this.#sendNext(sink, first)) this.#finish(true);
     }
+    this.#isPumping = false;
   }
 
   /** Another connection takes over: a value that was under way is sent from its start. */
@@ -109,7 +116,8 @@ export class ValueSender implements ValueOutbox {
     } catch (error) {
       this.#onListenerError(error);
     }
-    return item.sent >= body.length;
+    // A listener may have ended the connection, and with it the queue.
+    return item.sent >= body.length && this.#queue[0] === item;
   }
 
   #finish(isSent: boolean): void {
@@ -123,12 +131,19 @@ export class ValueSender implements ValueOutbox {
 export class ValueReceiver implements ValueInbox {
   readonly #deliver: (tag: string, value: unknown) => void;
   readonly #onProgress: (receivedBytes: number, totalBytes: number) => void;
+  readonly #maxBytes: () => number;
   #tag = '';
   #large: LargeValue | null = null;
 
-  constructor(deliver: (tag: string, value: unknown) => void, onProgress: (receivedBytes: number, totalBytes: number) => void) {
+  /** `maxBytes`: what a larger value may have, asked when one begins; `handleFrame` throws MESSAGE_TOO_LARGE at others. */
+  constructor(
+    deliver: (tag: string, value: unknown) => void,
+    onProgress: (receivedBytes: number, totalBytes: number) => void,
+    maxBytes: () => number = () => MAX_VALUE_BYTES,
+  ) {
     this.#deliver = deliver;
     this.#onProgress = onProgress;
+    this.#maxBytes = maxBytes;
   }
 
   /** What is none of ours is passed over. */
@@ -145,10 +160,12 @@ export class ValueReceiver implements ValueInbox {
       case 'j':
         return this.#finish(parseValue(rest));
       case 't':
-        this.#tag = rest;
+        // Longer than any that we send: of no use to anybody here.
+        this.#tag = rest.slice(0, MAX_TAG_LENGTH);
         return;
       case 'f':
-        if (Number.isInteger(total) && total > 0 && total <= MAX_VALUE_BYTES) this.#large = { isJson: rest[0] === 'j', total, received: 0, parts: [] };
+        if (!(total > 0 && total <= this.#maxBytes())) throw new LumameshError('MESSAGE_TOO_LARGE', data);
+        this.#large = { isJson: rest[0] === 'j', total, received: 0, bytes: new Uint8Array(0) };
         return;
       case 'x':
         this.#large = null;
@@ -173,13 +190,22 @@ export class ValueReceiver implements ValueInbox {
   }
 
   #append(large: LargeValue, bytes: Uint8Array): void {
-    large.parts.push(bytes);
-    large.received += bytes.length;
-    this.#onProgress(large.received, large.total);
-    if (large.received < large.total) return;
-    const whole = concatBytes(large.parts);
+    const end = large.received + bytes.length;
+    if (end > large.total) {
+      this.#large = null;
+      return;
+    }
+    if (end > large.bytes.length) {
+      const grown = new Uint8Array(Math.min(large.total, Math.max(2 * large.bytes.length, end)));
+      grown.set(large.bytes);
+      large.bytes = grown;
+    }
+    large.bytes.set(bytes, large.received);
+    large.received = end;
+    this.#onProgress(end, large.total);
+    if (end < large.total) return;
     this.#large = null;
-    this.#finish(large.isJson ? parseBytes(whole) : whole);
+    this.#finish(large.isJson ? parseBytes(large.bytes) : large.bytes);
   }
 
   #finish(value: unknown): void {

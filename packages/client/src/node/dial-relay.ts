@@ -35,6 +35,7 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
     }
   };
   const start = async (): Promise<void> => {
+    if (isEnded) return;
     try {
       const made = await UdpClient.connect({
         crypto: nodeCrypto,

@@ -144,6 +144,37 @@ describe('two Node programs', () => {
     assert.deepEqual(nicks.toSorted(), ['Ada Bob', 'Bob Ada']);
   });
 
+  it('tell nothing to a member that has not passed the handshake, not even one that has none', async () => {
+    const ada = connect({ relays: [line], webrtc });
+    const eve = connect({ relays: [line], webrtc });
+    nets.push(ada, eve);
+    const room = ada.joinRoom('vault', {
+      nick: 'Ada',
+      handshake: async (_peer, { send, receive }) => {
+        send('who are you?');
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await receive();
+      },
+    });
+    room.on('peer', (peer) => void peer.send('secret'));
+    const heard: unknown[] = [];
+    const other = eve.joinRoom('vault', { nick: 'Eve' });
+    other.on('peer', (peer) => {
+      peer.on('data', (value) => heard.push(value));
+      peer.on('open', () => {
+        // What a stranger says before is heard by nobody.
+        void peer.send('let me in');
+      });
+    });
+    const atAda: unknown[] = [];
+    room.on('peer', (peer) => peer.on('data', (value) => atAda.push(value)));
+    await next((resolve) => other.on('peer', (peer) => peer.on('open', () => resolve(null))), 'Eve is connected');
+    const timer = setInterval(() => void room.broadcast('secret too'), 100);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    clearInterval(timer);
+    assert.deepEqual([heard, atAda], [[], []]);
+  });
+
   it('without WebRTC still reach relays and say what they lack', async () => {
     const bare = connect({ relays: [line] });
     nets.push(bare);

@@ -38,7 +38,7 @@ export class IncomingFile {
 
   /** Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when either side stops it. */
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
-    if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'accepted or refused already');
+    if (this.#isTaken || this.#channel.readyState !== 'open') throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
     this.#isTaken = true;
     const channel = this.#channel;
     let blob = new Blob([], { type: this.type });
@@ -46,25 +46,27 @@ export class IncomingFile {
     let received = 0;
     const finish = watch(channel, signal);
     channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-      if (!(data instanceof ArrayBuffer)) return;
+      if (!(data instanceof ArrayBuffer) || received > this.size) return;
       parts.push(data);
       received += data.byteLength;
-      if (parts.length >= PARTS_PER_BLOB || received >= this.size) {
+      if (received > this.size) return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
+      if (parts.length >= PARTS_PER_BLOB || received === this.size) {
         blob = new Blob([blob, ...parts], { type: this.type });
         parts = [];
       }
-      if (received > this.size) {
-        finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
-        return channel.close();
-      }
-      onProgress?.(received, this.size);
       if (received === this.size) finish.resolve();
+      onProgress?.(received, this.size);
     });
     channel.send('go');
     if (this.size === 0) finish.resolve();
-    await finish.promise;
-    channel.send('ok');
-    return blob;
+    try {
+      await finish.promise;
+      channel.send('ok');
+      return blob;
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
   }
 
   refuse(): void {
@@ -92,16 +94,18 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
   const channel = connection.createDataChannel(LABEL + JSON.stringify({ name, type: file.type, size: file.size }));
   channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
   const finish = watch(channel, options.signal);
+  let isPouring = false;
   channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     if (data === 'ok') finish.resolve();
-    else if (data === 'go')
-      void pour(channel, file, options).catch((cause: unknown) => {
-        finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause }));
-        channel.close();
-      });
+    if (data !== 'go' || isPouring) return;
+    isPouring = true;
+    pour(channel, file, options).catch((cause: unknown) => finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause })));
   });
-  await finish.promise;
-  channel.close();
+  try {
+    await finish.promise;
+  } finally {
+    channel.close();
+  }
 }
 
 async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOptions): Promise<void> {

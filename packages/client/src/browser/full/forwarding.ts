@@ -1,6 +1,6 @@
 import { type Instant, TokenBucket, dropOldest, instant, later } from '@lumamesh/base';
 import type { PairCipher } from '../../core/pair-cipher.ts';
-import type { Frame, FrameSink } from '../../core/peer-frame.ts';
+import { type Frame, type FrameSink, HIGH_WATER_BYTES } from '../../core/peer-frame.ts';
 import type { Platform } from '../platform.ts';
 
 /*
@@ -12,15 +12,20 @@ import type { Platform } from '../platform.ts';
  * F and G instead of f and g: frames of the unordered channel, which may be lost.
  */
 
-/** What a page carries for one pair, in each direction; the sender keeps to half of it. */
+/** What a page carries for one peer; the sender keeps to half of it. */
 const CARRIED_BYTES_PER_SECOND = 131_072;
 const CARRIED_BURST_BYTES = 524_288;
 const MAX_BUDGETS = 1024;
+/** A sealed frame: one of the ordered channel may come in parts, one of the other must fit into a message. */
+const MAX_CARRIED_BYTES = { ordered: 70_000, unordered: 65_000 };
 /** Sealing adds this to a frame. */
 const OVERHEAD_BYTES = 64;
 /** Who is already behind with reading is carried nothing to. */
 const MAX_BUFFERED_BYTES = 1_048_576;
+const MAX_WAITING_BYTES = 65_536;
 const ASK_TIMEOUT_MS = 3000;
+/** How often a frame that was lost is complained of. */
+const COMPLAIN_MS = 1000;
 /** When nobody could help, all are asked again after this. */
 const RETRY_MS = 10_000;
 
@@ -46,11 +51,16 @@ export class Forwarder {
 
   /** A sealed frame of `from`, for `to`. What is not carried is said so. */
   carry(from: Carrier, to: Carrier | undefined, toId: string, bytes: Uint8Array, isReliable: boolean): void {
-    const key = `${from.id} ${toId}`;
-    const budget = this.#budgets.get(key) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
-    if (!this.#budgets.has(key)) dropOldest(this.#budgets, MAX_BUDGETS);
-    this.#budgets.set(key, budget);
-    const isCarried = to?.isDirect === true && to.bufferedAmount < MAX_BUFFERED_BYTES && budget.take(this.#platform.now(), bytes.length);
+    const budget = this.#budgets.get(from.id) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
+    if (!this.#budgets.has(from.id)) dropOldest(this.#budgets, MAX_BUDGETS);
+    this.#budgets.set(from.id, budget);
+    // Refusals cost as well: whoever is over the budget hears nothing at all.
+    if (!budget.take(this.#platform.now(), bytes.length + OVERHEAD_BYTES)) return;
+    const isCarried =
+      to?.isDirect === true &&
+      to.id !== from.id &&
+      to.bufferedAmount < MAX_BUFFERED_BYTES &&
+      bytes.length <= MAX_CARRIED_BYTES[isReliable ? 'ordered' : 'unordered'];
     if (isCarried) void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });
     else if (isReliable) void from.sendTagged(`n${toId}`, null);
   }
@@ -58,7 +68,7 @@ export class Forwarder {
 
 export interface DetourEvents {
   /** A frame has come through. */
-  frame(frame: Frame, isOrdered: boolean): void;
+  frame(frame: Frame, isOrdered: boolean, isFirst: boolean): void;
   /** The way is there, or lost. */
   change(isOpen: boolean): void;
   low(): void;
@@ -80,6 +90,7 @@ export class Detour implements FrameSink {
   /** Of ordered frames, since the way was found. */
   #nextOut = 0;
   #nextIn = 0;
+  #complainedAt: Instant = instant(-COMPLAIN_MS);
   /** Sealing and pacing take time; frames keep their order. */
   #outgoing: Promise<void> = Promise.resolve();
   #incoming: Promise<void> = Promise.resolve();
@@ -96,7 +107,10 @@ export class Detour implements FrameSink {
   }
 
   get bufferedAmount(): number {
-    return this.#waitingBytes + (this.#carrier?.bufferedAmount ?? 0);
+    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
+    const { bufferedAmount = 0 } = this.#carrier?.isDirect === true ? this.#carrier : {};
+    const waiting = this.#waitingBytes + bufferedAmount;
+    return waiting > MAX_WAITING_BYTES ? waiting + HIGH_WATER_BYTES : waiting;
   }
 
   send(frame: Frame, isReliable: boolean): void {
@@ -131,7 +145,7 @@ export class Detour implements FrameSink {
 
   /** A sealed frame came through `carrier`. */
   handleSealed(carrier: Carrier, bytes: Uint8Array): void {
-    this.#incoming = this.#incoming.then(async () => {
+    const step = this.#incoming.then(async () => {
       const opened = await this.#cipher.open(bytes);
       if (!opened.ok || this.#isClosed) return;
       const message = opened.value;
@@ -142,10 +156,12 @@ export class Detour implements FrameSink {
       const { frame, index } = message;
       if (index === 0) this.#nextIn = 0;
       // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew when it learns of it.
-      if (index >= 0 && index !== this.#nextIn) return;
+      if (index >= 0 && index !== this.#nextIn) return this.#complain();
       if (index >= 0) this.#nextIn += 1;
-      this.#events.frame(frame, index >= 0);
+      this.#events.frame(frame, index >= 0, index === 0);
     });
+    // Frames are heard in their order, whatever becomes of one.
+    this.#incoming = step.catch(() => undefined);
   }
 
   /** `carrier` carries nothing to the peer (any more). */
@@ -156,6 +172,13 @@ export class Detour implements FrameSink {
   close(): void {
     this.#isClosed = true;
     this.#isOpen = false;
+  }
+
+  #complain(): void {
+    const now = this.#platform.now();
+    if (now - this.#complainedAt < COMPLAIN_MS) return;
+    this.#complainedAt = now;
+    this.#queue(async () => this.#say({ type: 'hello' }, true));
   }
 
   #open(carrier: Carrier): void {
@@ -176,7 +199,8 @@ export class Detour implements FrameSink {
 
   async #say(message: Parameters<PairCipher['seal']>[0], isReliable: boolean): Promise<void> {
     const sealed = await this.#cipher.seal(message);
-    if (!this.#isClosed) void this.#carrier?.sendTagged((isReliable ? 'f' : 'F') + this.#peerId, sealed, { reliable: isReliable });
+    if (!this.#isClosed && this.#carrier?.isDirect === true)
+      void this.#carrier.sendTagged((isReliable ? 'f' : 'F') + this.#peerId, sealed, { reliable: isReliable });
   }
 
   #queue(step: () => Promise<void>): void {

@@ -4,13 +4,13 @@ import { type KnownRelay, type RelaySource, readRelayList, readRelaySources } fr
 import { type ConnectOptions, Net } from '../net.ts';
 import type { Platform } from '../platform.ts';
 import type { RoomHost } from '../room.ts';
-import { resolveHost } from './dns.ts';
-import { probeNetwork } from './network-probe.ts';
 import { FullRoom, type FullRoomOptions, KnockRoom } from './full-room.ts';
 import { IdentityStore } from './identity-store.ts';
 
 const LIST_RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
+
+const loadHelp = async (): Promise<typeof import('./network-help.ts')> => import('./network-help.ts');
 
 /** The page's place in the network, with all that the library has. */
 export class FullNet extends Net<FullRoom> {
@@ -30,7 +30,7 @@ export class FullNet extends Net<FullRoom> {
   protected override makeRoom(name: string, options: FullRoomOptions, host: RoomHost): FullRoom {
     // The room in which those who know the name tell whether they mean the same password, without a connection to anybody.
     const knock = (tag: number, onMismatch: () => void): KnockRoom => {
-      const room = this.open(`knock ${name}\n${options.password ?? ''}`, (knockHost) => new KnockRoom(name, tag, onMismatch, { ...knockHost, knock }));
+      const room = this.open(JSON.stringify(['knock', name, options.password]), (knockHost) => new KnockRoom(name, tag, onMismatch, { ...knockHost, knock }));
       return room as KnockRoom;
     };
     return new FullRoom(name, options, { ...host, knock });
@@ -51,7 +51,10 @@ export class FullNet extends Net<FullRoom> {
     const own = (await super.addressesOf(relay)).filter((address) => scopeOf(address) !== 'unusable');
     const isUsable = own.length > 0 && (relay.host === undefined || scopeOf(relay.ip) !== 'loopback');
     if (isUsable || relay.host === undefined) return own;
-    const resolved = await resolveHost(relay.host, this.platform.unixSeconds());
+    const resolved = await loadHelp().then(
+      async ({ resolveHost }) => resolveHost(relay.host ?? '', this.platform.unixSeconds()),
+      () => [],
+    );
     return resolved.length > 0 ? resolved : own;
   }
 
@@ -64,7 +67,13 @@ export class FullNet extends Net<FullRoom> {
   }
 
   protected override async diagnose(errors: readonly LumameshError[]): Promise<LumameshError> {
-    return probeNetwork(await super.diagnose(errors), this.seeds, this.options.iceServers ?? [], this.platform);
+    const fault = await super.diagnose(errors);
+    if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
+    const found = await loadHelp().then(
+      async ({ probeNetwork }) => probeNetwork(this.seeds, this.options.iceServers ?? [], this.platform),
+      () => null,
+    );
+    return found === null ? fault : new LumameshError(found[0], found[1], { cause: fault });
   }
 
   async #fetchList(url: string): Promise<void> {

@@ -2,7 +2,7 @@ import { type Instant, LumameshError, instant, later } from '@lumamesh/base';
 import type { PairCipher } from '../../core/pair-cipher.ts';
 import { type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../../core/peer-frame.ts';
 import { type PeerSignal, parsePeerSignal } from '../../core/signal.ts';
-import { ValueReceiver, ValueSender } from '../../core/value-stream.ts';
+import { MAX_VALUE_BYTES, ValueReceiver, ValueSender } from '../../core/value-stream.ts';
 import { Peer, type PeerHost } from '../peer.ts';
 import type { PeerLink } from '../peer-link.ts';
 import { type FileOptions, readFileOffer, sendFile } from './files.ts';
@@ -46,7 +46,12 @@ export class FullPeer extends Peer implements Carrier {
   #detour: Detour | null = null;
   #isSeeking = false;
   #retryDirectAt: Instant = instant(0);
-  #admission: { readonly values: unknown[]; wake: () => void } | null = null;
+  #isAdmitting = false;
+  /** What the other side's handshake has said; it may begin before ours. */
+  readonly #handshakeValues: unknown[] = [];
+  #wakeHandshake = (): void => undefined;
+  readonly #handshakeEnd = Promise.withResolvers<void>();
+  readonly #otherIsDone = Promise.withResolvers<void>();
   #isAdmitted = false;
   readonly #held: (() => void)[] = [];
   /** What goes to a peer that is not let in yet: the handshake, and signals. */
@@ -58,6 +63,8 @@ export class FullPeer extends Peer implements Carrier {
   constructor(id: string, nick: string, ownId: string, host: FullPeerHost) {
     super(id, nick, ownId, host);
     this.#bornAt = host.platform.now();
+    // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+    this.#handshakeEnd.promise.catch(() => undefined);
     this.#requests = new Requests<FullPeer>(host.platform, host.answers, (tag, value) => void this.sendTagged(tag, value));
     this.#control = new ValueSender((error) => host.onListenerError(error));
     this.#media = new Media(
@@ -113,13 +120,20 @@ export class FullPeer extends Peer implements Carrier {
 
   /** @internal */
   override sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
-    const isForStrangers = !this.#isAdmitted && (tag === 'h' || tag === 's');
+    const isForStrangers = !this.#isAdmitted && ['h', 'H', 's'].includes(tag);
     return isForStrangers ? this.#control.send(this.link, tag, encodeValue(value), {}) : super.sendTagged(tag, value, options);
   }
 
   /** @internal A sealed frame of this peer, carried by another. */
   async handleCarried(carrier: FullPeer, bytes: Uint8Array): Promise<void> {
     (await this.#makeDetour())?.handleSealed(carrier, bytes);
+  }
+
+  /** @internal What was agreed on with this peer is void. */
+  dropDetour(): void {
+    this.#detour?.close();
+    this.#detour = null;
+    this.setDetour(null);
   }
 
   /** @internal */
@@ -137,15 +151,18 @@ export class FullPeer extends Peer implements Carrier {
       this.#saidUnreachable = true;
       this.host.handleUnreachable(this);
     }
-    if (this.state !== 'forwarded' || !this.link.isEnded || now < this.#retryDirectAt) return;
+    if (!this.link.isEnded || now < this.#retryDirectAt) return;
     this.#retryDirectAt = later(now, DIRECT_RETRY_MS);
     this.beginAnew(!this.isPolite);
   }
 
   override close(reason?: Parameters<Peer['close']>[0]): void {
-    if (this.state !== 'closed') this.#detour?.close();
+    if (this.state === 'closed') return;
+    this.#detour?.close();
+    this.#held.splice(0);
     super.close(reason);
     this.#requests.close();
+    this.#handshakeEnd.reject(new LumameshError('PEER_CLOSED', 'the peer left before it was let in'));
   }
 
   protected override makeOutbox(): ValueOutbox {
@@ -156,6 +173,7 @@ export class FullPeer extends Peer implements Carrier {
     return new ValueReceiver(
       (tag, value) => this.#deliver(tag, value),
       (received, total) => this.emit('progress', received, total),
+      () => (this.#isGuarded ? 0 : MAX_VALUE_BYTES),
     );
   }
 
@@ -167,22 +185,25 @@ export class FullPeer extends Peer implements Carrier {
       for (const deliver of this.#held.splice(0)) deliver();
     };
     if (handshake === undefined) return finish();
-    if (this.#admission !== null) return;
-    const admission = { values: [] as unknown[], wake: (): void => undefined };
-    this.#admission = admission;
-    const cancel = platform.setTimer(ADMISSION_TIMEOUT_MS, () => this.close());
+    if (this.#isAdmitting) return;
+    this.#isAdmitting = true;
+    const cancel = platform.setTimer(ADMISSION_TIMEOUT_MS, () => this.close('failed'));
     const receive = async (): Promise<unknown> => {
-      while (admission.values.length === 0) await new Promise<void>((resolve) => (admission.wake = resolve));
-      return admission.values.shift();
+      while (this.#handshakeValues.length === 0)
+        await Promise.race([this.#handshakeEnd.promise, new Promise<void>((resolve) => (this.#wakeHandshake = resolve))]);
+      return this.#handshakeValues.shift();
     };
     void (async () => {
       try {
         await handshake(this, { send: (value) => void this.sendTagged('h', value), receive });
-        cancel();
-        finish();
+        // Values go when both have let each other in.
+        void this.sendTagged('H', null);
+        await Promise.race([this.#handshakeEnd.promise, this.#otherIsDone.promise]);
+        if (this.state !== 'closed') finish();
       } catch {
-        cancel();
         this.close();
+      } finally {
+        cancel();
       }
     })();
   }
@@ -213,15 +234,21 @@ export class FullPeer extends Peer implements Carrier {
   }
 
   #deliver(tag: string, value: unknown): void {
-    if (tag === 'h') {
-      if (this.#admission !== null && this.#admission.values.length < MAX_HELD_VALUES) this.#admission.values.push(value);
-      return this.#admission?.wake();
-    }
-    if (tag === 's') this.#handleValue(tag, value);
-    else this.#whenAdmitted(() => this.#handleValue(tag, value));
+    if (tag === 's') return this.#handleValue(tag, value);
+    if (!this.#isGuarded) return this.#whenAdmitted(() => this.#handleValue(tag, value));
+    // Whatever else comes now comes from somebody who is not let in.
+    if (tag === 'H') this.#otherIsDone.resolve();
+    if (tag !== 'h' || this.#handshakeValues.length >= MAX_HELD_VALUES) return;
+    this.#handshakeValues.push(value);
+    this.#wakeHandshake();
   }
 
-  /** The other side may let us in first; what it says is heard once we have done so. */
+  /** Whether a handshake stands before everything else. */
+  get #isGuarded(): boolean {
+    return this.host.handshake !== undefined && !this.#isAdmitted;
+  }
+
+  /** What comes before this side has noticed that the connection is open is heard then. */
   #whenAdmitted(then: () => void): void {
     if (this.#isAdmitted) then();
     else if (this.#held.length < MAX_HELD_VALUES) this.#held.push(then);
@@ -247,7 +274,7 @@ export class FullPeer extends Peer implements Carrier {
       const cipher = await this.host.cipherFor(this);
       if (cipher === null || this.state === 'closed') return null;
       const detour: Detour = new Detour(this.host.platform, this.id, cipher, {
-        frame: (frame, isOrdered) => this.handleDetourFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered),
+        frame: (frame, isOrdered, isFirst) => this.handleDetourFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered, isFirst),
         change: (isOpen) => this.setDetour(isOpen ? detour : null),
         low: () => this.pump(),
       });

@@ -1,4 +1,4 @@
-import { LumameshError, utf8Encode } from '@lumamesh/base';
+import { LumameshError, dropOldest, utf8Encode } from '@lumamesh/base';
 import { PairCipher, type PairKeys, createPairKeys } from '../../core/pair-cipher.ts';
 import type { SendOptions } from '../../core/peer-frame.ts';
 import type { PeerHost } from '../peer.ts';
@@ -29,6 +29,7 @@ export type ActionSend<Value> = (value: Value, options?: ActionOptions) => Promi
 export type ActionListen<Value> = (listener: (value: Value, peer: FullPeer) => void) => () => void;
 
 const MAX_NAME_LENGTH = 64;
+const MAX_REMEMBERED = 1024;
 
 /** The browsers that know a name (and password), and all that they do together. */
 export class FullRoom extends Room<FullPeer> {
@@ -38,16 +39,20 @@ export class FullRoom extends Room<FullPeer> {
   readonly #actions = new Map<string, Set<(value: unknown, peer: FullPeer) => void>>();
   readonly #streams = new Map<MediaStream, unknown>();
   readonly #forwarder: Forwarder;
-  /** Public keys from presences, by peer. */
-  readonly #pairKeys = new Map<string, string>();
+  /** What members say of themselves. */
+  readonly #presences = new Map<string, { readonly pairKey: string; readonly isWilling: boolean }>();
+  /** By peer and its key, for as long as the room lasts: a cipher that began anew would take for new what was heard before. */
+  readonly #ciphers = new Map<string, Promise<PairCipher>>();
   #keys: PairKeys | null = null;
   #knock: { leave(): void } | null = null;
+  #saidOther = false;
 
   constructor(name: string, options: FullRoomOptions, host: FullRoomHost) {
     super(name, options, host);
     this.#forwarder = new Forwarder(host.platform);
-    this.on('peer', (peer) => peer.on('open', () => this.#greet(peer)));
-    this.on('leave', (peer) => this.#pairKeys.delete(peer.id));
+    this.on('peer', (peer) => {
+      for (const [stream, metadata] of this.#streams) peer.addStream(stream, metadata);
+    });
   }
 
   /** A kind of message with a name and a type of its own: `const [send, on] = room.action<Move>('move')`. Throws `BAD_ACTION_NAME`. */
@@ -80,7 +85,7 @@ export class FullRoom extends Room<FullPeer> {
   /** Sends a stream to everybody who is here and who comes. */
   addStream(stream: MediaStream, metadata: unknown = null): void {
     this.#streams.set(stream, metadata);
-    for (const peer of this.peers) if (peer.isOpen) peer.addStream(stream, metadata);
+    for (const peer of this.peers) peer.addStream(stream, metadata);
   }
 
   removeStream(stream: MediaStream): void {
@@ -101,7 +106,8 @@ export class FullRoom extends Room<FullPeer> {
     if ((this.options.password ?? '') === '' || roomId === null || this.state === 'left') return;
     const digest = await this.host.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
     this.#knock = this.host.knock(new Uint8Array(digest)[0] ?? 0, () => {
-      if (this.peers.length === 0) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
+      if (this.peers.length === 0 && !this.#saidOther) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
+      this.#saidOther = true;
     });
     // Left while this was asked for.
     if ((this.state as string) === 'left') this.#knock.leave();
@@ -116,11 +122,17 @@ export class FullRoom extends Room<FullPeer> {
     return { ...super.presence(), pair: this.#keys?.publicKey, forward: this.options.forward ?? true };
   }
 
-  protected override handlePresence(peer: FullPeer | null, presence: unknown): void {
-    if (peer === null) return;
+  protected override handlePresence(id: string, presence: unknown): void {
     const { pair, forward } = (presence ?? {}) as { pair?: unknown; forward?: unknown };
-    if (typeof pair === 'string') this.#pairKeys.set(peer.id, pair);
-    peer.isWilling = forward === true;
+    const isWilling = forward === true;
+    const pairKey = typeof pair === 'string' ? pair : '';
+    const peer = this.peer(id);
+    if (peer !== undefined) peer.isWilling = isWilling;
+    // Another key: the page was loaded anew, and what was agreed on with the one before is void.
+    if ((this.#presences.get(id)?.pairKey ?? pairKey) !== pairKey) peer?.dropDetour();
+    this.#presences.delete(id);
+    dropOldest(this.#presences, MAX_REMEMBERED);
+    this.#presences.set(id, { pairKey, isWilling });
   }
 
   protected override makePeer(id: string, nick: string, ownId: string, host: PeerHost): FullPeer {
@@ -133,26 +145,31 @@ export class FullRoom extends Room<FullPeer> {
       carriers: () => this.peers.filter((peer) => peer.isDirect),
       handleUnreachable: (peer) => this.emit('error', new LumameshError('NEEDS_TURN', `no way to ${peer.nick || peer.id} was found: it takes a TURN server`)),
     };
-    return new FullPeer(id, nick, ownId, full);
-  }
-
-  #greet(peer: FullPeer): void {
-    for (const [stream, metadata] of this.#streams) peer.addStream(stream, metadata);
+    const peer = new FullPeer(id, nick, ownId, full);
+    peer.isWilling = this.#presences.get(id)?.isWilling ?? false;
+    return peer;
   }
 
   #cipherFor(peer: FullPeer): Promise<PairCipher> | null {
-    const key = this.#pairKeys.get(peer.id);
-    if (this.#keys === null || key === undefined || this.roomId === null) return null;
-    return PairCipher.create(this.host.platform.crypto, this.#keys, key, this.roomId, this.selfId, peer.id);
+    const pairKey = this.#presences.get(peer.id)?.pairKey ?? '';
+    if (this.#keys === null || pairKey === '' || this.roomId === null) return null;
+    const name = `${peer.id} ${pairKey}`;
+    const known = this.#ciphers.get(name);
+    if (known !== undefined) return known;
+    const made = PairCipher.create(this.host.platform.crypto, this.#keys, pairKey, this.roomId, this.selfId, peer.id);
+    dropOldest(this.#ciphers, MAX_REMEMBERED);
+    this.#ciphers.set(name, made);
+    return made;
   }
 
   #handleTag(peer: FullPeer, tag: string, value: unknown): void {
     const other = tag.slice(1);
     if (tag[0] === 'a') for (const listener of this.#actions.get(tag) ?? []) this.#call(() => listener(value, peer));
     else if (tag[0] === 'n') this.peer(other)?.handleRefused(peer.id);
-    else if (value instanceof Uint8Array && /^g/i.test(tag)) void this.peer(other)?.handleCarried(peer, value);
-    else if (value instanceof Uint8Array && /^f/i.test(tag) && peer.isDirect)
-      this.#forwarder.carry(peer, this.options.forward === false ? undefined : this.peer(other), other, value, tag[0] === 'f');
+    // Only who is reached directly carries, and nobody for itself.
+    else if (!(value instanceof Uint8Array) || !peer.isDirect || other === peer.id) return;
+    else if (/^g/i.test(tag)) void this.peer(other)?.handleCarried(peer, value);
+    else if (/^f/i.test(tag)) this.#forwarder.carry(peer, this.options.forward === false ? undefined : this.peer(other), other, value, tag[0] === 'f');
   }
 
   #call(listener: () => void): void {
@@ -186,7 +203,7 @@ export class KnockRoom extends FullRoom {
     return { tag: this.#tag };
   }
 
-  protected override handlePresence(_peer: FullPeer | null, presence: unknown): void {
+  protected override handlePresence(_id: string, presence: unknown): void {
     const { tag } = (presence ?? {}) as { tag?: unknown };
     if (typeof tag === 'number' && tag !== this.#tag) this.#onMismatch();
   }

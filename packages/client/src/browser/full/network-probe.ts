@@ -1,4 +1,4 @@
-import { LumameshError, addressPrefix, scopeOf } from '@lumamesh/base';
+import { addressPrefix, scopeOf } from '@lumamesh/base';
 import type { KnownRelay } from '../../core/relay-source.ts';
 import type { Platform } from '../platform.ts';
 
@@ -7,31 +7,24 @@ const PROBE_MS = 5000;
 const MIN_SILENT_NETWORKS = 2;
 
 /**
- * Why no relay can be used, told apart by evidence, where the errors of the relays alone do not say:
+ * Why no relay can be used, told apart by evidence, where the errors of the relays alone do not say: a code and its text, or `null`.
  *
  * - the browser says that it is offline: `OFFLINE`
  * - all relays are in a local network, and the browser has denied the page access to it: `LOCAL_NETWORK_DENIED`
  * - relays in two networks or more, and all STUN servers, are silent, while the page's own server answers over TCP: `UDP_BLOCKED`
- * - anything else: `RELAYS_UNREACHABLE`, as it was given
  */
 export async function probeNetwork(
-  fault: LumameshError,
   relays: readonly KnownRelay[],
   iceServers: readonly RTCIceServer[],
   platform: Platform,
-): Promise<LumameshError> {
-  if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
-  if (!(globalThis.navigator?.onLine ?? true)) return new LumameshError('OFFLINE', 'the browser is offline', { cause: fault });
+): Promise<readonly [code: string, text: string] | null> {
+  if (!(globalThis.navigator?.onLine ?? true)) return ['OFFLINE', 'the browser is offline'];
   const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
-  if (areLocal && (await isLocalNetworkDenied()))
-    return new LumameshError('LOCAL_NETWORK_DENIED', 'the browser keeps this page from the local network', { cause: fault });
+  if (areLocal && (await isLocalNetworkDenied())) return ['LOCAL_NETWORK_DENIED', 'the relays are in a local network, and the browser keeps this page from it'];
   const networks = new Set(relays.map(({ ip }) => addressPrefix(ip)));
-  if (networks.size < MIN_SILENT_NETWORKS) return fault;
+  if (networks.size < MIN_SILENT_NETWORKS) return null;
   const [hasUdp, hasTcp] = await Promise.all([answersStun(relays, iceServers, platform), answersHttp()]);
-  if (hasUdp || !hasTcp) return fault;
-  return new LumameshError('UDP_BLOCKED', 'nothing answers over UDP, while the server of this page does over TCP', {
-    cause: fault,
-  });
+  return hasUdp || !hasTcp ? null : ['UDP_BLOCKED', `relays in ${networks.size} networks are silent over UDP, while the server of this page answers over TCP`];
 }
 
 async function isLocalNetworkDenied(): Promise<boolean> {

@@ -64,7 +64,7 @@ export class Requests<P> {
     } else if (tag[0] === 'r') this.#end(id, null, value);
     else if (tag[0] === 'e') {
       const [code, message] = Array.isArray(value) ? (value as unknown[]) : [];
-      this.#end(id, new LumameshError(code === 'NO_HANDLER' ? code : 'REQUEST_FAILED', String(message)));
+      this.#end(id, new LumameshError(code === 'NO_HANDLER' ? code : 'REQUEST_FAILED', typeof message === 'string' ? message : ''));
     } else return false;
     return true;
   }
