@@ -6,11 +6,12 @@ import type { Platform } from '../platform.ts';
 import type { RoomHost } from '../room.ts';
 import { FullRoom, type FullRoomOptions, KnockRoom } from './full-room.ts';
 import { IdentityStore } from './identity-store.ts';
+import type * as Help from './network-help.ts';
 
 const LIST_RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
 
-const loadHelp = async (): Promise<typeof import('./network-help.ts')> => import('./network-help.ts');
+const loadHelp = async (): Promise<typeof Help> => import('./network-help.ts');
 
 /** The page's place in the network, with all that the library has. */
 export class FullNet extends Net<FullRoom> {
