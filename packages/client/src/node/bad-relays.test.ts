@@ -1,8 +1,4 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { seededRandom } from '@lumamesh/testkit';
 import * as webrtc from 'node-datachannel/polyfill';
@@ -10,40 +6,23 @@ import { FullNet } from '../browser/full/full-net.ts';
 import type { FullRoom } from '../browser/full/full-room.ts';
 import { type DialRelay, browserPlatform } from '../browser/platform.ts';
 import { dialRelay } from './dial-relay.ts';
+import { type RelayProcess, startRelayProcess } from './relay-process.test-support.ts';
 
 /* Real peers over a real relay whose frames somebody loses, repeats, delays or makes up on their way: what a bad network does, and what a bad relay can do. */
 
 const PATIENCE_MS = 60_000;
-let relay: ChildProcess;
-let line = '';
-let folder = '';
 const nets: FullNet[] = [];
+let relay: RelayProcess;
+let line = '';
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lumamesh-bad-'));
-  const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
-  const env = {
-    PATH: process.env['PATH'],
-    PUBLIC_IP: '127.0.0.1',
-    LISTEN_IP: '127.0.0.1',
-    UDP_PORT: String(20_000 + ((process.pid + 7000) % 20_000)),
-    LOG_LEVEL: 'error',
-  };
-  relay = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  line = await new Promise((resolve) => {
-    let output = '';
-    relay.stdout?.on('data', (data: Buffer) => {
-      output += data.toString();
-      const found = /^luma1\.\S+$/m.exec(output);
-      if (found !== null) resolve(found[0]);
-    });
-  });
+  relay = await startRelayProcess();
+  ({ line } = relay);
 });
 
 after(async () => {
   for (const net of nets) net.close();
-  relay.kill();
-  await rm(folder, { recursive: true, force: true });
+  await relay.close();
 });
 
 /** What becomes of a frame: the frames that are passed on instead. `isIn`: from the relay. */

@@ -1,48 +1,24 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
 import { LumameshError, type Handshake, type Net, type Peer, type Room, connect } from './index.ts';
+import { type RelayProcess, startRelayProcess } from './relay-process.test-support.ts';
 
 /* Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are generous: the machine is shared. */
 
 const PATIENCE_MS = 30_000;
-let relay: ChildProcess;
-let line = '';
-let folder = '';
 const nets: Net[] = [];
+let relay: RelayProcess;
+let line = '';
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
-  const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
-  const env = {
-    PATH: process.env['PATH'],
-    PUBLIC_IP: '127.0.0.1',
-    LISTEN_IP: '127.0.0.1',
-    UDP_PORT: String(20_000 + (process.pid % 20_000)),
-    LOG_LEVEL: 'warn',
-  };
-  relay = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  line = await within(
-    new Promise((resolve) => {
-      let output = '';
-      relay.stdout?.on('data', (data: Buffer) => {
-        output += data.toString();
-        const found = /^luma1\.\S+$/m.exec(output);
-        if (found !== null) resolve(found[0]);
-      });
-    }),
-    'the relay\u2019s line',
-  );
+  relay = await startRelayProcess();
+  ({ line } = relay);
 });
 
 after(async () => {
   for (const net of nets) net.close();
-  relay.kill();
-  await rm(folder, { recursive: true, force: true });
+  await relay.close();
 });
 
 function join2(nick: string, room: string, password?: string): { readonly net: Net; readonly room: Room } {
