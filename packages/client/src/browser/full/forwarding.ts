@@ -109,8 +109,7 @@ export class Detour implements FrameSink {
   get bufferedAmount(): number {
     // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
     const { bufferedAmount = 0 } = this.#carrier?.isDirect === true ? this.#carrier : {};
-    const waiting = this.#waitingBytes + bufferedAmount;
-    return waiting > MAX_WAITING_BYTES ? waiting + HIGH_WATER_BYTES : waiting;
+    return this.#waitingBytes + bufferedAmount + (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0);
   }
 
   send(frame: Frame, isReliable: boolean): void {

@@ -151,6 +151,8 @@ export class FullPeer extends Peer implements Carrier {
       this.#saidUnreachable = true;
       this.host.handleUnreachable(this);
     }
+    // The carrier's queue has become short without anybody telling.
+    this.pump();
     if (!this.link.isEnded || now < this.#retryDirectAt) return;
     this.#retryDirectAt = later(now, DIRECT_RETRY_MS);
     this.beginAnew(!this.isPolite);
