@@ -100,8 +100,9 @@ export class FullPeer extends Peer implements Carrier {
 
   /** Sends a file; resolves when the peer has all of it. Rejects with `FILE_CANCELLED`, `FILE_FAILED` or `PEER_NOT_DIRECT`. */
   async sendFile(file: Blob, options: FileOptions = {}): Promise<void> {
-    this.#needDirect();
-    return sendFile(this.link.connection, file, options);
+    const link = this.#openLink;
+    if (link === null) throw new LumameshError('PEER_NOT_DIRECT', 'files take a direct connection');
+    return sendFile(link.connection, file, options);
   }
 
   /** Sends a stream of camera, microphone or screen, with whatever the other page should know of it. It outlives lost connections. */
@@ -120,8 +121,8 @@ export class FullPeer extends Peer implements Carrier {
 
   /** @internal */
   override sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
-    const isForStrangers = !this.#isAdmitted && ['h', 'H', 's'].includes(tag);
-    return isForStrangers ? this.#control.send(this.link, tag, encodeValue(value), {}) : super.sendTagged(tag, value, options);
+    if (this.#isAdmitted || !['h', 'H', 's'].includes(tag)) return super.sendTagged(tag, value, options);
+    return this.#control.send(this.isDirect ? this.link : (this.#detour ?? this.link), tag, encodeValue(value), {});
   }
 
   /** @internal A sealed frame of this peer, carried by another. */
@@ -288,9 +289,5 @@ export class FullPeer extends Peer implements Carrier {
     } finally {
       this.#isSeeking = false;
     }
-  }
-
-  #needDirect(): void {
-    if (!this.isDirect) throw new LumameshError('PEER_NOT_DIRECT', 'files take a direct connection');
   }
 }
