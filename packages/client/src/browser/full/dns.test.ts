@@ -11,8 +11,9 @@ interface Asked {
 
 function provider(answer: (url: URL) => unknown): { readonly get: typeof fetch; readonly asked: Asked[] } {
   const asked: Asked[] = [];
-  const get = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const url = new URL(String(input));
+  // Only texts are asked for.
+  const get = async (input: unknown, init?: RequestInit): Promise<Response> => {
+    const url = new URL(input as string);
     asked.push({ url: url.href, accept: new Headers(init?.headers).get('accept') });
     return Response.json(answer(url));
   };
