@@ -17,7 +17,7 @@ const MAX_EARLY_CANDIDATES = 64;
 /** Who says nothing is asked; who does not answer gets another way offered, and is given up in time for others to see it leave. */
 const ASK_AFTER_MS = 2500;
 const SUSPECT_AFTER_MS = 4500;
-const LOST_AFTER_MS = 8500;
+const LOST_AFTER_MS = 7500;
 const WAKE_PATIENCE_MS = 1500;
 /** Time that passed unseen: this page was asleep, and the silence says nothing about the other one. */
 const ASLEEP_MS = 4000;
