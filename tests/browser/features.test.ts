@@ -97,6 +97,9 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         await bob.waitFor('file', { name: 'empty', size: 0, type: 'text/plain' });
         assert.equal((await bob.call<{ size: number }>('acceptFile', 3)).size, 0);
         assert.equal(await empty, 'sent');
+        const quick = ada.call('sendFile', 'Bob', 100_000, 'at once');
+        await bob.waitFor('accepted', 100_000);
+        assert.equal(await quick, 'sent');
         await ada.call('send', 'Bob', 'the room goes on');
         await bob.waitFor('data', 'the room goes on');
       }));

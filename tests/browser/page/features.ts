@@ -39,6 +39,12 @@ function watch(peer: Peer): void {
   peer.on('file', (file) => {
     files.push(file);
     note('file', { name: file.name, size: file.size, type: file.type });
+    // Before the channel of the file has opened, that is.
+    if (file.name === 'at once')
+      void file.accept().then(
+        ({ size }) => note('accepted', size),
+        (error: unknown) => note('accepted', codeOf(error)),
+      );
   });
   peer.on('stream', (stream, metadata) => {
     videos.push(stream);

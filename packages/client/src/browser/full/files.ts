@@ -38,9 +38,9 @@ export class IncomingFile {
 
   /** Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when either side stops it. */
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
-    if (this.#isTaken || this.#channel.readyState !== 'open') throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
-    this.#isTaken = true;
     const channel = this.#channel;
+    if (this.#isTaken || channel.readyState.startsWith('clos')) throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
+    this.#isTaken = true;
     let blob = new Blob([], { type: this.type });
     let parts: ArrayBuffer[] = [];
     let received = 0;
@@ -57,8 +57,13 @@ export class IncomingFile {
       if (received === this.size) finish.resolve();
       onProgress?.(received, this.size);
     });
-    channel.send('go');
-    if (this.size === 0) finish.resolve();
+    // A page may be quicker than the channel, which opens after it was announced.
+    const go = (): void => {
+      channel.send('go');
+      if (this.size === 0) finish.resolve();
+    };
+    if (channel.readyState === 'open') go();
+    else channel.addEventListener('open', go, { once: true });
     try {
       await finish.promise;
       channel.send('ok');
