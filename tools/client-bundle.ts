@@ -9,7 +9,7 @@ const CLIENT = join(import.meta.dirname, '../packages/client/src');
  * terser itself; tests/browser/published.test.ts runs what comes out.
  */
 const INTERNAL_NAMES =
-  /^(handle[A-Z]\w*|make[A-Z]\w*|is(?!Open$|Direct$|Array$|Integer$|SafeInteger$|View$)[A-Z]\w*|dueAt|retryAt|failures|lot|unixSeconds|setTimer|dialRelay|verifyRecord|PeerConnection|sendTagged|broadcastTagged|roomId|joinMessage|beginAnew|setDetour|needsHelp|offersFirst|wants|addSeeds?|serialise|addRoom|removeRoom|identityFor|addressesOf|readSources|sendSignal|admit|cipherFor|carriers|rttMs|probe|restart|pump|seal|seek|knock|carry|record|sources|needsHelp|cancelTimer|attach|ask|handle|enter|onChange|forged|expand|pause|diagnose|platform)$/;
+  /^(handle[A-Z]\w*|make[A-Z]\w*|is(?!Open$|Direct$|Array$|Integer$|SafeInteger$|View$)[A-Z]\w*|dueAt|retryAt|failures|lot|unixSeconds|setTimer|dialRelay|verifyRecord|PeerConnection|sendTagged|broadcastTagged|roomId|joinMessage|beginAnew|setDetour|needsHelp|offersFirst|wants|addSeeds?|serialise|addRoom|removeRoom|identityFor|addressesOf|readSources|sendSignal|admit|cipherFor|carriers|rttMs|probe|restart|pump|seal|seek|knock|carry|record|sources|needsHelp|cancelTimer|attach|ask|handle|enter|onChange|forged|expand|pause|lookInto|platform)$/;
 
 /** What is published, by the name of its file; sizes are of the file min + gzip. */
 export const CLIENT_FILES = {

@@ -5,31 +5,11 @@ import { describe, it } from 'node:test';
 import { build } from 'esbuild';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
+import type { Panel, View } from './page/react-view.ts';
 import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
 
 const skip = whySkipped() ?? false;
 const GUIDE = join(import.meta.dirname, '../../docs/guide/react.md');
-
-/* What page/react-page.ts takes and tells. */
-interface Panel {
-  readonly id: string;
-  readonly room: string | null;
-  readonly nick: string;
-  readonly password?: string;
-  readonly value?: unknown;
-  readonly hasPresence?: boolean;
-}
-
-interface View {
-  readonly net: string;
-  readonly room: string | null;
-  readonly state: string;
-  readonly error: string;
-  readonly peers: readonly string[];
-  readonly open: readonly string[];
-  readonly others: readonly unknown[];
-  readonly said: readonly unknown[];
-}
 
 /** Waits until something is true; fails with what there was instead. */
 async function until<T>(look: () => T | Promise<T>, isThere: (seen: T) => boolean, what: string, timeoutMs = 20_000): Promise<T> {

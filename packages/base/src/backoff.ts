@@ -1,3 +1,8 @@
+/** How long to wait after the `attempt`th failure (1 is the first): see {@link Backoff}. */
+export function backoffMs(attempt: number, initialMs: number, maxMs: number, random: () => number): number {
+  return Math.min(initialMs * 2 ** (attempt - 1), maxMs) * (0.5 + random() / 2);
+}
+
 /** Waiting times that double from `initialMs` to `maxMs`, each varied to between half and all of it (so that a crowd does not return at once). */
 export class Backoff {
   readonly #initialMs: number;
@@ -13,9 +18,8 @@ export class Backoff {
   }
 
   nextMs(): number {
-    const full = Math.min(this.#initialMs * 2 ** this.#attempt, this.#maxMs);
     this.#attempt += 1;
-    return full * (0.5 + this.#random() / 2);
+    return backoffMs(this.#attempt, this.#initialMs, this.#maxMs, this.#random);
   }
 
   reset(): void {

@@ -39,10 +39,11 @@ export const MAX_RECORD_BYTES = 1024;
 
 const SIGNATURE_DOMAIN = 'lumamesh relay record 1\n';
 const MAX_UINT48 = 2 ** 48 - 1;
+const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
 /** What each field must be. Further fields may come with newer versions: they are kept, and signed with the others. */
 const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean])[] = [
-  ['fingerprint', matches(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)],
+  ['fingerprint', matches(FINGERPRINT)],
   // In canonical form: pages use the text of an address, so it has one spelling only.
   ['ip', (value) => typeof value === 'string' && isCanonicalIp(value)],
   ['ip6', optional((value) => typeof value === 'string' && value.includes(':') && isCanonicalIp(value))],
@@ -127,7 +128,7 @@ export type VerifyEd25519<Answer = boolean> = (
 
 /** The 32 bytes of an "AB:CD:…" fingerprint, or `null`. */
 export function fingerprintBytes(fingerprint: string): Uint8Array<ArrayBuffer> | null {
-  return /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(fingerprint) ? fromHex(fingerprint.replaceAll(':', '')) : null;
+  return FINGERPRINT.test(fingerprint) ? fromHex(fingerprint.replaceAll(':', '')) : null;
 }
 
 /** 32 bytes as "AB:CD:…". */

@@ -1,20 +1,10 @@
 import { Activity, Component, type ReactNode, StrictMode, createElement, useEffect, useRef } from 'react';
 import { type Root, createRoot } from 'react-dom/client';
 import type { RelaySource, Room } from 'lumamesh';
+import type { Panel, View } from './react-view.ts';
 import { useAction, useNet, useNetStatus, usePeers, usePresence, useRoom } from 'lumamesh/react';
 
 /* A small app of the hooks under StrictMode, for react.test.ts: what it shows is told by `views`, what it does by `setApp`. */
-
-interface Panel {
-  readonly id: string;
-  readonly room: string | null;
-  readonly nick: string;
-  readonly password?: string;
-  /** What it shares; nothing when left out. */
-  readonly value?: unknown;
-  /** Whether it uses presence at all. Default `true`. */
-  readonly hasPresence?: boolean;
-}
 
 interface App {
   /** `null`: not known yet. */
@@ -23,17 +13,6 @@ interface App {
   readonly panels: readonly Panel[];
   /** Whether it is put aside: React ends its effects then and keeps its state. */
   readonly isHidden?: boolean;
-}
-
-interface View {
-  readonly net: string;
-  readonly room: string | null;
-  readonly state: string;
-  readonly error: string;
-  readonly peers: readonly string[];
-  readonly open: readonly string[];
-  readonly others: readonly unknown[];
-  readonly said: readonly unknown[];
 }
 
 const log: { readonly event: string; readonly at: number; readonly value?: unknown }[] = [];

@@ -3,7 +3,7 @@ import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRec
 import { diagnose } from '../core/diagnosis.ts';
 import { RelayBook } from '../core/relay-book.ts';
 import { RelayChoice } from '../core/relay-choice.ts';
-import { type KnownRelay, type RelaySource, readRelaySources } from '../core/relay-source.ts';
+import { type KnownRelay, type RelaySource, readRelaySources, stunUrl } from '../core/relay-source.ts';
 import { type PeerIdentity, createPeerIdentity } from '../core/peer-identity.ts';
 import type { Peer } from './peer.ts';
 import type { Platform } from './platform.ts';
@@ -232,9 +232,9 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
   /** @internal The page goes, or is put aside. */
   protected handlePageHide(_rooms: readonly R[]): void {}
 
-  /** @internal Why no relay can be used. */
-  protected async diagnose(errors: readonly LumameshError[]): Promise<LumameshError> {
-    return diagnose(errors);
+  /** @internal Why no relay can be used, as far as more can be found out than their errors say. */
+  protected async lookInto(fault: LumameshError): Promise<LumameshError> {
+    return fault;
   }
 
   /** @internal */
@@ -324,10 +324,12 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       if (message.action === 'joined' && message.homes !== undefined) {
         const homes = await this.#learn(nk, message.homes);
         if ([...this.#rooms.values()].some(({ roomId }) => roomId === message.room)) this.#choice.addRoom(message.room, homes);
+        this.#plan();
       }
-    } else if (message.action === 'welcome') await this.#learn(nk, [message.node]);
-    else if (message.action === 'nodes') await this.#learn(nk, message.nodes);
-    this.#plan();
+    } else if (message.action === 'welcome' || message.action === 'nodes') {
+      await this.#learn(nk, message.action === 'welcome' ? [message.node] : message.nodes);
+      this.#plan();
+    }
   }
 
   /** Takes records that a relay told of; answers the node keys of those that are known now. Only what would be kept is verified. */
@@ -354,11 +356,11 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const haveAllFailed = links.length === 0 && entries.every(({ failures }) => failures > 0);
     if (this.#fault !== null || (now - this.#onlineAt < OFFLINE_AFTER_MS && !haveAllFailed) || this.#errors.size === 0) return;
     this.#fault = diagnose([...this.#errors.values()]);
-    void this.#explain();
+    void this.#explain(this.#fault);
   }
 
-  async #explain(): Promise<void> {
-    const fault = await this.diagnose([...this.#errors.values()]);
+  async #explain(seen: LumameshError): Promise<void> {
+    const fault = await this.lookInto(seen);
     // Reached, or closed, meanwhile.
     if (this.#fault === null || this.#isClosed) return;
     this.#fault = fault;
@@ -381,11 +383,7 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
 
   #iceServers(): readonly RTCIceServer[] {
     const urls: string[] = [];
-    for (const link of this.#links.values()) {
-      if (link?.isOpen !== true) continue;
-      const { ip, port } = link.relay;
-      urls.push(`stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`);
-    }
+    for (const link of this.#links.values()) if (link?.isOpen === true) urls.push(stunUrl(link.relay));
     // libwebrtc gathers from every server: two are enough to find one's address.
     return [...(urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }]), ...(this.options.iceServers ?? [])];
   }

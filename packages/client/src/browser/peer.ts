@@ -62,7 +62,6 @@ export abstract class Peer extends Emitter<PeerEvents> {
   #state: PeerState = 'connecting';
   #remoteAttempt: string | null = null;
   readonly #outbox: ValueOutbox;
-  #inbox: ValueInbox;
   #detourInbox: ValueInbox;
   #reconnects = 0;
   #anewAt: Instant = instant(-ANEW_INTERVAL_MS);
@@ -78,7 +77,6 @@ export abstract class Peer extends Emitter<PeerEvents> {
     this.host = host;
     this.isPolite = ownId < id;
     this.#outbox = this.makeOutbox();
-    this.#inbox = this.makeInbox();
     this.#detourInbox = this.makeInbox();
   }
 
@@ -187,6 +185,11 @@ export abstract class Peer extends Emitter<PeerEvents> {
     return this.#link;
   }
 
+  /** @internal Whether the peer was let in. */
+  protected get isAdmitted(): boolean {
+    return this.#wasOpen;
+  }
+
   /** @internal Whether the peer may be talked to: calls `open` when it may. */
   protected admit(open: () => void): void {
     open();
@@ -259,17 +262,17 @@ export abstract class Peer extends Emitter<PeerEvents> {
   }
 
   #makeLink(offersFirst: boolean): PeerLink {
+    const inbox = this.makeInbox();
     const events: PeerLinkEvents = {
       open: () => this.#handleLinkOpen(),
       low: () => this.pump(),
-      frame: (data, isOrdered) => this.#hear(this.#inbox, data, isOrdered),
+      frame: (data, isOrdered) => this.#hear(inbox, data, isOrdered),
       channel: (channel) => this.handleChannel(channel),
       track: (event) => this.handleTrack(event),
       ended: (reason) => this.#handleLinkEnded(reason),
       signal: (signal) => this.sendSignal(this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
     };
     const { platform } = this.host;
-    this.#inbox = this.makeInbox();
     return new PeerLink({ platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst }, events);
   }
 

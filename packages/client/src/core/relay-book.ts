@@ -75,7 +75,7 @@ export class RelayBook {
     if (known !== undefined) return record.sequence > known.record.sequence || (!known.sources.has(source) && known.sources.size < MAX_SOURCES);
     const all = [...this.#entries.values()];
     const ofSource = all.filter((entry) => !entry.isProven && entry.sources.has(source));
-    const inPrefix = all.filter((entry) => scope === 'public' && prefixOf(entry.record) === prefixOf(record));
+    const inPrefix = scope === 'public' ? this.#inPrefix(record) : [];
     return ofSource.length < MAX_UNPROVEN_PER_SOURCE && hasRoom(inPrefix, MAX_PER_PREFIX) && hasRoom(all, MAX_RELAYS);
   }
 
@@ -84,10 +84,7 @@ export class RelayBook {
     if (!this.wants(record, source, unixSeconds)) return;
     const known = this.#entries.get(record.nk);
     if (known === undefined) {
-      this.#evict(
-        [...this.#entries.values()].filter((entry) => prefixOf(entry.record) === prefixOf(record)),
-        MAX_PER_PREFIX,
-      );
+      this.#evict(this.#inPrefix(record), MAX_PER_PREFIX);
       this.#evict([...this.#entries.values()], MAX_RELAYS);
       this.#add(record, false);
     } else if (record.sequence > known.record.sequence) {
@@ -120,7 +117,7 @@ export class RelayBook {
       const record = decodeRecordLine(line);
       if (!record.ok || record.value.expires < unixSeconds) continue;
       if (!this.#entries.has(record.value.nk)) {
-        const isCrowded = [...this.#entries.values()].filter((entry) => prefixOf(entry.record) === prefixOf(record.value)).length >= MAX_PER_PREFIX;
+        const isCrowded = this.#inPrefix(record.value).length >= MAX_PER_PREFIX;
         if (isCrowded || !scopes.has(scopeOf(record.value.ip)) || (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh))))
           continue;
         this.#add(record.value, false);
@@ -147,6 +144,11 @@ export class RelayBook {
       record,
       isSeed,
     });
+  }
+
+  #inPrefix(record: KnownRelay): readonly KnownEntry[] {
+    const prefix = prefixOf(record);
+    return [...this.#entries.values()].filter((entry) => prefixOf(entry.record) === prefix);
   }
 
   /** Test before evict: only what was tried and did not answer makes place. */

@@ -1,4 +1,4 @@
-import { type Instant, instant, later } from '@lumamesh/base';
+import { type Instant, backoffMs, instant, later } from '@lumamesh/base';
 import { HOMES_PER_ROOM, Rendezvous, mayBeHome } from '@lumamesh/protocol';
 import type { KnownEntry, RelayBook } from './relay-book.ts';
 import type { KnownRelay } from './relay-source.ts';
@@ -65,7 +65,7 @@ export class RelayChoice {
     if (entry === undefined) return;
     entry.failures += 1;
     if (isFinal) this.#book.remove(nk);
-    const delayMs = Math.min(RETRY_INITIAL_MS * 2 ** (entry.failures - 1), RETRY_MAX_MS) * (0.5 + this.#random() / 2);
+    const delayMs = backoffMs(entry.failures, RETRY_INITIAL_MS, RETRY_MAX_MS, this.#random);
     entry.retryAt = later(now, isFinal ? Number.POSITIVE_INFINITY : delayMs);
   }
 

@@ -7,6 +7,11 @@ export type RelaySource = string | { readonly href: string } | RelayRecord | Omi
 /** A relay to dial. Records without a signature are trusted as far as the page that holds them. */
 export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signature'>>;
 
+/** Every relay is a STUN server as well. */
+export function stunUrl({ ip, port }: Pick<RelayRecord, 'ip' | 'port'>): string {
+  return `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+}
+
 /** Reads all that `connect({ relays })` was given. Throws `BAD_RELAY`, naming the entry and the fault; a page's own mistake should be loud. */
 export function readRelaySources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {
   const entries: readonly RelaySource[] = Array.isArray(sources) ? sources : [sources as string];

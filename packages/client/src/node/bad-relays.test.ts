@@ -1,29 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { seededRandom } from '@lumamesh/testkit';
 import * as webrtc from 'node-datachannel/polyfill';
 import { FullNet } from '../browser/full/full-net.ts';
 import type { FullRoom } from '../browser/full/full-room.ts';
 import { type DialRelay, browserPlatform } from '../browser/platform.ts';
 import { dialRelay } from './dial-relay.ts';
-import { type RelayProcess, startRelayProcess } from './relay-process.test-support.ts';
+import { useRelayProcess } from './relay-process.test-support.ts';
 
 /* Real peers over a real relay whose frames somebody loses, repeats, delays or makes up on their way: what a bad network does, and what a bad relay can do. */
 
 const PATIENCE_MS = 60_000;
-const nets: FullNet[] = [];
-let relay: RelayProcess;
-let line = '';
-
-before(async () => {
-  relay = await startRelayProcess();
-  ({ line } = relay);
-});
-
-after(async () => {
-  for (const net of nets) net.close();
-  await relay.close();
-});
+const scene = useRelayProcess();
+const { nets } = scene;
 
 /** What becomes of a frame: the frames that are passed on instead. `isIn`: from the relay. */
 type Tamper = (frame: { readonly action?: string } & Record<string, unknown>, isIn: boolean) => readonly object[];
@@ -50,7 +39,7 @@ function tampered(tamper: Tamper): DialRelay {
 function enter(nick: string, name: string, tamper: Tamper = (frame) => [frame], options: { password?: string; maxPeers?: number } = {}): FullRoom {
   const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
   const platform = { ...browserPlatform(), PeerConnection, dialRelay: tampered(tamper), storage: () => null };
-  const net = new FullNet({ relays: line, storage: null }, platform).start();
+  const net = new FullNet({ relays: scene.line, storage: null }, platform).start();
   nets.push(net);
   return net.joinRoom(name, { nick, ...options });
 }
@@ -197,7 +186,7 @@ describe('a page\u2019s own listeners', () => {
     const thrown: unknown[] = [];
     const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
     const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
-    const net = new FullNet({ relays: line, storage: null, onListenerError: (error) => thrown.push(error) }, platform).start();
+    const net = new FullNet({ relays: scene.line, storage: null, onListenerError: (error) => thrown.push(error) }, platform).start();
     nets.push(net);
     const ada = net.joinRoom('listeners', { nick: 'Ada' });
     ada.on('peer', (peer) => {

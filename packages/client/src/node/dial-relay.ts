@@ -1,11 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { CHANNEL_ID, LUMAMESH_CHANNEL, fingerprintBytes } from '@lumamesh/protocol';
-import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import type { SessionEvent } from '@lumamesh/transport';
+import { UdpClient } from '@lumamesh/transport/io';
 import type { RelayChannel, RelayChannelEvents } from '../browser/platform.ts';
 import type { KnownRelay } from '../core/relay-source.ts';
-
-const UFRAG_BYTES = 6;
 
 /** Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a relay. */
 export function dialRelay(relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents): RelayChannel {
@@ -37,17 +34,16 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
   const start = async (): Promise<void> => {
     if (isEnded) return;
     try {
-      const made = await UdpClient.connect({
-        crypto: nodeCrypto,
-        limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
-        negotiatedChannels: [LUMAMESH_CHANNEL],
-        localUfrag: randomBytes(UFRAG_BYTES).toString('hex'),
-        remoteIce: { ufrag: relay.ufrag, password: relay.pwd },
-        remoteFingerprint: fingerprintBytes(relay.fingerprint) ?? new Uint8Array(0),
-        certificate: null,
-        remote: { address: addresses[0] ?? relay.ip, port: relay.port },
-        onEvent: handleEvent,
-      });
+      const made = await UdpClient.toKnownServer(
+        {
+          remote: { address: addresses[0] ?? relay.ip, port: relay.port },
+          ufrag: relay.ufrag,
+          password: relay.pwd,
+          certificateFingerprint: fingerprintBytes(relay.fingerprint) ?? new Uint8Array(0),
+        },
+        LUMAMESH_CHANNEL,
+        handleEvent,
+      );
       client = made;
       if (isEnded) void made.close();
     } catch (cause) {

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
 import { LumameshError, type Handshake, type Net, type Peer, type Room, connect } from './index.ts';
-import { type RelayProcess, startRelayProcess } from './relay-process.test-support.ts';
+import { useRelayProcess } from './relay-process.test-support.ts';
 
 /* Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are generous: the machine is shared. */
 
 const PATIENCE_MS = 30_000;
-const nets: Net[] = [];
-let relay: RelayProcess;
-let line = '';
-
-before(async () => {
-  relay = await startRelayProcess();
-  ({ line } = relay);
-});
-
-after(async () => {
-  for (const net of nets) net.close();
-  await relay.close();
-});
+const scene = useRelayProcess();
+const { nets } = scene;
 
 function join2(nick: string, room: string, password?: string): { readonly net: Net; readonly room: Room } {
-  const net = connect({ relays: [line], webrtc });
+  const net = connect({ relays: [scene.line], webrtc });
   nets.push(net);
   return { net, room: net.joinRoom(room, { nick, ...(password === undefined ? {} : { password }) }) };
 }
@@ -99,7 +88,7 @@ describe('two Node programs', () => {
       };
     const nicks: string[] = [];
     const make = (nick: string, word: string): Net => {
-      const net = connect({ relays: [line], webrtc });
+      const net = connect({ relays: [scene.line], webrtc });
       nets.push(net);
       const room = net.joinRoom('guarded', { nick, handshake: handshake(word) });
       room.on('peer', (peer) => peer.on('open', () => nicks.push(`${nick} ${peer.nick}`)));
@@ -121,8 +110,8 @@ describe('two Node programs', () => {
   });
 
   it('tell nothing to a member that has not passed the handshake, not even one that has none', async () => {
-    const ada = connect({ relays: [line], webrtc });
-    const eve = connect({ relays: [line], webrtc });
+    const ada = connect({ relays: [scene.line], webrtc });
+    const eve = connect({ relays: [scene.line], webrtc });
     nets.push(ada, eve);
     const room = ada.joinRoom('vault', {
       nick: 'Ada',
@@ -152,7 +141,7 @@ describe('two Node programs', () => {
   });
 
   it('without WebRTC still reach relays and say what they lack', async () => {
-    const bare = connect({ relays: [line] });
+    const bare = connect({ relays: [scene.line] });
     nets.push(bare);
     const room = bare.joinRoom('bare', { nick: 'bot' });
     await next((resolve) => room.on('joined', resolve), 'joined');

@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { LUMAMESH_CHANNEL, type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
-import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import type { SessionEvent } from '@lumamesh/transport';
+import { UdpClient } from '@lumamesh/transport/io';
 import type { CheckResult } from '../core/mesh/relay-directory.ts';
 
 /** Nothing at all for this long means that nobody is there; who has answered is given longer for the rest. */
 const SILENCE_MS = 2000;
 const CHECK_TIMEOUT_MS = 6000;
-const UFRAG_BYTES = 6;
 
 /**
  * Connects to a relay as a browser would: STUN with its credentials, DTLS to its fingerprint, and the welcome that must show its node key (a record
@@ -29,17 +27,16 @@ export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult
     if (message.value.action === 'error' && message.value.code === 'RELAY_FULL') resolve('full');
   };
   try {
-    const client = await UdpClient.connect({
-      crypto: nodeCrypto,
-      limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
-      negotiatedChannels: [LUMAMESH_CHANNEL],
-      localUfrag: randomBytes(UFRAG_BYTES).toString('hex'),
-      remoteIce: { ufrag: record.ufrag, password: record.pwd },
-      remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
-      certificate: null,
-      remote: { address: record.ip, port: record.port },
+    const client = await UdpClient.toKnownServer(
+      {
+        remote: { address: record.ip, port: record.port },
+        ufrag: record.ufrag,
+        password: record.pwd,
+        certificateFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
+      },
+      LUMAMESH_CHANNEL,
       onEvent,
-    });
+    );
     const result = await promise;
     await client.close();
     return result;

@@ -1,14 +1,28 @@
+import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
-import { type ClientSessionOptions, Session, type SessionEvent } from '../session.ts';
+import type { NegotiatedChannel } from '../session.ts';
+import { type ClientSessionOptions, DEFAULT_SESSION_LIMITS, Session, type SessionEvent } from '../session.ts';
 import { Alarm, monotonicNow } from './clock.ts';
+import { nodeCrypto } from './node-crypto.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
 export interface UdpClientOptions extends ClientSessionOptions {
   readonly remote: Remote;
   readonly onEvent: (event: SessionEvent) => void;
 }
+
+/** What is known of a server before anything was said to it. */
+export interface KnownServer {
+  readonly remote: Remote;
+  readonly ufrag: string;
+  readonly password: string;
+  /** SHA-256, 32 bytes. */
+  readonly certificateFingerprint: Uint8Array;
+}
+
+const UFRAG_BYTES = 6;
 
 /** One session of the client role on a socket of its own: how Node programs, checks and load generators reach a relay. */
 export class UdpClient {
@@ -46,6 +60,21 @@ export class UdpClient {
     });
     client.#drain();
     return client;
+  }
+
+  /** Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one negotiated channel. */
+  static async toKnownServer(server: KnownServer, channel: NegotiatedChannel, onEvent: UdpClientOptions['onEvent']): Promise<UdpClient> {
+    return UdpClient.connect({
+      crypto: nodeCrypto,
+      limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
+      negotiatedChannels: [channel],
+      localUfrag: randomBytes(UFRAG_BYTES).toString('hex'),
+      remoteIce: { ufrag: server.ufrag, password: server.password },
+      remoteFingerprint: server.certificateFingerprint,
+      certificate: null,
+      remote: server.remote,
+      onEvent,
+    });
   }
 
   get session(): Session {

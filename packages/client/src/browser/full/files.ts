@@ -1,12 +1,11 @@
 import { LumameshError } from '@lumamesh/base';
+import { HIGH_WATER_BYTES, MAX_FRAME_BYTES } from '../../core/peer-frame.ts';
 
 /*
  * A file has a data channel of its own, so it delays nothing else and is taken back by closing the channel. Its label is `file` and a JSON object:
  * name, type, size. Nothing flows until the receiver says `go`; then the bytes come in order, and the receiver says `ok` when it has all of them.
  */
 const LABEL = 'file';
-const CHUNK_BYTES = 65_536;
-const HIGH_WATER_BYTES = 1_048_576;
 /** Parts are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
 const PARTS_PER_BLOB = 256;
 const MAX_NAME_LENGTH = 255;
@@ -116,9 +115,9 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
 async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOptions): Promise<void> {
   for (let sent = 0; sent < file.size && channel.readyState === 'open';) {
     const bytes = await file.slice(sent, sent + HIGH_WATER_BYTES).arrayBuffer();
-    for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) {
+    for (let at = 0; at < bytes.byteLength; at += MAX_FRAME_BYTES) {
       if (channel.readyState !== 'open') return;
-      channel.send(new Uint8Array(bytes, at, Math.min(CHUNK_BYTES, bytes.byteLength - at)));
+      channel.send(new Uint8Array(bytes, at, Math.min(MAX_FRAME_BYTES, bytes.byteLength - at)));
     }
     sent += bytes.byteLength;
     onProgress?.(sent, file.size);

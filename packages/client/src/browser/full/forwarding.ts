@@ -20,8 +20,6 @@ const MAX_BUDGETS = 1024;
 const MAX_CARRIED_BYTES = { ordered: 70_000, unordered: 65_000 };
 /** Sealing adds this to a frame. */
 const OVERHEAD_BYTES = 64;
-/** Who is already behind with reading is carried nothing to. */
-const MAX_BUFFERED_BYTES = 1_048_576;
 const MAX_WAITING_BYTES = 65_536;
 const ASK_TIMEOUT_MS = 3000;
 /** How often a frame that was lost is complained of. */
@@ -59,7 +57,8 @@ export class Forwarder {
     const isCarried =
       to?.isDirect === true &&
       to.id !== from.id &&
-      to.bufferedAmount < MAX_BUFFERED_BYTES &&
+      // Who is already behind with reading is carried nothing to.
+      to.bufferedAmount < HIGH_WATER_BYTES &&
       bytes.length <= MAX_CARRIED_BYTES[isReliable ? 'ordered' : 'unordered'];
     if (isCarried) void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });
     else if (isReliable) void from.sendTagged(`n${toId}`, null);

@@ -3,7 +3,7 @@ import type { PeerIdentity } from '../../core/peer-identity.ts';
 import { type KnownRelay, type RelaySource, readRelayList, readRelaySources } from '../../core/relay-source.ts';
 import { type ConnectOptions, Net } from '../net.ts';
 import type { Platform } from '../platform.ts';
-import type { RoomHost } from '../room.ts';
+import { type RoomHost, toError } from '../room.ts';
 import { FullRoom, type FullRoomOptions, KnockRoom } from './full-room.ts';
 import { IdentityStore } from './identity-store.ts';
 import type * as Help from './network-help.ts';
@@ -67,8 +67,7 @@ export class FullNet extends Net<FullRoom> {
     for (const room of rooms) if (room.roomId !== null) this.#identities.keep(room.roomId, room.counter);
   }
 
-  protected override async diagnose(errors: readonly LumameshError[]): Promise<LumameshError> {
-    const fault = await super.diagnose(errors);
+  protected override async lookInto(fault: LumameshError): Promise<LumameshError> {
     if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
     const found = await loadHelp().then(
       async ({ probeNetwork }) => probeNetwork(this.seeds, this.options.iceServers ?? [], this.platform),
@@ -84,7 +83,7 @@ export class FullNet extends Net<FullRoom> {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       this.addSeeds(readRelayList(await response.text()));
     } catch (cause) {
-      this.handleListFailed(url, new LumameshError('RELAY_LIST_FAILED', `${url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+      this.handleListFailed(url, new LumameshError('RELAY_LIST_FAILED', `${url}: ${toError(cause).message}`, { cause }));
       this.platform.setTimer(LIST_RETRY_MS, () => {
         if (this.status.state !== 'closed') void this.#fetchList(url);
       });

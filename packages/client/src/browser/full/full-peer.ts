@@ -52,7 +52,6 @@ export class FullPeer extends Peer implements Carrier {
   #wakeHandshake = (): void => undefined;
   readonly #handshakeEnd = Promise.withResolvers<void>();
   readonly #otherIsDone = Promise.withResolvers<void>();
-  #isAdmitted = false;
   readonly #held: (() => void)[] = [];
   /** What goes to a peer that is not let in yet: the handshake, and signals. */
   readonly #control: ValueSender;
@@ -121,7 +120,7 @@ export class FullPeer extends Peer implements Carrier {
 
   /** @internal */
   override sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
-    if (this.#isAdmitted || !['h', 'H', 's'].includes(tag)) return super.sendTagged(tag, value, options);
+    if (this.isAdmitted || !['h', 'H', 's'].includes(tag)) return super.sendTagged(tag, value, options);
     return this.#control.send(this.isDirect ? this.link : (this.#detour ?? this.link), tag, encodeValue(value), {});
   }
 
@@ -183,7 +182,6 @@ export class FullPeer extends Peer implements Carrier {
   protected override admit(open: () => void): void {
     const { handshake, platform } = this.host;
     const finish = (): void => {
-      this.#isAdmitted = true;
       open();
       for (const deliver of this.#held.splice(0)) deliver();
     };
@@ -248,18 +246,18 @@ export class FullPeer extends Peer implements Carrier {
 
   /** Whether a handshake stands before everything else. */
   get #isGuarded(): boolean {
-    return this.host.handshake !== undefined && !this.#isAdmitted;
+    return this.host.handshake !== undefined && !this.isAdmitted;
   }
 
   /** What comes before this side has noticed that the connection is open is heard then. */
   #whenAdmitted(then: () => void): void {
-    if (this.#isAdmitted) then();
+    if (this.isAdmitted) then();
     else if (this.#held.length < MAX_HELD_VALUES) this.#held.push(then);
     else this.close();
   }
 
   get #openLink(): PeerLink | null {
-    return this.#isAdmitted && this.isDirect ? this.link : null;
+    return this.isAdmitted && this.isDirect ? this.link : null;
   }
 
   #handleValue(tag: string, value: unknown): void {

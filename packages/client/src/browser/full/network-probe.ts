@@ -1,5 +1,5 @@
 import { addressPrefix, scopeOf } from '@lumamesh/base';
-import type { KnownRelay } from '../../core/relay-source.ts';
+import { type KnownRelay, stunUrl } from '../../core/relay-source.ts';
 import type { Platform } from '../platform.ts';
 
 const PROBE_MS = 5000;
@@ -40,7 +40,7 @@ async function isLocalNetworkDenied(): Promise<boolean> {
 /** Whether any STUN server (each relay is one) shows us our own address: then UDP passes, and it is the relays that are down. */
 async function answersStun(relays: readonly KnownRelay[], iceServers: readonly RTCIceServer[], platform: Platform): Promise<boolean> {
   if (platform.PeerConnection === null) return false;
-  const urls = relays.slice(0, 4).map(({ ip, port }) => `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`);
+  const urls = relays.slice(0, 4).map(stunUrl);
   const connection = new platform.PeerConnection({ iceServers: [...(urls.length === 0 ? [] : [{ urls }]), ...iceServers] });
   try {
     return await new Promise<boolean>((resolve) => {
