@@ -12,7 +12,7 @@ const skip = whySkipped() ?? false;
 
 /** The transport alone, sending back what it gets. */
 async function startEcho(cookieThreshold: number): Promise<{ readonly udp: UdpEndpoint; readonly relay: object }> {
-  warmUp(nodeCrypto, serverCertificate, 50);
+  await warmUp(nodeCrypto, serverCertificate, 50);
   const udp: UdpEndpoint = await UdpEndpoint.start({
     crypto: nodeCrypto,
     port: 0,

@@ -102,7 +102,7 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
   const inFolder = (file: string): string => join(folder, file);
   const files = { CERT_FILE: inFolder('server.crt'), KEY_FILE: inFolder('server.key'), NODE_KEY: inFolder('node.key'), MESH_FILE: inFolder('mesh-relays.txt') };
-  const config = { ...readConfig({ PUBLIC_IP: address, ...files, ...environment }, {}), udpPort: Number(environment['UDP_PORT'] ?? 0) };
+  const config = { ...readConfig({ environment: { PUBLIC_IP: address, ...files, ...environment } }), udpPort: Number(environment['UDP_PORT'] ?? 0) };
   let server = await RelayServer.start(config, silentLogger);
   return {
     record: server.record,

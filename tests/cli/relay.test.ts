@@ -1,88 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { TEST_CHANNEL, clientOptions } from '@lumamesh/testkit';
-import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine, fingerprintBytes } from '@lumamesh/protocol';
-import type { SessionEvent } from '@lumamesh/transport';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
+import { exitCode, firstFrame, freePort, inFolder, started } from './support.ts';
 
 /* The program itself: what it prints, what it leaves behind, how it fails. */
-const MAIN = join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
-
-interface Run {
-  readonly child: ChildProcess;
-  stdout: string;
-  stderr: string;
-}
-
-async function inFolder(test: (folder: string, run: (environment?: Record<string, string>, ...flags: string[]) => Run) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'lumamesh-cli-'));
-  const runs: Run[] = [];
-  try {
-    await test(folder, (environment = {}, ...flags) => {
-      const child = spawn(process.execPath, [MAIN, ...flags], { cwd: folder, env: { PATH: process.env['PATH'] ?? '', ...environment } });
-      const run: Run = { child, stdout: '', stderr: '' };
-      child.stdout.on('data', (data: Buffer) => (run.stdout += data.toString()));
-      child.stderr.on('data', (data: Buffer) => (run.stderr += data.toString()));
-      runs.push(run);
-      return run;
-    });
-  } finally {
-    for (const { child } of runs) if (child.exitCode === null) child.kill('SIGKILL');
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function exitCode({ child }: Run): Promise<number | null> {
-  if (child.exitCode === null) await once(child, 'exit');
-  return child.exitCode;
-}
-
-async function started(run: Run): Promise<SignedRelayRecord> {
-  const endsAt = Date.now() + 30_000;
-  while (run.stdout.split('\n').length < 3) {
-    assert.ok(Date.now() < endsAt && run.child.exitCode === null, `${run.stdout}\n${run.stderr}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return JSON.parse(run.stdout.split('\n')[0] ?? '') as SignedRelayRecord;
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
-
-/** What a client of the record hears from the relay. */
-async function firstFrame(record: SignedRelayRecord): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const remoteFingerprint = fingerprintBytes(record.fingerprint) ?? new Uint8Array(0);
-    const options = clientOptions({
-      crypto: nodeCrypto,
-      remoteIce: { ufrag: record.ufrag, password: record.pwd },
-      remoteFingerprint,
-      negotiatedChannels: [TEST_CHANNEL],
-    });
-    let client: UdpClient | null = null;
-    const onEvent = (event: SessionEvent): void => {
-      if (event.type === 'closed') reject(new Error(`${event.reason} ${event.detail}`));
-      if (event.type !== 'message') return;
-      resolve(String(event.data));
-      void client?.close();
-    };
-    UdpClient.connect({ ...options, remote: { address: record.ip, port: record.port }, onEvent }).then((made) => (client = made), reject);
-  });
-}
-
 describe('lumamesh-relay', { timeout: 120_000 }, () => {
   it('prints its record as JSON and as a line, serves by it, keeps its identity, and stops on SIGTERM', () =>
     inFolder(async (folder, run) => {
@@ -98,9 +22,12 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.equal(welcome.action, 'welcome');
       assert.deepEqual(welcome.node, record);
 
-      const second = run({ UDP_PORT: port });
+      const second = run({ UDP_PORT: String(await freePort()) });
       assert.equal(await exitCode(second), 2);
-      assert.match(second.stderr, new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`));
+      assert.match(second.stderr, /^lumamesh-relay: a relay with the identity of node\.key is running .*\[IDENTITY_IN_USE\]\n$/);
+      const third = run({ UDP_PORT: port, NODE_KEY: 'another.key' });
+      assert.equal(await exitCode(third), 2);
+      assert.match(third.stderr, new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`));
 
       first.child.kill('SIGTERM');
       assert.equal(await exitCode(first), 0);
@@ -116,7 +43,8 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
         [{ ICE_PWD: 'short' }, [], /ICE_PWD: .* 22 to 256/],
         [{}, ['--max-room-size', 'many'], /--max-room-size: "many"/],
         [{}, ['--no-such-flag'], /unknown option/],
-        [{}, ['surplus'], /too many arguments/],
+        [{}, ['surplus'], /there is no command "surplus"; there are keys, encode/],
+        [{ LUMAMESH_CONFIG: join(folder, 'none.env') }, [], /--config: cannot read .*none\.env/],
         [{ KEY_FILE: join(folder, 'file', 'server.key') }, [], /server\.key/],
         [{ HEALTH_LISTEN: '203.0.113.77:1' }, ['--udp-port', '34567'], /HEALTH_LISTEN/],
       ];

@@ -12,7 +12,7 @@ import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 async function withRelay(test: (record: SignedRelayRecord) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-interop-'));
   const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
-  const relay = await RelayServer.start({ ...readConfig(files, {}), udpPort: 0 }, silentLogger);
+  const relay = await RelayServer.start({ ...readConfig({ environment: files }), udpPort: 0 }, silentLogger);
   try {
     await test(relay.record);
   } finally {

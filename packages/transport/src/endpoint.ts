@@ -66,6 +66,7 @@ interface Slot extends HeapEntry {
 export class Endpoint {
   readonly drops = new DropCounters();
   readonly #options: EndpointOptions;
+  #limits: EndpointLimits;
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
@@ -82,6 +83,7 @@ export class Endpoint {
 
   constructor(now: Instant, options: EndpointOptions) {
     this.#options = options;
+    this.#limits = options.limits;
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#gate = new CookieGate(options.crypto, now);
     // A handshake that fails at once makes room at once: so their rate is bounded as well as their number.
@@ -91,6 +93,16 @@ export class Endpoint {
   /** Sessions by state: `halfOpen` are those whose handshake is not done. */
   get counts(): { readonly sessions: number; readonly halfOpen: number } {
     return { sessions: this.#slotsById.size, halfOpen: this.#halfOpen };
+  }
+
+  /** Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays what it was at the start. */
+  setLimits(limits: EndpointLimits): void {
+    this.#limits = limits;
+  }
+
+  /** Where a session's peer is, or `null` for a session that is gone. */
+  remoteOf(sessionId: SessionId): Remote | null {
+    return this.#slotsById.get(sessionId)?.remote ?? null;
   }
 
   handleDatagram(now: Instant, remote: Remote, datagram: Uint8Array): void {
@@ -171,7 +183,7 @@ export class Endpoint {
     let slot = this.#slotsByKey.get(key);
     if (slot === undefined) {
       if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-      const isWithoutCookie = this.#unproven < this.#options.limits.cookieThreshold && this.#unprovenBudget.take(now);
+      const isWithoutCookie = this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
       if (isWithoutCookie) slot = this.#create(now, remote, key, true);
     }
     this.#reply(remote, verdict.response);
@@ -210,7 +222,7 @@ export class Endpoint {
   }
 
   #hasRoom(): boolean {
-    const { maxSessions, maxHalfOpen } = this.#options.limits;
+    const { maxSessions, maxHalfOpen } = this.#limits;
     return this.#slotsById.size - this.#unproven < maxSessions && this.#halfOpen - this.#unproven < maxHalfOpen;
   }
 

@@ -15,18 +15,15 @@ const DEFAULT_HTTP_PORT = 8080;
 
 async function main(): Promise<void> {
   const ownAddress = findOwnAddress();
-  const config = readConfig(
-    {
-      PUBLIC_IP: ownAddress ?? '127.0.0.1',
-      CERT_FILE: join(IDENTITY_FOLDER, 'server.crt'),
-      KEY_FILE: join(IDENTITY_FOLDER, 'server.key'),
-      NODE_KEY: join(IDENTITY_FOLDER, 'node.key'),
-      MESH_FILE: join(IDENTITY_FOLDER, 'mesh-relays.txt'),
-      LOG_LEVEL: 'warn',
-      ...withoutEmpty(process.env),
-    },
-    {},
-  );
+  const defaults = {
+    PUBLIC_IP: ownAddress ?? '127.0.0.1',
+    CERT_FILE: join(IDENTITY_FOLDER, 'server.crt'),
+    KEY_FILE: join(IDENTITY_FOLDER, 'server.key'),
+    NODE_KEY: join(IDENTITY_FOLDER, 'node.key'),
+    MESH_FILE: join(IDENTITY_FOLDER, 'mesh-relays.txt'),
+    LOG_LEVEL: 'warn',
+  };
+  const config = readConfig({ environment: process.env, file: { path: 'npm start', values: defaults } });
   const relay = await startRelay(config, process.env['UDP_PORT'] === undefined);
   const site = await serveSite(relay.record, Number(process.env['HTTP_PORT'] ?? DEFAULT_HTTP_PORT), process.env['HTTP_PORT'] === undefined);
   const { ip, port } = relay.record;
@@ -51,7 +48,7 @@ async function main(): Promise<void> {
 
 /** With the port left to us, another program on 3478 is no obstacle: any free port will do, since the page carries the record. */
 async function startRelay(config: RelayConfig, mayMove: boolean): Promise<RelayServer> {
-  const log = makeLogger(config.logLevel);
+  const log = await makeLogger(config);
   try {
     return await RelayServer.start(config, log);
   } catch (error) {
@@ -63,10 +60,6 @@ async function startRelay(config: RelayConfig, mayMove: boolean): Promise<RelayS
 function findOwnAddress(): string | null {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? null;
-}
-
-function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
 }
 
 try {

@@ -90,6 +90,8 @@ export class RelayLink {
       if (value.node.nk !== this.relay.nk) return this.#end('RELAY_FORGED', 'the relay has another node key');
       this.#handleProgress({ isWelcomed: true });
     }
+    // It stops, or is full: no need to wait for the end.
+    if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code)) return this.#end(value.code, value.message);
     this.#events.message(value);
   }
 

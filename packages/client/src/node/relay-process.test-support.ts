@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 
-interface RelayProcess {
+export interface RelayProcess {
   /** Its line for `relay.txt`. */
   readonly line: string;
   close(): Promise<void>;
 }
 
 /** A relay as operators run it, on loopback, with an identity of its own. */
-async function startRelayProcess(): Promise<RelayProcess> {
+export async function startRelayProcess(): Promise<RelayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
   const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
   const port = 20_000 + Math.floor(Math.random() * 20_000);

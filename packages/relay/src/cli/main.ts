@@ -1,54 +1,34 @@
-import type { Server } from 'node:http';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { LumameshError } from '@lumamesh/base';
-import { encodeRecordLine } from '@lumamesh/protocol';
-import { type RelayConfig, type SettingName, listSettings, readConfig } from '../io/config.ts';
-import { startHealthServer } from '../io/health-server.ts';
-import { makeLogger } from '../io/log.ts';
-import { RelayServer } from '../io/relay-server.ts';
+import { BUILD } from '../io/build-info.ts';
+import { addCheckCommand } from './check.ts';
+import { addConfigCommands } from './config.ts';
+import { EXIT_BAD_INPUT, EXIT_FAILED, addSettingOptions } from './context.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { addKeysCommands } from './keys.ts';
+import { addRecordCommands } from './records.ts';
+import { run } from './run.ts';
+import { addStatusCommand } from './status.ts';
 
-/** Exit codes: 1 for what happens while running, 2 for what the operator must mend first. */
-const EXIT_FAILED = 1;
-const EXIT_BAD_INPUT = 2;
-
-async function run(flags: Partial<Record<SettingName, string>>): Promise<void> {
-  const config = readConfig(process.env, flags);
-  const log = makeLogger(config.logLevel);
-  const relay = await RelayServer.start(config, log);
-  const health = await startHealth(relay, config);
-  const { record } = relay;
-  // Standard output holds exactly these two lines: JSON for programs, and what goes into relay.txt.
-  process.stdout.write(`${JSON.stringify(record)}\n${encodeRecordLine(record)}\n`);
-  log.info({ nodeId: record.nk, port: record.port, dualStack: relay.isDualStack }, `relay is up: browsers dial ${config.publicIp}:${record.port} over UDP`);
-  if (config.publicIp === '127.0.0.1') log.warn({}, 'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those');
-
-  const stop = (signal: string): void => {
-    log.info({ signal }, 'stopping');
-    health?.close();
-    health?.closeAllConnections();
-    void relay.close();
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-}
-
-/** Without the health server that was asked for there is no relay either: a watcher would take it for dead. */
-async function startHealth(relay: RelayServer, config: RelayConfig): Promise<Server | null> {
-  try {
-    return config.healthListen === undefined ? null : await startHealthServer(relay, config.healthListen);
-  } catch (error) {
-    await relay.close();
-    throw error;
-  }
-}
-
-const program = new Command('lumamesh-relay').description('A Lumamesh relay: browsers meet through it, over one UDP port.');
-program.allowExcessArguments(false).exitOverride();
-for (const { flag, placeholder, description, defaultText, variable } of listSettings()) {
-  const fallback = defaultText === '' ? '' : `, default ${defaultText}`;
-  program.addOption(new Option(`${flag} ${placeholder}`, `${description} (${variable}${fallback})`));
-}
-program.action(run);
+const program = new Command('lumamesh-relay')
+  .description('A Lumamesh relay: browsers meet through it, over one UDP port. Without a command it runs the relay.')
+  .version(`lumamesh-relay ${BUILD.version} (commit ${BUILD.commit}, ${BUILD.runtime})`, '-v, --version', 'version, commit and runtime')
+  .exitOverride();
+addSettingOptions(program);
+program.action(async (_flags, command: Command) => {
+  const [stray] = command.args;
+  if (stray === undefined) return run(command);
+  const names = program.commands.map((one) => one.name());
+  throw new LumameshError('BAD_ARGUMENT', `there is no command ${JSON.stringify(stray)}; there are ${names.join(', ')} (--help tells more)`);
+});
+addKeysCommands(program);
+addRecordCommands(program);
+addCheckCommand(program);
+addDoctorCommand(program);
+addStatusCommand(program);
+addConfigCommands(program);
+// A misspelt command comes to the action above, which says more than the parser would.
+program.allowExcessArguments(true);
 
 try {
   await program.parseAsync();

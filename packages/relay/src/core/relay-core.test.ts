@@ -136,6 +136,36 @@ describe('rooms', () => {
     assert.equal(bench.heard('7', 'error').at(-1)?.['code'], 'TOO_MANY_ROOMS');
   });
 
+  it('tell everybody to go elsewhere before the relay stops, and turn newcomers away', () => {
+    const bench = new Bench().open('a', 'b');
+    bench.join('a', 'ada');
+    bench.core.handleClosing();
+    bench.drain();
+    for (const session of ['a', 'b'])
+      assert.deepEqual(
+        bench.heard(session, 'error').map(({ code }) => code),
+        ['RELAY_CLOSING'],
+      );
+    assert.deepEqual(bench.closed, [], 'they go by themselves');
+    bench.open('c');
+    assert.deepEqual([bench.heard('c', 'error')[0]?.['code'], bench.heard('c', 'welcome').length, bench.closed], ['RELAY_CLOSING', 0, ['c']]);
+  });
+
+  it('take other limits while they run: nobody is put out, newcomers hear the new ones', () => {
+    const bench = new Bench({ maxSessions: 2, maxRoomSize: 2 }).open('a', 'b', 'c');
+    assert.deepEqual(bench.closed, ['c']);
+    bench.join('a', 'ada');
+    bench.join('b', 'bob');
+    bench.core.setLimits({ maxSessions: 3, maxRoomSize: 3, messagesPerSecond: 1 });
+    bench.open('d', 'e');
+    assert.deepEqual(bench.closed, ['c', 'e']);
+    assert.equal((bench.heard('d', 'welcome')[0]?.['limits'] as { maxRoomSize: number }).maxRoomSize, 3);
+    assert.equal(bench.join('d', 'dee')[0]?.action, 'joined');
+    bench.core.setLimits({ maxSessions: 1, maxRoomSize: 2, messagesPerSecond: 1 });
+    assert.equal(bench.core.counts.sessions, 3);
+    assert.equal(bench.join('a', 'ada')[0]?.action, 'joined', 'a member may say its presence again');
+  });
+
   it('hand a large membership out in frames that fit', () => {
     const bench = new Bench({ maxRoomSize: 300, maxSessions: 300 });
     for (let i = 0; i < 200; i++) {

@@ -11,11 +11,15 @@ import {
 import { type Membership, RoomDirectory } from './room-directory.ts';
 import { NOWHERE_ELSE, type RoomsElsewhere } from './rooms-elsewhere.ts';
 
-export interface RelayCoreOptions<Session> {
+/** What the operator may change while the relay runs. */
+export interface RelayCoreLimits {
   readonly maxSessions: number;
   readonly maxRoomSize: number;
   /** Frames per second that one session may send in the long run. */
   readonly messagesPerSecond: number;
+}
+
+export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
 }
@@ -57,6 +61,8 @@ const NODES_BURST = 40;
 const ALL_NODES_PER_SECOND = 50;
 const ALL_NODES_BURST = 200;
 
+const CLOSING = 'this relay is about to stop: go on by another one';
+
 interface SessionState {
   readonly frames: TokenBucket;
   readonly strikes: TokenBucket;
@@ -77,11 +83,14 @@ export class RelayCore<Session> {
   readonly #outputs = new Fifo<RelayOutput<Session>>();
   readonly #elsewhere: RoomsElsewhere;
   readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
+  #limits: RelayCoreLimits;
   #record: SignedRelayRecord;
   #welcome: string;
+  #isClosing = false;
 
   constructor(options: RelayCoreOptions<Session>, record: SignedRelayRecord, elsewhere: RoomsElsewhere = NOWHERE_ELSE) {
     this.#options = options;
+    this.#limits = options;
     this.#elsewhere = elsewhere;
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
@@ -97,14 +106,31 @@ export class RelayCore<Session> {
     this.#welcome = this.#encodeWelcome();
   }
 
+  /** Limits that hold from now on: for sessions and members to come, and for the frames of new sessions. */
+  setLimits(limits: RelayCoreLimits): void {
+    this.#limits = limits;
+    this.#welcome = this.#encodeWelcome();
+  }
+
+  /** The relay is about to stop: sessions are told to go elsewhere, and new ones are turned away. */
+  handleClosing(): void {
+    this.#isClosing = true;
+    for (const session of this.#sessions.keys()) this.#fail(session, 'RELAY_CLOSING', CLOSING);
+  }
+
   handleSessionOpen(session: Session): void {
     if (this.#sessions.has(session)) return;
-    if (this.#sessions.size >= this.#options.maxSessions) {
+    if (this.#isClosing) {
+      this.#fail(session, 'RELAY_CLOSING', CLOSING);
+      this.#outputs.push({ type: 'close', session, reason: 'RELAY_CLOSING' });
+      return;
+    }
+    if (this.#sessions.size >= this.#limits.maxSessions) {
       this.#fail(session, 'RELAY_FULL', 'this relay has no room for another session');
       this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
       return;
     }
-    const { messagesPerSecond } = this.#options;
+    const { messagesPerSecond } = this.#limits;
     this.#sessions.set(session, {
       frames: new TokenBucket(messagesPerSecond, messagesPerSecond * MESSAGE_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
@@ -127,7 +153,7 @@ export class RelayCore<Session> {
   handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
     const state = this.#sessions.get(session);
     if (state === undefined) return this.drops.count('relay.unknownSession');
-    if (!state.frames.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', `at most ${this.#options.messagesPerSecond} frames a second`);
+    if (!state.frames.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', `at most ${this.#limits.messagesPerSecond} frames a second`);
     if (typeof frame !== 'string') return this.#strike(now, session, state, 'BAD_FRAME', 'a frame is text');
     const result = parseClientMessage(frame);
     if (!result.ok) return this.#strike(now, session, state, result.fault.code, result.fault.message, result.fault.room);
@@ -189,8 +215,8 @@ export class RelayCore<Session> {
     else {
       if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession)
         return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
-      if (this.#rooms.sizeOf(room) >= this.#options.maxRoomSize)
-        return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#options.maxRoomSize} members`, room);
+      if (this.#rooms.sizeOf(room) >= this.#limits.maxRoomSize)
+        return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#limits.maxRoomSize} members`, room);
       if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER)
         return this.#fail(session, 'PEER_ID_IN_USE', 'this peer is in the room over other sessions', room);
       this.#rooms.add(session, room, peer, presence);
@@ -288,7 +314,7 @@ export class RelayCore<Session> {
   }
 
   #encodeWelcome(): string {
-    const { maxRoomSize } = this.#options;
+    const { maxRoomSize } = this.#limits;
     const { maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength } = LIMITS;
     const limits = { maxRoomSize, maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength };
     const message: RelayMessage = { action: 'welcome', version: PROTOCOL_VERSION, node: this.#record, limits };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { LumameshError, isCanonicalIp } from '@lumamesh/base';
 import { decodeRecordLine, encodeRecordLine, verifyEd25519, verifyRecord, type WebCryptoSubtle } from '@lumamesh/protocol';
-import { readConfig } from './config.ts';
+import { readConfig } from './config/config.ts';
 import { type IdentityFiles, loadIdentity } from './identity.ts';
 import { makeRecord } from './record.ts';
 
@@ -47,7 +47,7 @@ describe('the identity', () => {
         const original = await loadIdentity(files);
         for (const name of await readdir(folder)) await writeFile(join(copyFolder, name), await readFile(join(folder, name)));
         const restored = await loadIdentity(copies);
-        const config = readConfig({}, {});
+        const config = readConfig({});
         const [a, b] = await Promise.all([makeRecord(config, original, { port: 3478 }, 1e12), makeRecord(config, restored, { port: 3478 }, 1e12)]);
         assert.deepEqual(a, b);
       }),
@@ -123,7 +123,7 @@ describe('the identity', () => {
   it('signs a record that anybody can check, and that fits a line', () =>
     withFolder(async (files) => {
       const identity = await loadIdentity(files);
-      const config = readConfig({ PUBLIC_IP: '203.0.113.10', PUBLIC_IP6: '2001:db8::10', PUBLIC_HOST: 'relay.example.org' }, {});
+      const config = readConfig({ environment: { PUBLIC_IP: '203.0.113.10', PUBLIC_IP6: '2001:db8::10', PUBLIC_HOST: 'relay.example.org' } });
       const record = await makeRecord(config, identity, { port: 3478 }, Date.now());
       const line = encodeRecordLine(record);
       const decoded = decodeRecordLine(line);

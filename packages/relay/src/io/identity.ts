@@ -5,6 +5,7 @@ import { formatFingerprint } from '@lumamesh/protocol';
 import { type LocalCertificate, isIcePassword } from '@lumamesh/transport';
 import { signingKey } from '@lumamesh/transport/io';
 import { makeCertificate } from './certificate.ts';
+import type { RelayConfig } from './config/config.ts';
 import { createKeyFile } from './key-file.ts';
 
 export interface IdentityFiles {
@@ -13,6 +14,11 @@ export interface IdentityFiles {
   readonly nodeKeyFile: string;
   /** Given by the operator; otherwise read from, or made in, `<keyFile>.icepwd`. */
   readonly icePassword?: string;
+}
+
+/** Where a configuration keeps its identity. */
+export function identityFiles({ certFile, keyFile, nodeKey, icePwd }: RelayConfig): IdentityFiles {
+  return { certFile, keyFile, nodeKeyFile: nodeKey, ...(icePwd === undefined ? {} : { icePassword: icePwd }) };
 }
 
 /** Who a relay is. Four files hold it; whoever has them is this relay. */
@@ -32,10 +38,11 @@ export interface Identity {
 const ICE_PASSWORD_BYTES = 16;
 
 /**
- * Reads the identity, making what is missing (mode 0600) and never writing over what is there.
+ * Reads the identity, making what is missing (mode 0600; unless told not to) and never writing over what is there.
  * Throws `KEY_FILE_DAMAGED`, `KEY_FILE_MISSING`, `KEY_FILE_UNREADABLE` or `KEY_FILE_UNWRITABLE`, each naming the file.
  */
-export async function loadIdentity(files: IdentityFiles): Promise<Identity> {
+export async function loadIdentity(files: IdentityFiles, { mayMake = true }: { readonly mayMake?: boolean } = {}): Promise<Identity> {
+  if (!mayMake) await requireFiles(files);
   const { key, certificate } = await loadCertificate(files.certFile, files.keyFile);
   const nodeKey = await loadNodeKey(files.nodeKeyFile);
   const icePassword = files.icePassword ?? (await loadIcePassword(`${files.keyFile}.icepwd`));
@@ -47,6 +54,13 @@ export async function loadIdentity(files: IdentityFiles): Promise<Identity> {
     rawNodeKey: rawKeyPair(nodeKey),
     sign: (data) => sign(null, data, nodeKey),
   };
+}
+
+async function requireFiles({ certFile, keyFile, nodeKeyFile, icePassword }: IdentityFiles): Promise<void> {
+  const wanted = [keyFile, certFile, nodeKeyFile, ...(icePassword === undefined ? [`${keyFile}.icepwd`] : [])];
+  for (const file of wanted)
+    if ((await readOptional(file)) === null)
+      throw new LumameshError('KEY_FILE_MISSING', `there is no ${file}: \`keys make\` makes an identity, \`keys restore\` brings one back`);
 }
 
 async function loadCertificate(certFile: string, keyFile: string): Promise<{ key: KeyObject; certificate: X509Certificate }> {

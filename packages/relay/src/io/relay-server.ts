@@ -1,11 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addressPrefix } from '@lumamesh/base';
 import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
-import { DEFAULT_SESSION_LIMITS, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
+import { DEFAULT_SESSION_LIMITS, type EndpointLimits, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
 import { RECEIVE_BUFFER_BYTES, UdpEndpoint, monotonicNow, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
-import type { RelayConfig } from './config.ts';
-import { type Identity, loadIdentity } from './identity.ts';
+import type { RelayConfig } from './config/config.ts';
+import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
+import type { RelayStats } from './relay-stats.ts';
 import { RECORD_RENEWAL_MS, type RecordPlace, makeRecord } from './record.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
@@ -21,15 +24,25 @@ const MAX_EARLY_EVENTS = 1024;
 const UNPROVEN_NOTICE_MS = 10 * 60_000;
 /** A salt that would be found by trying. */
 const SHORT_SALT = 8;
+const MOVE_ON_POLL_MS = 50;
 /** Our record is signed anew at most this often when others show a newer one of ours. */
 const MIN_RENEWAL_MS = 60_000;
 
 const SESSION_LIMITS: SessionLimits = { ...DEFAULT_SESSION_LIMITS, maxMessageBytes: LIMITS.maxFrameBytes, maxChannels: 4 };
 
+/** What tells whether a relay does its work. */
+export interface RelayCondition {
+  readonly isClosing: boolean;
+  /** Since another relay was last seen that runs with the same key. */
+  readonly conflictAgeMs: number | null;
+  /** Links to other relays, where there are some to be linked to. */
+  readonly meshLinks: number | null;
+}
+
 /** A running relay: {@link RelayCore} on a {@link UdpEndpoint}. */
 export class RelayServer {
   readonly identity: Identity;
-  readonly #config: RelayConfig;
+  #config: RelayConfig;
   readonly #log: Logger;
   /** The channel a session talks on, where that is not the negotiated one. */
   readonly #channels = new Map<SessionId, number>();
@@ -42,7 +55,9 @@ export class RelayServer {
   readonly #early: [SessionId, SessionEvent][] = [];
   #renewedAtMs = 0;
   #identityConflicts = 0;
+  #conflictAtMs: number | null = null;
   #unprovenAtMs: number | null = null;
+  #isClosing = false;
   #renewal: NodeJS.Timeout | null = null;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
@@ -51,17 +66,12 @@ export class RelayServer {
     this.#log = log;
   }
 
-  /** Reads or makes the identity, warms up, binds. Throws LumameshErrors that say what is wrong with files or port. */
-  static async start(config: RelayConfig, log: Logger): Promise<RelayServer> {
-    const identity = await loadIdentity({
-      certFile: config.certFile,
-      keyFile: config.keyFile,
-      nodeKeyFile: config.nodeKey,
-      ...(config.icePwd === undefined ? {} : { icePassword: config.icePwd }),
-    });
+  /** Reads or makes the identity (where none is given), binds, and warms up. Throws LumameshErrors that say what is wrong with files or port. */
+  static async start(config: RelayConfig, log: Logger, given?: Identity): Promise<RelayServer> {
+    const identity = given ?? (await loadIdentity(identityFiles(config)));
     const server = new RelayServer(config, identity, log);
-    warmUp(nodeCrypto, identity.certificate, WARM_UP_ROUNDS);
     await server.#listen();
+    void warmUp(nodeCrypto, identity.certificate, WARM_UP_ROUNDS);
     return server;
   }
 
@@ -74,22 +84,61 @@ export class RelayServer {
     return this.#udp?.socket.isDualStack ?? false;
   }
 
+  /** Where this machine itself reaches the relay. */
+  get localAddress(): { readonly address: string; readonly port: number } {
+    const { listenIp, udpPort } = this.#config;
+    return { address: listenIp ?? '127.0.0.1', port: this.#udp?.socket.port ?? udpPort };
+  }
+
+  /** What tells whether it does its work: see `judgeHealth`. */
+  get condition(): RelayCondition {
+    const conflictAgeMs = this.#conflictAtMs === null ? null : Date.now() - this.#conflictAtMs;
+    const hasPeers = (this.#config.meshPeers ?? []).length > 0;
+    return { isClosing: this.#isClosing, conflictAgeMs, meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null };
+  }
+
   /** What /statsz tells: no addresses of users, no room ids. */
-  stats(): Record<string, unknown> {
+  stats(): RelayStats {
     const counts = this.#udp?.endpoint.counts ?? { sessions: 0, halfOpen: 0 };
     const rooms = this.#core?.counts ?? { sessions: 0, rooms: 0, members: 0 };
+    const { joins, signals, errors } = this.#core?.counters ?? { joins: 0, signals: 0, errors: 0 };
     const memory = process.memoryUsage();
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
       sessions: { established: counts.sessions - counts.halfOpen, halfOpen: counts.halfOpen, max: this.#config.maxSessions },
       rooms: { rooms: rooms.rooms, members: rooms.members },
-      ...this.#core?.counters,
-      traffic: this.#udp?.traffic,
+      joins,
+      signals,
+      errors,
+      traffic: this.#udp?.traffic ?? { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 },
       drops: { ...this.#udp?.endpoint.drops.snapshot(), ...this.#core?.drops.snapshot() },
       memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
       ...(this.#mesh === null ? {} : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
     };
+  }
+
+  /** Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md). The file of relays is read again. */
+  async reload(config: RelayConfig): Promise<void> {
+    const { publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses } = config;
+    const before = this.#config;
+    this.#config = { ...before, publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses };
+    this.#core?.setLimits({ maxSessions, maxRoomSize, messagesPerSecond: maxMessagesPerSecond });
+    this.#udp?.endpoint.setLimits(endpointLimits(maxSessions));
+    await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize });
+    if (publicIp !== before.publicIp || publicIp6 !== before.publicIp6 || publicHost !== before.publicHost) await this.#renewRecord();
+  }
+
+  /** Tells all sessions to go on elsewhere, and waits until they have gone; answers how many are left after `timeoutMs`. */
+  async moveSessionsOn(timeoutMs: number): Promise<number> {
+    this.#isClosing = true;
+    const core = this.#core;
+    if (core === null) return 0;
+    core.handleClosing();
+    this.#drain(core);
+    const endsAt = Date.now() + timeoutMs;
+    while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);
+    return core.counts.sessions;
   }
 
   /** Says goodbye to everyone and closes the socket. */
@@ -109,11 +158,7 @@ export class RelayServer {
       certificate: this.identity.certificate,
       requestClientCertificate: false,
       negotiatedChannels: [LUMAMESH_CHANNEL],
-      limits: {
-        maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
-        cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),
-        maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
-      },
+      limits: endpointLimits(maxSessions),
       sessionLimits: SESSION_LIMITS,
       onEvent: (sessionId, event) => this.#handleEvent(sessionId, event),
     });
@@ -212,6 +257,7 @@ export class RelayServer {
     }
     this.#renewedAtMs = Date.now();
     this.#identityConflicts += 1;
+    this.#conflictAtMs = Date.now();
     this.#log.error(
       { nodeId: record.nk, elsewhere: `${record.ip}:${record.port}` },
       'another relay runs with our NODE_KEY, and the network believes the newer record: give one of the two a key of its own',
@@ -228,6 +274,7 @@ export class RelayServer {
     switch (event.type) {
       case 'secure':
         // Before SCTP is up: the welcome rides on our COOKIE ECHO.
+        this.#log.debug({ sessionId, from: this.#shownAddress(sessionId) }, 'session opened');
         core.handleSessionOpen(sessionId);
         break;
       case 'channelOpen':
@@ -263,6 +310,12 @@ export class RelayServer {
     core.handleChannelMoved(sessionId);
   }
 
+  /** Where a user is, as far as the operator wants to have it written down. */
+  #shownAddress(sessionId: SessionId): string {
+    const address = this.#udp?.endpoint.remoteOf(sessionId)?.address ?? '';
+    return this.#config.logAddresses === 'full' ? address : addressPrefix(address);
+  }
+
   #channelOf(sessionId: SessionId): number {
     return this.#channels.get(sessionId) ?? CHANNEL_ID;
   }
@@ -281,4 +334,12 @@ export class RelayServer {
     // What sessions did may concern other relays.
     this.#mesh?.drain();
   }
+}
+
+function endpointLimits(maxSessions: number): EndpointLimits {
+  return {
+    maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
+    cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),
+    maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
+  };
 }

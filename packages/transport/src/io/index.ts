@@ -1,6 +1,7 @@
 export { Alarm, monotonicNow } from './clock.ts';
 export { nodeCrypto, signingKey } from './node-crypto.ts';
+export { type StunAnswer, queryStun } from './stun-query.ts';
 export { UdpClient, type UdpClientOptions } from './udp-client.ts';
 export { UdpEndpoint, type UdpEndpointOptions, type UdpTraffic } from './udp-endpoint.ts';
-export { RECEIVE_BUFFER_BYTES } from './udp-socket.ts';
+export { RECEIVE_BUFFER_BYTES, bindUdpSocket } from './udp-socket.ts';
 export { warmUp } from './warm-up.ts';

@@ -4,16 +4,18 @@ import { Endpoint } from '../endpoint.ts';
 import { DEFAULT_SESSION_LIMITS, Session } from '../session.ts';
 
 const REMOTE = { address: '192.0.2.1', port: 9 };
+const ROUNDS_AT_ONCE = 5;
 const CHANNEL = { id: 0, properties: { label: 'warm-up', subprotocol: '', isUnordered: false } };
 
 /**
  * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends its ClientHello after 50 ms, which a cold
- * server would miss.
+ * server would miss. It gives way every few milliseconds: a server that listens already can answer meanwhile.
  */
-export function warmUp(crypto: SyncCrypto, certificate: LocalCertificate, rounds: number): void {
+export async function warmUp(crypto: SyncCrypto, certificate: LocalCertificate, rounds: number): Promise<void> {
   const ice = { ufrag: 'warm', password: 'warmwarmwarmwarmwarmwarm' };
   const limits = { maxSessions: rounds + 1, cookieThreshold: rounds + 1, maxHalfOpen: rounds + 1 };
   for (let i = 0; i < rounds; i++) {
+    if (i % ROUNDS_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
     const endpoint = new Endpoint(instant(0), {
       crypto,
       ice,

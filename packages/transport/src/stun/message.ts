@@ -28,6 +28,7 @@ export const ATTRIBUTE = {
   xorMappedAddress: 0x0020,
   priority: 0x0024,
   useCandidate: 0x0025,
+  software: 0x8022,
   fingerprint: 0x8028,
   iceControlled: 0x8029,
   iceControlling: 0x802a,

@@ -57,6 +57,7 @@ interface Link {
 /** Which links a relay keeps: a few outbound ones into different networks, those to the homes of its rooms, and inbound ones while they are not too many. */
 export class LinkPolicy {
   readonly #options: LinkPolicyOptions;
+  #peers: LinkPolicyOptions['peers'];
   readonly #links = new Map<string, Link>();
   /** By `host:port`. */
   readonly #dialing = new Set<string>();
@@ -69,12 +70,18 @@ export class LinkPolicy {
 
   constructor(options: LinkPolicyOptions) {
     this.#options = options;
+    this.#peers = options.peers;
   }
 
   get counts(): { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly dialing: number } {
     const links = [...this.#links.values()];
     const outbound = links.filter(({ isOutbound }) => isOutbound).length;
     return { outbound, inbound: links.length - outbound, proven: links.filter(({ isProven }) => isProven).length, dialing: this.#dialing.size };
+  }
+
+  /** Other places to dial, from now on. */
+  setPeers(peers: LinkPolicyOptions['peers']): void {
+    this.#peers = peers;
   }
 
   handleOpen(now: Instant, nk: string, link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLocal: boolean }): void {
@@ -134,7 +141,7 @@ export class LinkPolicy {
       dial(targetOf(record));
     }
     let missing = LINK_LIMITS.minOutbound - [...this.#links.values()].filter(({ isOutbound }) => isOutbound).length - this.#dialing.size;
-    for (const peer of this.#options.peers) {
+    for (const peer of this.#peers) {
       const nk = this.#nodeAt.get(placeOf(peer)) ?? null;
       if (missing <= 0 || nk === this.#options.nk || (nk !== null && this.#links.has(nk))) continue;
       missing -= 1;

@@ -146,6 +146,11 @@ export class MeshCore implements RoomsElsewhere {
     this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, hash, random, isLinked: (other) => this.#isUsable(other) });
   }
 
+  /** `proven` relays have shown a record that answers; `accepted` are those to which this one has. */
+  get links(): LinkPolicy['counts'] & { readonly accepted: number } {
+    return { ...this.#policy.counts, accepted: [...this.#links.values()].filter(({ isReadyThere }) => isReadyThere).length };
+  }
+
   /** A new record of this relay: told to all. */
   setRecord(record: SignedRelayRecord): void {
     this.#record = record;
@@ -153,6 +158,12 @@ export class MeshCore implements RoomsElsewhere {
     this.#hasChanged = true;
     this.#nodes = null;
     this.#outputs.push({ type: 'publish', record });
+  }
+
+  /** What the operator has changed: places to dial, and the size of rooms. */
+  setLimits({ peers, maxRoomSize }: Pick<MeshCoreOptions, 'peers' | 'maxRoomSize'>): void {
+    this.#policy.setPeers(peers);
+    this.#rooms.setMaxRemoteMembers(maxRoomSize);
   }
 
   /** Records of earlier days: they are dialled like any others. */
@@ -306,11 +317,12 @@ export class MeshCore implements RoomsElsewhere {
     return end < this.#nodes.size && nodes.length > 0 ? { nodes, next: `${seed}.${end}` } : { nodes };
   }
 
-  stats(now: Instant): Record<string, unknown> {
+  // Its type is what it holds: readers take from it what they know.
+  stats(now: Instant) {
     const { asHome, reported, remoteRelays } = this.#rooms.counts;
     const { hintsIn, hintsOut, signalsIn, signalsOut, carried } = this.#rooms.counters;
     return {
-      links: this.#policy.counts,
+      links: this.links,
       records: this.#directory.stats(now),
       homes: { roomsHeld: asHome.rooms, hintsHeld: asHome.hints, reporters: asHome.reporters, hintsRefused: asHome.refused },
       rooms: { reported, remoteRelays },

@@ -81,6 +81,7 @@ export class RoomNetwork {
   readonly drops = new DropCounters();
   readonly counters: RoomNetworkCounters = { hintsIn: 0, hintsOut: 0, signalsIn: 0, signalsOut: 0, carried: 0 };
   readonly #options: RoomNetworkOptions;
+  #maxRemoteMembers: number;
   readonly #table = new HomeTable();
   readonly #rooms = new Map<string, RoomState>();
   readonly #outputs = new Fifo<RoomNetworkOutput>();
@@ -95,11 +96,17 @@ export class RoomNetwork {
 
   constructor(options: RoomNetworkOptions) {
     this.#options = options;
+    this.#maxRemoteMembers = options.maxRemoteMembers;
   }
 
   get counts(): { readonly reported: number; readonly remoteRelays: number; readonly asHome: HomeTable['counts'] } {
     const remote = new Set([...this.#rooms.values()].flatMap(({ holders }) => [...holders.keys()]));
     return { reported: this.#rooms.size, remoteRelays: remote.size, asHome: this.#table.counts };
+  }
+
+  /** Who is shown already stays. */
+  setMaxRemoteMembers(count: number): void {
+    this.#maxRemoteMembers = count;
   }
 
   /** The relays there are, this one among them. Rooms look for their homes anew. */
@@ -511,7 +518,7 @@ export class RoomNetwork {
       total += other.roster.size;
       if (other.roster.size > largest.roster.size) largest = other;
     }
-    if (total < this.#options.maxRemoteMembers) return true;
+    if (total < this.#maxRemoteMembers) return true;
     const victim = largest.roster.keys().next().value;
     if (largest.roster.size <= holder.roster.size + 1 || victim === undefined) return false;
     largest.roster.delete(victim);

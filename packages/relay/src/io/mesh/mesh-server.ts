@@ -10,8 +10,9 @@ import type { DialTarget } from '../../core/mesh/link-policy.ts';
 import { MeshCore, type MeshOutput } from '../../core/mesh/mesh-core.ts';
 import type { Identity } from '../identity.ts';
 import type { Logger } from '../log.ts';
+import type { MeshStats } from '../relay-stats.ts';
 import { isSignedBy, isSignedRecord } from '../record.ts';
-import { checkRelay } from '../relay-check.ts';
+import { checkRelay } from '../check/relay-probe.ts';
 import { Bans } from './bans.ts';
 import { GRAYLIST_SCORE, type MeshNode, makeLibp2pNode, multiaddrText, nodeKeyOf, peerIdOf } from './libp2p-node.ts';
 import { loadMeshFile, saveMeshFile } from './mesh-file.ts';
@@ -120,8 +121,13 @@ export class MeshServer {
   }
 
   /** For `/statsz`. */
-  stats(): Record<string, unknown> {
+  stats(): Omit<MeshStats, 'identityConflicts'> {
     return { ...this.core.stats(monotonicNow()), sockets: this.#node.getConnections().length, bans: this.#bans.size };
+  }
+
+  /** Links to relays that have reached this one over UDP. */
+  get acceptedLinks(): number {
+    return this.core.links.accepted;
   }
 
   isBanned(peer: PeerId): boolean {
@@ -166,6 +172,13 @@ export class MeshServer {
 
   setRecord(record: SignedRelayRecord): void {
     this.core.setRecord(record);
+    this.drain();
+  }
+
+  /** Takes over what the operator has changed, and reads the file of relays again. */
+  async reload(limits: Pick<MeshServerOptions, 'peers' | 'maxRoomSize'>): Promise<void> {
+    this.core.setLimits(limits);
+    this.core.handleSaved(monotonicNow(), unixSeconds(), await loadMeshFile(this.#options.file));
     this.drain();
   }
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { LumameshError, parseIp } from '@lumamesh/base';
+import { parseIp } from '@lumamesh/base';
 import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
 
 /** libwebrtc refuses candidates on ports below 1024, but for 80 and 443. */
@@ -7,13 +7,17 @@ const LOWEST_PORT = 1024;
 const LOW_PORTS_ALLOWED = [80, 443];
 
 /** One setting: an environment variable, its flag (`--public-ip` for PUBLIC_IP), what it may hold, and what docs and `--help` say of it. */
-interface Setting {
+export interface Setting {
   readonly variable: string;
   readonly placeholder: string;
   readonly description: string;
   readonly defaultText: string;
   /** What is allowed, behind "must be". */
   readonly allowed: string;
+  /** Taken over by a running relay on SIGHUP. */
+  readonly isReloadable: boolean;
+  /** Never shown. */
+  readonly isSecret: boolean;
 }
 
 const wholeNumber = (min: number, max: number) => v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(min), v.maxValue(max));
@@ -47,8 +51,22 @@ const dialable = v.pipe(
   v.check((value) => value.port > 0),
 );
 
+/** What a running relay takes over on SIGHUP; everything else takes a restart. */
+const RELOADABLE: readonly string[] = [
+  'PUBLIC_IP',
+  'PUBLIC_IP6',
+  'PUBLIC_HOST',
+  'MESH_PEERS',
+  'MAX_SESSIONS',
+  'MAX_ROOM_SIZE',
+  'MAX_MESSAGES_PER_SECOND',
+  'LOG_LEVEL',
+  'LOG_ADDRESSES',
+];
+const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
+
 /** Every setting of a relay, in the order the documents list them. Key and variable are the same name in two spellings. */
-const SETTINGS = {
+export const SETTINGS = {
   publicIp: setting('PUBLIC_IP', '<ipv4>', 'public IPv4 address that browsers dial', '127.0.0.1', 'an IPv4 address such as 203.0.113.10'),
   publicIp6: setting('PUBLIC_IP6', '<ipv6>', 'public IPv6 address that browsers dial besides', '', 'an IPv6 address such as 2001:db8::10'),
   publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name that clients resolve when the address has changed', '', 'a DNS name such as relay.example.org'),
@@ -69,7 +87,7 @@ const SETTINGS = {
   meshListen: setting('MESH_LISTEN', '<host:port>', 'accept other relays there, over TCP; needed to be a home of rooms', '', 'host:port such as 0.0.0.0:7402'),
   meshPeers: setting('MESH_PEERS', '<host:port,…>', 'relays to dial first; the others are learnt from them', '', 'host:port, several separated by commas'),
   meshFile: setting('MESH_FILE', '<path>', 'keeps the relays that are known over a restart', 'mesh-relays.txt', 'a path'),
-  healthListen: setting('HEALTH_LISTEN', '<host:port>', 'serve /healthz and /statsz over HTTP there', '', 'host:port such as 127.0.0.1:7401'),
+  healthListen: setting('HEALTH_LISTEN', '<host:port>', 'serve /healthz, /statsz and /metrics over HTTP there', '', 'host:port such as 127.0.0.1:7401'),
   maxSessions: setting('MAX_SESSIONS', '<n>', 'concurrent browser sessions', '1000', 'a whole number between 1 and 1000000'),
   maxRoomSize: setting('MAX_ROOM_SIZE', '<n>', 'members per room', '250', 'a whole number between 2 and 10000'),
   maxMessagesPerSecond: setting(
@@ -80,9 +98,11 @@ const SETTINGS = {
     'a whole number between 1 and 1000000',
   ),
   logLevel: setting('LOG_LEVEL', '<level>', 'how much is logged', 'info', 'one of debug, info, warn, error, silent'),
+  logFormat: setting('LOG_FORMAT', '<format>', 'json, or text to be read by people; auto is text on a terminal', 'auto', 'one of auto, json, text'),
+  logAddresses: setting('LOG_ADDRESSES', '<how>', 'user addresses in the log: only their network (redacted), or whole (full)', 'redacted', 'redacted or full'),
 } as const satisfies Record<string, Setting>;
 
-const SCHEMA = v.object({
+export const SCHEMA = v.object({
   publicIp: ipv4,
   publicIp6: v.optional(ipv6),
   publicHost: v.optional(hostName),
@@ -113,54 +133,17 @@ const SCHEMA = v.object({
   maxRoomSize: wholeNumber(2, 10_000),
   maxMessagesPerSecond: wholeNumber(1, 1_000_000),
   logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
+  logFormat: v.picklist(['auto', 'json', 'text']),
+  logAddresses: v.picklist(['redacted', 'full']),
 });
 
-export type RelayConfig = v.InferOutput<typeof SCHEMA>;
 export type SettingName = keyof typeof SETTINGS;
 
-export function listSettings(): readonly (Setting & { readonly name: SettingName; readonly flag: string })[] {
-  return Object.entries(SETTINGS).map(([name, value]) => ({ ...value, name: name as SettingName, flag: flagOf(value.variable) }));
-}
-
-/**
- * Reads the configuration: a flag counts more than the environment, and that more than the default. An empty variable is an absent one.
- * Throws `BAD_CONFIG` in one line that names the variable, its value and what is allowed.
- */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>, flags: Partial<Record<SettingName, string>>): RelayConfig {
-  const raw: Record<string, string | undefined> = {};
-  for (const { name, variable, defaultText } of listSettings()) {
-    const value = flags[name] ?? environment[variable] ?? '';
-    const fallback = defaultText === '' || defaultText === 'auto' ? undefined : defaultText;
-    raw[name] = value === '' ? fallback : value;
-  }
-  const result = v.safeParse(SCHEMA, raw, { abortPipeEarly: true });
-  if (result.success) return consistent(result.output);
-  const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
-  const { variable, allowed } = SETTINGS[name];
-  const source = flags[name] === undefined ? variable : flagOf(variable);
-  // A password in a log would outlive its mistake.
-  const shown = SECRET_SETTINGS.includes(name) ? 'the value given' : JSON.stringify(raw[name]);
-  throw new LumameshError('BAD_CONFIG', `${source}: ${shown} is not allowed, it must be ${allowed}`);
-}
-
-const SECRET_SETTINGS: readonly SettingName[] = ['icePwd', 'meshSalt'];
-
-/** What single values cannot say. */
-function consistent(config: RelayConfig): RelayConfig {
-  const { meshSalt, meshListen, meshPeers } = config;
-  if (meshSalt === undefined && (meshListen !== undefined || meshPeers !== undefined)) {
-    throw new LumameshError(
-      'BAD_CONFIG',
-      `${meshListen === undefined ? 'MESH_PEERS' : 'MESH_LISTEN'} is set but MESH_SALT is not: there is no mesh without it`,
-    );
-  }
-  return config;
-}
-
 function setting(variable: string, placeholder: string, description: string, defaultText: string, allowed: string): Setting {
-  return { variable, placeholder, description, defaultText, allowed };
+  return { variable, placeholder, description, defaultText, allowed, isReloadable: RELOADABLE.includes(variable), isSecret: SECRET.includes(variable) };
 }
 
-function flagOf(variable: string): string {
+/** `--public-ip` for PUBLIC_IP. */
+export function flagOf(variable: string): string {
   return `--${variable.toLowerCase().replaceAll('_', '-')}`;
 }

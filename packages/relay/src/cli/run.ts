@@ -1,0 +1,134 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Command } from 'commander';
+import { LumameshError } from '@lumamesh/base';
+import { encodeRecordLine } from '@lumamesh/protocol';
+import { BUILD } from '../io/build-info.ts';
+import { type RelayConfig, listSettings, readConfig } from '../io/config/config.ts';
+import { HealthMonitor } from '../io/health/health-monitor.ts';
+import { HealthServer } from '../io/health/health-server.ts';
+import { identityFiles, loadIdentity } from '../io/identity.ts';
+import { type RelayLogger, makeLogger } from '../io/log.ts';
+import { RelayServer } from '../io/relay-server.ts';
+import { watchHost } from '../io/service/host-watch.ts';
+import { type InstanceLock, lockIdentity } from '../io/service/instance-lock.ts';
+import { ServiceNotify } from '../io/service/service-notify.ts';
+import { say, sourcesOf } from './context.ts';
+
+/** Sessions are given so long to go elsewhere; then all is closed, and the process ends after STOP_MS at the latest. */
+const MOVE_ON_MS = 3000;
+const STOP_MS = 4800;
+
+/** `lumamesh-relay`: runs the relay until SIGTERM or SIGINT. SIGHUP reads the settings again. */
+export async function run(command: Command): Promise<void> {
+  const config = readConfig(sourcesOf(command));
+  const log = await makeLogger(config);
+  const identity = await loadIdentity(identityFiles(config));
+  const unlock = await lockIdentity(identity, config.nodeKey);
+  const relay = await RelayServer.start(config, log, identity);
+  const running = new RunningRelay(command, config, relay, log, unlock);
+  await running.start();
+}
+
+class RunningRelay {
+  readonly #command: Command;
+  readonly #relay: RelayServer;
+  readonly #log: RelayLogger;
+  readonly #unlock: InstanceLock;
+  readonly #notify: ServiceNotify;
+  #config: RelayConfig;
+  #monitor: HealthMonitor | null = null;
+  #health: HealthServer | null = null;
+  #endHostWatch: () => void = () => undefined;
+  #isStopping = false;
+
+  constructor(command: Command, config: RelayConfig, relay: RelayServer, log: RelayLogger, unlock: InstanceLock) {
+    this.#command = command;
+    this.#config = config;
+    this.#relay = relay;
+    this.#log = log;
+    this.#unlock = unlock;
+    this.#notify = new ServiceNotify(process.env, log);
+  }
+
+  async start(): Promise<void> {
+    const { healthListen, publicIp } = this.#config;
+    if (healthListen !== undefined || this.#notify.watchdogMs !== null) this.#monitor = new HealthMonitor(this.#relay);
+    await this.#startHealth(healthListen);
+    const { record } = this.#relay;
+    // Standard output holds exactly these two lines: JSON for programs, and what goes into relay.txt.
+    say(JSON.stringify(record));
+    say(encodeRecordLine(record));
+    this.#log.info(
+      { nodeId: record.nk, port: record.port, dualStack: this.#relay.isDualStack, version: BUILD.version, commit: BUILD.commit },
+      `relay is up: browsers dial ${publicIp}:${record.port} over UDP`,
+    );
+    if (publicIp === '127.0.0.1') this.#log.warn({}, 'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those');
+    process.on('SIGINT', () => this.#stop('SIGINT'));
+    process.on('SIGTERM', () => this.#stop('SIGTERM'));
+    process.on('SIGHUP', () => void this.#reload());
+    this.#endHostWatch = watchHost(() => this.#config, this.#log);
+    this.#notify.ready(`browsers dial ${publicIp}:${record.port} over UDP`);
+    // An event loop that stands still says nothing anyhow; a port that does not answer must be as silent.
+    this.#notify.startWatchdog(() => this.#monitor?.reasons.includes('udp.noAnswer') !== true);
+  }
+
+  /** Without the health server that was asked for there is no relay either: a watcher would take it for dead. */
+  async #startHealth(listen: RelayConfig['healthListen']): Promise<void> {
+    if (listen === undefined || this.#monitor === null) return;
+    try {
+      this.#health = await HealthServer.start(this.#relay, this.#monitor, listen, this.#log);
+    } catch (error) {
+      this.#monitor.stop();
+      await this.#close();
+      throw error;
+    }
+  }
+
+  #stop(signal: string): void {
+    if (this.#isStopping) {
+      this.#log.warn({ signal }, 'asked to stop again: stopping at once');
+      process.exit(0);
+    }
+    this.#isStopping = true;
+    this.#notify.stopping();
+    // Whatever hangs below: systemd's patience, and the operator's, end.
+    setTimeout(() => process.exit(0), STOP_MS).unref();
+    void this.#drainAndClose(signal);
+  }
+
+  async #drainAndClose(signal: string): Promise<void> {
+    const { sessions } = this.#relay.stats();
+    this.#log.info({ signal, sessions: sessions.established }, 'stopping: sessions are told to go on by another relay');
+    const left = await this.#relay.moveSessionsOn(MOVE_ON_MS);
+    this.#endHostWatch();
+    this.#monitor?.stop();
+    this.#health?.close();
+    await this.#close();
+    this.#log.info({ sessionsLeft: left }, 'stopped');
+  }
+
+  async #close(): Promise<void> {
+    await this.#relay.close();
+    await this.#unlock();
+  }
+
+  /** Takes over what a running relay can; what is wrong changes nothing. */
+  async #reload(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#notify.reloading();
+    try {
+      const next = readConfig(sourcesOf(this.#command));
+      const changed = listSettings().filter(({ name }) => !isDeepStrictEqual(next[name], this.#config[name]));
+      const needRestart = changed.filter(({ isReloadable }) => !isReloadable).map(({ variable }) => variable);
+      await this.#relay.reload(next);
+      this.#log.setLevel(next.logLevel);
+      this.#config = next;
+      this.#log.info({ changed: changed.filter(({ isReloadable }) => isReloadable).map(({ variable }) => variable) }, 'settings were read again');
+      if (needRestart.length > 0) this.#log.warn({ settings: needRestart }, 'these settings take a restart');
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, 'settings could not be read again; the old ones hold');
+      if (!(error instanceof LumameshError)) throw error;
+    }
+    this.#notify.ready(`browsers dial ${this.#config.publicIp}:${this.#relay.record.port} over UDP`);
+  }
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { HealthStats } from '../io/relay-stats.ts';
+import { drawStatus } from './status-view.ts';
+
+function stats(change: Partial<HealthStats> = {}): HealthStats {
+  return {
+    version: '1.2.3',
+    commit: 'abc',
+    runtime: 'Node',
+    health: [],
+    eventLoop: { p50Ms: 0, p99Ms: 2.5, maxMs: 9 },
+    nodeId: 'N'.repeat(43),
+    uptimeSeconds: 90_061,
+    sessions: { established: 5, halfOpen: 1, max: 10 },
+    rooms: { rooms: 2, members: 4 },
+    joins: 10,
+    signals: 100,
+    errors: 0,
+    traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
+    drops: { 'ice.username': 3 },
+    memory: { rssBytes: 90_000_000, heapUsedBytes: 1 },
+    ...change,
+  };
+}
+
+describe('the status view', () => {
+  it('shows rates between the last two answers, and what was dropped most first', () => {
+    const before = { atMs: 1000, stats: stats() };
+    const drops = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`kind.${i}`, i]));
+    const after = { atMs: 3000, stats: stats({ signals: 125, drops: { ...drops, 'ice.username': 203 }, sessions: { established: 10, halfOpen: 0, max: 10 } }) };
+    const text = drawStatus([before, after], 120, false).join('\n');
+    assert.match(text, /1\.2\.3 \(abc\) {2}up 1 d 1 h {2}well/);
+    assert.match(text, /signals +12\.5\/s, 125 in all/);
+    assert.match(text, /sessions +10 of 10, 0 coming {2}▄█/);
+    assert.match(text, /UDP in +0 B\/s, 0 datagrams\/s, 5 MB in all/);
+    const rows = text.slice(text.indexOf('dropped, by reason')).split('\n');
+    assert.match(rows[1] ?? '', /ice\.username +100\/s +203/);
+    assert.match(rows.at(-1) ?? '', /and 9 more kinds/);
+  });
+
+  it('fits any terminal, colours included, and says when the relay is not well', () => {
+    const sick = { atMs: 0, stats: stats({ health: ['udp.noAnswer'] }) };
+    const wide = drawStatus([sick], 1000, true);
+    assert.ok(wide[0]?.includes('\u001B[31mnot well: udp.noAnswer'));
+    for (const columns of [1, 20, 80]) {
+      for (const line of drawStatus([sick], columns, true)) {
+        assert.ok(line.replaceAll(/\u001B\[[0-9;]*m/gu, '').length <= columns);
+      }
+    }
+  });
+
+  it('does not count backwards when a relay was restarted, nor divide by nothing', () => {
+    const text = drawStatus(
+      [
+        { atMs: 0, stats: stats() },
+        { atMs: 1000, stats: stats({ signals: 0, joins: 0 }) },
+      ],
+      100,
+      false,
+    ).join('\n');
+    assert.match(text, /signals +0\/s, 0 in all/);
+    assert.deepEqual(drawStatus([], 100, false), ['waiting for the first answer …']);
+    assert.match(drawStatus([{ atMs: 0, stats: stats() }], 100, false).join('\n'), /signals +0\/s, 100 in all/);
+  });
+});

@@ -1,0 +1,103 @@
+import { styleText } from 'node:util';
+import type { HealthStats } from '../io/relay-stats.ts';
+
+/** What the view is drawn from: the last answers of `/statsz`, the newest last. */
+export interface Sample {
+  readonly atMs: number;
+  readonly stats: HealthStats;
+}
+
+const BARS = '▁▂▃▄▅▆▇█';
+const MAX_DROPS = 12;
+const LABEL_WIDTH = 10;
+
+/** The screen of `lumamesh-relay status`, line by line; rates are those between the last two samples. */
+export function drawStatus(samples: readonly Sample[], columns: number, hasColor: boolean): string[] {
+  const last = samples.at(-1);
+  if (last === undefined) return ['waiting for the first answer …'];
+  const { stats } = last;
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (hasColor ? styleText(style, text, { validateStream: false }) : text);
+  const label = (text: string): string => paint('gray', text.padEnd(LABEL_WIDTH));
+  const rate = (read: (stats: HealthStats) => number): string => formatRate(rateOf(samples, read));
+  const history = (read: (stats: HealthStats) => number): string => sparkline(samples.map((sample) => read(sample.stats)));
+  const { sessions, rooms, traffic, memory, eventLoop, mesh } = stats;
+  const health = stats.health.length === 0 ? paint('green', 'well') : paint('red', `not well: ${stats.health.join(', ')}`);
+  const lines = [
+    `${paint('bold', 'lumamesh-relay')} ${stats.version} (${stats.commit})  up ${formatDuration(stats.uptimeSeconds)}  ${health}`,
+    paint('gray', stats.nodeId),
+    '',
+    `${label('sessions')}${sessions.established} of ${sessions.max}, ${sessions.halfOpen} coming  ${paint(
+      'cyan',
+      history((one) => one.sessions.established),
+    )}`,
+    `${label('rooms')}${rooms.rooms}, ${rooms.members} members; ${rate((one) => one.joins)} joins/s`,
+    `${label('signals')}${rate((one) => one.signals)}/s, ${stats.signals} in all  ${paint('cyan', sparkline(differences(samples, (one) => one.signals)))}`,
+    `${label('errors')}${rate((one) => one.errors)}/s, ${stats.errors} in all`,
+    `${label('UDP in')}${formatBytes(rateOf(samples, (one) => one.traffic.bytesIn))}/s, ${rate((one) => one.traffic.datagramsIn)} datagrams/s, ${formatBytes(traffic.bytesIn)} in all`,
+    `${label('UDP out')}${formatBytes(rateOf(samples, (one) => one.traffic.bytesOut))}/s, ${rate((one) => one.traffic.datagramsOut)} datagrams/s, ${formatBytes(traffic.bytesOut)} in all`,
+    `${label('process')}${formatBytes(memory.rssBytes)} resident; event loop held up ${eventLoop.p99Ms} ms (p99), ${eventLoop.maxMs} ms at most`,
+  ];
+  if (mesh !== undefined) {
+    const { links, records, homes } = mesh;
+    lines.push(
+      `${label('mesh')}${links.outbound} links out, ${links.inbound} in, ${links.accepted} have reached us; ${records.alive} relays alive, ${records.doubted} doubted`,
+      `${label('')}home of ${homes.roomsHeld} rooms; signals ${mesh.signals.in} in, ${mesh.signals.out} out; ${mesh.bans} banned${mesh.identityConflicts > 0 ? paint('red', '; ANOTHER RELAY RUNS WITH OUR KEY') : ''}`,
+    );
+  }
+  lines.push('', ...drawDrops(samples, { ...stats.drops, ...mesh?.drops }, paint));
+  return lines.map((text) => clip(text, columns));
+}
+
+function drawDrops(samples: readonly Sample[], drops: Readonly<Record<string, number>>, paint: (style: 'gray', text: string) => string): string[] {
+  const entries = Object.entries(drops)
+    .map(([reason, count]) => ({ reason, count, perSecond: rateOf(samples, ({ drops: own, mesh }) => own[reason] ?? mesh?.drops[reason] ?? 0) }))
+    .toSorted((a, b) => b.perSecond - a.perSecond || b.count - a.count);
+  if (entries.length === 0) return [paint('gray', 'nothing was dropped')];
+  const shown = entries.slice(0, MAX_DROPS);
+  const width = Math.max(...shown.map(({ reason }) => reason.length));
+  return [
+    paint('gray', 'dropped, by reason (docs/operations.md)'),
+    ...shown.map(({ reason, count, perSecond }) => `  ${reason.padEnd(width)}  ${formatRate(perSecond).padStart(8)}/s  ${String(count).padStart(10)}`),
+    ...(entries.length > MAX_DROPS ? [paint('gray', `  and ${entries.length - MAX_DROPS} more kinds`)] : []),
+  ];
+}
+
+function rateOf(samples: readonly Sample[], read: (stats: HealthStats) => number): number {
+  const [before, last] = samples.slice(-2);
+  if (before === undefined || last === undefined) return 0;
+  // A relay that was restarted counts from zero again.
+  return Math.max(0, (read(last.stats) - read(before.stats)) / ((last.atMs - before.atMs) / 1000));
+}
+
+function differences(samples: readonly Sample[], read: (stats: HealthStats) => number): number[] {
+  return samples.slice(1).map((_, i) => rateOf(samples.slice(i, i + 2), read));
+}
+
+function sparkline(values: readonly number[]): string {
+  const top = Math.max(...values, 0);
+  return top === 0 ? '' : values.map((value) => BARS[Math.min(BARS.length - 1, Math.floor((value / top) * (BARS.length - 1)))]).join('');
+}
+
+function formatRate(perSecond: number): string {
+  return perSecond >= 100 ? String(Math.round(perSecond)) : String(Math.round(perSecond * 10) / 10);
+}
+
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
+  return `${value >= 100 || unit === 0 ? Math.round(value) : Math.round(value * 10) / 10} ${units[unit]}`;
+}
+
+function formatDuration(seconds: number): string {
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days > 0) return `${days} d ${hours} h`;
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
+}
+
+/** Cuts a line to the width of the terminal; escape sequences take no room. */
+function clip(text: string, columns: number): string {
+  let width = 0;
+  return text.replaceAll(/\u001B\[[0-9;]*m|./gu, (part) => (part.startsWith('\u001B') || ++width <= columns ? part : ''));
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { type RemoteInfo, createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { askClock } from './clock-check.ts';
+
+/** A time server on loopback whose clock is `aheadMs` before ours; `spoil` changes what it says. */
+async function withServer(aheadMs: number, spoil: (answer: Buffer) => Buffer, test: (port: number) => Promise<void>): Promise<void> {
+  const socket = createSocket('udp4');
+  socket.on('message', (request: Buffer, remote: RemoteInfo) => {
+    const answer = Buffer.alloc(48);
+    answer[0] = 0x24;
+    request.copy(answer, 24, 40, 48);
+    const seconds = (Date.now() + aheadMs) / 1000 + 2_208_988_800;
+    answer.writeUInt32BE(Math.floor(seconds), 40);
+    answer.writeUInt32BE(Math.floor((seconds % 1) * 2 ** 32), 44);
+    socket.send(spoil(answer), remote.port, remote.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  try {
+    await test(socket.address().port);
+  } finally {
+    socket.close();
+  }
+}
+
+describe('the clock', { timeout: 30_000 }, () => {
+  it('is compared with a time server', () =>
+    withServer(
+      90_000,
+      (answer) => answer,
+      async (port) => {
+        const errorMs = await askClock({ host: '127.0.0.1', port }, 10_000);
+        assert.ok(errorMs !== null && Math.abs(errorMs + 90_000) < 2000, String(errorMs));
+      },
+    ));
+
+  it('is not compared with what is no answer to our question', async () => {
+    const spoilers: ((answer: Buffer) => Buffer)[] = [
+      (answer) => answer.subarray(0, 20),
+      (answer) => Buffer.concat([Buffer.of(0x23), answer.subarray(1)]),
+      (answer) => Buffer.from(answer).fill(0, 24, 32),
+    ];
+    for (const spoil of spoilers) await withServer(0, spoil, async (port) => assert.equal(await askClock({ host: '127.0.0.1', port }, 200), null));
+  });
+});

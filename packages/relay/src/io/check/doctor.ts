@@ -1,0 +1,217 @@
+import { stat, statfs } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { LumameshError, scopeOf } from '@lumamesh/base';
+import { RECEIVE_BUFFER_BYTES, bindUdpSocket, queryStun } from '@lumamesh/transport/io';
+import type { RelayConfig } from '../config/config.ts';
+import { identityFiles, loadIdentity } from '../identity.ts';
+import { identityPaths } from '../key-backup.ts';
+import { resolveHost } from '../service/host-watch.ts';
+import { askClock } from './clock-check.ts';
+import { dialBack } from './dial-back.ts';
+import type { Finding } from './finding.ts';
+import { hasIpv6 } from './relay-check.ts';
+
+export interface DoctorOptions {
+  /** STUN server to ask for the public address. */
+  readonly stun?: { readonly host: string; readonly port: number };
+  readonly timeServer: string;
+}
+
+const STUN_TIMEOUT_MS = 3000;
+const NTP_TIMEOUT_MS = 3000;
+/** Records are refused when they are further in the future than this. */
+const MAX_CLOCK_ERROR_MS = 60_000;
+const FREE_BYTES_WANTED = 10 * 1024 * 1024;
+const OTHERS = 0o077;
+const CGNAT = /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
+
+/** Looks at everything on this machine that a relay depends on. Makes no identity and changes nothing. */
+export async function* diagnoseHost(config: RelayConfig, options: DoctorOptions): AsyncGenerator<Finding> {
+  yield* checkFiles(config);
+  const isFree = yield* checkPort(config);
+  yield* checkAddresses(config);
+  yield* checkNat(config, options.stun);
+  yield* checkName(config);
+  yield* checkClock(options.timeServer);
+  yield* dialBack(config, isFree);
+}
+
+async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
+  const files = identityFiles(config);
+  const modes = await Promise.all(identityPaths(files).map(async ({ path }) => ({ path, mode: await modeOf(path) })));
+  const missing = modes.filter(({ mode }) => mode === null);
+  const folder = resolve(dirname(files.nodeKeyFile));
+  if (missing.length === modes.length) {
+    yield {
+      name: 'identity',
+      verdict: 'warn',
+      detail: `there is none in ${folder} yet`,
+      mend: '`lumamesh-relay keys make` makes one, as does the first start; `keys restore` brings one back',
+    };
+  } else {
+    const open = modes.filter(({ mode }) => mode !== null && (mode & OTHERS) !== 0);
+    yield open.length === 0
+      ? { name: 'file modes', verdict: 'ok', detail: 'only their owner reads the identity files' }
+      : {
+          name: 'file modes',
+          verdict: 'fail',
+          detail: `others on this machine may read ${open.map(({ path }) => path).join(', ')}`,
+          mend: `chmod 600 ${open.map(({ path }) => path).join(' ')}`,
+        };
+    try {
+      const { nk } = await loadIdentity(files, { mayMake: false });
+      yield { name: 'identity', verdict: 'ok', detail: nk };
+    } catch (error) {
+      yield { name: 'identity', verdict: 'fail', detail: (error as Error).message };
+    }
+  }
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    const isShort = bavail * bsize < FREE_BYTES_WANTED;
+    yield {
+      name: 'disk',
+      verdict: isShort ? 'warn' : 'ok',
+      detail: `${Math.floor((bavail * bsize) / 1e6)} MB free in ${folder}`,
+      ...(isShort ? { mend: 'free some space: keys and the list of relays are written there' } : {}),
+    };
+  } catch (error) {
+    yield { name: 'disk', verdict: 'fail', detail: (error as Error).message, mend: `make the folder ${folder}` };
+  }
+}
+
+/** Whether the port is to be had, and what the kernel gives of a receive buffer; answers whether it is free. */
+async function* checkPort({ udpPort, listenIp }: RelayConfig): AsyncGenerator<Finding, boolean> {
+  let receiveBufferBytes: number;
+  try {
+    const nobody = (): void => undefined;
+    const socket = await bindUdpSocket({ port: udpPort, ...(listenIp === undefined ? {} : { address: listenIp }), onDatagram: nobody, onSendError: nobody });
+    ({ receiveBufferBytes } = socket);
+    await socket.close();
+  } catch (error) {
+    const isTaken = error instanceof LumameshError && error.code === 'PORT_IN_USE';
+    const answer = isTaken ? await queryStun({ address: listenIp ?? '127.0.0.1', port: udpPort }, STUN_TIMEOUT_MS).catch(() => null) : null;
+    yield answer === null
+      ? { name: 'UDP port', verdict: 'fail', detail: (error as Error).message, mend: 'end the other program, or set UDP_PORT' }
+      : { name: 'UDP port', verdict: 'ok', detail: `a relay is running on UDP ${udpPort} already` };
+    return false;
+  }
+  yield { name: 'UDP port', verdict: 'ok', detail: `UDP ${udpPort} is free` };
+  yield receiveBufferBytes >= RECEIVE_BUFFER_BYTES
+    ? { name: 'receive buffer', verdict: 'ok', detail: `${receiveBufferBytes / 1024} KB` }
+    : {
+        name: 'receive buffer',
+        verdict: 'warn',
+        detail: `the kernel gives ${Math.floor(receiveBufferBytes / 1024)} KB of ${RECEIVE_BUFFER_BYTES / 1024}: bursts of browsers will lose datagrams`,
+        mend: `sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES} (and a line in /etc/sysctl.d)`,
+      };
+  return true;
+}
+
+function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Generator<Finding> {
+  const own = ownAddresses();
+  if (listenIp !== undefined && !own.includes(listenIp) && scopeOf(listenIp) !== 'loopback')
+    yield { name: 'LISTEN_IP', verdict: 'fail', detail: `${listenIp} is no address of this machine`, mend: `it has ${own.join(', ')}` };
+  if (publicIp6 !== undefined) {
+    yield own.includes(publicIp6)
+      ? { name: 'IPv6', verdict: 'ok', detail: publicIp6 }
+      : { name: 'IPv6', verdict: 'fail', detail: `PUBLIC_IP6 ${publicIp6} is no address of this machine`, mend: 'set it to one that is, or leave it out' };
+  } else if (hasIpv6()) {
+    const address = own.find((one) => one.includes(':') && scopeOf(one) === 'public');
+    yield {
+      name: 'IPv6',
+      verdict: 'warn',
+      detail: `this machine has ${address}, which the record does not name`,
+      mend: `PUBLIC_IP6=${address} lets browsers without IPv4 in`,
+    };
+  } else yield { name: 'IPv6', verdict: 'skip', detail: 'this machine has none' };
+  if (scopeOf(publicIp) !== 'public')
+    yield {
+      name: 'PUBLIC_IP',
+      verdict: 'warn',
+      detail: `${publicIp} is ${scopeOf(publicIp)}: only browsers of that network can dial it`,
+      mend: 'set PUBLIC_IP to the public address',
+    };
+}
+
+async function* checkNat({ publicIp, udpPort }: RelayConfig, stun: DoctorOptions['stun']): AsyncGenerator<Finding> {
+  const own = ownAddresses();
+  if (scopeOf(publicIp) === 'loopback') return yield { name: 'NAT', verdict: 'skip', detail: 'on loopback there is none' };
+  if (own.includes(publicIp)) return yield { name: 'NAT', verdict: 'ok', detail: `${publicIp} is this machine's own address` };
+  const carrier = own.find((address) => CGNAT.test(address));
+  if (carrier !== undefined) {
+    yield {
+      name: 'NAT',
+      verdict: 'fail',
+      detail: `${carrier} is an address behind the provider's own NAT (CGNAT): nobody can dial in`,
+      mend: 'ask the provider for a public IPv4 address, use IPv6 (PUBLIC_IP6), or run the relay elsewhere',
+    };
+    return;
+  }
+  const forward = `forward UDP ${udpPort} on the router to ${own.find((address) => !address.includes(':')) ?? 'this machine'}, and keep that address fixed`;
+  if (stun === undefined)
+    return yield {
+      name: 'NAT',
+      verdict: 'warn',
+      detail: `${publicIp} is not on this machine: it stands behind NAT`,
+      mend: `${forward}; --stun <host:port> compares the address`,
+    };
+  const answer = await askStun(stun);
+  if (answer === null)
+    yield { name: 'NAT', verdict: 'warn', detail: `${stun.host} did not answer, so the public address could not be compared`, mend: 'try another --stun' };
+  else if (answer !== publicIp)
+    yield { name: 'NAT', verdict: 'fail', detail: `the world sees this machine at ${answer}, and PUBLIC_IP is ${publicIp}`, mend: `PUBLIC_IP=${answer}` };
+  else yield { name: 'NAT', verdict: 'warn', detail: `behind NAT, seen at ${answer} as PUBLIC_IP says`, mend: forward };
+}
+
+async function askStun({ host, port }: { readonly host: string; readonly port: number }): Promise<string | null> {
+  const { addresses } = await resolveHost(host, []);
+  const address = addresses.find((one) => !one.includes(':'));
+  const answer = address === undefined ? null : await queryStun({ address, port }, STUN_TIMEOUT_MS).catch(() => null);
+  return answer?.mappedAddress.address ?? null;
+}
+
+async function* checkName({ publicHost, publicIp, publicIp6 }: RelayConfig): AsyncGenerator<Finding> {
+  if (publicHost === undefined) return;
+  const { addresses, isOurs } = await resolveHost(publicHost, [publicIp, publicIp6]);
+  if (isOurs) yield { name: 'PUBLIC_HOST', verdict: 'ok', detail: `${publicHost} is ${addresses.join(', ')}` };
+  else
+    yield {
+      name: 'PUBLIC_HOST',
+      verdict: 'fail',
+      detail: addresses.length === 0 ? `${publicHost} does not resolve` : `${publicHost} is ${addresses.join(', ')}, not ${publicIp}`,
+      mend: 'mend the DNS entry, or PUBLIC_IP',
+    };
+}
+
+async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
+  const errorMs = await askClock(parseHostPort(timeServer), NTP_TIMEOUT_MS).catch(() => null);
+  if (errorMs === null) yield { name: 'clock', verdict: 'skip', detail: `${timeServer} did not answer: compare \`date -u\` yourself (records carry the time)` };
+  else if (Math.abs(errorMs) < MAX_CLOCK_ERROR_MS)
+    yield { name: 'clock', verdict: 'ok', detail: `within ${Math.ceil(Math.abs(errorMs) / 1000)} s of ${timeServer}` };
+  else
+    yield {
+      name: 'clock',
+      verdict: 'fail',
+      detail: `${Math.round(Math.abs(errorMs) / 1000)} s ${errorMs > 0 ? 'ahead of' : 'behind'} ${timeServer}`,
+      mend: 'timedatectl set-ntp true: other relays refuse records from the future, and take old ones for older than they are',
+    };
+}
+
+function parseHostPort(text: string): { readonly host: string; readonly port?: number } {
+  const [, host = text, port] = /^(.+?)(?::(\d+))?$/.exec(text) ?? [];
+  return { host, ...(port === undefined ? {} : { port: Number(port) }) };
+}
+
+/** Addresses of the network interfaces that are not loopback. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address));
+}
+
+async function modeOf(file: string): Promise<number | null> {
+  try {
+    return (await stat(file)).mode;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { LumameshError, scopeOf } from '@lumamesh/base';
+import { BUILD } from '../build-info.ts';
+import type { Logger } from '../log.ts';
+import type { RelayServer } from '../relay-server.ts';
+import type { HealthStats } from '../relay-stats.ts';
+import type { HealthMonitor } from './health-monitor.ts';
+import type { RelayMetrics } from './metrics.ts';
+
+const REQUEST_TIMEOUT_MS = 5000;
+const MAX_CONNECTIONS = 64;
+const JSON_TYPE = 'application/json';
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Serves `/healthz`, `/statsz` and `/metrics`. Throws `HEALTH_LISTEN_FAILED`. */
+export class HealthServer {
+  readonly #relay: RelayServer;
+  readonly #monitor: HealthMonitor;
+  readonly #server: Server;
+  #metrics: RelayMetrics | null = null;
+
+  private constructor(relay: RelayServer, monitor: HealthMonitor) {
+    this.#relay = relay;
+    this.#monitor = monitor;
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+      this.#answer(request).then(
+        ({ status, type, body }) => {
+          response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
+          response.end(body);
+        },
+        (error: unknown) => respondFailure(response, error),
+      );
+    });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+  }
+
+  static async start(relay: RelayServer, monitor: HealthMonitor, listen: { readonly host: string; readonly port: number }, log: Logger): Promise<HealthServer> {
+    const health = new HealthServer(relay, monitor);
+    try {
+      health.#server.listen(listen.port, listen.host);
+      await once(health.#server, 'listening');
+    } catch (error) {
+      throw new LumameshError('HEALTH_LISTEN_FAILED', `HEALTH_LISTEN: cannot listen on ${listen.host}:${listen.port}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    const address = health.#server.address();
+    const host = typeof address === 'object' ? (address?.address ?? '') : '';
+    if (scopeOf(host) !== 'loopback')
+      log.warn({ host }, 'HEALTH_LISTEN is not on loopback: figures of this relay can be read from other machines; nothing private is among them');
+    return health;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  async #answer({ method, url = '' }: IncomingMessage): Promise<Answer> {
+    if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'GET only' });
+    switch (url.split('?')[0]) {
+      case '/healthz': {
+        const { reasons } = this.#monitor;
+        const ok = reasons.length === 0;
+        return json(ok ? 200 : 503, { nodeId: this.#relay.identity.nk, ok, ts: Date.now(), ...(ok ? {} : { reasons }) });
+      }
+      case '/statsz':
+        return json(200, this.#stats());
+      case '/metrics': {
+        // Prometheus's library is loaded for those who ask for it.
+        this.#metrics ??= new (await import('./metrics.ts')).RelayMetrics();
+        const { contentType } = this.#metrics;
+        return { status: 200, type: contentType, body: await this.#metrics.render(this.#stats()) };
+      }
+      default:
+        return json(404, { error: 'there is /healthz, /statsz and /metrics' });
+    }
+  }
+
+  #stats(): HealthStats {
+    const { reasons, eventLoop } = this.#monitor;
+    return { ...BUILD, health: reasons, eventLoop, ...this.#relay.stats() };
+  }
+}
+
+function json(status: number, body: unknown): Answer {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
+}
+
+function respondFailure(response: ServerResponse, error: unknown): void {
+  response.writeHead(500, { 'content-type': JSON_TYPE });
+  response.end(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
+}

@@ -1,0 +1,142 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { HealthStats } from '../relay-stats.ts';
+
+interface Sample {
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+interface Metric {
+  readonly kind: 'counter' | 'gauge';
+  readonly help: string;
+  readonly labels?: readonly string[];
+  readonly read: (stats: HealthStats) => readonly Sample[];
+}
+
+const one =
+  (read: (stats: HealthStats) => number) =>
+  (stats: HealthStats): readonly Sample[] => [{ value: read(stats) }];
+const byLabel =
+  (label: string, read: (stats: HealthStats) => Readonly<Record<string, number>>) =>
+  (stats: HealthStats): readonly Sample[] =>
+    Object.entries(read(stats)).map(([name, value]) => ({ value, labels: { [label]: name } }));
+
+/** Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows these. */
+const METRICS: Readonly<Record<string, Metric>> = {
+  lumamesh_build_info: {
+    kind: 'gauge',
+    help: 'Always 1; version, commit and runtime are its labels.',
+    labels: ['version', 'commit', 'runtime'],
+    read: ({ version, commit, runtime }) => [{ value: 1, labels: { version, commit, runtime } }],
+  },
+  lumamesh_up_seconds: { kind: 'gauge', help: 'Seconds since the relay started.', read: one(({ uptimeSeconds }) => uptimeSeconds) },
+  lumamesh_healthy: { kind: 'gauge', help: '1 while /healthz says ok, 0 otherwise.', read: one(({ health }) => (health.length === 0 ? 1 : 0)) },
+  lumamesh_sessions: {
+    kind: 'gauge',
+    help: 'Sessions of browsers by state.',
+    labels: ['state'],
+    read: byLabel('state', ({ sessions: { established, halfOpen } }) => ({ established, half_open: halfOpen })),
+  },
+  lumamesh_sessions_max: { kind: 'gauge', help: 'MAX_SESSIONS.', read: one(({ sessions }) => sessions.max) },
+  lumamesh_rooms: { kind: 'gauge', help: 'Rooms with members on this relay.', read: one(({ rooms }) => rooms.rooms) },
+  lumamesh_members: { kind: 'gauge', help: 'Members of rooms on this relay.', read: one(({ rooms }) => rooms.members) },
+  lumamesh_joins_total: { kind: 'counter', help: 'Joins that were taken.', read: one(({ joins }) => joins) },
+  lumamesh_signals_total: { kind: 'counter', help: 'Sealed signals passed on.', read: one(({ signals }) => signals) },
+  lumamesh_errors_total: { kind: 'counter', help: 'Error frames sent to sessions.', read: one(({ errors }) => errors) },
+  lumamesh_datagrams_total: {
+    kind: 'counter',
+    help: 'UDP datagrams of the browser-facing port.',
+    labels: ['direction'],
+    read: byLabel('direction', ({ traffic }) => ({ in: traffic.datagramsIn, out: traffic.datagramsOut })),
+  },
+  lumamesh_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes in these datagrams.',
+    labels: ['direction'],
+    read: byLabel('direction', ({ traffic }) => ({ in: traffic.bytesIn, out: traffic.bytesOut })),
+  },
+  lumamesh_send_errors_total: { kind: 'counter', help: 'Datagrams that could not be sent.', read: one(({ traffic }) => traffic.sendErrors) },
+  lumamesh_drops_total: { kind: 'counter', help: 'What was not taken, by reason.', labels: ['reason'], read: byLabel('reason', ({ drops }) => drops) },
+  lumamesh_event_loop_delay_seconds: {
+    kind: 'gauge',
+    help: 'How long the event loop was held up in the last ten seconds, by quantile.',
+    labels: ['quantile'],
+    read: byLabel('quantile', ({ eventLoop: { p50Ms, p99Ms, maxMs } }) => ({ '0.5': p50Ms / 1000, '0.99': p99Ms / 1000, '1': maxMs / 1000 })),
+  },
+  lumamesh_resident_memory_bytes: { kind: 'gauge', help: 'Resident memory of the process.', read: one(({ memory }) => memory.rssBytes) },
+  lumamesh_mesh_links: {
+    kind: 'gauge',
+    help: 'Links to other relays; proven ones have shown a record that answers.',
+    labels: ['kind'],
+    read: byLabel('kind', ({ mesh }) => (mesh === undefined ? {} : { outbound: mesh.links.outbound, inbound: mesh.links.inbound, proven: mesh.links.proven })),
+  },
+  lumamesh_mesh_relays: {
+    kind: 'gauge',
+    help: 'Relays known to this one, by what their last check found.',
+    labels: ['state'],
+    read: byLabel('state', ({ mesh }) => (mesh === undefined ? {} : { alive: mesh.records.alive, doubted: mesh.records.doubted })),
+  },
+  lumamesh_mesh_hints_held: {
+    kind: 'gauge',
+    help: 'Hints of rooms held as their home.',
+    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.homes.hintsHeld }]),
+  },
+  lumamesh_mesh_signals_total: {
+    kind: 'counter',
+    help: 'Sealed signals passed between relays.',
+    labels: ['direction'],
+    read: byLabel('direction', ({ mesh }) => (mesh === undefined ? {} : { in: mesh.signals.in, out: mesh.signals.out })),
+  },
+  lumamesh_mesh_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of mesh frames by purpose.',
+    labels: ['purpose', 'direction'],
+    read: ({ mesh }) =>
+      Object.entries(mesh?.traffic ?? {}).flatMap(([purpose, { inBytes, outBytes }]) => [
+        { value: inBytes, labels: { purpose, direction: 'in' } },
+        { value: outBytes, labels: { purpose, direction: 'out' } },
+      ]),
+  },
+  lumamesh_mesh_drops_total: {
+    kind: 'counter',
+    help: 'What was not taken from other relays, by reason.',
+    labels: ['reason'],
+    read: byLabel('reason', ({ mesh }) => mesh?.drops ?? {}),
+  },
+  lumamesh_mesh_bans: {
+    kind: 'gauge',
+    help: 'Keys and addresses of relays that are banned.',
+    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.bans }]),
+  },
+  lumamesh_mesh_identity_conflicts_total: {
+    kind: 'counter',
+    help: 'Times another relay was seen that runs with this key.',
+    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.identityConflicts }]),
+  },
+};
+
+/** `/metrics`: the figures of `/statsz` for Prometheus. */
+export class RelayMetrics {
+  readonly #registry = new Registry();
+  readonly #metrics: readonly { readonly metric: Counter | Gauge; readonly read: Metric['read'] }[];
+
+  constructor() {
+    this.#metrics = Object.entries(METRICS).map(([name, { kind, help, labels = [], read }]) => {
+      const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
+      return { metric: kind === 'counter' ? new Counter(options) : new Gauge(options), read };
+    });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  async render(stats: HealthStats): Promise<string> {
+    for (const { metric, read } of this.#metrics) {
+      // The relay counts for itself; what stands here is only how Prometheus wants to read it.
+      metric.reset();
+      for (const { value, labels = {} } of read(stats)) metric.inc(labels, value);
+    }
+    return this.#registry.metrics();
+  }
+}

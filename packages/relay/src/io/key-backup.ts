@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { LumameshError } from '@lumamesh/base';
+import { type Identity, type IdentityFiles, loadIdentity } from './identity.ts';
+import { createKeyFile } from './key-file.ts';
+
+const CHECKSUM_FILE = 'SHA256SUMS';
+const PRIVATE_FILE = 0o600;
+const PRIVATE_FOLDER = 0o700;
+/** As sha256sum(1) writes them. */
+const CHECKSUM_LINE = /^([0-9a-f]{64}) [ *](.+)$/;
+/** What identity files are called in a backup, whatever they are called where they live. */
+const NAMES = { key: 'server.key', icePassword: 'server.key.icepwd', certificate: 'server.crt', nodeKey: 'node.key' } as const;
+
+/** The files of an identity: the one in a backup, and the one in use. The key before its certificate, as when they are made. */
+export function identityPaths(files: IdentityFiles): readonly { readonly name: string; readonly path: string }[] {
+  return [
+    { name: NAMES.key, path: files.keyFile },
+    { name: NAMES.icePassword, path: `${files.keyFile}.icepwd` },
+    { name: NAMES.certificate, path: files.certFile },
+    { name: NAMES.nodeKey, path: files.nodeKeyFile },
+  ];
+}
+
+/**
+ * Copies a whole and sound identity into a folder (0700, files 0600) with their checksums. A backup that is there already is replaced when it is of the same
+ * identity; one of another is never touched. Throws `BACKUP_FAILED`, and what `loadIdentity` throws.
+ */
+export async function backupKeys(files: IdentityFiles, folder: string): Promise<readonly string[]> {
+  await requireAll(files);
+  const identity = await loadIdentity(withoutGivenPassword(files));
+  const target = resolve(folder);
+  try {
+    if (await exists(join(target, NAMES.nodeKey))) await requireSame(identity, target);
+    await mkdir(target, { recursive: true, mode: PRIVATE_FOLDER });
+    await chmod(target, PRIVATE_FOLDER);
+    // Written beside and moved in: a full disk leaves the backup of yesterday.
+    const temporary = await mkdtemp(join(target, '.new-'));
+    try {
+      const sums: string[] = [];
+      for (const { name, path } of identityPaths(files)) {
+        const copy = join(temporary, name);
+        await copyFile(path, copy);
+        await chmod(copy, PRIVATE_FILE);
+        sums.push(`${await checksum(copy)}  ${name}\n`);
+      }
+      await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), { mode: PRIVATE_FILE, flush: true });
+      for (const name of [...Object.values(NAMES), CHECKSUM_FILE]) await rename(join(temporary, name), join(target, name));
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw failed('BACKUP_FAILED', `cannot back up to ${target}`, error);
+  }
+  return [...Object.values(NAMES), CHECKSUM_FILE].map((name) => join(target, name));
+}
+
+/**
+ * Puts a backup where the identity is to live, after its checksums and keys were found sound. Files that are there already stay when they are the same;
+ * when one is another, nothing is written at all. Throws `RESTORE_FAILED`.
+ */
+export async function restoreKeys(folder: string, files: IdentityFiles): Promise<Identity> {
+  const source = resolve(folder);
+  const texts = await readBackup(source);
+  const there = await Promise.all(identityPaths(files).map(async ({ name, path }) => ({ name, path, text: await readOptional(path) })));
+  const other = there.find(({ name, text }) => text !== null && text !== texts.get(name));
+  if (other !== undefined) {
+    throw new LumameshError(
+      'RESTORE_FAILED',
+      `${other.path} is there already and is not the one of the backup; nothing was written. Move the identity files away first if you want to give them up`,
+    );
+  }
+  for (const { name, path, text } of there) if (text === null) await createKeyFile(path, texts.get(name) ?? '');
+  return loadIdentity(withoutGivenPassword(files));
+}
+
+/** The files of a backup by name. Nothing but a sound one is read. */
+async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  try {
+    const sums = new Map<string, string>();
+    for (const line of (await readFile(join(folder, CHECKSUM_FILE), 'utf8')).split('\n')) {
+      const [, sum, name] = CHECKSUM_LINE.exec(line) ?? [];
+      if (sum !== undefined && name !== undefined) sums.set(basename(name), sum);
+    }
+    for (const name of Object.values(NAMES)) {
+      const file = join(folder, name);
+      if ((await checksum(file)) !== sums.get(name)) throw new Error(`${file} is not what ${CHECKSUM_FILE} says: the backup is damaged`);
+      texts.set(name, await readFile(file, 'utf8'));
+    }
+    await loadIdentity(filesIn(folder));
+  } catch (error) {
+    throw failed('RESTORE_FAILED', `cannot restore from ${folder}`, error);
+  }
+  return texts;
+}
+
+async function requireAll(files: IdentityFiles): Promise<void> {
+  for (const { path } of identityPaths(files)) {
+    if (!(await exists(path)))
+      throw new LumameshError('BACKUP_FAILED', `there is no ${path}: only a whole identity can be backed up (\`keys make\` makes one)`);
+  }
+}
+
+async function requireSame(identity: Identity, folder: string): Promise<void> {
+  const present = await loadIdentity(filesIn(folder));
+  if (present.nk !== identity.nk || present.fingerprint !== identity.fingerprint)
+    throw new Error(`it holds the identity of another relay (${present.nk}); give this one a folder of its own`);
+}
+
+function filesIn(folder: string): IdentityFiles {
+  return { certFile: join(folder, NAMES.certificate), keyFile: join(folder, NAMES.key), nodeKeyFile: join(folder, NAMES.nodeKey) };
+}
+
+/** ICE_PWD, where it is set, stands above the file; the backup is of the files. */
+function withoutGivenPassword({ certFile, keyFile, nodeKeyFile }: IdentityFiles): IdentityFiles {
+  return { certFile, keyFile, nodeKeyFile };
+}
+
+async function checksum(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
+
+async function exists(file: string): Promise<boolean> {
+  return (await readOptional(file)) !== null;
+}
+
+async function readOptional(file: string): Promise<string | null> {
+  try {
+    await stat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  return readFile(file, 'utf8');
+}
+
+function failed(code: string, what: string, error: unknown): LumameshError {
+  return error instanceof LumameshError && error.code === code ? error : new LumameshError(code, `${what}: ${(error as Error).message}`, { cause: error });
+}

@@ -1,0 +1,54 @@
+import type { UdpTraffic } from '@lumamesh/transport/io';
+
+export interface MeshPurposeTraffic {
+  readonly inFrames: number;
+  readonly inBytes: number;
+  readonly outFrames: number;
+  readonly outBytes: number;
+}
+
+/** What `/statsz` tells of the mesh, as far as programs of ours read it. */
+export interface MeshStats {
+  readonly links: { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly accepted: number; readonly dialing: number };
+  readonly records: { readonly known: number; readonly alive: number; readonly doubted: number };
+  readonly homes: { readonly roomsHeld: number; readonly hintsHeld: number; readonly reporters: number };
+  readonly rooms: { readonly reported: number };
+  readonly hints: { readonly in: number; readonly out: number };
+  readonly signals: { readonly in: number; readonly out: number };
+  readonly traffic: Readonly<Record<string, MeshPurposeTraffic>>;
+  readonly drops: Readonly<Record<string, number>>;
+  readonly sockets: number;
+  readonly bans: number;
+  readonly identityConflicts: number;
+}
+
+/** Figures of a relay since its start: no addresses of users, no room ids. */
+export interface RelayStats {
+  readonly nodeId: string;
+  readonly uptimeSeconds: number;
+  readonly sessions: { readonly established: number; readonly halfOpen: number; readonly max: number };
+  readonly rooms: { readonly rooms: number; readonly members: number };
+  readonly joins: number;
+  readonly signals: number;
+  readonly errors: number;
+  readonly traffic: Readonly<UdpTraffic>;
+  readonly drops: Readonly<Record<string, number>>;
+  readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number };
+  readonly mesh?: MeshStats;
+}
+
+export interface EventLoopDelay {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** The whole of `/statsz`. */
+export interface HealthStats extends RelayStats {
+  readonly version: string;
+  readonly commit: string;
+  readonly runtime: string;
+  /** Why the relay is not well; empty when it is. */
+  readonly health: readonly string[];
+  readonly eventLoop: EventLoopDelay;
+}

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import type { Logger } from '../log.ts';
+
+const NOTIFY_TIMEOUT_MS = 5000;
+const MICROSECONDS = 1000;
+
+/**
+ * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the AF_UNIX family, so systemd's own program says it: the unit needs
+ * `NotifyAccess=all`. Without NOTIFY_SOCKET all of this does nothing.
+ */
+export class ServiceNotify {
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #log: Logger;
+  #watchdog: NodeJS.Timeout | null = null;
+  #hasFailed = false;
+
+  constructor(environment: NodeJS.ProcessEnv, log: Logger) {
+    this.#environment = environment;
+    this.#log = log;
+  }
+
+  /** The interval within which systemd wants to hear of us, or `null` when it does not. */
+  get watchdogMs(): number | null {
+    const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = this.#environment;
+    const isForUs = WATCHDOG_PID === undefined || WATCHDOG_PID === String(process.pid);
+    return NOTIFY_SOCKET !== undefined && isForUs && Number(WATCHDOG_USEC) > 0 ? Number(WATCHDOG_USEC) / MICROSECONDS : null;
+  }
+
+  ready(status: string): void {
+    this.#say('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`);
+  }
+
+  reloading(): void {
+    this.#say('RELOADING=1');
+  }
+
+  stopping(): void {
+    this.#say('STOPPING=1');
+    this.stopWatchdog();
+  }
+
+  /** From now on systemd hears of us twice in its interval, as long as `isAlive`; it restarts a service that falls silent. */
+  startWatchdog(isAlive: () => boolean): void {
+    const ms = this.watchdogMs;
+    if (ms === null) return;
+    this.#watchdog = setInterval(() => {
+      if (isAlive()) this.#say('WATCHDOG=1');
+    }, ms / 2);
+    this.#watchdog.unref();
+  }
+
+  stopWatchdog(): void {
+    if (this.#watchdog !== null) clearInterval(this.#watchdog);
+    this.#watchdog = null;
+  }
+
+  #say(...assignments: string[]): void {
+    if (this.#environment['NOTIFY_SOCKET'] === undefined) return;
+    const child = spawn('systemd-notify', assignments, { timeout: NOTIFY_TIMEOUT_MS, env: this.#environment, stdio: 'ignore' });
+    // A stop does not wait for it.
+    child.unref();
+    child.on('error', (error) => this.#complain(error.message));
+    child.on('exit', (code, signal) => {
+      if (code !== 0) this.#complain(`it ended with ${signal ?? code}`);
+    });
+  }
+
+  #complain(error: string): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#log.warn({ error }, 'systemd-notify does not work: systemd cannot be told how the relay is, and may take it for dead');
+  }
+}
