@@ -7,6 +7,8 @@ export interface Sample {
   readonly stats: HealthStats;
 }
 
+/** The relay itself writes these colours; they take no room. */
+const COLOUR_OR_CHARACTER = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*m|.`, 'gu');
 const BARS = '▁▂▃▄▅▆▇█';
 const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
@@ -99,5 +101,5 @@ function formatDuration(seconds: number): string {
 /** Cuts a line to the width of the terminal; escape sequences take no room. */
 function clip(text: string, columns: number): string {
   let width = 0;
-  return text.replaceAll(/\u001B\[[0-9;]*m|./gu, (part) => (part.startsWith('\u001B') || ++width <= columns ? part : ''));
+  return text.replaceAll(COLOUR_OR_CHARACTER, (part) => (part.startsWith('\u001B') || ++width <= columns ? part : ''));
 }

@@ -91,6 +91,8 @@ export class UdpClient {
   async close(): Promise<void> {
     this.#session.close(monotonicNow());
     this.#drain();
+    // From within an event it is the drain that runs already which says goodbye.
+    await Promise.resolve();
     this.#alarm.clear();
     const socket = this.#socket;
     this.#socket = null;
