@@ -44,26 +44,8 @@ export class RelayProcess {
 
   /** Relay `i` of a test, at 127.0.<i + 1>.1. */
   static spawn(i: number, folder: string, environment: Record<string, string>): RelayProcess {
-    const address = addressOf(i);
-    const file = (name: string): string => join(folder, `${i}.${name}`);
-    const child = spawn(process.execPath, [mainOf()], {
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        PUBLIC_IP: address,
-        LISTEN_IP: address,
-        UDP_PORT,
-        CERT_FILE: file('crt'),
-        KEY_FILE: file('key'),
-        NODE_KEY: file('node'),
-        MESH_FILE: file('mesh'),
-        MESH_SALT: SALT,
-        MESH_LISTEN: `${address}:${MESH_PORT}`,
-        HEALTH_LISTEN: `${address}:${HEALTH_PORT}`,
-        LOG_LEVEL: 'info',
-        ...environment,
-      },
-    });
-    return new RelayProcess(child, address, folder);
+    const env = { PATH: process.env['PATH'] ?? '', ...environmentOf(i, folder), ...environment };
+    return new RelayProcess(spawn(process.execPath, [mainOf()], { env }), addressOf(i), folder);
   }
 
   get record(): SignedRelayRecord {
@@ -89,6 +71,25 @@ export class RelayProcess {
     this.child.kill('SIGKILL');
     if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
   }
+}
+
+/** The settings of relay `i`, whose files are in `folder`. */
+export function environmentOf(i: number, folder: string): Record<string, string> {
+  const address = addressOf(i);
+  const file = (name: string): string => join(folder, `${i}.${name}`);
+  return {
+    PUBLIC_IP: address,
+    LISTEN_IP: address,
+    UDP_PORT,
+    CERT_FILE: file('crt'),
+    KEY_FILE: file('key'),
+    NODE_KEY: file('node'),
+    MESH_FILE: file('mesh'),
+    MESH_SALT: SALT,
+    MESH_LISTEN: `${address}:${MESH_PORT}`,
+    HEALTH_LISTEN: `${address}:${HEALTH_PORT}`,
+    LOG_LEVEL: 'info',
+  };
 }
 
 export function addressOf(i: number): string {

@@ -39,7 +39,7 @@ try {
     process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? 0 : EXIT_BAD_INPUT;
   } else if (error instanceof LumameshError) {
     process.stderr.write(`lumamesh-relay: ${error.message} [${error.code}]\n`);
-    process.exitCode = EXIT_BAD_INPUT;
+    process.exitCode = error.code === 'RELAY_NOT_RUNNING' ? EXIT_FAILED : EXIT_BAD_INPUT;
   } else {
     process.stderr.write(`lumamesh-relay: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.exitCode = EXIT_FAILED;

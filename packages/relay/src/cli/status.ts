@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { LumameshError } from '@lumamesh/base';
 import { fetchStats } from '../io/check/dial-back.ts';
 import { readConfig } from '../io/config/config.ts';
-import { say, sourcesOf } from './context.ts';
+import { EXIT_FAILED, say, sourcesOf } from './context.ts';
 import { type Sample, drawStatus } from './status-view.ts';
 
 interface StatusFlags {
@@ -28,13 +28,15 @@ export function addStatusCommand(program: Command): void {
   program
     .command('status')
     .description('live view of a running relay: sessions, rooms, rates, drops, mesh (asks HEALTH_LISTEN, else 127.0.0.1:7401)')
-    .option('--once', 'print it once, and end')
+    .option('--once', 'print it once, and end; the exit code is 1 when the relay is not well')
     .option('--json', 'what /statsz says, once')
     .action(async (flags: StatusFlags, command: Command) => {
       const listen = readConfig(sourcesOf(command)).healthListen ?? DEFAULT_HEALTH;
-      if (flags.json === true) return say(JSON.stringify((await ask(listen)).stats, null, 2));
-      if (flags.once === true || !process.stdout.isTTY) return say(drawStatus([await ask(listen)], DEFAULT_COLUMNS, process.stdout.isTTY).join('\n'));
-      await watch(listen);
+      if (flags.json !== true && flags.once !== true && process.stdout.isTTY) return watch(listen);
+      const sample = await ask(listen);
+      say(flags.json === true ? JSON.stringify(sample.stats, null, 2) : drawStatus([sample], DEFAULT_COLUMNS, process.stdout.isTTY).join('\n'));
+      // For those who ask by a program: HEALTHCHECK of a container, cron.
+      if (sample.stats.health.length > 0) process.exitCode = EXIT_FAILED;
     });
 }
 

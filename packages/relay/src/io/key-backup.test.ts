@@ -49,12 +49,21 @@ describe('a backup of the identity', () => {
       assert.equal((await readdir(backup)).length, 5, 'nothing is left beside it');
     }));
 
+  it('holds the ICE password that counts, when that was given as ICE_PWD', () =>
+    inFolder(async (folder) => {
+      const files = { ...filesIn(join(folder, 'live')), icePassword: 'given/by/the/operator/1' };
+      await loadIdentity(files);
+      await backupKeys(files, join(folder, 'backup'));
+      const restored = await restoreKeys(join(folder, 'backup'), filesIn(join(folder, 'elsewhere')));
+      assert.equal(restored.icePassword, files.icePassword);
+    }));
+
   it('is only made of a whole and sound identity', () =>
     inFolder(async (folder) => {
       const files = filesIn(folder);
       await loadIdentity(files);
       await rm(files.nodeKeyFile);
-      await assert.rejects(backupKeys(files, join(folder, 'b')), { code: 'BACKUP_FAILED', message: /node\.key/ });
+      await assert.rejects(backupKeys(files, join(folder, 'b')), { code: 'KEY_FILE_MISSING', message: /node\.key/ });
       await assert.rejects(stat(files.nodeKeyFile), { code: 'ENOENT' }, 'and none is made for it');
       await writeFile(files.nodeKeyFile, 'half a key');
       await assert.rejects(backupKeys(files, join(folder, 'b')), { code: 'KEY_FILE_DAMAGED' });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { LumameshError } from '@lumamesh/base';
 import { type Identity, type IdentityFiles, loadIdentity } from './identity.ts';
@@ -28,8 +28,7 @@ export function identityPaths(files: IdentityFiles): readonly { readonly name: s
  * identity; one of another is never touched. Throws `BACKUP_FAILED`, and what `loadIdentity` throws.
  */
 export async function backupKeys(files: IdentityFiles, folder: string): Promise<readonly string[]> {
-  await requireAll(files);
-  const identity = await loadIdentity(withoutGivenPassword(files));
+  const identity = await loadIdentity(files, { mayMake: false });
   const target = resolve(folder);
   try {
     if (await exists(join(target, NAMES.nodeKey))) await requireSame(identity, target);
@@ -40,10 +39,10 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
     try {
       const sums: string[] = [];
       for (const { name, path } of identityPaths(files)) {
-        const copy = join(temporary, name);
-        await copyFile(path, copy);
-        await chmod(copy, PRIVATE_FILE);
-        sums.push(`${await checksum(copy)}  ${name}\n`);
+        // A password that was given as ICE_PWD belongs to the identity as well.
+        const text = name === NAMES.icePassword && files.icePassword !== undefined ? `${files.icePassword}\n` : await readFile(path);
+        await writeFile(join(temporary, name), text, { mode: PRIVATE_FILE, flush: true });
+        sums.push(`${await checksum(join(temporary, name))}  ${name}\n`);
       }
       await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), { mode: PRIVATE_FILE, flush: true });
       for (const name of [...Object.values(NAMES), CHECKSUM_FILE]) await rename(join(temporary, name), join(target, name));
@@ -96,15 +95,8 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
   return texts;
 }
 
-async function requireAll(files: IdentityFiles): Promise<void> {
-  for (const { path } of identityPaths(files)) {
-    if (!(await exists(path)))
-      throw new LumameshError('BACKUP_FAILED', `there is no ${path}: only a whole identity can be backed up (\`keys make\` makes one)`);
-  }
-}
-
 async function requireSame(identity: Identity, folder: string): Promise<void> {
-  const present = await loadIdentity(filesIn(folder));
+  const present = await loadIdentity(filesIn(folder), { mayMake: false });
   if (present.nk !== identity.nk || present.fingerprint !== identity.fingerprint)
     throw new Error(`it holds the identity of another relay (${present.nk}); give this one a folder of its own`);
 }
@@ -113,7 +105,7 @@ function filesIn(folder: string): IdentityFiles {
   return { certFile: join(folder, NAMES.certificate), keyFile: join(folder, NAMES.key), nodeKeyFile: join(folder, NAMES.nodeKey) };
 }
 
-/** ICE_PWD, where it is set, stands above the file; the backup is of the files. */
+/** ICE_PWD, where it is set, stands above the file; what was restored is the files. */
 function withoutGivenPassword({ certFile, keyFile, nodeKeyFile }: IdentityFiles): IdentityFiles {
   return { certFile, keyFile, nodeKeyFile };
 }

@@ -8,7 +8,7 @@ import { identityFiles, loadIdentity } from '../identity.ts';
 import { identityPaths } from '../key-backup.ts';
 import { resolveHost } from '../service/host-watch.ts';
 import { askClock } from './clock-check.ts';
-import { dialBack } from './dial-back.ts';
+import { dialBack, fetchStats } from './dial-back.ts';
 import type { Finding } from './finding.ts';
 import { hasIpv6 } from './relay-check.ts';
 
@@ -81,7 +81,8 @@ async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
 }
 
 /** Whether the port is to be had, and what the kernel gives of a receive buffer; answers whether it is free. */
-async function* checkPort({ udpPort, listenIp }: RelayConfig): AsyncGenerator<Finding, boolean> {
+async function* checkPort(config: RelayConfig): AsyncGenerator<Finding, boolean> {
+  const { udpPort, listenIp } = config;
   let receiveBufferBytes: number;
   try {
     const nobody = (): void => undefined;
@@ -93,7 +94,7 @@ async function* checkPort({ udpPort, listenIp }: RelayConfig): AsyncGenerator<Fi
     const answer = isTaken ? await queryStun({ address: listenIp ?? '127.0.0.1', port: udpPort }, STUN_TIMEOUT_MS).catch(() => null) : null;
     yield answer === null
       ? { name: 'UDP port', verdict: 'fail', detail: (error as Error).message, mend: 'end the other program, or set UDP_PORT' }
-      : { name: 'UDP port', verdict: 'ok', detail: `a relay is running on UDP ${udpPort} already` };
+      : await nameRunning(config);
     return false;
   }
   yield { name: 'UDP port', verdict: 'ok', detail: `UDP ${udpPort} is free` };
@@ -106,6 +107,17 @@ async function* checkPort({ udpPort, listenIp }: RelayConfig): AsyncGenerator<Fi
         mend: `sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES} (and a line in /etc/sysctl.d)`,
       };
   return true;
+}
+
+/** Who has the port: this relay, as it should be, or another. */
+async function nameRunning(config: RelayConfig): Promise<Finding> {
+  const name = 'UDP port';
+  const isRunning = `a relay is running on UDP ${config.udpPort} already`;
+  const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
+  const stats = config.healthListen === undefined ? null : await fetchStats(config.healthListen).catch(() => null);
+  if (identity === null || stats === null) return { name, verdict: 'ok', detail: isRunning };
+  if (stats.nodeId === identity.nk) return { name, verdict: 'ok', detail: `this relay is running on UDP ${config.udpPort}` };
+  return { name, verdict: 'fail', detail: `${isRunning}, and it is another one (${stats.nodeId})`, mend: 'set UDP_PORT and HEALTH_LISTEN to ports of its own' };
 }
 
 function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Generator<Finding> {

@@ -59,9 +59,9 @@ const METRICS: Readonly<Record<string, Metric>> = {
   lumamesh_drops_total: { kind: 'counter', help: 'What was not taken, by reason.', labels: ['reason'], read: byLabel('reason', ({ drops }) => drops) },
   lumamesh_event_loop_delay_seconds: {
     kind: 'gauge',
-    help: 'How long the event loop was held up in the last ten seconds, by quantile.',
-    labels: ['quantile'],
-    read: byLabel('quantile', ({ eventLoop: { p50Ms, p99Ms, maxMs } }) => ({ '0.5': p50Ms / 1000, '0.99': p99Ms / 1000, '1': maxMs / 1000 })),
+    help: 'How long the event loop was held up in the last ten seconds, by percentile.',
+    labels: ['percentile'],
+    read: byLabel('percentile', ({ eventLoop: { p50Ms, p99Ms, maxMs } }) => ({ '50': p50Ms / 1000, '99': p99Ms / 1000, '100': maxMs / 1000 })),
   },
   lumamesh_resident_memory_bytes: { kind: 'gauge', help: 'Resident memory of the process.', read: one(({ memory }) => memory.rssBytes) },
   lumamesh_mesh_links: {
