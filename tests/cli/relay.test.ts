@@ -43,7 +43,7 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
         [{ ICE_PWD: 'short' }, [], /ICE_PWD: .* 22 to 256/],
         [{}, ['--max-room-size', 'many'], /--max-room-size: "many"/],
         [{}, ['--no-such-flag'], /unknown option/],
-        [{}, ['surplus'], /there is no command "surplus"; there are keys, encode/],
+        [{}, ['surplus'], /there is no command "surplus"; there are run, keys, encode/],
         [{ LUMAMESH_CONFIG: join(folder, 'none.env') }, [], /--config: cannot read .*none\.env/],
         [{ KEY_FILE: join(folder, 'file', 'server.key') }, [], /server\.key/],
         [{ HEALTH_LISTEN: '203.0.113.77:1' }, ['--udp-port', '34567'], /HEALTH_LISTEN/],

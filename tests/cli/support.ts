@@ -60,6 +60,13 @@ export async function finished(run: Run): Promise<{ readonly code: number | null
   return { code, stdout: run.stdout, stderr: run.stderr };
 }
 
+/** The exit code and the output of a command that says what it found as JSON. */
+export async function readJson<T>(run: Run): Promise<{ readonly code: number | null; readonly value: T }> {
+  const { code, stdout, stderr } = await finished(run);
+  assert.ok(stdout.startsWith('[') || stdout.startsWith('{'), stderr);
+  return { code, value: JSON.parse(stdout) as T };
+}
+
 /** The record of a relay, once it runs. */
 export async function started(run: Run): Promise<SignedRelayRecord> {
   await until(

@@ -21,6 +21,10 @@ program.action(async (_flags, command: Command) => {
   const names = program.commands.map((one) => one.name());
   throw new LumameshError('BAD_ARGUMENT', `there is no command ${JSON.stringify(stray)}; there are ${names.join(', ')} (--help tells more)`);
 });
+program
+  .command('run')
+  .description('run the relay, as without a command')
+  .action(async (_flags, command: Command) => run(command));
 addKeysCommands(program);
 addRecordCommands(program);
 addCheckCommand(program);
