@@ -37,7 +37,8 @@ function readRecord(line: string): SignedRelayRecord {
 }
 
 async function check(run: StartRun, ...parameters: string[]): Promise<{ readonly code: number | null; readonly value: readonly Finding[] }> {
-  return readJson<readonly Finding[]>(run({}, 'check', ...parameters, '--json'));
+  const { code, value } = await readJson(run({}, 'check', ...parameters, '--json'));
+  return { code, value: value as readonly Finding[] };
 }
 
 /** The last finding of a check, which says where it ended. */
@@ -53,7 +54,7 @@ function readQr(lines: readonly string[]): string {
   const width = lines[0]?.length ?? 0;
   const data = new Uint8Array(width * lines.length * 2 * 4);
   for (const [y, line] of lines.entries())
-    for (const [x, character] of [...line].entries()) {
+    for (const [x, character] of Array.from(line).entries()) {
       const rows = [character === '█' || character === '▀', character === '█' || character === '▄'];
       for (const [half, isLight] of rows.entries()) {
         const at = ((y * 2 + half) * width + x) * 4;
@@ -238,8 +239,8 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
       const nobody = `127.0.0.1:${await freePort()}`;
       const UDP_PORT = String(await freePort());
       const diagnose = async (environment: Record<string, string> = {}): Promise<Record<string, Finding & { readonly code: number | null }>> => {
-        const { code, value } = await readJson<readonly Finding[]>(run({ UDP_PORT, ...environment }, 'doctor', '--ntp', nobody, '--json'));
-        return Object.fromEntries(value.map((finding) => [finding.name, { ...finding, code }]));
+        const { code, value } = await readJson(run({ UDP_PORT, ...environment }, 'doctor', '--ntp', nobody, '--json'));
+        return Object.fromEntries((value as readonly Finding[]).map((finding) => [finding.name, { ...finding, code }]));
       };
       const verdicts = (found: Record<string, Finding>, ...names: string[]): unknown[] => names.map((name) => found[name]?.verdict);
 
@@ -297,8 +298,9 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
       assert.equal(view.code, 0, view.stderr);
       assert.match(view.stdout, /^sessions +[01] of 77/m);
       assert.ok(view.stdout.includes(record.nk));
-      const { code, value } = await readJson<Record<string, unknown>>(run({ HEALTH_LISTEN }, 'status', '--json'));
-      assert.deepEqual([code, value['nodeId'], value['health']], [0, record.nk, []]);
+      const { code, value } = await readJson(run({ HEALTH_LISTEN }, 'status', '--json'));
+      assert.equal(code, 0);
+      assert.partialDeepStrictEqual(value, { nodeId: record.nk, health: [] });
       await client.close();
     }));
 

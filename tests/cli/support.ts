@@ -61,10 +61,10 @@ export async function finished(run: Run): Promise<{ readonly code: number | null
 }
 
 /** The exit code and the output of a command that says what it found as JSON. */
-export async function readJson<T>(run: Run): Promise<{ readonly code: number | null; readonly value: T }> {
+export async function readJson(run: Run): Promise<{ readonly code: number | null; readonly value: unknown }> {
   const { code, stdout, stderr } = await finished(run);
   assert.ok(stdout.startsWith('[') || stdout.startsWith('{'), stderr);
-  return { code, value: JSON.parse(stdout) as T };
+  return { code, value: JSON.parse(stdout) };
 }
 
 /** The record of a relay, once it runs. */
