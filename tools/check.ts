@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/* `npm run check`: types in four passes, lint with types, format, imports and purity, size, API reference. All of them run; the exit code is 1 when one fails. */
+/* `npm run check`: types in four passes, lint with types, format, imports and purity, size, list of relays, table of settings, API reference. All of them run; the exit code is 1 when one fails. */
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ['types, Node', 'tsc', ['-p', 'tsconfig.json']],
   ['types, pure', 'tsc', ['-p', 'tsconfig.pure.json']],
@@ -10,6 +10,8 @@ const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ['format', 'oxfmt', ['--check', '.']],
   ['house', 'node', ['tools/check-house.ts']],
   ['size', 'node', ['tools/check-size.ts']],
+  ['relay list', 'node', ['tools/check-relay-list.ts']],
+  ['settings table', 'node', ['tools/settings-table.ts', '--check']],
   ['API reference', 'node', ['tools/api-reference/generate.ts', '--check']],
 ];
 

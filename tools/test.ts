@@ -3,37 +3,48 @@ import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 
 /*
- * `npm test`: all suites, one after another; `npm test -- unit` (or cli, mesh, interop, browser, nat) runs one. What a suite needs from the system is
- * installed where that is possible (root on Debian) and loudly named where it is not. On CI a skip is a failure. The last line counts tests over all
- * suites.
+ * `npm test`: all suites, one after another; `npm test -- unit cli` runs these. `quick` is part of `unit` and runs when it is named: what install.sh
+ * asks of a machine before it builds the relay there. What a suite needs from the system is installed where that is possible (root on Debian) and loudly
+ * named where it is not. On CI a skip is a failure. The last line counts tests over all suites.
  */
 interface Suite {
   readonly name: string;
-  readonly pattern: string;
+  readonly patterns: readonly string[];
   /** Debian packages, by the program that shows they are there. */
   readonly needs: Readonly<Record<string, string>>;
   /** Whether its tests need an address that browsers dial, so a network namespace of their own where that can be had. */
   readonly inNamespace: boolean;
+  /** Only when it is named. */
+  readonly isExtra?: true;
 }
 
+const BROWSERS = { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2', nft: 'nftables' };
+/** For a root of its own, made by debootstrap. */
+const ROOTS = { debootstrap: 'debootstrap', unshare: 'util-linux', git: 'git' };
+
 const SUITES: readonly Suite[] = [
-  { name: 'unit', pattern: '{packages,tools}/**/*.test.ts', needs: {}, inNamespace: false },
-  { name: 'cli', pattern: 'tests/cli/*.test.ts', needs: {}, inNamespace: false },
-  { name: 'mesh', pattern: 'tests/mesh/*.test.ts', needs: {}, inNamespace: false },
-  { name: 'interop', pattern: 'tests/interop/*.test.ts', needs: { openssl: 'openssl' }, inNamespace: false },
+  { name: 'unit', patterns: ['{packages,tools}/**/*.test.ts'], needs: {}, inNamespace: false },
   {
-    name: 'browser',
-    pattern: 'tests/browser/*.test.ts',
-    needs: { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2', nft: 'nftables' },
-    inNamespace: true,
-  },
-  {
-    name: 'nat',
-    pattern: 'tests/nat/*.test.ts',
-    // They make namespaces of their own.
-    needs: { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2', nft: 'nftables' },
+    name: 'quick',
+    patterns: [
+      'packages/{base,protocol}/src/**/*.test.ts',
+      'packages/transport/src/{stun,ice,io}/*.test.ts',
+      'packages/transport/src/{session,endpoint}.test.ts',
+      'packages/relay/src/{cli,io}/**/*.test.ts',
+      'packages/relay/src/core/*.test.ts',
+    ],
+    needs: {},
     inNamespace: false,
+    isExtra: true,
   },
+  { name: 'cli', patterns: ['tests/cli/*.test.ts'], needs: { 'systemd-notify': 'systemd', perl: 'perl-base' }, inNamespace: false },
+  { name: 'mesh', patterns: ['tests/mesh/*.test.ts'], needs: {}, inNamespace: false },
+  { name: 'interop', patterns: ['tests/interop/*.test.ts'], needs: { openssl: 'openssl' }, inNamespace: false },
+  { name: 'browser', patterns: ['tests/browser/*.test.ts'], needs: BROWSERS, inNamespace: true },
+  // They make namespaces of their own.
+  { name: 'nat', patterns: ['tests/nat/*.test.ts'], needs: BROWSERS, inNamespace: false },
+  { name: 'binary', patterns: ['tests/binary/*.test.ts'], needs: { ...ROOTS, ...BROWSERS }, inNamespace: true },
+  { name: 'install', patterns: ['tests/install/*.test.ts'], needs: { ...ROOTS, 'systemd-analyze': 'systemd' }, inNamespace: false },
 ];
 
 const ROOT = join(import.meta.dirname, '..');
@@ -91,7 +102,7 @@ interface Counts {
 }
 
 async function runSuite(suite: Suite): Promise<Counts> {
-  const files = globSync(suite.pattern, { cwd: ROOT, exclude: (path) => path.includes('node_modules') }).toSorted();
+  const files = globSync([...suite.patterns], { cwd: ROOT, exclude: (path) => path.includes('node_modules') }).toSorted();
   const namespace = suite.inNamespace ? makeNamespace() : null;
   say(`\n── ${suite.name}: ${files.length} files${namespace === null ? '' : ', in a network namespace of its own'}`);
   // Browsers share two cores with all that they talk to: one file after the other.
@@ -115,7 +126,7 @@ async function runSuite(suite: Suite): Promise<Counts> {
 }
 
 const wanted = process.argv.slice(2);
-const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+const suites = SUITES.filter(({ name, isExtra }) => (wanted.length === 0 ? isExtra !== true : wanted.includes(name)));
 if (suites.length === 0) {
   say(`no suite of that name; there are ${SUITES.map(({ name }) => name).join(', ')}`);
   process.exit(2);
