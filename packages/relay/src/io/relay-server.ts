@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getHeapStatistics } from 'node:v8';
 import { addressPrefix } from '@lumamesh/base';
 import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type EndpointLimits, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
@@ -102,7 +103,6 @@ export class RelayServer {
     const counts = this.#udp?.endpoint.counts ?? { sessions: 0, halfOpen: 0 };
     const rooms = this.#core?.counts ?? { sessions: 0, rooms: 0, members: 0 };
     const { joins, signals, errors } = this.#core?.counters ?? { joins: 0, signals: 0, errors: 0 };
-    const memory = process.memoryUsage();
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
@@ -113,7 +113,7 @@ export class RelayServer {
       errors,
       traffic: this.#udp?.traffic ?? { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 },
       drops: { ...this.#udp?.endpoint.drops.snapshot(), ...this.#core?.drops.snapshot() },
-      memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
+      memory: readMemory(),
       ...(this.#mesh === null ? {} : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
     };
   }
@@ -342,4 +342,14 @@ function endpointLimits(maxSessions: number): EndpointLimits {
     cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),
     maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
   };
+}
+
+/** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */
+function readMemory(): RelayStats['memory'] {
+  try {
+    const { rss, heapUsed } = process.memoryUsage();
+    return { rssBytes: rss, heapUsedBytes: heapUsed };
+  } catch {
+    return { rssBytes: 0, heapUsedBytes: getHeapStatistics().used_heap_size };
+  }
 }

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { findTestAddress } from '@lumamesh/testkit/browsers';
+import { Tab, serveHarness, whySkipped } from '../browser/support.ts';
+import { firstFrame, freePort, until } from '../cli/support.ts';
+
+/* The relay as one file: built, looked at, run where there is nothing else, and met through by real browsers. */
+
+const ROOT = join(import.meta.dirname, '../..');
+const OUT = join(ROOT, 'dist/relay');
+const BINARY = join(OUT, 'lumamesh-relay');
+const BUNDLE = join(OUT, 'lumamesh-relay.mjs');
+const skipChroot = (process.getuid?.() !== 0 || process.platform !== 'linux') && 'an empty root takes root, and Linux';
+const skipBrowsers = whySkipped() ?? false;
+
+let folder = '';
+
+function build(checkout: string, commit: string, ...parameters: string[]): void {
+  execFileSync(process.execPath, ['tools/build-relay.ts', ...parameters], {
+    cwd: checkout,
+    env: { ...process.env, LUMAMESH_COMMIT: commit },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+async function sha256(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
+
+interface Relay {
+  readonly child: ChildProcess;
+  readonly record: SignedRelayRecord;
+  stop(): Promise<number | null>;
+}
+
+/** Starts a command that is a relay, and waits until it serves. */
+async function start(command: readonly [string, ...string[]], environment: Readonly<Record<string, string>>, cwd = folder): Promise<Relay> {
+  const [program, ...parameters] = command;
+  const child = spawn(program, parameters, { cwd, env: environment });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+  const stop = async (): Promise<number | null> => {
+    child.kill('SIGTERM');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child.exitCode;
+  };
+  try {
+    await until(
+      () => stdout.split('\n').length > 2 || child.exitCode !== null,
+      () => stderr,
+    );
+    assert.equal(child.exitCode, null, stderr);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  return { child, record: JSON.parse(stdout.split('\n')[0] ?? '') as SignedRelayRecord, stop };
+}
+
+function identityIn(path: string): Record<string, string> {
+  return { CERT_FILE: `${path}/server.crt`, KEY_FILE: `${path}/server.key`, NODE_KEY: `${path}/node.key`, MESH_FILE: `${path}/mesh-relays.txt` };
+}
+
+describe('the relay as one file', { timeout: 600_000 }, () => {
+  before(async () => {
+    build(ROOT, '');
+    folder = await mkdtemp(join(tmpdir(), 'lumamesh-binary-'));
+  });
+  after(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('tells commit and runtime; the bundle, too', () => {
+    const expected = /^lumamesh-relay \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(-changed)?, Node v\d+\.\d+\.\d+ \S+\)\n$/;
+    const [binary, bundle] = [execFileSync(BINARY, ['--version'], { encoding: 'utf8' }), execFileSync(process.execPath, [BUNDLE, '-v'], { encoding: 'utf8' })];
+    assert.match(binary, expected);
+    assert.equal(bundle, binary);
+  });
+
+  it('has the same bytes when it is bundled again, elsewhere, of the same commit', async () => {
+    const [, commit = ''] = /commit (\S+),/.exec(execFileSync(BINARY, ['--version'], { encoding: 'utf8' })) ?? [];
+    // Under another path, with no git in it.
+    const checkout = join(folder, 'another checkout');
+    await mkdir(checkout);
+    for (const name of ['packages', 'tools', 'package.json', 'tsconfig.json', 'tsconfig.base.json'])
+      await cp(join(ROOT, name), join(checkout, name), { recursive: true, filter: (path) => !path.slice(ROOT.length).includes('node_modules') });
+    // Libraries are shared; the packages of this repository are those of the copy.
+    const modules = join(checkout, 'node_modules');
+    await mkdir(join(modules, '@lumamesh'), { recursive: true });
+    for (const name of await readdir(join(ROOT, 'node_modules')))
+      if (!['@lumamesh', 'lumamesh'].includes(name)) await symlink(join(ROOT, 'node_modules', name), join(modules, name));
+    for (const name of ['base', 'protocol', 'transport', 'relay']) await symlink(join(checkout, 'packages', name), join(modules, '@lumamesh', name));
+    build(checkout, commit, '--bundle');
+    assert.equal(await sha256(join(checkout, 'dist/relay/lumamesh-relay.mjs')), await sha256(BUNDLE));
+    assert.deepEqual(await readdir(join(checkout, 'dist/relay')), ['lumamesh-relay.mjs']);
+  });
+
+  it('names no path of the machine that built it', async () => {
+    const text = await readFile(BUNDLE, 'latin1');
+    for (const path of [ROOT, tmpdir() + '/']) assert.ok(!text.includes(path), path);
+  });
+
+  it('runs in a root with nothing but itself and the C libraries: no Node, no shell, no /proc', { skip: skipChroot }, async () => {
+    const root = join(folder, 'root');
+    const libraries = execFileSync('ldd', [BINARY], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
+    for (const library of libraries) {
+      await mkdir(join(root, dirname(library)), { recursive: true });
+      await copyFile(library, join(root, library));
+    }
+    await copyFile(BINARY, join(root, 'lumamesh-relay'));
+    await mkdir(join(root, 'data'));
+    for (const path of [folder, root, join(root, 'data')]) await chmod(path, 0o777);
+    const inRoot = (...command: string[]): [string, ...string[]] => ['chroot', '--userspec=65534:65534', root, '/lumamesh-relay', ...command];
+    const PATH = process.env['PATH'] ?? '';
+    const environment = {
+      PATH,
+      PUBLIC_IP: '127.0.0.1',
+      UDP_PORT: String(await freePort()),
+      HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
+      ...identityIn('/data'),
+    };
+    const relay = await start(inRoot(), environment);
+    assert.match(await firstFrame(relay.record), /^\{"action":"welcome"/);
+    const status = spawnSync('chroot', inRoot('status', '--once').slice(1), { env: environment, encoding: 'utf8' });
+    assert.equal(status.status, 0, status.stderr);
+    assert.match(status.stdout, /0 B resident|well/);
+    assert.equal(await relay.stop(), 0);
+    assert.deepEqual((await readdir(join(root, 'data'))).toSorted(), ['node.key', 'server.crt', 'server.key', 'server.key.icepwd']);
+    // Without any network at all it can still make keys and lines.
+    const alone = spawnSync('unshare', ['--net', ...inRoot('encode')], { env: environment, encoding: 'utf8' });
+    assert.match(alone.stdout, /^luma1\./, alone.stderr);
+  });
+
+  it('meets other relays in a mesh', async () => {
+    const base = { MESH_SALT: 'of the binary', LOG_LEVEL: 'error' };
+    const mesh = await Promise.all([1, 2].map(async (i) => ({ address: `127.0.${i}.1`, mesh: `127.0.${i}.1:${await freePort()}`, health: await freePort() })));
+    const relays: Relay[] = [];
+    try {
+      for (const [i, { address, mesh: listen, health }] of mesh.entries()) {
+        await mkdir(join(folder, `relay ${i}`));
+        const settings = {
+          PUBLIC_IP: address,
+          LISTEN_IP: address,
+          UDP_PORT: String(await freePort()),
+          MESH_LISTEN: listen,
+          MESH_PEERS: i === 0 ? '' : (mesh[0]?.mesh ?? ''),
+          HEALTH_LISTEN: `${address}:${health}`,
+        };
+        relays.push(await start([BINARY], { ...base, ...settings, ...identityIn(join(folder, `relay ${i}`)) }));
+      }
+      const known = new Set<number>();
+      const ask = async (i: number): Promise<void> => {
+        const response = await fetch(`http://${mesh[i]?.address}:${mesh[i]?.health}/statsz`);
+        const stats = (await response.json()) as { mesh: { records: { alive: number } } };
+        if (stats.mesh.records.alive === 1) known.add(i);
+      };
+      const endsAt = Date.now() + 60_000;
+      while (known.size < 2) {
+        assert.ok(Date.now() < endsAt, `known: ${[...known].join()}`);
+        await Promise.all([ask(0), ask(1)]);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } finally {
+      for (const relay of relays) await relay.stop();
+    }
+  });
+
+  it('passes the tests of the command line, as the sources do', async () => {
+    const files = (await readdir(join(ROOT, 'tests/cli'))).filter((name) => name.endsWith('.test.ts')).map((name) => join(ROOT, 'tests/cli', name));
+    // Not as tests of this one, which would hear nothing else of them.
+    const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
+    const { status, stdout } = spawnSync(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files], {
+      env: { ...environment, RELAY_PROGRAM: BINARY },
+      encoding: 'utf8',
+      maxBuffer: 100e6,
+    });
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^# pass [1-9]\d+$/m);
+  });
+
+  it('lets Chromium and Firefox meet', { skip: skipBrowsers }, async () => {
+    const address = findTestAddress() ?? '';
+    await mkdir(join(folder, 'for browsers'));
+    const settings = { PUBLIC_IP: address, UDP_PORT: String(await freePort()), LOG_LEVEL: 'error', ...identityIn(join(folder, 'for browsers')) };
+    const relay = await start([BINARY], settings);
+    const page = await serveHarness();
+    const tabs: Tab[] = [];
+    try {
+      for (const name of ['chromium', 'firefox'] as const) tabs.push(await Tab.open(name, page.url));
+      const [ada, bob] = tabs as [Tab, Tab];
+      await ada.call('join', [relay.record], 'tea', 'Ada', '');
+      await ada.waitFor('joined', 0);
+      await bob.call('join', [relay.record], 'tea', 'Bob', '');
+      await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
+      await ada.call('broadcast', 'through one file', true);
+      await bob.waitFor('data', 'through one file');
+      // It says goodbye at once, for both go elsewhere, and they stay connected.
+      assert.equal(await relay.stop(), 0);
+      await bob.call('broadcast', 'without it', true);
+      await ada.waitFor('data', 'without it');
+    } finally {
+      for (const tab of tabs) await tab.close().catch(() => undefined);
+      await page.close();
+      await relay.stop();
+    }
+  });
+});
