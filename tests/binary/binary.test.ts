@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -89,20 +89,16 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
 
   it('has the same bytes when it is bundled again, elsewhere, of the same commit', async () => {
     const [, commit = ''] = /commit (\S+),/.exec(execFileSync(BINARY, ['--version'], { encoding: 'utf8' })) ?? [];
-    // Under another path, with no git in it.
-    const checkout = join(folder, 'another checkout');
-    await mkdir(checkout);
-    for (const name of ['packages', 'tools', 'package.json', 'tsconfig.json', 'tsconfig.base.json'])
-      await cp(join(ROOT, name), join(checkout, name), { recursive: true, filter: (path) => !path.slice(ROOT.length).includes('node_modules') });
-    // Libraries are shared; the packages of this repository are those of the copy.
-    const modules = join(checkout, 'node_modules');
-    await mkdir(join(modules, '@lumamesh'), { recursive: true });
-    for (const name of await readdir(join(ROOT, 'node_modules')))
-      if (!['@lumamesh', 'lumamesh'].includes(name)) await symlink(join(ROOT, 'node_modules', name), join(modules, name));
-    for (const name of ['base', 'protocol', 'transport', 'relay']) await symlink(join(checkout, 'packages', name), join(modules, '@lumamesh', name));
+    // Under another path, with no git in it; beside this one, so that files can be linked instead of copied.
+    const checkout = join(ROOT, 'dist/another checkout');
+    await rm(checkout, { recursive: true, force: true });
+    await mkdir(checkout, { recursive: true });
+    for (const name of ['packages', 'tools', 'apps', 'node_modules', 'package.json', 'tsconfig.json', 'tsconfig.base.json'])
+      execFileSync('cp', ['-al', join(ROOT, name), join(checkout, name)]);
     build(checkout, commit, '--bundle');
     assert.equal(await sha256(join(checkout, 'dist/relay/lumamesh-relay.mjs')), await sha256(BUNDLE));
     assert.deepEqual(await readdir(join(checkout, 'dist/relay')), ['lumamesh-relay.mjs']);
+    await rm(checkout, { recursive: true });
   });
 
   it('names no path of the machine that built it', async () => {
