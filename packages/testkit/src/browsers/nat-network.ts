@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserName } from './launch.ts';
 import { NatHost, type NatSocket, type NatTab } from './nat-host.ts';
-import { NatRelay } from './nat-relay.ts';
+import { type CommandOutcome, NatRelay, runRelayCommand } from './nat-relay.ts';
 import { addNamespace, ip, isInstalled, removeNamespace, setKernelSettings, setRules } from './namespaces.ts';
 
 /*
@@ -41,6 +41,8 @@ interface Router {
   readonly namespace: string;
   kind: HomeKind;
   isUdpBlocked: boolean;
+  /** A UDP port that is sent on to a home. */
+  forwarded: { readonly port: number; readonly address: string } | null;
   /** The last number of the next address it gives away. */
   nextHost: number;
 }
@@ -61,7 +63,7 @@ export function whyNoNatNetwork(): string | null {
   const probe = `lumamesh-nat-${process.pid}-probe`;
   try {
     addNamespace(probe);
-    setRules(probe, rulesFor('symmetric', false));
+    setRules(probe, rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null }));
     return null;
   } catch (error) {
     return `no namespaces with NAT here: ${String(error)}`;
@@ -78,6 +80,7 @@ export class NatNetwork {
   readonly #routers: Router[] = [];
   readonly #homes: Home[] = [];
   readonly #relays: NatRelay[] = [];
+  readonly #homeRelays: NatRelay[] = [];
   #internetHost: NatHost | null = null;
   readonly #removeAll = (): void => this.#remove();
   readonly #exitOnSignal = (): void => process.exit(1);
@@ -113,6 +116,27 @@ export class NatNetwork {
     this.#relays.push(relay);
     await relay.start();
     return relay;
+  }
+
+  /** The relay's program in home `i`, which its router does not forward to before {@link forwardUdp}. Its record names the address of the router. */
+  async startHomeRelay(i: number): Promise<NatRelay> {
+    const { namespace, host, address } = this.#home(i);
+    const relay = new NatRelay(namespace, host, address, this.#folder, { PUBLIC_IP: this.publicAddress(i) });
+    this.#homeRelays.push(relay);
+    await relay.start();
+    return relay;
+  }
+
+  /** Router `i` sends what comes for this UDP port on to its home. */
+  forwardUdp(i: number, port: number): void {
+    const router = this.#router(i);
+    router.forwarded = { port, address: this.address(i) };
+    this.#applyRules(router);
+  }
+
+  /** What a command of the relay's program says in home `i`. */
+  async runRelayCommand(i: number, parameters: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<CommandOutcome> {
+    return runRelayCommand(this.#home(i).namespace, parameters, environment);
   }
 
   /** A browser in home `i`, whose page runs `script` under the strict policy of {@link serveStrictPage}. */
@@ -178,7 +202,7 @@ export class NatNetwork {
   async stop(): Promise<void> {
     const hosts = this.#homes.map(({ host }) => host);
     if (this.#internetHost !== null) hosts.push(this.#internetHost);
-    await Promise.allSettled([...hosts.map((host) => host.end()), ...this.#relays.map((relay) => relay.kill())]);
+    await Promise.allSettled([...hosts.map((host) => host.end()), ...[...this.#relays, ...this.#homeRelays].map((relay) => relay.kill())]);
     this.#remove();
     process.off('exit', this.#removeAll);
     process.off('SIGTERM', this.#exitOnSignal);
@@ -197,7 +221,7 @@ export class NatNetwork {
 
   #makeRouter(kind: HomeKind): void {
     const i = this.#routers.length;
-    const router: Router = { namespace: this.#nameOf(`router-${i}`), kind, isUdpBlocked: false, nextHost: 2 };
+    const router: Router = { namespace: this.#nameOf(`router-${i}`), kind, isUdpBlocked: false, forwarded: null, nextHost: 2 };
     this.#addNamespace(router.namespace);
     this.#routers.push(router);
     setKernelSettings(router.namespace, { 'ipv4/ip_forward': '1' });
@@ -247,8 +271,8 @@ export class NatNetwork {
     this.#applyRules(router);
   }
 
-  #applyRules({ namespace, kind, isUdpBlocked }: Router): void {
-    setRules(namespace, rulesFor(kind, isUdpBlocked));
+  #applyRules(router: Router): void {
+    setRules(router.namespace, rulesFor(router));
   }
 
   #addNamespace(name: string): void {
@@ -304,7 +328,7 @@ function wanRoutes(): string[] {
  * What comes from outside is dropped, not refused: an entry for the refusal would hold the port that the home is about to be given. Questions for names
  * are refused, as there is nobody to answer: a Firefox that waits for its resolver takes five seconds longer to end.
  */
-function rulesFor(kind: HomeKind, isUdpBlocked: boolean): string {
+function rulesFor({ kind, isUdpBlocked, forwarded }: Pick<Router, 'kind' | 'isUdpBlocked' | 'forwarded'>): string {
   const masquerade = kind === 'open' ? '' : `oifname "wan" masquerade ${kind === 'symmetric' ? 'random,fully-random' : ''}`;
   return `
     table inet lumamesh_firewall {
@@ -314,10 +338,14 @@ function rulesFor(kind: HomeKind, isUdpBlocked: boolean): string {
         iifname "lan" meta l4proto { tcp, udp } th dport 53 reject
         ${isUdpBlocked ? 'meta l4proto udp drop' : ''}
         ct state established,related accept
+        ct status dnat accept
         ${kind === 'open' ? 'accept' : 'iifname "lan" oifname "wan" accept'}
       }
     }
     table ip lumamesh_nat {
+      chain prerouting { type nat hook prerouting priority dstnat;
+        ${forwarded === null ? '' : `iifname "wan" udp dport ${forwarded.port} dnat to ${forwarded.address}`}
+      }
       chain postrouting { type nat hook postrouting priority srcnat; ${masquerade}
       }
     }`;

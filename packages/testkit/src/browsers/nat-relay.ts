@@ -33,6 +33,11 @@ export class NatRelay {
     this.#environment = { PATH: SYSTEM_PATH, LOG_LEVEL: 'warn', ...files, ...addresses, ...mesh, ...environment };
   }
 
+  /** The settings it runs with, for commands that look at the same relay. */
+  get environment(): Readonly<Record<string, string>> {
+    return this.#environment;
+  }
+
   /** What a browser joins by. */
   get record(): SignedRelayRecord {
     return JSON.parse(this.#output.split('\n')[0] ?? '') as SignedRelayRecord;
@@ -94,4 +99,25 @@ export class NatRelay {
     child.kill(signal);
     await ended;
   }
+}
+
+export interface CommandOutcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command of the relay's program in a namespace, to its end. */
+export async function runRelayCommand(
+  namespace: string,
+  parameters: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<CommandOutcome> {
+  const [program = '', ...rest] = inNamespace(namespace, [process.execPath, MAIN, ...parameters]);
+  const child = spawn(program, rest, { env: { PATH: SYSTEM_PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
 }
