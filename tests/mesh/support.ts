@@ -11,7 +11,7 @@ import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 /* Real relay processes on loopback, each at an address (and so in a /24) of its own, and clients that join rooms over UDP. */
 
 /** The program from its sources; the benchmark says where its bundle is. */
-const mainOf = (): string => process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
+export const mainOf = (): string => process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
 export const SALT = 'relays in processes';
 /** Ports of the three kinds; every relay has its own address, but test files run one after another in one network. */
 const UDP_PORT = '23478';
@@ -20,7 +20,7 @@ const HEALTH_PORT = 23_401;
 
 export interface MeshStats {
   readonly records: { readonly alive: number };
-  readonly links: { readonly outbound: number; readonly inbound: number; readonly proven: number };
+  readonly links: { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly accepted: number };
   readonly sockets: number;
   readonly bans: number;
   readonly drops: Record<string, number>;
@@ -64,6 +64,11 @@ export class RelayProcess {
     const response = await fetch(`http://${this.address}:${HEALTH_PORT}/statsz`);
     const { mesh, memory } = (await response.json()) as { mesh: MeshStats; memory: { rssBytes: number } };
     return { ...mesh, memory };
+  }
+
+  /** Waits until another relay has taken it in. */
+  async hasLinks(): Promise<void> {
+    await until(async () => (await this.stats()).links.accepted > 0, `${this.address} is not taken in`);
   }
 
   /** Ends it as a power cut would. */
