@@ -18,7 +18,7 @@ describe('a relay that stops', { timeout: 60_000 }, () => {
     nets.push(net);
     const openRelays = (): number => net.status.relays.filter(({ state }) => state === 'open').length;
     const until = async (isDone: () => boolean): Promise<void> => {
-      for (const endsAt = Date.now() + 30_000; !isDone(); ) {
+      for (const endsAt = Date.now() + 30_000; !isDone();) {
         assert.ok(Date.now() < endsAt, JSON.stringify(net.status));
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
