@@ -122,7 +122,7 @@ async function nameRunning(config: RelayConfig): Promise<Finding> {
 
 function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Generator<Finding> {
   const own = ownAddresses();
-  if (listenIp !== undefined && !own.includes(listenIp) && scopeOf(listenIp) !== 'loopback')
+  if (listenIp !== undefined && !own.includes(listenIp) && !isEverywhere(listenIp) && scopeOf(listenIp) !== 'loopback')
     yield { name: 'LISTEN_IP', verdict: 'fail', detail: `${listenIp} is no address of this machine`, mend: `it has ${own.join(', ')}` };
   if (publicIp6 !== undefined) {
     yield own.includes(publicIp6)
@@ -213,6 +213,11 @@ async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
 function parseHostPort(text: string): { readonly host: string; readonly port?: number } {
   const [, host = text, port] = /^(.+?)(?::(\d+))?$/.exec(text) ?? [];
   return { host, ...(port === undefined ? {} : { port: Number(port) }) };
+}
+
+/** Listening on it is listening on all addresses. */
+function isEverywhere(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
 }
 
 /** Addresses of the network interfaces that are not loopback. */

@@ -69,7 +69,7 @@ const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
 export const SETTINGS = {
   publicIp: setting('PUBLIC_IP', '<ipv4>', 'public IPv4 address that browsers dial', '127.0.0.1', 'an IPv4 address such as 203.0.113.10'),
   publicIp6: setting('PUBLIC_IP6', '<ipv6>', 'public IPv6 address that browsers dial besides', '', 'an IPv6 address such as 2001:db8::10'),
-  publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name that clients resolve when the address has changed', '', 'a DNS name such as relay.example.org'),
+  publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name in the record; clients resolve it where the address in it cannot be dialled', '', 'a DNS name such as relay.example.org'),
   udpPort: setting('UDP_PORT', '<port>', 'the browser-facing UDP port', '3478', 'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)'),
   listenIp: setting('LISTEN_IP', '<ip>', 'listen on this address only, for machines with several', '', 'an IP address of this machine'),
   iceUfrag: setting('ICE_UFRAG', '<text>', 'ICE username fragment', 'luma', '4 to 256 letters, digits, + or /'),
