@@ -34,11 +34,12 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 umask 022
 CHECKOUT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 OPERATOR=$CHECKOUT/operator
-LOG=$OPERATOR/install.log SETUP=$OPERATOR/setup.env BACKUP=$OPERATOR/keys-backup
-SERVICE=lumamesh-relay UNIT=/etc/systemd/system/lumamesh-relay.service
-DROP_IN=$UNIT.d/10-setup.conf
+LOG=$OPERATOR/install.log SETUP=$OPERATOR/setup.env LINE_FILE=$OPERATOR/relay.txt BACKUP=$OPERATOR/keys-backup
+SERVICE=lumamesh-relay UNIT=/etc/systemd/system/lumamesh-relay.service DROP_IN=/etc/systemd/system/lumamesh-relay.service.d/10-setup.conf
 if ((EUID == 0)); then IS_ROOT=yes BASE=/opt/lumamesh LOCK=/run/lumamesh-install.lock; else IS_ROOT=no BASE=$OPERATOR LOCK=$OPERATOR/install.lock; fi
 DATA=$BASE/data BINARY=$BASE/lumamesh-relay RELAY_ENV=$BASE/relay.env
+# What steps 6 and 7 change.
+CHANGED=("$LINE_FILE" "$SETUP" "$BINARY" "$BINARY.previous" "$RELAY_ENV" "$UNIT" "$DROP_IN")
 if [[ $IS_ROOT == yes && -d /run/systemd/system ]] && command -v systemctl >/dev/null; then HAS_SYSTEMD=yes; else HAS_SYSTEMD=no; fi
 
 # All settings of the relay. The first three stand in the unit's drop-in, the others in relay.env.
@@ -50,8 +51,7 @@ STUN_SERVERS=${LUMAMESH_STUN_SERVERS:-stun.l.google.com:19302 stun.cloudflare.co
 ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifconfig.me/ip)
 
 # ── what is said, logged and run ──
-# OUTPUT_FROM: where in the log the output of the last command begins. SNAPSHOT: while the service is being changed, a folder with what was there before.
-# TRIAL: a relay that was started to see whether it works.
+# OUTPUT_FROM: where in the log the last command's output begins. SNAPSHOT: a folder with what was there before. TRIAL: a relay that is tried out.
 STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL=''
 
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"; }
@@ -401,16 +401,16 @@ step_identity() {
 step_record() {
   run relay "$BINARY.new" encode --config "$RELAY_ENV.new" || fail 'the record could not be made' 'mend what the line above names'
   RECORD=$(tail -c "+$((OUTPUT_FROM + 1))" "$LOG" | grep -m 1 '^luma1\.') || fail 'no record was printed' 'report this, with operator/install.log'
-  printf '%s\n' "$RECORD" >"$OPERATOR/relay.txt.new"
-  mv -f "$OPERATOR/relay.txt.new" "$OPERATOR/relay.txt"
-  say "  $OPERATOR/relay.txt"
+  take_snapshot
+  printf '%s\n' "$RECORD" >"$LINE_FILE.new"
+  mv -f "$LINE_FILE.new" "$LINE_FILE"
+  say "  $LINE_FILE"
   (umask 077 && echo '# What install.sh used last; the next run takes it from here. Variables in its environment override it.' >"$SETUP.new")
   setting_lines all >>"$SETUP.new"
   mv -f "$SETUP.new" "$SETUP"
 }
 
 # ── step 7: service ──
-CHANGED=("$BINARY" "$BINARY.previous" "$RELAY_ENV" "$UNIT" "$DROP_IN")
 take_snapshot() {
   local file
   SNAPSHOT=$(mktemp -d "$BASE/.before-XXXXXX")
@@ -420,14 +420,18 @@ take_snapshot() {
 }
 forget_snapshot() { rm -rf "$SNAPSHOT"; SNAPSHOT=''; }
 
-# Puts back what was there before step 7, and starts it again.
+# Puts back what was there before step 6, and starts it again where step 7 had begun.
 roll_back() {
-  local file had_service=no
-  if [[ -e $SNAPSHOT/${UNIT//\//%} ]]; then had_service=yes; else run systemctl disable --now "$SERVICE"; fi
+  local file had_service=no has_begun
+  [[ $STEP == 7 && $HAS_SYSTEMD == yes ]] && has_begun=yes || has_begun=no
+  if [[ -e $SNAPSHOT/${UNIT//\//%} ]]; then had_service=yes; elif [[ $has_begun == yes ]]; then run systemctl disable --now "$SERVICE"; fi
   for file in "${CHANGED[@]}"; do
     if [[ -e $SNAPSHOT/${file//\//%} ]]; then mv -f "$SNAPSHOT/${file//\//%}" "$file"; else rm -f "$file"; fi
   done
   forget_snapshot
+  if [[ $has_begun == no ]]; then return; fi
+  # Its health is asked for where it served it before.
+  if [[ -f $SETUP ]]; then read_settings "$SETUP" unit; fi
   run systemctl daemon-reload
   if [[ $had_service == no ]]; then
     say '  The new service was stopped and removed again; the identity stays.'
@@ -463,8 +467,8 @@ is_healthy() {
     cat <&3' - "$host" "$port" 2>/dev/null) && [[ $answer == 'HTTP/1.1 200 '* && $answer == *'"ok":true'* ]]
 }
 wait_healthy() {
-  for _ in {1..60}; do is_healthy && return 0 || sleep 0.5; done
-  return 1
+  local -i end=SECONDS+30
+  until is_healthy; do ((SECONDS < end)) && sleep 0.5 || return 1; done
 }
 # As a browser would, from this machine: over loopback or the address that the relay listens on.
 check_here() { run relay "$BINARY" check "$RECORD" --address "${SETTING[LISTEN_IP]:-127.0.0.1}"; }
@@ -477,9 +481,8 @@ step_service() {
     say "  To start the relay by hand:"$'\n'"    $(manual_command)"
     if ((SETTING[UDP_PORT] < 1024)); then say "  Before that, as root: sysctl -w net.ipv4.ip_unprivileged_port_start=${SETTING[UDP_PORT]}"; fi
     say '  It has to run after each start of the machine: put that line where your system starts its services.'
-    return
+    forget_snapshot; return
   fi
-  take_snapshot
   place
   run install -m 0644 "$CHECKOUT/deploy/lumamesh-relay.service" "$UNIT"
   mkdir -p "${DROP_IN%/*}"

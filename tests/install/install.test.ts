@@ -272,19 +272,22 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
   it('goes back to the program before when the new one does not get healthy', async () => {
     const names = ['lumamesh-relay', 'lumamesh-relay.previous', 'relay.env'];
     const before = await checksums('/opt/lumamesh', names);
+    const told = await checksums(operator('.'), ['setup.env', 'relay.txt']);
     // Only what the service runs hangs: what install.sh runs before it has more parameters.
     const hang = "if (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
     await withSource(
       'packages/relay/src/cli/main.ts',
       (text) => hang + text,
       async () => {
-        const { code, text } = await install(['--skip-tests'], { MAX_SESSIONS: '5' });
+        // Asked for at another place: the way back asks at the one before.
+        const { code, text } = await install(['--skip-tests'], { MAX_SESSIONS: '5', HEALTH_LISTEN: `127.0.0.1:${await freePort('127.0.0.1')}` });
         assert.equal(code, 1, text);
         assert.match(text, /FAILED in step 7 of 9 \(Service\)\n {2}reason: the new program did not come up healthy[\s\S]*\n {2}mend: {3}/);
         assert.match(text, /Rolled back: the previous program with its settings is running again\./);
       },
     );
     assert.equal(await checksums('/opt/lumamesh', names), before);
+    assert.equal(await checksums(operator('.'), ['setup.env', 'relay.txt']), told, 'the next run takes nothing from one that failed');
     assert.ok(await isServing());
     assert.deepEqual(
       (await readdir(root.path('/opt/lumamesh'))).filter((name) => name.startsWith('.')),

@@ -34,6 +34,11 @@ addConfigCommands(program);
 // A misspelt command comes to the action above, which says more than the parser would.
 program.allowExcessArguments(true);
 
+// Whoever reads may have seen enough (`doctor | head`); the command goes on to its end.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -60,7 +60,7 @@ async function tryOut(config: RelayConfig): Promise<Finding> {
 }
 
 function judge(accepted: number, links: number): Finding {
-  if (accepted > 0) return { name: NAME, verdict: 'ok', detail: `${accepted} relays of the mesh have reached this one over UDP` };
+  if (accepted > 0) return { name: NAME, verdict: 'ok', detail: `reached over UDP by ${accepted === 1 ? 'one relay' : `${accepted} relays`} of the mesh` };
   return links === 0
     ? { name: NAME, verdict: 'fail', detail: 'no relay of MESH_PEERS could be reached', mend: 'check MESH_PEERS and MESH_SALT, and that TCP goes out to them' }
     : {

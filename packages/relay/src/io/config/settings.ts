@@ -69,7 +69,13 @@ const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
 export const SETTINGS = {
   publicIp: setting('PUBLIC_IP', '<ipv4>', 'public IPv4 address that browsers dial', '127.0.0.1', 'an IPv4 address such as 203.0.113.10'),
   publicIp6: setting('PUBLIC_IP6', '<ipv6>', 'public IPv6 address that browsers dial besides', '', 'an IPv6 address such as 2001:db8::10'),
-  publicHost: setting('PUBLIC_HOST', '<name>', 'DNS name in the record; clients resolve it where the address in it cannot be dialled', '', 'a DNS name such as relay.example.org'),
+  publicHost: setting(
+    'PUBLIC_HOST',
+    '<name>',
+    'DNS name in the record; clients resolve it where the address in it cannot be dialled',
+    '',
+    'a DNS name such as relay.example.org',
+  ),
   udpPort: setting('UDP_PORT', '<port>', 'the browser-facing UDP port', '3478', 'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)'),
   listenIp: setting('LISTEN_IP', '<ip>', 'listen on this address only, for machines with several', '', 'an IP address of this machine'),
   iceUfrag: setting('ICE_UFRAG', '<text>', 'ICE username fragment', 'luma', '4 to 256 letters, digits, + or /'),
@@ -82,7 +88,7 @@ export const SETTINGS = {
     '<text>',
     'turns the mesh on; the same text on all its relays, and relays with another one never meet them',
     '',
-    'at least 8 characters',
+    'a text; one of fewer than 8 characters is warned of',
   ),
   meshListen: setting('MESH_LISTEN', '<host:port>', 'accept other relays there, over TCP; needed to be a home of rooms', '', 'host:port such as 0.0.0.0:7402'),
   meshPeers: setting('MESH_PEERS', '<host:port,…>', 'relays to dial first; the others are learnt from them', '', 'host:port, several separated by commas'),

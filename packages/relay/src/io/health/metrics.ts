@@ -66,9 +66,11 @@ const METRICS: Readonly<Record<string, Metric>> = {
   lumamesh_resident_memory_bytes: { kind: 'gauge', help: 'Resident memory of the process.', read: one(({ memory }) => memory.rssBytes) },
   lumamesh_mesh_links: {
     kind: 'gauge',
-    help: 'Links to other relays; proven ones have shown a record that answers.',
+    help: 'Links to other relays; proven ones have shown a record that answers, accepted ones have reached this relay.',
     labels: ['kind'],
-    read: byLabel('kind', ({ mesh }) => (mesh === undefined ? {} : { outbound: mesh.links.outbound, inbound: mesh.links.inbound, proven: mesh.links.proven })),
+    read: byLabel('kind', ({ mesh }) =>
+      mesh === undefined ? {} : { outbound: mesh.links.outbound, inbound: mesh.links.inbound, proven: mesh.links.proven, accepted: mesh.links.accepted },
+    ),
   },
   lumamesh_mesh_relays: {
     kind: 'gauge',

@@ -37,7 +37,7 @@ export function watchHost(config: () => RelayConfig, log: Logger): () => void {
         { publicHost, addresses, publicIp },
         addresses.length === 0
           ? 'PUBLIC_HOST does not resolve: clients that know the relay by name only will not find it'
-          : 'PUBLIC_HOST resolves to another address than PUBLIC_IP: mend the DNS entry, or set PUBLIC_IP and reload (SIGHUP)',
+          : 'PUBLIC_HOST resolves to another address than PUBLIC_IP: mend the DNS entry, or set PUBLIC_IP',
       );
     } else if (isMended) log.info({ publicHost }, 'PUBLIC_HOST resolves to this relay');
   };
