@@ -1,4 +1,4 @@
-import { type AddressScope, scopeOf } from '@lumamesh/base';
+import { type AddressScope, printable, scopeOf } from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
 
 /** Only faults keep a list from being published. */
@@ -92,8 +92,7 @@ export async function dialRelays(relays: readonly ListedRelay[], dial: (record: 
 
 /** `relay.txt:7: text`. What a stranger wrote cannot move the cursor, nor speak to a CI. */
 export function formatFinding(file: string, { line, severity, text }: ListFinding): string {
-  const shown = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
-  return `${file}:${line}: ${severity === 'fault' ? '' : `${severity}: `}${shown}`;
+  return `${file}:${line}: ${severity === 'fault' ? '' : `${severity}: `}${printable(text)}`;
 }
 
 function checkLine(

@@ -145,6 +145,10 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
       assert.equal(altered.code, 1);
       assert.match(altered.stdout, /"port": 4001/);
       assert.match(altered.stderr, /not signed by its node key/);
+      // Fields that only later versions know may hold anything: no terminal obeys it, and it stays what it was.
+      const odd = await finished(run({}, 'decode', encodeRecordLine({ ...record, note: '\u009B2J\u202Ex' } as SignedRelayRecord)));
+      assert.match(odd.stdout, /^[\n -~]*$/);
+      assert.equal((JSON.parse(odd.stdout) as { note: string }).note, '\u009B2J\u202Ex');
       for (const [input, ...parameters] of [
         ['', 'decode', 'luma1.nonsense'],
         ['', 'decode', 'nonsense'],

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
@@ -83,6 +85,16 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.ok(JSON.stringify(stats.body).includes('datagramsIn'));
       assert.ok(!JSON.stringify(stats.body).includes('127.0.0.1'));
       assert.equal((await get('/else')).status, 404);
+      const metrics = await fetch(`http://127.0.0.1:${health}/metrics`);
+      assert.match(await metrics.text(), /^lumamesh_sessions\{/m);
+      // A web page that had its own name lead to loopback learns nothing.
+      const asked = async (host: string): Promise<number | undefined> => {
+        const [response] = (await once(request({ port: health, path: '/statsz', headers: { host } }).end(), 'response')) as [IncomingMessage];
+        response.resume();
+        return response.statusCode;
+      };
+      assert.deepEqual(await Promise.all(['localhost', `127.0.0.1:${health}`, '[::1]:80'].map(asked)), [200, 200, 200]);
+      assert.deepEqual(await Promise.all([`page.example:${health}`, '127.0.0.1.page.example', '203.0.113.5'].map(asked)), [421, 421, 421]);
     }));
 
   it('lives through datagrams from port 0 and other nonsense', () =>

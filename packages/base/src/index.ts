@@ -11,6 +11,7 @@ export * from './error.ts';
 export * from './instant.ts';
 export * from './ip-address.ts';
 export * from './machine.ts';
+export * from './printable.ts';
 export * from './random.ts';
 export * from './serial.ts';
 export * from './timer-heap.ts';

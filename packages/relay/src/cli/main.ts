@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, printable } from '@lumamesh/base';
 import { BUILD } from '../io/build-info.ts';
 import { addCheckCommand } from './check.ts';
 import { addConfigCommands } from './config.ts';
@@ -47,7 +47,8 @@ try {
     // The parser has already said what is wrong, or printed the help that was asked for.
     process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? 0 : EXIT_BAD_INPUT;
   } else if (error instanceof LumameshError) {
-    process.stderr.write(`lumamesh-relay: ${error.message} [${error.code}]\n`);
+    // One line, whatever was quoted.
+    process.stderr.write(`lumamesh-relay: ${printable(error.message)} [${error.code}]\n`);
     process.exitCode = error.code === 'RELAY_NOT_RUNNING' ? EXIT_FAILED : EXIT_BAD_INPUT;
   } else {
     process.stderr.write(`lumamesh-relay: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);

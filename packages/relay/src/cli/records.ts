@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { encodeQR } from 'qr';
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, printableJson } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine, parseRecordJson } from '@lumamesh/protocol';
 import { readConfig } from '../io/config/config.ts';
 import { identityFiles, loadIdentity } from '../io/identity.ts';
@@ -34,7 +34,7 @@ export function addRecordCommands(program: Command): void {
     .option('--qr', 'show the line as a QR code besides')
     .action(async (line: string, flags: QrFlag) => {
       const record = readLine(line === '-' ? await readInput('-') : line);
-      say(JSON.stringify(record, null, 2));
+      say(printableJson(record));
       if (flags.qr === true) showQr(encodeRecordLine(record));
       const fault = isSignedRecord(record) ? (record.expires * 1000 < Date.now() ? 'it has expired' : null) : 'it is not signed by its node key';
       if (fault === null) return;

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { printable, printableJson } from '@lumamesh/base';
 import type { Finding } from '../io/check/finding.ts';
 import { EXIT_FAILED, say } from './context.ts';
 
@@ -12,7 +13,7 @@ export async function report(findings: AsyncIterable<Finding>, isJson: boolean):
     all.push(finding);
     if (!isJson) say(line(finding));
   }
-  if (isJson) say(JSON.stringify(all, null, 2));
+  if (isJson) say(printableJson(all));
   if (all.some(({ verdict }) => verdict === 'fail')) process.exitCode = EXIT_FAILED;
 }
 
@@ -20,5 +21,5 @@ function line({ name, verdict, ms, detail, mend }: Finding): string {
   const [mark, color] = MARKS[verdict];
   const time = ms === undefined ? '' : ` (${Math.round(ms)} ms)`;
   const shown = styleText(color, mark, { stream: process.stdout });
-  return `${shown} ${name.padEnd(NAME_WIDTH)} ${detail}${time}${mend === undefined ? '' : `\n     ${''.padEnd(NAME_WIDTH)} → ${mend}`}`;
+  return `${shown} ${name.padEnd(NAME_WIDTH)} ${printable(detail)}${time}${mend === undefined ? '' : `\n     ${''.padEnd(NAME_WIDTH)} → ${mend}`}`;
 }

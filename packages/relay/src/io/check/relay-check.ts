@@ -12,6 +12,8 @@ const STUN_TIMEOUT_MS = 4000;
 const SILENCE_MS = 5000;
 const DAY_SECONDS = 86_400;
 const EXPIRES_SOON_DAYS = 30;
+/** What a relay says of an error is a stranger's text. */
+const MAX_FAULT_LENGTH = 300;
 
 /** Each stage of a connection: what it is called, what it shows, and what to do when it is not reached. */
 const STAGES: readonly (readonly [ProbeStage, string, string, string])[] = [
@@ -152,7 +154,7 @@ async function* connect(record: SignedRelayRecord, address: string): AsyncGenera
 function explain({ result, fault }: ProbeReport, name: string, mend: string): Finding {
   if (result === 'full')
     return { name, verdict: 'warn', detail: 'the relay is full: it is well, but has no session to spare', mend: 'raise MAX_SESSIONS, or try later' };
-  return { name, verdict: 'fail', detail: fault ?? 'no answer', mend };
+  return { name, verdict: 'fail', detail: (fault ?? 'no answer').slice(0, MAX_FAULT_LENGTH), mend };
 }
 
 /** Whether this machine has an IPv6 address that the world may answer to. */

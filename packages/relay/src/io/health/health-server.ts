@@ -9,6 +9,8 @@ import type { HealthMonitor } from './health-monitor.ts';
 import type { RelayMetrics } from './metrics.ts';
 
 const REQUEST_TIMEOUT_MS = 5000;
+/** Node looks for late requests every 30 s unless told otherwise. */
+const TIMEOUTS = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: REQUEST_TIMEOUT_MS };
 const MAX_CONNECTIONS = 64;
 const JSON_TYPE = 'application/json';
 
@@ -24,11 +26,12 @@ export class HealthServer {
   readonly #monitor: HealthMonitor;
   readonly #server: Server;
   #metrics: RelayMetrics | null = null;
+  #isLoopback = false;
 
   private constructor(relay: RelayServer, monitor: HealthMonitor) {
     this.#relay = relay;
     this.#monitor = monitor;
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    this.#server = createServer(TIMEOUTS, (request, response) => {
       this.#answer(request).then(
         ({ status, type, body }) => {
           response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
@@ -52,7 +55,8 @@ export class HealthServer {
     }
     const address = health.#server.address();
     const host = typeof address === 'object' ? (address?.address ?? '') : '';
-    if (scopeOf(host) !== 'loopback')
+    health.#isLoopback = scopeOf(host) === 'loopback';
+    if (!health.#isLoopback)
       log.warn({ host }, 'HEALTH_LISTEN is not on loopback: figures of this relay can be read from other machines; nothing private is among them');
     return health;
   }
@@ -62,7 +66,8 @@ export class HealthServer {
     this.#server.closeAllConnections();
   }
 
-  async #answer({ method, url = '' }: IncomingMessage): Promise<Answer> {
+  async #answer({ method, url = '', headers }: IncomingMessage): Promise<Answer> {
+    if (this.#isLoopback && !isLoopbackHost(headers.host)) return json(421, { error: 'ask by the address that HEALTH_LISTEN names, or localhost' });
     if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'GET only' });
     switch (url.split('?')[0]) {
       case '/healthz': {
@@ -87,6 +92,12 @@ export class HealthServer {
     const { reasons, eventLoop } = this.#monitor;
     return { ...BUILD, health: reasons, eventLoop, ...this.#relay.stats() };
   }
+}
+
+/** Whoever was led here by a name of the internet (DNS rebinding) is a web page, and not the operator's. */
+function isLoopbackHost(host = ''): boolean {
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return host === '' || name === 'localhost' || scopeOf(name) === 'loopback';
 }
 
 function json(status: number, body: unknown): Answer {
