@@ -3,6 +3,7 @@ import type { Logger } from '../log.ts';
 
 const NOTIFY_TIMEOUT_MS = 5000;
 const MICROSECONDS = 1000;
+const ALIVE = 'WATCHDOG=1';
 
 /**
  * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the AF_UNIX family, so systemd's own program says it: the unit needs
@@ -13,6 +14,8 @@ export class ServiceNotify {
   readonly #log: Logger;
   #watchdog: NodeJS.Timeout | null = null;
   #hasFailed = false;
+  readonly #waiting: (readonly string[])[] = [];
+  #isSaying = false;
 
   constructor(environment: NodeJS.ProcessEnv, log: Logger) {
     this.#environment = environment;
@@ -44,7 +47,8 @@ export class ServiceNotify {
     const ms = this.watchdogMs;
     if (ms === null) return;
     this.#watchdog = setInterval(() => {
-      if (isAlive()) this.#say('WATCHDOG=1');
+      // One that waits already is enough.
+      if (isAlive() && !this.#waiting.some(([first]) => first === ALIVE)) this.#say(ALIVE);
     }, ms / 2);
     this.#watchdog.unref();
   }
@@ -54,15 +58,26 @@ export class ServiceNotify {
     this.#watchdog = null;
   }
 
+  /** One after the other: a READY=1 that overtook its RELOADING=1 would leave the service reloading for ever. */
   #say(...assignments: string[]): void {
     if (this.#environment['NOTIFY_SOCKET'] === undefined) return;
+    this.#waiting.push(assignments);
+    if (!this.#isSaying) this.#sayNext();
+  }
+
+  #sayNext(): void {
+    const assignments = this.#waiting.shift();
+    this.#isSaying = assignments !== undefined;
+    if (assignments === undefined) return;
     const child = spawn('systemd-notify', assignments, { timeout: NOTIFY_TIMEOUT_MS, env: this.#environment, stdio: 'ignore' });
     // A stop does not wait for it.
     child.unref();
-    child.on('error', (error) => this.#complain(error.message));
-    child.on('exit', (code, signal) => {
+    child.once('error', (error) => this.#complain(error.message));
+    child.once('exit', (code, signal) => {
       if (code !== 0) this.#complain(`it ended with ${signal ?? code}`);
     });
+    // Behind either of them.
+    child.once('close', () => this.#sayNext());
   }
 
   #complain(error: string): void {
