@@ -89,8 +89,8 @@ confirm() {
 on_exit() {
   local status=$? text
   trap - EXIT ERR
-  # Nothing interrupts the way back.
-  trap '' INT TERM HUP
+  # Nothing interrupts the way back, nor a reader of our output that has gone.
+  trap '' INT TERM HUP QUIT PIPE
   set +e
   [[ -z $TRIAL ]] || kill -- "-$TRIAL" 2>/dev/null
   rm -f "$BINARY.new" "$RELAY_ENV.new"
@@ -411,14 +411,21 @@ step_record() {
 }
 
 # ── step 7: service ──
+# It counts when it is complete, and no longer as soon as it is being removed: half of one would take away what it does not hold.
 take_snapshot() {
-  local file
-  SNAPSHOT=$(mktemp -d "$BASE/.before-XXXXXX")
+  local file folder
+  rm -rf "$BASE"/.before-*
+  folder=$(mktemp -d "$BASE/.before-XXXXXX")
   for file in "${CHANGED[@]}"; do
-    [[ ! -e $file ]] || ln "$file" "$SNAPSHOT/${file//\//%}" 2>/dev/null || cp -a "$file" "$SNAPSHOT/${file//\//%}"
+    [[ ! -e $file ]] || ln "$file" "$folder/${file//\//%}" 2>/dev/null || cp -a "$file" "$folder/${file//\//%}"
   done
+  SNAPSHOT=$folder
 }
-forget_snapshot() { rm -rf "$SNAPSHOT"; SNAPSHOT=''; }
+forget_snapshot() {
+  local folder=$SNAPSHOT
+  SNAPSHOT=''
+  rm -rf "$folder"
+}
 
 # Puts back what was there before step 6, and starts it again where step 7 had begun.
 roll_back() {

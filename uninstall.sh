@@ -67,10 +67,13 @@ confirm() {
 }
 
 refuse_while_it_runs_by_hand() {
-  local link
+  local link program
   [[ $HAS_SERVICE == no ]] || return 0
   for link in /proc/[0-9]*/exe; do
-    [[ $(readlink "$link" 2>/dev/null) != "$BINARY" ]] || fail "a relay that was started by hand is running (process $(cut -d / -f 3 <<<"$link"))" \
+    program=$(readlink "$link" 2>/dev/null) || continue
+    # A program that was replaced while it runs goes by its old name.
+    program=${program% (deleted)}
+    [[ $program != "$BINARY" && $program != "$BINARY.previous" ]] || fail "a relay that was started by hand is running (process $(cut -d / -f 3 <<<"$link"))" \
       "stop it: kill $(cut -d / -f 3 <<<"$link")"
   done
 }
@@ -129,7 +132,8 @@ remove_files() {
   fi
   [[ $IS_ROOT == yes ]] || return 0
   if [[ -d $BASE ]]; then rmdir "$BASE" 2>/dev/null || true; fi
-  if getent passwd lumamesh >/dev/null; then
+  # A user of that name with another home was there before.
+  if [[ $(getent passwd lumamesh | cut -d : -f 6) == "$DATA" ]]; then
     userdel lumamesh >>"$LOG" 2>&1 || say "The user lumamesh could not be removed: $(tail -n 1 "$LOG")"
   fi
 }

@@ -92,7 +92,7 @@ export async function dialRelays(relays: readonly ListedRelay[], dial: (record: 
 
 /** `relay.txt:7: text`. What a stranger wrote cannot move the cursor, nor speak to a CI. */
 export function formatFinding(file: string, { line, severity, text }: ListFinding): string {
-  return `${file}:${line}: ${severity === 'fault' ? '' : `${severity}: `}${printable(text)}`;
+  return `${file}:${line}: ${severity === 'fault' ? '' : `${severity}: `}${printable(text).replaceAll('##[', '## [')}`;
 }
 
 function checkLine(

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import decodeQr from 'qr/decode.js';
@@ -281,6 +283,15 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
       relay.child.kill('SIGTERM');
       await exitCode(relay);
 
+      // What keeps the relay from being tried out is found, and not the end of it all.
+      const meshTaken = createServer().listen(0, '127.0.0.1');
+      await once(meshTaken, 'listening');
+      const MESH_LISTEN = `127.0.0.1:${(meshTaken.address() as AddressInfo).port}`;
+      const untried = await diagnose({ MESH_SALT: 'of the doctor', MESH_LISTEN, MESH_PEERS: '127.0.0.1:9' });
+      assert.deepEqual([untried['dial back']?.verdict, untried['dial back']?.code], ['fail', 1]);
+      assert.match(untried['dial back']?.detail ?? '', /MESH_LISTEN/);
+      meshTaken.close();
+
       const socket = createSocket('udp4').bind(Number(UDP_PORT));
       await once(socket, 'listening');
       const taken = await diagnose();
@@ -308,6 +319,30 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
       await client.close();
     }));
 
+  it('status: whoever else listens there is no relay, and speaks to no terminal', () =>
+    inFolder(async (_folder, run) => {
+      let body = '';
+      const server = createServer((_request, response) => response.end(body)).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const HEALTH_LISTEN = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      for (body of ['{}', '[', '{"nodeId":"\\u001b[31m"}', `"${'x'.repeat(2e6)}"`]) {
+        const failed = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
+        assert.deepEqual([failed.code, failed.stdout, failed.stderr.split('\n').length], [1, '', 2], failed.stderr);
+        assert.match(failed.stderr, /\[RELAY_NOT_RUNNING\]/);
+      }
+      const stats = {
+        ...{ version: '\u009B2J', commit: '\u001B[31m', nodeId: 'x', health: [], uptimeSeconds: 1, joins: 0, signals: 0, errors: 0 },
+        ...{ sessions: { established: 0, halfOpen: 0, max: 1 }, rooms: { rooms: 0, members: 0 }, memory: { rssBytes: 1, heapUsedBytes: 1 } },
+        ...{ traffic: { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 }, eventLoop: { p50Ms: 0, p99Ms: 0, maxMs: 0 } },
+        drops: { 'a\u001B]0;b\u0007': 1 },
+      };
+      body = JSON.stringify(stats);
+      const shown = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
+      assert.equal(shown.code, 0, shown.stderr);
+      assert.doesNotMatch(shown.stdout, /[^\P{Cc}\n]/u);
+      server.close();
+    }));
+
   it('config: says what counts and where it comes from, hides secrets, and refuses what the relay would refuse', () =>
     inFolder(async (folder, run) => {
       await writeFile(join(folder, 'relay.env'), 'UDP_PORT=4001\nMAX_ROOM_SIZE=9\nMESH_SALT=a salt of the file\n');
@@ -323,6 +358,9 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
       ])
         assert.match(printed.stdout, line);
       assert.equal((await finished(run({}, 'config', 'check', '--config', 'relay.env'))).code, 0);
+      const loose = await finished(run({ PUBLIC_IP6: '2001:0DB8::0010' }, 'keys', 'make'));
+      assert.equal(loose.code, 0, loose.stderr);
+      assert.equal(readRecord((await finished(run({ PUBLIC_IP6: '2001:0DB8::0010' }, 'encode'))).stdout).ip6, '2001:db8::10');
       await writeFile(join(folder, 'relay.env'), 'UDP_PROT=4001\n');
       const misspelt = await finished(run({}, 'config', 'check', '--config', 'relay.env'));
       assert.equal(misspelt.code, 2);

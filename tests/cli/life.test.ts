@@ -65,6 +65,12 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       assert.deepEqual([limits.maxRoomSize, node.ip], [12, '203.0.113.9']);
       assert.ok(node.sequence > record.sequence);
 
+      relay.child.kill('SIGHUP');
+      await until(
+        () => relay.stderr.split('these settings take a restart').length === 3,
+        () => `it is still so: ${relay.stderr}`,
+      );
+
       await write('MAX_ROOM_SIZE=lots');
       relay.child.kill('SIGHUP');
       await until(
@@ -73,6 +79,23 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       );
       assert.match(relay.stderr, /MAX_ROOM_SIZE in .*relay\.env: \\"lots\\" is not allowed/);
       assert.equal((await welcome()).limits.maxRoomSize, 12);
+    }));
+
+  it('SIGHUP with settings that only together make no record: the old ones hold', () =>
+    inFolder(async (folder, run) => {
+      const file = join(folder, 'relay.env');
+      const settings = [`UDP_PORT=${await freePort()}`, `ICE_UFRAG=${'u'.repeat(256)}`, `ICE_PWD=${'p'.repeat(256)}`];
+      await writeFile(file, settings.join('\n'));
+      const relay = run({}, '--config', file);
+      const record = await started(relay);
+      await writeFile(file, [...settings, `PUBLIC_HOST=${'a.'.repeat(100)}example`].join('\n'));
+      relay.child.kill('SIGHUP');
+      await until(
+        () => relay.stderr.includes('the old ones hold'),
+        () => relay.stderr,
+      );
+      assert.match(relay.stderr, /make no valid record/);
+      assert.equal((JSON.parse(await firstFrame(record)) as { node: object }).node.hasOwnProperty('host'), false);
     }));
 
   it('tells systemd when it is ready, alive, reading its settings again, and stopping', { skip: skipNotify }, () =>

@@ -3,10 +3,13 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
 import { exitCode, firstFrame, freePort, inFolder, started } from './support.ts';
+
+const LONG_NAME = `${'a.'.repeat(100)}example`;
 
 /* The program itself: what it prints, what it leaves behind, how it fails. */
 describe('lumamesh-relay', { timeout: 120_000 }, () => {
@@ -48,6 +51,7 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
         [{}, ['surplus'], /there is no command "surplus"; there are run, keys, encode/],
         [{ LUMAMESH_CONFIG: join(folder, 'none.env') }, [], /--config: cannot read .*none\.env/],
         [{ KEY_FILE: join(folder, 'file', 'server.key') }, [], /server\.key/],
+        [{ ICE_UFRAG: 'u'.repeat(256), ICE_PWD: 'p'.repeat(256), PUBLIC_HOST: LONG_NAME }, ['--udp-port', '34568'], /make no valid record.*larger/],
         [{ HEALTH_LISTEN: '203.0.113.77:1' }, ['--udp-port', '34567'], /HEALTH_LISTEN/],
       ];
       await writeFile(join(folder, 'file'), 'not a folder');
@@ -85,6 +89,11 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.ok(JSON.stringify(stats.body).includes('datagramsIn'));
       assert.ok(!JSON.stringify(stats.body).includes('127.0.0.1'));
       assert.equal((await get('/else')).status, 404);
+      // Whoever asks on without reading is hung up on.
+      const greedy = connect(health, '127.0.0.1');
+      greedy.write('GET /statsz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000));
+      greedy.on('error', () => undefined);
+      await once(greedy, 'close');
       const metrics = await fetch(`http://127.0.0.1:${health}/metrics`);
       assert.match(await metrics.text(), /^lumamesh_sessions\{/m);
       // A web page that had its own name lead to loopback learns nothing.

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { LumameshError } from '@lumamesh/base';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { BUILD } from '../io/build-info.ts';
 import { type RelayConfig, listSettings, readConfig } from '../io/config/config.ts';
@@ -20,6 +19,8 @@ const STOP_MS = 4800;
 
 /** `lumamesh-relay`: runs the relay until SIGTERM or SIGINT. SIGHUP reads the settings again. */
 export async function run(command: Command): Promise<void> {
+  // Until the relay is up there is nothing to be read again, and nothing to end for.
+  process.on('SIGHUP', () => undefined);
   const config = readConfig(sourcesOf(command));
   const log = await makeLogger(config);
   const identity = await loadIdentity(identityFiles(config));
@@ -35,14 +36,19 @@ class RunningRelay {
   readonly #log: RelayLogger;
   readonly #unlock: InstanceLock;
   readonly #notify: ServiceNotify;
+  /** What takes a restart is compared with this. */
+  readonly #atStart: RelayConfig;
   #config: RelayConfig;
   #monitor: HealthMonitor | null = null;
   #health: HealthServer | null = null;
   #endHostWatch: () => void = () => undefined;
   #isStopping = false;
+  /** One after the other. */
+  #reloads = Promise.resolve();
 
   constructor(command: Command, config: RelayConfig, relay: RelayServer, log: RelayLogger, unlock: InstanceLock) {
     this.#command = command;
+    this.#atStart = config;
     this.#config = config;
     this.#relay = relay;
     this.#log = log;
@@ -65,7 +71,9 @@ class RunningRelay {
     if (publicIp === '127.0.0.1') this.#log.warn({}, 'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those');
     process.on('SIGINT', () => this.#stop('SIGINT'));
     process.on('SIGTERM', () => this.#stop('SIGTERM'));
-    process.on('SIGHUP', () => void this.#reload());
+    process.on('SIGHUP', () => {
+      this.#reloads = this.#reloads.then(() => this.#reload());
+    });
     this.#endHostWatch = watchHost(() => this.#config, this.#log);
     this.#notify.ready(`browsers dial ${publicIp}:${record.port} over UDP`);
     // An event loop that stands still says nothing anyhow; a port that does not answer must be as silent.
@@ -118,16 +126,15 @@ class RunningRelay {
     this.#notify.reloading();
     try {
       const next = readConfig(sourcesOf(this.#command));
-      const changed = listSettings().filter(({ name }) => !isDeepStrictEqual(next[name], this.#config[name]));
-      const needRestart = changed.filter(({ isReloadable }) => !isReloadable).map(({ variable }) => variable);
+      const changed = listSettings().filter(({ name, isReloadable }) => isReloadable && !isDeepStrictEqual(next[name], this.#config[name]));
+      const needRestart = listSettings().filter(({ name, isReloadable }) => !isReloadable && !isDeepStrictEqual(next[name], this.#atStart[name]));
       await this.#relay.reload(next);
       this.#log.setLevel(next.logLevel);
       this.#config = next;
-      this.#log.info({ changed: changed.filter(({ isReloadable }) => isReloadable).map(({ variable }) => variable) }, 'settings were read again');
-      if (needRestart.length > 0) this.#log.warn({ settings: needRestart }, 'these settings take a restart');
+      this.#log.info({ changed: changed.map(({ variable }) => variable) }, 'settings were read again');
+      if (needRestart.length > 0) this.#log.warn({ settings: needRestart.map(({ variable }) => variable) }, 'these settings take a restart');
     } catch (error) {
       this.#log.error({ error: (error as Error).message }, 'settings could not be read again; the old ones hold');
-      if (!(error instanceof LumameshError)) throw error;
     }
     this.#notify.ready(`browsers dial ${this.#config.publicIp}:${this.#relay.record.port} over UDP`);
   }

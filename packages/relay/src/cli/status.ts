@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { LumameshError } from '@lumamesh/base';
-import { fetchStats } from '../io/check/dial-back.ts';
+import { fetchStats } from '../io/check/fetch-stats.ts';
 import { readConfig } from '../io/config/config.ts';
 import { EXIT_FAILED, say, sourcesOf } from './context.ts';
 import { type Sample, drawStatus } from './status-view.ts';

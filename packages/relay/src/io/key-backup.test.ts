@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -57,6 +57,34 @@ describe('a backup of the identity', () => {
       const restored = await restoreKeys(join(folder, 'backup'), filesIn(join(folder, 'elsewhere')));
       assert.equal(restored.icePassword, files.icePassword);
     }));
+
+  it('takes over no folder that holds something else, and completes one that was cut short', () =>
+    inFolder(async (folder) => {
+      const files = filesIn(join(folder, 'live'));
+      await loadIdentity(files);
+      const shared = join(folder, 'shared');
+      await mkdir(shared, { mode: 0o755 });
+      await writeFile(join(shared, 'server.key'), 'of the web server');
+      await assert.rejects(backupKeys(files, shared), { code: 'BACKUP_FAILED', message: /something else \(server\.key\)/ });
+      assert.deepEqual([await readdir(shared), await readFile(join(shared, 'server.key'), 'utf8')], [['server.key'], 'of the web server']);
+      assert.equal((await stat(shared)).mode & 0o777, 0o755);
+      const backup = join(folder, 'backup');
+      await backupKeys(files, backup);
+      await rm(join(backup, 'node.key'));
+      await mkdir(join(backup, '.new-crash'));
+      await backupKeys(files, backup);
+      assert.ok((await readdir(backup)).includes('node.key'));
+    }));
+
+  it('as root follows no link that leads out of the folder of the relay', { skip: process.getuid?.() !== 0 && 'takes root' }, () =>
+    inFolder(async (folder) => {
+      const files = filesIn(join(folder, 'live'));
+      await loadIdentity(files);
+      await rename(files.nodeKeyFile, join(folder, 'elsewhere'));
+      await symlink(join(folder, 'elsewhere'), files.nodeKeyFile);
+      await assert.rejects(backupKeys(files, join(folder, 'backup')), { code: 'BACKUP_FAILED', message: /ELOOP/ });
+    }),
+  );
 
   it('is only made of a whole and sound identity', () =>
     inFolder(async (folder) => {

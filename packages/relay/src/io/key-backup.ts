@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { LumameshError } from '@lumamesh/base';
 import { type Identity, type IdentityFiles, loadIdentity } from './identity.ts';
 import { createKeyFile } from './key-file.ts';
 
 const CHECKSUM_FILE = 'SHA256SUMS';
+/** What a copy that was cut short leaves. */
+const UNFINISHED = '.new-';
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
 /** As sha256sum(1) writes them. */
@@ -31,21 +34,24 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
   const identity = await loadIdentity(files, { mayMake: false });
   const target = resolve(folder);
   try {
-    if (await exists(join(target, NAMES.nodeKey))) await requireSame(identity, target);
+    const contents = new Map<string, Buffer>();
+    for (const { name, path } of identityPaths(files)) {
+      // A password that was given as ICE_PWD belongs to the identity as well.
+      const isGiven = name === NAMES.icePassword && files.icePassword !== undefined;
+      contents.set(name, isGiven ? Buffer.from(`${files.icePassword}\n`) : await readPlainFile(path));
+    }
+    await requireOurs(identity, contents, target);
     await mkdir(target, { recursive: true, mode: PRIVATE_FOLDER });
-    await chmod(target, PRIVATE_FOLDER);
     // Written beside and moved in: a full disk leaves the backup of yesterday.
-    const temporary = await mkdtemp(join(target, '.new-'));
+    const temporary = await mkdtemp(join(target, UNFINISHED));
     try {
       const sums: string[] = [];
-      for (const { name, path } of identityPaths(files)) {
-        // A password that was given as ICE_PWD belongs to the identity as well.
-        const text = name === NAMES.icePassword && files.icePassword !== undefined ? `${files.icePassword}\n` : await readFile(path);
-        await writeFile(join(temporary, name), text, { mode: PRIVATE_FILE, flush: true });
-        sums.push(`${await checksum(join(temporary, name))}  ${name}\n`);
+      for (const [name, data] of contents) {
+        await writeFile(join(temporary, name), data, { mode: PRIVATE_FILE, flag: 'wx', flush: true });
+        sums.push(`${checksum(data)}  ${name}\n`);
       }
-      await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), { mode: PRIVATE_FILE, flush: true });
-      for (const name of [...Object.values(NAMES), CHECKSUM_FILE]) await rename(join(temporary, name), join(target, name));
+      await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), { mode: PRIVATE_FILE, flag: 'wx', flush: true });
+      for (const name of [...contents.keys(), CHECKSUM_FILE]) await rename(join(temporary, name), join(target, name));
     } finally {
       await rm(temporary, { recursive: true, force: true });
     }
@@ -85,8 +91,9 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
     }
     for (const name of Object.values(NAMES)) {
       const file = join(folder, name);
-      if ((await checksum(file)) !== sums.get(name)) throw new Error(`${file} is not what ${CHECKSUM_FILE} says: the backup is damaged`);
-      texts.set(name, await readFile(file, 'utf8'));
+      const data = await readFile(file);
+      if (checksum(data) !== sums.get(name)) throw new Error(`${file} is not what ${CHECKSUM_FILE} says: the backup is damaged`);
+      texts.set(name, data.toString());
     }
     await loadIdentity(filesIn(folder));
   } catch (error) {
@@ -95,10 +102,38 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
   return texts;
 }
 
-async function requireSame(identity: Identity, folder: string): Promise<void> {
-  const present = await loadIdentity(filesIn(folder), { mayMake: false });
-  if (present.nk !== identity.nk || present.fingerprint !== identity.fingerprint)
+/** A folder may be new, empty, or hold a backup of this very identity (perhaps in part, of a copy that was cut short). */
+async function requireOurs(identity: Identity, contents: ReadonlyMap<string, Buffer>, folder: string): Promise<void> {
+  const names = (await readOptionalFolder(folder)).filter((name) => !name.startsWith(UNFINISHED));
+  if ([...contents.keys()].every((name) => names.includes(name))) {
+    const present = await loadIdentity(filesIn(folder), { mayMake: false });
+    if (present.nk === identity.nk && present.fingerprint === identity.fingerprint) return;
     throw new Error(`it holds the identity of another relay (${present.nk}); give this one a folder of its own`);
+  }
+  for (const name of names) {
+    const isOurs = name === CHECKSUM_FILE || contents.get(name)?.equals(await readFile(join(folder, name))) === true;
+    if (!isOurs) throw new Error(`it holds something else (${name}); give the backup a folder of its own`);
+  }
+}
+
+async function readOptionalFolder(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Root reads a folder that belongs to the relay's user: it follows no link there, which could lead to a key of its own, and waits for no pipe. */
+async function readPlainFile(file: string): Promise<Buffer> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | (process.getuid?.() === 0 ? constants.O_NOFOLLOW : 0));
+  try {
+    if (!(await handle.stat()).isFile()) throw new Error(`${file} is no file`);
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
 }
 
 function filesIn(folder: string): IdentityFiles {
@@ -110,14 +145,8 @@ function withoutGivenPassword({ certFile, keyFile, nodeKeyFile }: IdentityFiles)
   return { certFile, keyFile, nodeKeyFile };
 }
 
-async function checksum(file: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
-}
-
-async function exists(file: string): Promise<boolean> {
-  return (await readOptional(file)) !== null;
+function checksum(data: Buffer): string {
+  return createHash('sha256').update(data).digest('hex');
 }
 
 async function readOptional(file: string): Promise<string | null> {

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
-import { fromBase64Url } from '@lumamesh/base';
+import { LumameshError, fromBase64Url } from '@lumamesh/base';
 import { type RelayRecord, type SignedRelayRecord, recordBytes, signRecord } from '@lumamesh/protocol';
 import type { RelayConfig } from './config/config.ts';
 import type { Identity } from './identity.ts';
@@ -25,7 +25,7 @@ export async function recordPlace({ udpPort, meshSalt, meshListen }: RelayConfig
 
 /**
  * The signed record of this relay as of now. The sequence is the time of signing: it grows with every new record, restarts included; after the clock
- * was set back it goes on behind `lastSequence`.
+ * was set back it goes on behind `lastSequence`. Throws `BAD_CONFIG` for what only shows when all of it comes together, such as a record that is too long.
  */
 export async function makeRecord(config: RelayConfig, identity: Identity, place: RecordPlace, nowUnixMs: number, lastSequence = 0): Promise<SignedRelayRecord> {
   const seconds = Math.floor(nowUnixMs / 1000);
@@ -41,7 +41,11 @@ export async function makeRecord(config: RelayConfig, identity: Identity, place:
     sequence: Math.max(seconds, lastSequence + 1),
     expires: seconds + RECORD_LIFETIME_SECONDS,
   };
-  return signRecord(record, async (data) => identity.sign(data));
+  try {
+    return await signRecord(record, async (data) => identity.sign(data));
+  } catch (error) {
+    throw new LumameshError('BAD_CONFIG', `these settings make no valid record: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Whether a record is signed by its own node key. */

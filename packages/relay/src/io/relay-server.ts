@@ -122,11 +122,15 @@ export class RelayServer {
   async reload(config: RelayConfig): Promise<void> {
     const { publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses } = config;
     const before = this.#config;
-    this.#config = { ...before, publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses };
+    const next = { ...before, publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses };
+    const isElsewhere = publicIp !== before.publicIp || publicIp6 !== before.publicIp6 || publicHost !== before.publicHost;
+    // What may fail comes first.
+    const record = isElsewhere ? await this.#makeRecord(next) : null;
+    this.#config = next;
     this.#core?.setLimits({ maxSessions, maxRoomSize, messagesPerSecond: maxMessagesPerSecond });
     this.#udp?.endpoint.setLimits(endpointLimits(maxSessions));
+    if (record !== null) this.#setRecord(record);
     await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize });
-    if (publicIp !== before.publicIp || publicIp6 !== before.publicIp6 || publicHost !== before.publicHost) await this.#renewRecord();
   }
 
   /** Tells all sessions to go on elsewhere, and waits until they have gone; answers how many are left after `timeoutMs`. */
@@ -166,11 +170,11 @@ export class RelayServer {
     this.#place = { port: udp.socket.port };
     try {
       await this.#startMesh();
+      this.#record ??= await this.#makeRecord(this.#config);
     } catch (error) {
-      await udp.close();
+      await this.close();
       throw error;
     }
-    this.#record ??= await makeRecord(this.#config, this.identity, this.#place, Date.now());
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
     this.#core = new RelayCore<SessionId>({ maxSessions, maxRoomSize, messagesPerSecond, queuedBytes }, this.#record, this.#mesh?.core);
@@ -199,7 +203,7 @@ export class RelayServer {
     const secret = await deriveMeshSecret(meshSalt);
     const listen = meshListen === null ? null : { host: meshListen.host, port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port };
     this.#place = { ...this.#place, mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) };
-    this.#record = await makeRecord(this.#config, this.identity, this.#place, Date.now());
+    this.#record = await this.#makeRecord(this.#config);
     if (listen === null && meshPeers.length === 0)
       this.#log.warn({}, 'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met');
     this.#mesh = await Server.start(
@@ -217,12 +221,23 @@ export class RelayServer {
     );
   }
 
-  async #renewRecord(lastSequence = 0): Promise<void> {
-    this.#renewedAtMs = Date.now();
-    const record = await makeRecord(this.#config, this.identity, this.#place, Date.now(), Math.max(lastSequence, this.#record?.sequence ?? 0));
+  async #makeRecord(config: RelayConfig, lastSequence = 0): Promise<SignedRelayRecord> {
+    return makeRecord(config, this.identity, this.#place, Date.now(), Math.max(lastSequence, this.#record?.sequence ?? 0));
+  }
+
+  #setRecord(record: SignedRelayRecord): void {
     this.#record = record;
     this.#core?.setRecord(record);
     this.#mesh?.setRecord(record);
+  }
+
+  async #renewRecord(lastSequence = 0): Promise<void> {
+    this.#renewedAtMs = Date.now();
+    try {
+      this.#setRecord(await this.#makeRecord(this.#config, lastSequence));
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, 'the record could not be signed anew; the old one holds');
+    }
   }
 
   #handleMeshEvent(event: MeshEvent): void {

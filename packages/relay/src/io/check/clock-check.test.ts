@@ -10,6 +10,7 @@ async function withServer(aheadMs: number, spoil: (answer: Buffer) => Buffer, te
   socket.on('message', (request: Buffer, remote: RemoteInfo) => {
     const answer = Buffer.alloc(48);
     answer[0] = 0x24;
+    answer[1] = 2;
     request.copy(answer, 24, 40, 48);
     const seconds = (Date.now() + aheadMs) / 1000 + 2_208_988_800;
     answer.writeUInt32BE(Math.floor(seconds), 40);
@@ -38,6 +39,9 @@ describe('the clock', { timeout: 30_000 }, () => {
 
   it('is not compared with what is no answer to our question', async () => {
     const spoilers: ((answer: Buffer) => Buffer)[] = [
+      // A kiss of death, and a server without a clock.
+      (answer) => answer.fill(0, 1, 2),
+      (answer) => answer.fill(0xe4, 0, 1),
       (answer) => answer.subarray(0, 20),
       (answer) => Buffer.concat([Buffer.of(0x23), answer.subarray(1)]),
       (answer) => Buffer.from(answer).fill(0, 24, 32),

@@ -7,6 +7,9 @@ const PACKET_BYTES = 48;
 /** RFC 4330 §4: leap 0, version 4, mode 3 (client). */
 const CLIENT_V4 = 0x23;
 const MODE_SERVER = 4;
+/** Leap indicator: alarm. */
+const UNSYNCHRONISED = 3;
+const MAX_STRATUM = 15;
 /** Where a server writes when it answered (RFC 4330 §4): seconds since 1900, and 2^-32ths. */
 const TRANSMIT_AT = 40;
 const ORIGINATE_AT = 24;
@@ -29,7 +32,9 @@ export async function askClock(server: { readonly host: string; readonly port?: 
     socket.send(request, server.port ?? NTP_PORT, address);
     for await (const [data] of readMessages(socket, timeoutMs)) {
       const receivedAt = Date.now();
-      const isAnswer = data.length >= PACKET_BYTES && ((data[0] ?? 0) & 7) === MODE_SERVER;
+      const [first = 0, stratum = 0] = data;
+      // RFC 4330 §5: a server that is itself unsynchronised, or sends a kiss of death (stratum 0), tells no time.
+      const isAnswer = data.length >= PACKET_BYTES && (first & 7) === MODE_SERVER && first >> 6 !== UNSYNCHRONISED && stratum >= 1 && stratum <= MAX_STRATUM;
       if (!isAnswer || !data.subarray(ORIGINATE_AT, ORIGINATE_AT + 8).equals(request.subarray(TRANSMIT_AT))) continue;
       const seconds = data.readUInt32BE(TRANSMIT_AT) - SECONDS_1900_TO_1970 + data.readUInt32BE(TRANSMIT_AT + 4) / FRACTION;
       return (sentAt + receivedAt) / 2 - seconds * 1000;

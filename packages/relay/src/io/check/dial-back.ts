@@ -6,14 +6,13 @@ import type { RelayConfig } from '../config/config.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
 import { silentLogger } from '../log.ts';
 import { RelayServer } from '../relay-server.ts';
-import type { HealthStats } from '../relay-stats.ts';
-import { lockIdentity } from '../service/instance-lock.ts';
+import { type InstanceLock, lockIdentity } from '../service/instance-lock.ts';
+import { fetchStats } from './fetch-stats.ts';
 import type { Finding } from './finding.ts';
 
 /** Others take a relay in after a check of their own, which may have to be repeated. */
 const DIAL_BACK_MS = 40_000;
 const POLL_MS = 250;
-const FETCH_TIMEOUT_MS = 3000;
 const NAME = 'dial back';
 
 /**
@@ -42,19 +41,23 @@ async function askRunning({ healthListen }: RelayConfig): Promise<Finding> {
 }
 
 async function tryOut(config: RelayConfig): Promise<Finding> {
-  const folder = await mkdtemp(join(tmpdir(), 'lumamesh-doctor-'));
   const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
   if (identity === null) return { name: NAME, verdict: 'skip', detail: 'there is no identity to dial back to yet (`keys make`)' };
-  const unlock = await lockIdentity(identity, config.nodeKey);
-  const relay = await RelayServer.start({ ...config, meshFile: join(folder, 'mesh-relays.txt') }, silentLogger, identity);
+  const folder = await mkdtemp(join(tmpdir(), 'lumamesh-doctor-'));
+  let unlock: InstanceLock | null = null;
+  let relay: RelayServer | null = null;
   try {
+    unlock = await lockIdentity(identity, config.nodeKey);
+    relay = await RelayServer.start({ ...config, meshFile: join(folder, 'mesh-relays.txt') }, silentLogger, identity);
     const endsAt = Date.now() + DIAL_BACK_MS;
     while (relay.stats().mesh?.links.accepted === 0 && Date.now() < endsAt) await sleep(POLL_MS);
     const links = relay.stats().mesh?.links;
     return judge(links?.accepted ?? 0, (links?.outbound ?? 0) + (links?.inbound ?? 0));
+  } catch (error) {
+    return { name: NAME, verdict: 'fail', detail: `no relay could be started to be dialled back: ${(error as Error).message}`, mend: 'mend what it names' };
   } finally {
-    await relay.close();
-    await unlock();
+    await relay?.close();
+    await unlock?.();
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -69,14 +72,4 @@ function judge(accepted: number, links: number): Finding {
         detail: `${links} relays are linked, but none could reach this one over UDP`,
         mend: 'check PUBLIC_IP, and that firewall and router let UDP_PORT through',
       };
-}
-
-/** Reads `/statsz` of a relay on this machine. Rejects when it does not answer. */
-export async function fetchStats({ host, port }: { readonly host: string; readonly port: number }): Promise<HealthStats> {
-  // What listens on all addresses is asked on loopback.
-  const address = host === '0.0.0.0' || host === '::' || host === '' ? '127.0.0.1' : host;
-  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}/statsz`;
-  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  return (await response.json()) as HealthStats;
 }

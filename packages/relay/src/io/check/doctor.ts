@@ -8,7 +8,8 @@ import { identityFiles, loadIdentity } from '../identity.ts';
 import { identityPaths } from '../key-backup.ts';
 import { resolveHost } from '../service/host-watch.ts';
 import { askClock } from './clock-check.ts';
-import { dialBack, fetchStats } from './dial-back.ts';
+import { dialBack } from './dial-back.ts';
+import { fetchStats } from './fetch-stats.ts';
 import type { Finding } from './finding.ts';
 import { hasIpv6 } from './relay-check.ts';
 

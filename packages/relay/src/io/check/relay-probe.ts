@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { CHANNEL_ID, LUMAMESH_CHANNEL, type RelayMessage, type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
+import {
+  CHANNEL_ID,
+  LUMAMESH_CHANNEL,
+  type RelayMessage,
+  type SignedRelayRecord,
+  fingerprintBytes,
+  parseRecordJson,
+  parseRelayMessage,
+} from '@lumamesh/protocol';
 import type { SessionEvent } from '@lumamesh/transport';
 import { UdpClient, monotonicNow } from '@lumamesh/transport/io';
 import type { CheckResult } from '../../core/mesh/relay-directory.ts';
@@ -92,8 +100,10 @@ class Probe {
 
   #handleMessage(message: RelayMessage): void {
     if (message.action === 'welcome') {
-      this.#shown = message.node;
-      if (message.node.nk !== this.#record.nk) return this.#end('dead', 'it has another node key');
+      const shown = parseRecordJson(message.node);
+      if (!shown.ok) return this.#end('dead', 'the record that it shows is malformed');
+      this.#shown = shown.value;
+      if (this.#shown.nk !== this.#record.nk) return this.#end('dead', 'it has another node key');
       this.#reach('welcome');
       if (this.#options.joins !== true) return this.#end('alive', null);
       this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'join', room: randomId(), peer: randomId() }));

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseIp } from '@lumamesh/base';
+import { formatIp, parseIp } from '@lumamesh/base';
 import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
 
 /** libwebrtc refuses candidates on ports below 1024, but for 80 and 443. */
@@ -25,10 +25,12 @@ const wholeNumber = (min: number, max: number) => v.pipe(v.string(), v.regex(/^\
 const ipv4 = v.pipe(
   v.string(),
   v.check((text) => parseIp(text)?.length === 4 && !text.includes(':')),
+  v.transform(canonicalIp),
 );
 const ipv6 = v.pipe(
   v.string(),
   v.check((text) => parseIp(text)?.length === 16),
+  v.transform(canonicalIp),
 );
 const file = v.pipe(v.string(), v.nonEmpty());
 const hostName = v.pipe(v.string(), v.regex(/^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i));
@@ -152,4 +154,9 @@ function setting(variable: string, placeholder: string, description: string, def
 /** `--public-ip` for PUBLIC_IP. */
 export function flagOf(variable: string): string {
   return `--${variable.toLowerCase().replaceAll('_', '-')}`;
+}
+
+/** The one spelling that records have (RFC 5952). */
+function canonicalIp(text: string): string {
+  return formatIp(parseIp(text) ?? new Uint8Array(0));
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { LumameshError, scopeOf } from '@lumamesh/base';
 import { BUILD } from '../build-info.ts';
 import type { Logger } from '../log.ts';
@@ -11,7 +12,7 @@ import type { RelayMetrics } from './metrics.ts';
 const REQUEST_TIMEOUT_MS = 5000;
 /** Node looks for late requests every 30 s unless told otherwise. */
 const TIMEOUTS = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: REQUEST_TIMEOUT_MS };
-const MAX_CONNECTIONS = 64;
+const MAX_CONNECTIONS = 16;
 const JSON_TYPE = 'application/json';
 
 interface Answer {
@@ -26,12 +27,19 @@ export class HealthServer {
   readonly #monitor: HealthMonitor;
   readonly #server: Server;
   #metrics: RelayMetrics | null = null;
+  readonly #busy = new WeakSet<Socket>();
   #isLoopback = false;
+  /** The name that HEALTH_LISTEN gives. */
+  #name = '';
 
   private constructor(relay: RelayServer, monitor: HealthMonitor) {
     this.#relay = relay;
     this.#monitor = monitor;
     this.#server = createServer(TIMEOUTS, (request, response) => {
+      // One question at a time: whoever sends many without reading the answers would have all of them kept.
+      if (this.#busy.has(request.socket)) return void request.socket.destroy();
+      this.#busy.add(request.socket);
+      response.once('close', () => this.#busy.delete(request.socket));
       this.#answer(request).then(
         ({ status, type, body }) => {
           response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
@@ -55,6 +63,7 @@ export class HealthServer {
     }
     const address = health.#server.address();
     const host = typeof address === 'object' ? (address?.address ?? '') : '';
+    health.#name = listen.host.toLowerCase();
     health.#isLoopback = scopeOf(host) === 'loopback';
     if (!health.#isLoopback)
       log.warn({ host }, 'HEALTH_LISTEN is not on loopback: figures of this relay can be read from other machines; nothing private is among them');
@@ -67,7 +76,7 @@ export class HealthServer {
   }
 
   async #answer({ method, url = '', headers }: IncomingMessage): Promise<Answer> {
-    if (this.#isLoopback && !isLoopbackHost(headers.host)) return json(421, { error: 'ask by the address that HEALTH_LISTEN names, or localhost' });
+    if (this.#isLoopback && !isLoopbackHost(headers.host, this.#name)) return json(421, { error: 'ask by the address that HEALTH_LISTEN names, or localhost' });
     if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'GET only' });
     switch (url.split('?')[0]) {
       case '/healthz': {
@@ -95,9 +104,12 @@ export class HealthServer {
 }
 
 /** Whoever was led here by a name of the internet (DNS rebinding) is a web page, and not the operator's. */
-function isLoopbackHost(host = ''): boolean {
-  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  return host === '' || name === 'localhost' || scopeOf(name) === 'loopback';
+function isLoopbackHost(host: string | undefined, own: string): boolean {
+  const name = (host ?? '')
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase();
+  return ['', 'localhost', own].includes(name) || scopeOf(name) === 'loopback';
 }
 
 function json(status: number, body: unknown): Answer {

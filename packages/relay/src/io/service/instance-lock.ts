@@ -34,7 +34,7 @@ export async function lockIdentity(identity: Identity, nodeKeyFile: string): Pro
   };
 }
 
-/** Of the secret key, so that nobody who knows only the public one can take the name. */
+/** Of the secret key, so that nobody who knows only the public one can take the name. While it is held, users of the machine can see it. */
 function lockPath({ rawNodeKey }: Identity): string | null {
   const name = `lumamesh-relay-${createHash('sha256').update('lumamesh instance lock\n').update(rawNodeKey).digest('hex').slice(0, 32)}`;
   if (process.platform === 'linux') return `\0${name}`;

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { CHANNEL_ID, LUMAMESH_CHANNEL, type SignedRelayRecord, formatFingerprint } from '@lumamesh/protocol';
+import { TEST_ICE, serverCertificate, serverFingerprint } from '@lumamesh/testkit';
+import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
+import { UdpEndpoint, nodeCrypto } from '@lumamesh/transport/io';
+import type { Finding } from './finding.ts';
+import { checkRecord } from './relay-check.ts';
+import { probeRelay } from './relay-probe.ts';
+
+/* What a hostile relay says first must not make its checker fail, nor be believed. */
+describe('a relay that is probed and does not play by the rules', { timeout: 60_000 }, () => {
+  let udp: UdpEndpoint;
+  let firstWord: string | Uint8Array = '';
+
+  before(async () => {
+    udp = await UdpEndpoint.start({
+      crypto: nodeCrypto,
+      port: 0,
+      address: '127.0.0.1',
+      ice: TEST_ICE,
+      certificate: serverCertificate,
+      requestClientCertificate: false,
+      negotiatedChannels: [LUMAMESH_CHANNEL],
+      limits: { maxSessions: 100, cookieThreshold: 50, maxHalfOpen: 100 },
+      sessionLimits: DEFAULT_SESSION_LIMITS,
+      onEvent: (sessionId, event) => {
+        if (event.type === 'secure') udp.send(sessionId, CHANNEL_ID, firstWord);
+      },
+    });
+  });
+  after(async () => udp.close());
+
+  const record = (): SignedRelayRecord => ({
+    fingerprint: formatFingerprint(serverFingerprint),
+    ip: '127.0.0.1',
+    port: udp.socket.port,
+    ufrag: TEST_ICE.ufrag,
+    pwd: TEST_ICE.password,
+    nk: 'A'.repeat(43),
+    sequence: 1,
+    expires: 4_000_000_000,
+    signature: 'A'.repeat(86),
+  });
+
+  it('is dead, whatever it shows, and no exception', async () => {
+    const welcome = (node: unknown): string => JSON.stringify({ action: 'welcome', version: 1, node, limits: {} });
+    const shown = record();
+    const words = [
+      welcome({ nk: shown.nk }),
+      welcome({ ...shown, signature: 7 }),
+      welcome({ ...shown, ip: '\u001B[31m' }),
+      welcome({ ...shown, nk: 'B'.repeat(43) }),
+      JSON.stringify({ action: 'error', code: 'X'.repeat(20_000), message: '\u001B[2J' }),
+    ];
+    for (const word of words) {
+      firstWord = word;
+      const { result, stages } = await probeRelay(shown, { joins: true });
+      assert.equal(result, 'dead', word);
+      assert.deepEqual(
+        stages.map(({ stage }) => stage),
+        ['ice', 'dtls'],
+      );
+      let last: Finding | null = null;
+      for await (const finding of checkRecord(shown)) last = finding;
+      const { name, verdict, detail } = last ?? { name: '', verdict: 'skip', detail: '' };
+      assert.deepEqual([name, verdict], ['node key', 'fail'], word);
+      assert.ok(detail.length <= 300);
+    }
+  });
+});
