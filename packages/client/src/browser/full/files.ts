@@ -113,6 +113,8 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
 }
 
 async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOptions): Promise<void> {
+  // Browsers may hand out the answer before they say that the channel is open.
+  if (channel.readyState === 'connecting') await changed(channel);
   for (let sent = 0; sent < file.size && channel.readyState === 'open';) {
     const bytes = await file.slice(sent, sent + HIGH_WATER_BYTES).arrayBuffer();
     for (let at = 0; at < bytes.byteLength; at += MAX_FRAME_BYTES) {
@@ -121,13 +123,14 @@ async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOpt
     }
     sent += bytes.byteLength;
     onProgress?.(sent, file.size);
-    if (channel.bufferedAmount > HIGH_WATER_BYTES / 2) await drained(channel);
+    if (channel.bufferedAmount > HIGH_WATER_BYTES / 2) await changed(channel);
   }
 }
 
-function drained(channel: RTCDataChannel): Promise<unknown> {
+/** Waits until it is open, drained or closed. */
+function changed(channel: RTCDataChannel): Promise<unknown> {
   return new Promise((resolve) => {
-    for (const event of ['bufferedamountlow', 'close']) channel.addEventListener(event, resolve, { once: true });
+    for (const event of ['open', 'bufferedamountlow', 'close']) channel.addEventListener(event, resolve, { once: true });
   });
 }
 
