@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
+import { SAMPLE_MESH, sampleStats } from '../packages/relay/src/io/relay-stats.test-support.ts';
 import type { HealthStats } from '../packages/relay/src/io/relay-stats.ts';
 
 /* deploy/grafana-dashboard.json against what a relay exports: neither a panel without figures, nor a figure without a panel. */
@@ -27,36 +28,7 @@ const OLDEST_SCHEMA = 38;
 /** What Prometheus itself puts on every figure. */
 const TARGET_LABELS = ['job', 'instance'];
 
-const STATS: HealthStats = {
-  version: '1.2.3',
-  commit: 'abc',
-  runtime: 'Node',
-  health: [],
-  eventLoop: { p50Ms: 0, p99Ms: 2.5, maxMs: 9 },
-  nodeId: 'N'.repeat(43),
-  uptimeSeconds: 90,
-  sessions: { established: 5, halfOpen: 1, max: 10 },
-  rooms: { rooms: 2, members: 4 },
-  joins: 10,
-  signals: 100,
-  errors: 1,
-  traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5000, bytesOut: 999, sendErrors: 0 },
-  drops: { 'ice.username': 3 },
-  memory: { rssBytes: 90_000_000, heapUsedBytes: 1 },
-  mesh: {
-    links: { outbound: 1, inbound: 2, proven: 3, accepted: 3, dialing: 0 },
-    records: { known: 4, alive: 3, doubted: 1 },
-    homes: { roomsHeld: 1, hintsHeld: 2, reporters: 1 },
-    rooms: { reported: 1 },
-    hints: { in: 1, out: 2 },
-    signals: { in: 5, out: 6 },
-    traffic: { hello: { inFrames: 1, inBytes: 100, outFrames: 1, outBytes: 200 } },
-    drops: { 'mesh.frame': 2 },
-    sockets: 3,
-    bans: 1,
-    identityConflicts: 0,
-  },
-};
+const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH });
 
 const dashboard = JSON.parse(readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8')) as Dashboard;
 const targets = dashboard.panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import decodeQr from 'qr/decode.js';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
+import { sampleStats } from '../../packages/relay/src/io/relay-stats.test-support.ts';
 import { type Run, type StartRun, exitCode, finished, freePort, inFolder, readJson, started, stubbornClient } from './support.ts';
 
 interface Finding {
@@ -330,12 +331,7 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
         assert.deepEqual([failed.code, failed.stdout, failed.stderr.split('\n').length], [1, '', 2], failed.stderr);
         assert.match(failed.stderr, /\[RELAY_NOT_RUNNING\]/);
       }
-      const stats = {
-        ...{ version: '\u009B2J', commit: '\u001B[31m', nodeId: 'x', health: [], uptimeSeconds: 1, joins: 0, signals: 0, errors: 0 },
-        ...{ sessions: { established: 0, halfOpen: 0, max: 1 }, rooms: { rooms: 0, members: 0 }, memory: { rssBytes: 1, heapUsedBytes: 1 } },
-        ...{ traffic: { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 }, eventLoop: { p50Ms: 0, p99Ms: 0, maxMs: 0 } },
-        drops: { 'a\u001B]0;b\u0007': 1 },
-      };
+      const stats = sampleStats({ version: '\u009B2J', commit: '\u001B[31m', drops: { 'a\u001B]0;b\u0007': 1 } });
       body = JSON.stringify(stats);
       const shown = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
       assert.equal(shown.code, 0, shown.stderr);

@@ -1,29 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import type { HealthStats } from '../io/relay-stats.ts';
+import { sampleStats as stats } from '../io/relay-stats.test-support.ts';
 import { drawStatus } from './status-view.ts';
-
-function stats(change: Partial<HealthStats> = {}): HealthStats {
-  return {
-    version: '1.2.3',
-    commit: 'abc',
-    runtime: 'Node',
-    health: [],
-    eventLoop: { p50Ms: 0, p99Ms: 2.5, maxMs: 9 },
-    nodeId: 'N'.repeat(43),
-    uptimeSeconds: 90_061,
-    sessions: { established: 5, halfOpen: 1, max: 10 },
-    rooms: { rooms: 2, members: 4 },
-    joins: 10,
-    signals: 100,
-    errors: 0,
-    traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
-    drops: { 'ice.username': 3 },
-    memory: { rssBytes: 90_000_000, heapUsedBytes: 1 },
-    ...change,
-  };
-}
 
 describe('the status view', () => {
   it('shows rates between the last two answers, and what was dropped most first', () => {

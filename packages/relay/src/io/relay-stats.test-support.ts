@@ -1,0 +1,38 @@
+import type { HealthStats, MeshStats } from './relay-stats.ts';
+
+const STATS: HealthStats = {
+  version: '1.2.3',
+  commit: 'abc',
+  runtime: 'Node',
+  health: [],
+  eventLoop: { p50Ms: 0, p99Ms: 2.5, maxMs: 9 },
+  nodeId: 'N'.repeat(43),
+  uptimeSeconds: 90_061,
+  sessions: { established: 5, halfOpen: 1, max: 10 },
+  rooms: { rooms: 2, members: 4 },
+  joins: 10,
+  signals: 100,
+  errors: 0,
+  traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
+  drops: { 'ice.username': 3 },
+  memory: { rssBytes: 90_000_000, heapUsedBytes: 1 },
+};
+
+/** What a relay tells that has something of everything. */
+export function sampleStats(change: Partial<HealthStats> = {}): HealthStats {
+  return { ...STATS, ...change };
+}
+
+export const SAMPLE_MESH: MeshStats = {
+  links: { outbound: 1, inbound: 2, proven: 3, accepted: 3, dialing: 0 },
+  records: { known: 4, alive: 3, doubted: 1 },
+  homes: { roomsHeld: 1, hintsHeld: 2, reporters: 1 },
+  rooms: { reported: 1 },
+  hints: { in: 1, out: 2 },
+  signals: { in: 5, out: 6 },
+  traffic: { hello: { inFrames: 1, inBytes: 100, outFrames: 1, outBytes: 200 } },
+  drops: { 'mesh.frame': 2 },
+  sockets: 3,
+  bans: 1,
+  identityConflicts: 0,
+};
