@@ -5,10 +5,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TEST_CHANNEL, clientOptions } from '@lumamesh/testkit';
-import { type SignedRelayRecord, fingerprintBytes } from '@lumamesh/protocol';
-import type { SessionEvent } from '@lumamesh/transport';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import { connectToRelay } from '@lumamesh/testkit';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import type { UdpClient } from '@lumamesh/transport/io';
 
 const MAIN = join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
 const PATIENCE_MS = 30_000;
@@ -99,18 +98,9 @@ export async function freePort(): Promise<number> {
 export async function stubbornClient(record: SignedRelayRecord): Promise<{ readonly heard: readonly string[]; readonly client: UdpClient }> {
   const heard: string[] = [];
   let fault: string | null = null;
-  const client = await UdpClient.connect({
-    ...clientOptions({
-      crypto: nodeCrypto,
-      remoteIce: { ufrag: record.ufrag, password: record.pwd },
-      remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
-      negotiatedChannels: [TEST_CHANNEL],
-    }),
-    remote: { address: record.ip, port: record.port },
-    onEvent: (event: SessionEvent) => {
-      if (event.type === 'message') heard.push(String(event.data));
-      if (event.type === 'closed') fault = `${event.reason} ${event.detail}`;
-    },
+  const client = await connectToRelay(record, (event) => {
+    if (event.type === 'message') heard.push(String(event.data));
+    if (event.type === 'closed') fault = `${event.reason} ${event.detail}`;
   });
   await until(() => heard.length > 0 || fault !== null, 'no first frame');
   assert.ok(heard.length > 0, fault ?? '');

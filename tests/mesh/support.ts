@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CHANNEL_ID, type RelayMessage, type SignedRelayRecord, fingerprintBytes, parseRelayMessage } from '@lumamesh/protocol';
-import { TEST_CHANNEL, clientOptions } from '@lumamesh/testkit';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import { CHANNEL_ID, type RelayMessage, type SignedRelayRecord, parseRelayMessage } from '@lumamesh/protocol';
+import { connectToRelay } from '@lumamesh/testkit';
+import type { UdpClient } from '@lumamesh/transport/io';
 
 /* Real relay processes on loopback, each at an address (and so in a /24) of its own, and clients that join rooms over UDP. */
 
@@ -157,18 +157,9 @@ export class RoomClient {
 
   static async connect(record: SignedRelayRecord): Promise<RoomClient> {
     const made = new RoomClient();
-    made.#client = await UdpClient.connect({
-      ...clientOptions({
-        crypto: nodeCrypto,
-        remoteIce: { ufrag: record.ufrag, password: record.pwd },
-        remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
-        negotiatedChannels: [TEST_CHANNEL],
-      }),
-      remote: { address: record.ip, port: record.port },
-      onEvent: (event) => {
-        const message = event.type === 'message' ? parseRelayMessage(String(event.data)) : null;
-        if (message?.ok === true) made.heard.push(message.value);
-      },
+    made.#client = await connectToRelay(record, (event) => {
+      const message = event.type === 'message' ? parseRelayMessage(String(event.data)) : null;
+      if (message?.ok === true) made.heard.push(message.value);
     });
     await until(() => made.heard.length > 0, `no welcome from ${record.ip}`);
     return made;

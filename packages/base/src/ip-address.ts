@@ -22,6 +22,11 @@ export function isCanonicalIp(text: string): boolean {
   }
 }
 
+/** Listening on it is listening on all addresses. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
 /** An address as a socket reports it, without the zone of link-local ones (`fe80::1%eth0`). */
 export function withoutZone(address: string): string {
   const zone = address.indexOf('%');

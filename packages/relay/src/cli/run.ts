@@ -56,6 +56,10 @@ class RunningRelay {
     this.#notify = new ServiceNotify(process.env, log);
   }
 
+  get #whereabouts(): string {
+    return `browsers dial ${this.#config.publicIp}:${this.#relay.record.port} over UDP`;
+  }
+
   async start(): Promise<void> {
     const { healthListen, publicIp } = this.#config;
     if (healthListen !== undefined || this.#notify.watchdogMs !== null) this.#monitor = new HealthMonitor(this.#relay);
@@ -66,7 +70,7 @@ class RunningRelay {
     say(encodeRecordLine(record));
     this.#log.info(
       { nodeId: record.nk, port: record.port, dualStack: this.#relay.isDualStack, version: BUILD.version, commit: BUILD.commit },
-      `relay is up: browsers dial ${publicIp}:${record.port} over UDP`,
+      `relay is up: ${this.#whereabouts}`,
     );
     if (publicIp === '127.0.0.1') this.#log.warn({}, 'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those');
     process.on('SIGINT', () => this.#stop('SIGINT'));
@@ -75,7 +79,7 @@ class RunningRelay {
       this.#reloads = this.#reloads.then(() => this.#reload());
     });
     this.#endHostWatch = watchHost(() => this.#config, this.#log);
-    this.#notify.ready(`browsers dial ${publicIp}:${record.port} over UDP`);
+    this.#notify.ready(this.#whereabouts);
     // An event loop that stands still says nothing anyhow; a port that does not answer must be as silent.
     this.#notify.startWatchdog(() => this.#monitor?.reasons.includes('udp.noAnswer') !== true);
   }
@@ -136,6 +140,6 @@ class RunningRelay {
     } catch (error) {
       this.#log.error({ error: (error as Error).message }, 'settings could not be read again; the old ones hold');
     }
-    this.#notify.ready(`browsers dial ${this.#config.publicIp}:${this.#relay.record.port} over UDP`);
+    this.#notify.ready(this.#whereabouts);
   }
 }

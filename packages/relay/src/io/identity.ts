@@ -1,12 +1,11 @@
 import { X509Certificate, createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { LumameshError, concatBytes, toBase64Url } from '@lumamesh/base';
 import { formatFingerprint } from '@lumamesh/protocol';
 import { type LocalCertificate, isIcePassword } from '@lumamesh/transport';
 import { signingKey } from '@lumamesh/transport/io';
 import { makeCertificate } from './certificate.ts';
 import type { RelayConfig } from './config/config.ts';
-import { createKeyFile } from './key-file.ts';
+import { createKeyFile, readKeyFile } from './key-file.ts';
 
 export interface IdentityFiles {
   readonly certFile: string;
@@ -59,14 +58,14 @@ export async function loadIdentity(files: IdentityFiles, { mayMake = true }: { r
 async function requireFiles({ certFile, keyFile, nodeKeyFile, icePassword }: IdentityFiles): Promise<void> {
   const wanted = [keyFile, certFile, nodeKeyFile, ...(icePassword === undefined ? [`${keyFile}.icepwd`] : [])];
   for (const file of wanted)
-    if ((await readOptional(file)) === null)
+    if ((await readKeyFile(file)) === null)
       throw new LumameshError('KEY_FILE_MISSING', `there is no ${file}: \`keys make\` makes an identity, \`keys restore\` brings one back`);
 }
 
 async function loadCertificate(certFile: string, keyFile: string): Promise<{ key: KeyObject; certificate: X509Certificate }> {
   // The certificate first: another instance that is making both writes the key first.
-  const certPem = await readOptional(certFile);
-  const keyPem = await readOptional(keyFile);
+  const certPem = await readKeyFile(certFile);
+  const keyPem = await readKeyFile(keyFile);
   if (keyPem === null && certPem !== null) {
     throw new LumameshError(
       'KEY_FILE_MISSING',
@@ -82,12 +81,12 @@ async function loadCertificate(certFile: string, keyFile: string): Promise<{ key
 }
 
 async function loadNodeKey(file: string): Promise<KeyObject> {
-  const pem = await readOptional(file);
+  const pem = await readKeyFile(file);
   return pem === null ? createPem(file, generateKeyPairSync('ed25519').privateKey, 'ed25519') : readKey(file, pem, 'ed25519');
 }
 
 async function loadIcePassword(file: string): Promise<string> {
-  const text = (await readOptional(file)) ?? (await createKeyFile(file, `${randomBytes(ICE_PASSWORD_BYTES).toString('hex')}\n`));
+  const text = (await readKeyFile(file)) ?? (await createKeyFile(file, `${randomBytes(ICE_PASSWORD_BYTES).toString('hex')}\n`));
   const password = text.trim();
   if (!isIcePassword(password)) throw damaged(file, 'an ICE password has 22 to 256 letters, digits, + or /');
   return password;
@@ -108,16 +107,6 @@ async function createPem(file: string, key: KeyObject, type: 'ec' | 'ed25519'): 
 function rawKeyPair(privateKey: KeyObject): Uint8Array<ArrayBuffer> {
   const { d, x } = privateKey.export({ format: 'jwk' });
   return concatBytes([Buffer.from(d ?? '', 'base64url'), Buffer.from(x ?? '', 'base64url')]);
-}
-
-async function readOptional(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return null;
-    throw new LumameshError('KEY_FILE_UNREADABLE', `cannot read ${file}: ${message}`, { cause: error });
-  }
 }
 
 function attempt<T>(file: string, why: string, read: () => T): T {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { LumameshError } from '@lumamesh/base';
 import { type Identity, type IdentityFiles, loadIdentity } from './identity.ts';
-import { createKeyFile } from './key-file.ts';
+import { createKeyFile, readKeyFile } from './key-file.ts';
 
 const CHECKSUM_FILE = 'SHA256SUMS';
 /** What a copy that was cut short leaves. */
@@ -68,7 +68,7 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
 export async function restoreKeys(folder: string, files: IdentityFiles): Promise<Identity> {
   const source = resolve(folder);
   const texts = await readBackup(source);
-  const there = await Promise.all(identityPaths(files).map(async ({ name, path }) => ({ name, path, text: await readOptional(path) })));
+  const there = await Promise.all(identityPaths(files).map(async ({ name, path }) => ({ name, path, text: await readKeyFile(path) })));
   const other = there.find(({ name, text }) => text !== null && text !== texts.get(name));
   if (other !== undefined) {
     throw new LumameshError(
@@ -147,16 +147,6 @@ function withoutGivenPassword({ certFile, keyFile, nodeKeyFile }: IdentityFiles)
 
 function checksum(data: Buffer): string {
   return createHash('sha256').update(data).digest('hex');
-}
-
-async function readOptional(file: string): Promise<string | null> {
-  try {
-    await stat(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-  return readFile(file, 'utf8');
 }
 
 function failed(code: string, what: string, error: unknown): LumameshError {

@@ -31,3 +31,14 @@ export async function createKeyFile(file: string, text: string): Promise<string>
     await unlink(temporary).catch(() => undefined);
   }
 }
+
+/** What a file holds, or `null` when there is none. Throws `KEY_FILE_UNREADABLE`. */
+export async function readKeyFile(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw new LumameshError('KEY_FILE_UNREADABLE', `cannot read ${file}: ${message}`, { cause: error });
+  }
+}

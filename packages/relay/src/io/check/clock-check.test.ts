@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { type RemoteInfo, createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { withUdpServer } from '@lumamesh/testkit';
 import { askClock } from './clock-check.ts';
 
 /** A time server on loopback whose clock is `aheadMs` before ours; `spoil` changes what it says. */
 async function withServer(aheadMs: number, spoil: (answer: Buffer) => Buffer, test: (port: number) => Promise<void>): Promise<void> {
-  const socket = createSocket('udp4');
-  socket.on('message', (request: Buffer, remote: RemoteInfo) => {
+  const tellTime = (request: Buffer): Buffer => {
     const answer = Buffer.alloc(48);
     answer[0] = 0x24;
     answer[1] = 2;
@@ -15,15 +13,9 @@ async function withServer(aheadMs: number, spoil: (answer: Buffer) => Buffer, te
     const seconds = (Date.now() + aheadMs) / 1000 + 2_208_988_800;
     answer.writeUInt32BE(Math.floor(seconds), 40);
     answer.writeUInt32BE(Math.floor((seconds % 1) * 2 ** 32), 44);
-    socket.send(spoil(answer), remote.port, remote.address);
-  });
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  try {
-    await test(socket.address().port);
-  } finally {
-    socket.close();
-  }
+    return answer;
+  };
+  await withUdpServer((request) => [spoil(tellTime(request))], test);
 }
 
 describe('the clock', { timeout: 30_000 }, () => {

@@ -1,7 +1,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { LumameshError, scopeOf } from '@lumamesh/base';
+import { LumameshError, isWildcard, scopeOf } from '@lumamesh/base';
 import { RECEIVE_BUFFER_BYTES, bindUdpSocket, queryStun } from '@lumamesh/transport/io';
 import type { RelayConfig } from '../config/config.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
@@ -11,7 +11,6 @@ import { askClock } from './clock-check.ts';
 import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
 import type { Finding } from './finding.ts';
-import { hasIpv6 } from './relay-check.ts';
 
 export interface DoctorOptions {
   /** STUN server to ask for the public address. */
@@ -123,21 +122,23 @@ async function nameRunning(config: RelayConfig): Promise<Finding> {
 
 function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Generator<Finding> {
   const own = ownAddresses();
-  if (listenIp !== undefined && !own.includes(listenIp) && !isEverywhere(listenIp) && scopeOf(listenIp) !== 'loopback')
+  if (listenIp !== undefined && !own.includes(listenIp) && !isWildcard(listenIp) && scopeOf(listenIp) !== 'loopback')
     yield { name: 'LISTEN_IP', verdict: 'fail', detail: `${listenIp} is no address of this machine`, mend: `it has ${own.join(', ')}` };
   if (publicIp6 !== undefined) {
     yield own.includes(publicIp6)
       ? { name: 'IPv6', verdict: 'ok', detail: publicIp6 }
       : { name: 'IPv6', verdict: 'fail', detail: `PUBLIC_IP6 ${publicIp6} is no address of this machine`, mend: 'set it to one that is, or leave it out' };
-  } else if (hasIpv6()) {
+  } else {
     const address = own.find((one) => one.includes(':') && scopeOf(one) === 'public');
-    yield {
-      name: 'IPv6',
-      verdict: 'warn',
-      detail: `this machine has ${address}, which the record does not name`,
-      mend: `PUBLIC_IP6=${address} lets browsers without IPv4 in`,
-    };
-  } else yield { name: 'IPv6', verdict: 'skip', detail: 'this machine has none' };
+    yield address === undefined
+      ? { name: 'IPv6', verdict: 'skip', detail: 'this machine has none' }
+      : {
+          name: 'IPv6',
+          verdict: 'warn',
+          detail: `this machine has ${address}, which the record does not name`,
+          mend: `PUBLIC_IP6=${address} lets browsers without IPv4 in`,
+        };
+  }
   if (scopeOf(publicIp) !== 'public')
     yield {
       name: 'PUBLIC_IP',
@@ -214,11 +215,6 @@ async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
 function parseHostPort(text: string): { readonly host: string; readonly port?: number } {
   const [, host = text, port] = /^(.+?)(?::(\d+))?$/.exec(text) ?? [];
   return { host, ...(port === undefined ? {} : { port: Number(port) }) };
-}
-
-/** Listening on it is listening on all addresses. */
-function isEverywhere(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
 }
 
 /** Addresses of the network interfaces that are not loopback. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { printable } from '@lumamesh/base';
+import { isWildcard, printable } from '@lumamesh/base';
 import type { HealthStats } from '../relay-stats.ts';
 
 const TIMEOUT_MS = 3000;
@@ -39,7 +39,7 @@ const STATS = v.looseObject({
 /** Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay answers. */
 export async function fetchStats({ host, port }: { readonly host: string; readonly port: number }): Promise<HealthStats> {
   // What listens on all addresses is asked on loopback.
-  const address = host === '0.0.0.0' || host === '::' || host === '' ? '127.0.0.1' : host;
+  const address = host === '' || isWildcard(host) ? '127.0.0.1' : host;
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}/statsz`;
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
