@@ -1,5 +1,10 @@
 import { WebSocket } from 'ws';
-import { CHANNEL_ID, CHANNEL_LABEL, type SignedRelayRecord, fingerprintBytes } from '@lumamesh/protocol';
+import {
+  CHANNEL_ID,
+  CHANNEL_LABEL,
+  type SignedRelayRecord,
+  fingerprintBytes,
+} from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 
@@ -21,7 +26,9 @@ export type Command =
   | { readonly type: 'quit' };
 
 /** What is put under load. */
-export type Target = { readonly type: 'lumamesh'; readonly record: SignedRelayRecord } | { readonly type: 'ws'; readonly url: string };
+export type Target =
+  | { readonly type: 'lumamesh'; readonly record: SignedRelayRecord }
+  | { readonly type: 'ws'; readonly url: string };
 
 /** One session, whatever carries it. */
 interface Line {
@@ -42,7 +49,10 @@ interface Member {
   onSignal: () => void;
 }
 
-const CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } };
+const CHANNEL = {
+  id: CHANNEL_ID,
+  properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false },
+};
 // The parent writes the target into our argument.
 const target = JSON.parse(process.argv[2] ?? '{}') as Target;
 const members: Member[] = [];
@@ -63,7 +73,11 @@ async function openLumamesh(record: SignedRelayRecord, events: LineEvents): Prom
     remote: { address: record.ip, port: record.port },
     onEvent: (event: SessionEvent) => {
       if (event.type === 'closed') events.closed(`${event.reason} ${event.detail}`);
-      else if (event.type === 'connected') events.open({ send: (frame) => client.send(CHANNEL_ID, frame), close: () => void client.close() });
+      else if (event.type === 'connected')
+        events.open({
+          send: (frame) => client.send(CHANNEL_ID, frame),
+          close: () => void client.close(),
+        });
       else if (event.type === 'message' && typeof event.data === 'string') events.frame(event.data);
     },
   });
@@ -124,7 +138,8 @@ async function connect(sessions: number, concurrency: number): Promise<object> {
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
   durations.sort((a, b) => a - b);
-  const at = (q: number): number => durations[Math.min(durations.length - 1, Math.floor(q * durations.length))] ?? Number.NaN;
+  const at = (q: number): number =>
+    durations[Math.min(durations.length - 1, Math.floor(q * durations.length))] ?? Number.NaN;
   return { connected: durations.length, failed, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
 }
 
@@ -134,7 +149,12 @@ async function signal(command: Extract<Command, { type: 'signal' }>): Promise<ob
   let received = 0;
   let isOver = false;
   const send = (member: Member): void => {
-    if (member.line.send(JSON.stringify({ action: 'signal', room: member.room, to: member.other, data }))) sent += 1;
+    if (
+      member.line.send(
+        JSON.stringify({ action: 'signal', room: member.room, to: member.other, data }),
+      )
+    )
+      sent += 1;
   };
   const senders = members.filter((_, i) => i % 2 === 0).slice(0, command.pairs);
   for (const [i, member] of members.entries()) {
@@ -145,7 +165,8 @@ async function signal(command: Extract<Command, { type: 'signal' }>): Promise<ob
       if (command.outstanding !== undefined && !isOver && partner !== undefined) send(partner);
     };
   }
-  if (command.outstanding !== undefined) for (const member of senders) for (let i = 0; i < command.outstanding; i++) send(member);
+  if (command.outstanding !== undefined)
+    for (const member of senders) for (let i = 0; i < command.outstanding; i++) send(member);
   const startedAt = performance.now();
   let turn = 0;
   while (performance.now() - startedAt < command.durationMs) {
@@ -165,7 +186,8 @@ async function signal(command: Extract<Command, { type: 'signal' }>): Promise<ob
 
 process.on('message', (command: Command) => {
   void (async () => {
-    if (command.type === 'connect') process.send?.(await connect(command.sessions, command.concurrency));
+    if (command.type === 'connect')
+      process.send?.(await connect(command.sessions, command.concurrency));
     else if (command.type === 'signal') process.send?.(await signal(command));
     else {
       for (const { line } of members) line.close();

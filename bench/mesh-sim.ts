@@ -2,7 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
-import { HOMES_PER_ROOM, Rendezvous, type RendezvousNode, type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
+import {
+  HOMES_PER_ROOM,
+  Rendezvous,
+  type RendezvousNode,
+  type SignedRelayRecord,
+  prefixOf,
+} from '@lumamesh/protocol';
 import { LinkPolicy, RelayDirectory } from '@lumamesh/relay/core';
 import { seededRandom } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
@@ -46,7 +52,10 @@ function relayOf(i: number, ip: string): SignedRelayRecord {
 function relaysOf(count: number): SignedRelayRecord[] {
   return Array.from({ length: count }, (_, i) => {
     const prefix = i - Math.floor(i / 10);
-    return relayOf(i, `${20 + (prefix >> 16)}.${(prefix >> 8) & 255}.${prefix & 255}.${1 + (i % 10)}`);
+    return relayOf(
+      i,
+      `${20 + (prefix >> 16)}.${(prefix >> 8) & 255}.${prefix & 255}.${1 + (i % 10)}`,
+    );
   });
 }
 
@@ -57,27 +66,36 @@ function discoverInFull(count: number): {
   readonly secondsFromCold: number;
 } {
   const mesh = new VirtualMesh(SEED);
-  for (let i = 0; i < count; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : [`r${Math.floor(i * 0.37)}`] });
-  const alive = (relay: (typeof mesh.relays)[number]): number => (relay.core.stats(mesh.now) as { records: { alive: number } }).records.alive;
+  for (let i = 0; i < count; i++)
+    mesh.add(`r${i}`, { peers: i === 0 ? [] : [`r${Math.floor(i * 0.37)}`] });
+  const alive = (relay: (typeof mesh.relays)[number]): number =>
+    (relay.core.stats(mesh.now) as { records: { alive: number } }).records.alive;
   const sample = mesh.relays.filter((_, i) => i % Math.ceil(count / 30) === 0);
-  if (!mesh.runUntil(() => sample.every((relay) => alive(relay) === count - 1), 600_000)) throw new Error('the mesh does not become complete');
+  if (!mesh.runUntil(() => sample.every((relay) => alive(relay) === count - 1), 600_000))
+    throw new Error('the mesh does not become complete');
   const secondsFromCold = mesh.now / 1000;
   mesh.run(120_000);
   const before = mesh.relays.reduce((sum, { bytesOut }) => sum + bytesOut, 0);
   mesh.run(60_000);
-  const bytesPerSecondIdle = (mesh.relays.reduce((sum, { bytesOut }) => sum + bytesOut, 0) - before) / 60 / count;
+  const bytesPerSecondIdle =
+    (mesh.relays.reduce((sum, { bytesOut }) => sum + bytesOut, 0) - before) / 60 / count;
   const newcomer = mesh.add('newcomer', { peers: ['r5'] });
   const curve: [number, number][] = [];
   for (let tick = 0; tick < 40 && (curve.at(-1)?.[1] ?? 0) < 1; tick++) {
     mesh.run(250);
-    const knowing = mesh.relays.filter((relay) => relay.core.known().some(({ nk }) => nk === newcomer.nk)).length;
+    const knowing = mesh.relays.filter((relay) =>
+      relay.core.known().some(({ nk }) => nk === newcomer.nk),
+    ).length;
     curve.push([(tick + 1) / 4, knowing / count]);
   }
   return { curve, bytesPerSecondIdle, secondsFromCold };
 }
 
 /** Links by LinkPolicy, each relay choosing among all; then one record spreads, four links at a time. */
-function discoverByLinks(count: number): { readonly curve: readonly (readonly [number, number])[]; readonly links: number } {
+function discoverByLinks(count: number): {
+  readonly curve: readonly (readonly [number, number])[];
+  readonly links: number;
+} {
   const records = relaysOf(count);
   const random = seededRandom(SEED);
   const neighbours = records.map(() => new Set<number>());
@@ -85,16 +103,27 @@ function discoverByLinks(count: number): { readonly curve: readonly (readonly [n
   for (const [i, record] of records.entries()) {
     const policy = new LinkPolicy({ nk: record.nk, peers: [], random });
     for (const other of neighbours[i] ?? [])
-      policy.handleOpen(instant(0), records[other]?.nk ?? '', { isOutbound: false, prefix: prefixOf(records[other] ?? record), isLocal: false });
+      policy.handleOpen(instant(0), records[other]?.nk ?? '', {
+        isOutbound: false,
+        prefix: prefixOf(records[other] ?? record),
+        isLocal: false,
+      });
     // A relay knows few of the others when it begins: a page of `nodes`.
     const view = Array.from({ length: 64 }, () => records[Math.floor(random() * count)] ?? record);
     let now: Instant = instant(0);
     for (let step = 0; step < 20; step++) {
       now = later(now, 5000);
       for (const output of policy.decide(now, view, new Set())) {
-        const other = output.type === 'dial' && output.target.nk !== null ? indexOf.get(output.target.nk) : undefined;
+        const other =
+          output.type === 'dial' && output.target.nk !== null
+            ? indexOf.get(output.target.nk)
+            : undefined;
         if (other === undefined || output.type !== 'dial' || other === i) continue;
-        policy.handleOpen(now, records[other]?.nk ?? '', { isOutbound: true, prefix: prefixOf(records[other] ?? record), isLocal: false });
+        policy.handleOpen(now, records[other]?.nk ?? '', {
+          isOutbound: true,
+          prefix: prefixOf(records[other] ?? record),
+          isLocal: false,
+        });
         policy.handleDialed(now, output.target, output.target.nk);
         policy.handleProven(output.target.nk ?? '');
         neighbours[i]?.add(other);
@@ -107,7 +136,8 @@ function discoverByLinks(count: number): { readonly curve: readonly (readonly [n
   for (const [i, own] of gossip.entries()) {
     for (const other of [...(neighbours[i] ?? [])].toSorted(() => random() - 0.5)) {
       const theirs = gossip[other];
-      if (own.size >= GOSSIP_DEGREE || theirs === undefined || theirs.size >= GOSSIP_DEGREE_MAX) continue;
+      if (own.size >= GOSSIP_DEGREE || theirs === undefined || theirs.size >= GOSSIP_DEGREE_MAX)
+        continue;
       own.add(other);
       theirs.add(i);
     }
@@ -135,7 +165,9 @@ function withoutCommonHome(count: number, missing: number): number {
   let without = 0;
   const views = 20;
   for (let view = 0; view < views; view++) {
-    const [a, b] = [0, 1].map(() => new Rendezvous<RendezvousNode>(records.filter(() => random() >= missing)));
+    const [a, b] = [0, 1].map(
+      () => new Rendezvous<RendezvousNode>(records.filter(() => random() >= missing)),
+    );
     for (let i = 0; i < ROOMS / views; i++) {
       const room = `room ${view} ${i}`;
       const homes = new Set(a?.rank(room, HOMES_PER_ROOM).map(({ nk }) => nk));
@@ -146,12 +178,27 @@ function withoutCommonHome(count: number, missing: number): number {
 }
 
 /** 30 % of the keys in three prefixes, all of them answering: what a directory takes in, and whose homes are whose. */
-function sybils(count: number): { readonly admitted: number; readonly anyHome: number; readonly allHomes: number; readonly shareOfHomes: number } {
+function sybils(count: number): {
+  readonly admitted: number;
+  readonly anyHome: number;
+  readonly allHomes: number;
+  readonly shareOfHomes: number;
+} {
   const honest = relaysOf(Math.round(count * 0.7));
-  const evil = Array.from({ length: Math.round(count * 0.3) }, (_, i) => relayOf(1_000_000 + i, `66.6.${6 + (i % 3)}.${1 + (Math.floor(i / 3) % 254)}`));
+  const evil = Array.from({ length: Math.round(count * 0.3) }, (_, i) =>
+    relayOf(1_000_000 + i, `66.6.${6 + (i % 3)}.${1 + (Math.floor(i / 3) % 254)}`),
+  );
   const random = seededRandom(SEED);
-  const hash = (algorithm: string, data: Uint8Array): Uint8Array => createHash(algorithm).update(data).digest();
-  const directory = new RelayDirectory({ nk: 'own', mesh: 'A'.repeat(22), ownScope: 'public', hash, verify: () => true, random });
+  const hash = (algorithm: string, data: Uint8Array): Uint8Array =>
+    createHash(algorithm).update(data).digest();
+  const directory = new RelayDirectory({
+    nk: 'own',
+    mesh: 'A'.repeat(22),
+    ownScope: 'public',
+    hash,
+    verify: () => true,
+    random,
+  });
   let now: Instant = instant(0);
   const all = [...evil, ...honest].toSorted(() => random() - 0.5);
   for (const [i, record] of all.entries()) {
@@ -163,7 +210,10 @@ function sybils(count: number): { readonly admitted: number; readonly anyHome: n
   const known = directory.alive();
   const isEvil = ({ ip }: { readonly ip: string }): boolean => ip.startsWith('66.6.');
   const rendezvous = new Rendezvous<RendezvousNode>(known);
-  const homes = Array.from({ length: ROOMS }, (_, i) => rendezvous.rank(`room ${i}`, HOMES_PER_ROOM).filter(isEvil).length);
+  const homes = Array.from(
+    { length: ROOMS },
+    (_, i) => rendezvous.rank(`room ${i}`, HOMES_PER_ROOM).filter(isEvil).length,
+  );
   return {
     admitted: known.filter(isEvil).length / evil.length,
     anyHome: homes.filter((evilHomes) => evilHomes > 0).length / ROOMS,
@@ -179,12 +229,22 @@ interface Series {
 }
 
 /** A line chart as SVG elements, at an offset. */
-function chart(left: number, title: string, xLabel: string, yLabel: string, series: readonly Series[], maxX: number, maxY: number): string {
+function chart(
+  left: number,
+  title: string,
+  xLabel: string,
+  yLabel: string,
+  series: readonly Series[],
+  maxX: number,
+  maxY: number,
+): string {
   const [width, height, top] = [360, 220, 50];
   const x = (value: number): string => (left + (value / maxX) * width).toFixed(1);
   const y = (value: number): string => (top + height - (value / maxY) * height).toFixed(1);
   const lines = series.map(({ name, colour, points }, i) => {
-    const path = points.map(([px, py]) => `${x(Math.min(px, maxX))},${y(Math.min(py, maxY))}`).join(' ');
+    const path = points
+      .map(([px, py]) => `${x(Math.min(px, maxX))},${y(Math.min(py, maxY))}`)
+      .join(' ');
     return `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${path}"/><text x="${left + width - 4}" y="${top + height - 12 - 16 * i}" fill="${colour}" text-anchor="end">${name}</text>`;
   });
   const ticks = [0, 0.25, 0.5, 0.75, 1].map(
@@ -199,9 +259,13 @@ const full = discoverInFull(fullRelays);
 const thousand = discoverByLinks(1000);
 const tenThousand = discoverByLinks(10_000);
 const shares = [0, 0.05, 0.1, 0.2, 0.3];
-const stale = [1000, 10_000].map((count) => ({ count, points: shares.map((missing) => [missing * 100, withoutCommonHome(count, missing)] as const) }));
+const stale = [1000, 10_000].map((count) => ({
+  count,
+  points: shares.map((missing) => [missing * 100, withoutCommonHome(count, missing)] as const),
+}));
 const attack = [1000, 10_000].map((count) => ({ count, ...sybils(count) }));
-const timeTo = (curve: readonly (readonly [number, number])[], share: number): number => curve.find(([, known]) => known >= share)?.[0] ?? Infinity;
+const timeTo = (curve: readonly (readonly [number, number])[], share: number): number =>
+  curve.find(([, known]) => known >= share)?.[0] ?? Infinity;
 const round = (value: number): number => Math.round(value * 100_000) / 100_000;
 
 const report = {
@@ -212,7 +276,12 @@ const report = {
     bytesPerSecondIdle: Math.round(full.bytesPerSecondIdle),
   },
   byLinks: [
-    { relays: 1000, links: round(thousand.links), secondsTo99Percent: timeTo(thousand.curve, 0.99), reached: round(thousand.curve.at(-1)?.[1] ?? 0) },
+    {
+      relays: 1000,
+      links: round(thousand.links),
+      secondsTo99Percent: timeTo(thousand.curve, 0.99),
+      reached: round(thousand.curve.at(-1)?.[1] ?? 0),
+    },
     {
       relays: 10_000,
       links: round(tenThousand.links),
@@ -222,7 +291,9 @@ const report = {
   ],
   noCommonHome: stale.map(({ count, points }) => ({
     relays: count,
-    byMissingPercent: Object.fromEntries(points.map(([missing, without]) => [missing, round(without)])),
+    byMissingPercent: Object.fromEntries(
+      points.map(([missing, without]) => [missing, round(without)]),
+    ),
   })),
   sybils: attack.map(({ count, admitted, anyHome, allHomes, shareOfHomes }) => ({
     relays: count,
@@ -249,7 +320,11 @@ const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="960" height="330" fo
   'Two stale views of a room',
   'relays missing in each view, %',
   'rooms without a common home',
-  stale.map(({ count, points }, i) => ({ name: `${count} relays`, colour: i === 0 ? '#06c' : '#c40', points })),
+  stale.map(({ count, points }, i) => ({
+    name: `${count} relays`,
+    colour: i === 0 ? '#06c' : '#c40',
+    points,
+  })),
   30,
   0.05,
 )}</svg>\n`;

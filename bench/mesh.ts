@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
-import { type RelayProcess, RoomClient, isComplete, pause, until, withRelays } from '../tests/mesh/support.ts';
+import {
+  type RelayProcess,
+  RoomClient,
+  isComplete,
+  pause,
+  until,
+  withRelays,
+} from '../tests/mesh/support.ts';
 
 /*
  * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a line on loopback. How long until all know all, what a
@@ -24,7 +31,11 @@ function enterNamespace(): void {
   if (spawnSync('ip', ['netns', 'add', name]).status !== 0) return;
   spawnSync('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
   const environment = { ...process.env, LUMAMESH_BENCH_INSIDE: '1' };
-  const { status } = spawnSync('ip', ['netns', 'exec', name, process.execPath, ...process.argv.slice(1)], { stdio: 'inherit', env: environment });
+  const { status } = spawnSync(
+    'ip',
+    ['netns', 'exec', name, process.execPath, ...process.argv.slice(1)],
+    { stdio: 'inherit', env: environment },
+  );
   spawnSync('ip', ['netns', 'del', name]);
   process.exit(status ?? 1);
 }
@@ -55,7 +66,13 @@ function hintMicroseconds(): number {
   mesh.run(5000);
   const hints = 9000;
   const before = process.cpuUsage();
-  for (let i = 0; i < hints; i++) reporter.core.handleLocalPresent(mesh.now, `bench-room-${i}`.padEnd(43, '_'), 'peer'.padEnd(22, '_'), 'x'.repeat(200));
+  for (let i = 0; i < hints; i++)
+    reporter.core.handleLocalPresent(
+      mesh.now,
+      `bench-room-${i}`.padEnd(43, '_'),
+      'peer'.padEnd(22, '_'),
+      'x'.repeat(200),
+    );
   mesh.run(2000);
   const used = process.cpuUsage(before);
   const held = (home.core.stats(mesh.now) as { homes: { hintsHeld: number } }).homes.hintsHeld;
@@ -73,22 +90,38 @@ await build({
   platform: 'node',
   format: 'esm',
   outfile: bundle,
-  banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+  banner: {
+    js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
+  },
 });
 process.env['RELAY_MAIN'] = bundle;
 
-const report: Record<string, unknown> = { relays: count, rooms, microsecondsPerHint: Math.round(hintMicroseconds() * 10) / 10 };
+const report: Record<string, unknown> = {
+  relays: count,
+  rooms,
+  microsecondsPerHint: Math.round(hintMicroseconds() * 10) / 10,
+};
 await withRelays(async (start) => {
-  const relays: RelayProcess[] = Array.from({ length: count }, (_, i) => start(i, i === 0 ? [] : [i - 1], SMALL));
+  const relays: RelayProcess[] = Array.from({ length: count }, (_, i) =>
+    start(i, i === 0 ? [] : [i - 1], SMALL),
+  );
   await Promise.all(relays.map((relay) => relay.ready()));
   const pids = relays.map(({ child }) => child.pid ?? 0);
-  report['secondsUntilAllKnowAll'] = Math.round((await until(() => isComplete(relays), 'they do not all know each other', 300_000)) / 100) / 10;
+  report['secondsUntilAllKnowAll'] =
+    Math.round(
+      (await until(() => isComplete(relays), 'they do not all know each other', 300_000)) / 100,
+    ) / 10;
   await pause(20_000);
-  const measure = async (seconds: number): Promise<{ cpuMsPerSecond: number; bytesPerSecond: number }> => {
+  const measure = async (
+    seconds: number,
+  ): Promise<{ cpuMsPerSecond: number; bytesPerSecond: number }> => {
     const [cpu, bytes] = [sum(pids.map(cpuMs)), wireBytes()];
     await pause(seconds * 1000);
     const per = (value: number): number => Math.round((value / seconds / count) * 10) / 10;
-    return { cpuMsPerSecond: per(sum(pids.map(cpuMs)) - cpu), bytesPerSecond: per(wireBytes() - bytes) };
+    return {
+      cpuMsPerSecond: per(sum(pids.map(cpuMs)) - cpu),
+      bytesPerSecond: per(wireBytes() - bytes),
+    };
   };
   report['idlePerRelay'] = await measure(IDLE_SECONDS);
   const clients: RoomClient[] = [];
@@ -99,20 +132,33 @@ await withRelays(async (start) => {
     if (relay === undefined) break;
     const client = await RoomClient.connect(relay.record);
     for (let i = room; i < Math.min(room + ROOMS_PER_SESSION, rooms); i++) {
-      client.send({ action: 'join', room: `bench-room-${i}`.padEnd(43, '_'), peer: `peer-${clients.length}`.padEnd(22, '_'), presence: 'x'.repeat(200) });
+      client.send({
+        action: 'join',
+        room: `bench-room-${i}`.padEnd(43, '_'),
+        peer: `peer-${clients.length}`.padEnd(22, '_'),
+        presence: 'x'.repeat(200),
+      });
     }
     clients.push(client);
   }
   report['secondsToJoin'] = Math.round((performance.now() - startedAt) / 100) / 10;
   await pause(15_000);
-  report['cpuMsPerRoomAndRelaysInAll'] = Math.round(((sum(pids.map(cpuMs)) - before) / rooms) * 100) / 100;
+  report['cpuMsPerRoomAndRelaysInAll'] =
+    Math.round(((sum(pids.map(cpuMs)) - before) / rooms) * 100) / 100;
   const stats = await Promise.all(relays.map((relay) => relay.stats()));
-  const homes = stats.map((one) => (one as unknown as { homes: { hintsHeld: number } }).homes.hintsHeld);
+  const homes = stats.map(
+    (one) => (one as unknown as { homes: { hintsHeld: number } }).homes.hintsHeld,
+  );
   report['hintsHeldByAllHomes'] = sum(homes);
   report['withRoomsPerRelay'] = await measure(IDLE_SECONDS);
-  const rss = (await Promise.all(relays.map((relay) => relay.stats()))).map(({ memory }) => Math.round(memory.rssBytes / 1e6));
+  const rss = (await Promise.all(relays.map((relay) => relay.stats()))).map(({ memory }) =>
+    Math.round(memory.rssBytes / 1e6),
+  );
   const links = stats.map(({ links: { outbound, inbound } }) => outbound + inbound);
-  report['residentMb'] = { median: rss.toSorted((a, b) => a - b)[count >> 1], max: Math.max(...rss) };
+  report['residentMb'] = {
+    median: rss.toSorted((a, b) => a - b)[count >> 1],
+    max: Math.max(...rss),
+  };
   report['linksPerRelay'] = { min: Math.min(...links), max: Math.max(...links) };
   await Promise.all(clients.map((client) => client.close()));
 });

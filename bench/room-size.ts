@@ -58,23 +58,33 @@ function usageOf(browser: Browser): Usage {
     }
   }
   const root = browser.process()?.pid ?? -1;
-  const isOurs = (pid: number): boolean => pid === root || (parents.has(pid) && isOurs(parents.get(pid) ?? 0));
+  const isOurs = (pid: number): boolean =>
+    pid === root || (parents.has(pid) && isOurs(parents.get(pid) ?? 0));
   const ours = [...parents.keys()].filter(isOurs);
   const kilobytes = ours.map((pid) => {
     try {
-      return Number(/^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+      return Number(
+        /^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ??
+          0,
+      );
     } catch {
       return 0;
     }
   });
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  return { cpuSeconds: sum(ours.map((pid) => ticks.get(pid) ?? 0)) / TICKS_PER_SECOND, megabytes: sum(kilobytes) / 1024 };
+  const sum = (values: readonly number[]): number =>
+    values.reduce((total, value) => total + value, 0);
+  return {
+    cpuSeconds: sum(ours.map((pid) => ticks.get(pid) ?? 0)) / TICKS_PER_SECOND,
+    megabytes: sum(kilobytes) / 1024,
+  };
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function total(pages: readonly Page[], method: 'count' | 'leaves'): Promise<number> {
-  const counts = (await Promise.all(pages.map((page) => page.evaluate(`globalThis.${method}()`)))) as number[];
+  const counts = (await Promise.all(
+    pages.map((page) => page.evaluate(`globalThis.${method}()`)),
+  )) as number[];
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
@@ -107,8 +117,11 @@ async function measure(members: number, script: string): Promise<object> {
     await pause(15_000);
     const before = usageOf(browser);
     for (const [i, page] of pages.slice(0, -1).entries())
-      await page.evaluate(`join(${JSON.stringify(relay.record)}, ${Math.min(MEMBERS_PER_PAGE, members - 1 - i * MEMBERS_PER_PAGE)})`);
-    if (pages.length === 1) await newcomer?.evaluate(`join(${JSON.stringify(relay.record)}, ${members - 1})`);
+      await page.evaluate(
+        `join(${JSON.stringify(relay.record)}, ${Math.min(MEMBERS_PER_PAGE, members - 1 - i * MEMBERS_PER_PAGE)})`,
+      );
+    if (pages.length === 1)
+      await newcomer?.evaluate(`join(${JSON.stringify(relay.record)}, ${members - 1})`);
     const allAtOnceMs = await waitForPeers(pages, (members - 1) * (members - 2));
     const met = usageOf(browser);
     await pause(10_000);
@@ -125,7 +138,9 @@ async function measure(members: number, script: string): Promise<object> {
       cpuSecondsUntilThen: round(met.cpuSeconds - before.cpuSeconds),
       oneMoreMs: newcomerMs,
       megabytes: Math.round(end.megabytes - before.megabytes),
-      idleCpuMsPerSecondAndMember: round(((end.cpuSeconds - idle.cpuSeconds) * 1000) / (IDLE_MS / 1000) / members),
+      idleCpuMsPerSecondAndMember: round(
+        ((end.cpuSeconds - idle.cpuSeconds) * 1000) / (IDLE_MS / 1000) / members,
+      ),
       leaves: await total(pages, 'leaves'),
     };
   } finally {
@@ -135,8 +150,18 @@ async function measure(members: number, script: string): Promise<object> {
   }
 }
 
-const bundle = await build({ stdin: { contents: PAGE_SCRIPT, resolveDir: import.meta.dirname }, bundle: true, write: false, format: 'esm', target: 'es2022' });
-process.stdout.write(`${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version}\n`);
+const bundle = await build({
+  stdin: { contents: PAGE_SCRIPT, resolveDir: import.meta.dirname },
+  bundle: true,
+  write: false,
+  format: 'esm',
+  target: 'es2022',
+});
+process.stdout.write(
+  `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version}\n`,
+);
 const sizes = process.argv.slice(2).map(Number);
 for (const members of sizes.length === 0 ? SIZES : sizes)
-  process.stdout.write(`${JSON.stringify(await measure(members, bundle.outputFiles[0]?.text ?? ''))}\n`);
+  process.stdout.write(
+    `${JSON.stringify(await measure(members, bundle.outputFiles[0]?.text ?? ''))}\n`,
+  );

@@ -15,7 +15,10 @@ const WARM_SESSIONS = 200;
 const SIGNAL_BYTES = 300;
 
 /** What is measured, in turn: ours, and what a page author would write instead. */
-const PROGRAMS: Readonly<Record<string, string>> = { lumamesh: 'relay-process.ts', wsOverTls: 'ws-process.ts' };
+const PROGRAMS: Readonly<Record<string, string>> = {
+  lumamesh: 'relay-process.ts',
+  wsOverTls: 'ws-process.ts',
+};
 
 interface Bench {
   usage(): Promise<Usage>;
@@ -41,7 +44,10 @@ async function start(program: string): Promise<Bench> {
     MAX_SESSIONS: String(SESSIONS + WARM_SESSIONS + 100),
     MAX_MESSAGES_PER_SECOND: '1000000',
   };
-  const relay = fork(join(import.meta.dirname, program), { env, execArgv: ['--expose-gc', '--max-semi-space-size=4'] });
+  const relay = fork(join(import.meta.dirname, program), {
+    env,
+    execArgv: ['--expose-gc', '--max-semi-space-size=4'],
+  });
   const target = await reply<Target>(relay);
   const generator = fork(join(import.meta.dirname, 'load-generator.ts'), [JSON.stringify(target)]);
   await reply(generator);
@@ -78,18 +84,44 @@ async function measure(program: string): Promise<Record<string, unknown>> {
   try {
     await bench.load({ type: 'connect', sessions: WARM_SESSIONS, concurrency: 20 });
     const beforeSetup = await bench.usage();
-    const setup = await bench.load<ConnectResult>({ type: 'connect', sessions: SESSIONS, concurrency: 50 });
+    const setup = await bench.load<ConnectResult>({
+      type: 'connect',
+      sessions: SESSIONS,
+      concurrency: 50,
+    });
     const afterSetup = await bench.usage();
     const setupResult = {
       sessions: setup.connected,
       failed: setup.failed,
       cpuMsPerSession: round(cpuMs(beforeSetup, afterSetup) / setup.connected),
-      residentKbPerIdleSession: round((afterSetup.rssBytes - beforeSetup.rssBytes) / setup.connected / 1024, 1),
-      heapKbPerIdleSession: round((afterSetup.heapBytes - beforeSetup.heapBytes) / setup.connected / 1024, 1),
+      residentKbPerIdleSession: round(
+        (afterSetup.rssBytes - beforeSetup.rssBytes) / setup.connected / 1024,
+        1,
+      ),
+      heapKbPerIdleSession: round(
+        (afterSetup.heapBytes - beforeSetup.heapBytes) / setup.connected / 1024,
+        1,
+      ),
     };
-    const paced = await measureSignals(bench, { type: 'signal', durationMs: 5000, bytes: SIGNAL_BYTES, perSecond: 1000, pairs: 100 });
-    const saturated = await measureSignals(bench, { type: 'signal', durationMs: 5000, bytes: SIGNAL_BYTES, pairs: 20, outstanding: 8 });
-    return { setup: setupResult, signalPaced1000PerSecond: paced, signalSaturated20Pairs8Outstanding: saturated };
+    const paced = await measureSignals(bench, {
+      type: 'signal',
+      durationMs: 5000,
+      bytes: SIGNAL_BYTES,
+      perSecond: 1000,
+      pairs: 100,
+    });
+    const saturated = await measureSignals(bench, {
+      type: 'signal',
+      durationMs: 5000,
+      bytes: SIGNAL_BYTES,
+      pairs: 20,
+      outstanding: 8,
+    });
+    return {
+      setup: setupResult,
+      signalPaced1000PerSecond: paced,
+      signalSaturated20Pairs8Outstanding: saturated,
+    };
   } finally {
     bench.close();
   }
@@ -110,8 +142,17 @@ async function measureSignals(bench: Bench, command: Command): Promise<object> {
 async function measureBurst(program: string): Promise<Record<string, unknown>> {
   const bench = await start(program);
   try {
-    const burst = await bench.load<ConnectResult>({ type: 'connect', sessions: SESSIONS, concurrency: SESSIONS });
-    return { connected: burst.connected, failed: burst.failed, p50Ms: round(burst.p50Ms, 0), p99Ms: round(burst.p99Ms, 0) };
+    const burst = await bench.load<ConnectResult>({
+      type: 'connect',
+      sessions: SESSIONS,
+      concurrency: SESSIONS,
+    });
+    return {
+      connected: burst.connected,
+      failed: burst.failed,
+      p50Ms: round(burst.p50Ms, 0),
+      p99Ms: round(burst.p99Ms, 0),
+    };
   } finally {
     bench.close();
   }
@@ -119,17 +160,28 @@ async function measureBurst(program: string): Promise<Record<string, unknown>> {
 
 function commit(): string {
   try {
-    const dirty = execFileSync('git', ['status', '--porcelain'], { encoding: 'utf8' }) === '' ? '' : ' with changes';
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim() + dirty;
+    const dirty =
+      execFileSync('git', ['status', '--porcelain'], { encoding: 'utf8' }) === ''
+        ? ''
+        : ' with changes';
+    return (
+      execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim() + dirty
+    );
   } catch {
     return 'unknown';
   }
 }
 
-const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryGb: round(totalmem() / 2 ** 30, 0), node: process.version };
+const machine = {
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  memoryGb: round(totalmem() / 2 ** 30, 0),
+  node: process.version,
+};
 for (let i = 0; i < Number(process.argv[2] ?? 1); i++) {
   const result: Record<string, unknown> = { commit: commit(), machine };
   // By turns, so that both see the same machine.
-  for (const [name, program] of Object.entries(PROGRAMS)) result[name] = { ...(await measure(program)), burst1000: await measureBurst(program) };
+  for (const [name, program] of Object.entries(PROGRAMS))
+    result[name] = { ...(await measure(program)), burst1000: await measureBurst(program) };
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 }

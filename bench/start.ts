@@ -27,18 +27,32 @@ interface Sample {
   readonly privateMb: number;
 }
 
-async function measure([program, ...parameters]: readonly [string, ...string[]], cwd: string): Promise<Sample> {
-  const env = { PUBLIC_IP: '127.0.0.1', LISTEN_IP: '127.0.0.1', UDP_PORT: String(PORT), LOG_LEVEL: 'error', MALLOC_ARENA_MAX: '1' };
+async function measure(
+  [program, ...parameters]: readonly [string, ...string[]],
+  cwd: string,
+): Promise<Sample> {
+  const env = {
+    PUBLIC_IP: '127.0.0.1',
+    LISTEN_IP: '127.0.0.1',
+    UDP_PORT: String(PORT),
+    LOG_LEVEL: 'error',
+    MALLOC_ARENA_MAX: '1',
+  };
   const startedAt = monotonicNow();
   const child = spawn(program, parameters, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
   await lineOf(child);
   const readyMs = monotonicNow() - startedAt;
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const memory = readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8');
-  const kilobytes = (name: string): number => Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(memory)?.[1] ?? Number.NaN);
+  const kilobytes = (name: string): number =>
+    Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(memory)?.[1] ?? Number.NaN);
   child.kill();
   await once(child, 'exit');
-  return { readyMs, residentMb: kilobytes('Rss') / 1024, privateMb: kilobytes('Private_Dirty') / 1024 };
+  return {
+    readyMs,
+    residentMb: kilobytes('Rss') / 1024,
+    privateMb: kilobytes('Private_Dirty') / 1024,
+  };
 }
 
 async function lineOf(child: ChildProcess): Promise<void> {
@@ -55,20 +69,29 @@ function median(values: readonly number[]): number {
   return Math.round((sorted[Math.floor(sorted.length / 2)] ?? Number.NaN) * 10) / 10;
 }
 
-if (!existsSync(BINARY)) execFileSync('npm', ['run', 'build:binary'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+if (!existsSync(BINARY))
+  execFileSync('npm', ['run', 'build:binary'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 const rounds = Number(process.argv[2] ?? 5);
 const folder = await mkdtemp(join(tmpdir(), 'lumamesh-start-'));
 const samples = new Map<string, Sample[]>(Object.keys(FORMS).map((name) => [name, []]));
 // The first of all makes the identity.
 await measure(FORMS['sources'] ?? [''], folder);
-for (let round = 0; round < rounds; round++) for (const [name, command] of Object.entries(FORMS)) samples.get(name)?.push(await measure(command, folder));
+for (let round = 0; round < rounds; round++)
+  for (const [name, command] of Object.entries(FORMS))
+    samples.get(name)?.push(await measure(command, folder));
 await rm(folder, { recursive: true });
 const result = Object.fromEntries(
   [...samples].map(([name, list]) => [
     name,
     {
       readyMs: median(list.map(({ readyMs }) => readyMs)),
-      readyMsRange: [Math.min(...list.map(({ readyMs }) => readyMs)), Math.max(...list.map(({ readyMs }) => readyMs))].map(Math.round),
+      readyMsRange: [
+        Math.min(...list.map(({ readyMs }) => readyMs)),
+        Math.max(...list.map(({ readyMs }) => readyMs)),
+      ].map(Math.round),
       residentMb: median(list.map(({ residentMb }) => residentMb)),
       privateMb: median(list.map(({ privateMb }) => privateMb)),
     },

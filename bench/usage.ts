@@ -16,7 +16,13 @@ function measureUsage(): Usage {
   globalThis.gc?.();
   globalThis.gc?.();
   const { rss, heapUsed, external } = process.memoryUsage();
-  const usage: Usage = { forcedGcMs, userMs: user / 1000, systemMs: system / 1000, rssBytes: rss, heapBytes: heapUsed + external };
+  const usage: Usage = {
+    forcedGcMs,
+    userMs: user / 1000,
+    systemMs: system / 1000,
+    rssBytes: rss,
+    heapBytes: heapUsed + external,
+  };
   const afterGc = process.cpuUsage();
   forcedGcMs += (afterGc.user + afterGc.system - user - system) / 1000;
   return usage;

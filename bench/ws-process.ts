@@ -18,9 +18,14 @@ interface Frame {
   readonly data: string;
 }
 
-const { server: fixture } = readFixture('test-certificates.json') as { server: { certificateDerHex: string; privateKeyPem: string } };
+const { server: fixture } = readFixture('test-certificates.json') as {
+  server: { certificateDerHex: string; privateKeyPem: string };
+};
 const certificate = Buffer.from(fixture.certificateDerHex, 'hex').toString('base64');
-const server = createServer({ key: fixture.privateKeyPem, cert: `-----BEGIN CERTIFICATE-----\n${certificate}\n-----END CERTIFICATE-----\n` });
+const server = createServer({
+  key: fixture.privateKeyPem,
+  cert: `-----BEGIN CERTIFICATE-----\n${certificate}\n-----END CERTIFICATE-----\n`,
+});
 const rooms = new Map<string, Map<string, WebSocket>>();
 
 new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket) => {
@@ -31,17 +36,28 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
       peer = frame.peer;
       let room = rooms.get(frame.room);
       if (room === undefined) rooms.set(frame.room, (room = new Map()));
-      socket.send(JSON.stringify({ action: 'joined', room: frame.room, members: [...room.keys()].map((member) => ({ peer: member, presence: '' })) }));
+      socket.send(
+        JSON.stringify({
+          action: 'joined',
+          room: frame.room,
+          members: [...room.keys()].map((member) => ({ peer: member, presence: '' })),
+        }),
+      );
       room.set(peer, socket);
     } else
       rooms
         .get(frame.room)
         ?.get(frame.to)
-        ?.send(JSON.stringify({ action: 'signal', room: frame.room, from: peer, data: frame.data }));
+        ?.send(
+          JSON.stringify({ action: 'signal', room: frame.room, from: peer, data: frame.data }),
+        );
   });
 });
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 answerParent();
-const target: Target = { type: 'ws', url: `wss://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+const target: Target = {
+  type: 'ws',
+  url: `wss://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+};
 process.send?.(target);

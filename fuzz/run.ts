@@ -1,9 +1,27 @@
 import { type Instant, LumameshError, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
-import { RECORD_LINE_PREFIX, decodeRecordLine, encodeRecordLine, parseClientMessage, parseRelayMessage } from '@lumamesh/protocol';
-import { browserFlights, connectedPair, endpointOptions, mutations, randomDatagrams, seededRandom } from '@lumamesh/testkit';
+import {
+  RECORD_LINE_PREFIX,
+  decodeRecordLine,
+  encodeRecordLine,
+  parseClientMessage,
+  parseRelayMessage,
+} from '@lumamesh/protocol';
+import {
+  browserFlights,
+  connectedPair,
+  endpointOptions,
+  mutations,
+  randomDatagrams,
+  seededRandom,
+} from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
-import { type Frame, FrameReader, type ValueInbox, encodeValue } from '../packages/client/src/core/peer-frame.ts';
+import {
+  type Frame,
+  FrameReader,
+  type ValueInbox,
+  encodeValue,
+} from '../packages/client/src/core/peer-frame.ts';
 import { RelayBook } from '../packages/client/src/core/relay-book.ts';
 import { parsePeerSignal } from '../packages/client/src/core/signal.ts';
 import { ValueReceiver, ValueSender } from '../packages/client/src/core/value-stream.ts';
@@ -19,7 +37,10 @@ type Target = (seed: number) => void;
 
 /** Damaged first flights and noise against an endpoint that has sessions. */
 function endpointTarget(round: number): void {
-  const endpoint = new Endpoint(instant(0), endpointOptions({ ice: { ufrag: 'luma', password: 'lumalumalumalumalumaluma' } }));
+  const endpoint = new Endpoint(
+    instant(0),
+    endpointOptions({ ice: { ufrag: 'luma', password: 'lumalumalumalumalumaluma' } }),
+  );
   const random = seededRandom(round);
   const remote = { address: '198.51.100.1', port: 1 + Math.floor(random() * 60_000) };
   let now: Instant = instant(0);
@@ -43,7 +64,9 @@ function endpointTarget(round: number): void {
 function insideTarget(round: number): void {
   const pair = connectedPair({ link: { latencyMs: 1 } });
   const random = seededRandom(round);
-  const values = Array.from({ length: 20 }, (_, i) => new Uint8Array(Math.floor(random() * 5000)).fill(i));
+  const values = Array.from({ length: 20 }, (_, i) =>
+    new Uint8Array(Math.floor(random() * 5000)).fill(i),
+  );
   for (const value of values) pair.client.session.send(pair.net.now, 0, value);
   pair.net.touch(pair.client);
   pair.net.run(200);
@@ -72,19 +95,33 @@ function textTarget(round: number): void {
   };
   const texts = [
     { action: 'join', room: 'r'.repeat(43), peer: 'p'.repeat(22), presence: 'x' },
-    { action: 'joined', room: 'r'.repeat(43), members: [{ peer: 'p'.repeat(22), presence: 'x' }], homes: [record] },
+    {
+      action: 'joined',
+      room: 'r'.repeat(43),
+      members: [{ peer: 'p'.repeat(22), presence: 'x' }],
+      homes: [record],
+    },
     record,
     [[encodeRecordLine(record), 7]],
-    { attempt: 'a', description: { type: 'offer', sdp: 'v=0' }, candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }] },
+    {
+      attempt: 'a',
+      description: { type: 'offer', sdp: 'v=0' },
+      candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }],
+    },
   ];
   for (const original of texts) {
-    for (const mutated of mutations(new TextEncoder().encode(JSON.stringify(original)), 100, round)) {
+    for (const mutated of mutations(
+      new TextEncoder().encode(JSON.stringify(original)),
+      100,
+      round,
+    )) {
       const text = new TextDecoder().decode(mutated);
       parseClientMessage(text);
       parseRelayMessage(text);
       const line = `${RECORD_LINE_PREFIX}${toBase64Url(mutated)}`;
       const read = decodeRecordLine(line);
-      if (read.ok && encodeRecordLine(read.value) !== line) throw new Error('a record with two lines');
+      if (read.ok && encodeRecordLine(read.value) !== line)
+        throw new Error('a record with two lines');
       new RelayBook(seededRandom(round)).load(text, 0);
       try {
         parsePeerSignal(JSON.parse(text));
@@ -117,9 +154,17 @@ function peerTarget(round: number): void {
   ];
   for (let i = 0; i < 300; i++) {
     const frame = sent[Math.floor(random() * sent.length)] ?? '';
-    const bytes = typeof frame === 'string' ? new TextEncoder().encode(frame.slice(0, 200)) : frame.slice(0, 200);
+    const bytes =
+      typeof frame === 'string'
+        ? new TextEncoder().encode(frame.slice(0, 200))
+        : frame.slice(0, 200);
     const [damaged = bytes] = random() < 0.5 ? mutations(bytes, 1, round + i) : [bytes];
-    for (const reader of readers) hear(reader, typeof frame === 'string' ? new TextDecoder().decode(damaged) : damaged.slice().buffer, random() < 0.7);
+    for (const reader of readers)
+      hear(
+        reader,
+        typeof frame === 'string' ? new TextDecoder().decode(damaged) : damaged.slice().buffer,
+        random() < 0.7,
+      );
   }
 }
 
@@ -147,30 +192,58 @@ function meshTarget(round: number): void {
     { type: 'hints', rooms: [room] },
     { type: 'unhint', rooms: [room] },
     { type: 'holders', room, add: [nk], gone: [] },
-    { type: 'present', room, members: [{ peer: 'x'.repeat(22), presence: 'y' }], all: true, ask: true },
+    {
+      type: 'present',
+      room,
+      members: [{ peer: 'x'.repeat(22), presence: 'y' }],
+      all: true,
+      ask: true,
+    },
     { type: 'absent', room, peers: ['x'.repeat(22)] },
     { type: 'check', room, digest: '0'.repeat(16) },
     { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
     { type: 'have', bits: 4, buckets: [1, 2], ids: [] },
     { type: 'doubt', nodes: [nk] },
     { type: 'ready' },
-    { type: 'via', to: nk, counter: round, text: JSON.stringify({ type: 'absent', room, peers: [] }), signature: 'A'.repeat(86) },
+    {
+      type: 'via',
+      to: nk,
+      counter: round,
+      text: JSON.stringify({ type: 'absent', room, peers: [] }),
+      signature: 'A'.repeat(86),
+    },
   ].map((frame) => JSON.stringify(frame));
   for (let i = 0; i < 200; i++) {
     const text = texts[pick(texts.length)] ?? '';
-    const [damaged = new Uint8Array(0)] = pick(3) === 0 ? mutations(new TextEncoder().encode(text), 1, round + i) : [new TextEncoder().encode(text)];
+    const [damaged = new Uint8Array(0)] =
+      pick(3) === 0
+        ? mutations(new TextEncoder().encode(text), 1, round + i)
+        : [new TextEncoder().encode(text)];
     mesh.injectFrame('r3', `r${pick(3)}`, new TextDecoder().decode(damaged));
     if (pick(20) === 0) mesh.run(pick(2000));
   }
   mesh.kill('r3');
-  if (!mesh.runUntil(() => mesh.seen('r1', 'ada', 'tea').join() === 'bob' && mesh.seen('r2', 'bob', 'tea').join() === 'ada', 400_000)) {
+  if (
+    !mesh.runUntil(
+      () =>
+        mesh.seen('r1', 'ada', 'tea').join() === 'bob' &&
+        mesh.seen('r2', 'bob', 'tea').join() === 'ada',
+      400_000,
+    )
+  ) {
     throw new Error(
       `after the attack ada sees ${mesh.seen('r1', 'ada', 'tea').join() || 'nobody'}, and bob ${mesh.seen('r2', 'bob', 'tea').join() || 'nobody'}`,
     );
   }
 }
 
-const targets: Readonly<Record<string, Target>> = { endpoint: endpointTarget, inside: insideTarget, text: textTarget, peer: peerTarget, mesh: meshTarget };
+const targets: Readonly<Record<string, Target>> = {
+  endpoint: endpointTarget,
+  inside: insideTarget,
+  text: textTarget,
+  peer: peerTarget,
+  mesh: meshTarget,
+};
 const endsAt = performance.now() + seconds * 1000;
 let rounds = 0;
 for (; performance.now() < endsAt; seed++, rounds++) {
@@ -178,9 +251,13 @@ for (; performance.now() < endsAt; seed++, rounds++) {
     try {
       target(seed);
     } catch (error) {
-      process.stderr.write(`target ${name}, seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.stderr.write(
+        `target ${name}, seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+      );
       process.exit(1);
     }
   }
 }
-process.stdout.write(`${rounds} rounds of ${Object.keys(targets).join(', ')}: nothing was thrown; the next seed is ${seed}\n`);
+process.stdout.write(
+  `${rounds} rounds of ${Object.keys(targets).join(', ')}: nothing was thrown; the next seed is ${seed}\n`,
+);

@@ -19,8 +19,10 @@ const DECLARATIONS: Readonly<Record<string, string>> = {
 rmSync(DIST, { recursive: true, force: true });
 mkdirSync(DIST, { recursive: true });
 // The keys of CLIENT_FILES, and of FILES_APART.
-for (const file of Object.keys(CLIENT_FILES) as (keyof typeof CLIENT_FILES)[]) writeFileSync(join(DIST, file), await bundleClient(file));
-for (const file of Object.keys(FILES_APART) as (keyof typeof FILES_APART)[]) writeFileSync(join(DIST, file), await bundleApart(file));
+for (const file of Object.keys(CLIENT_FILES) as (keyof typeof CLIENT_FILES)[])
+  writeFileSync(join(DIST, file), await bundleClient(file));
+for (const file of Object.keys(FILES_APART) as (keyof typeof FILES_APART)[])
+  writeFileSync(join(DIST, file), await bundleApart(file));
 await build({
   entryPoints: [join(CLIENT, 'src/react/index.ts')],
   outfile: join(DIST, 'lumamesh-react.js'),
@@ -29,7 +31,16 @@ await build({
   target: 'es2022',
   external: ['react'],
   // The hooks and the page share one library.
-  plugins: [{ name: 'share', setup: (bundler) => bundler.onResolve({ filter: /browser\/index\.ts$/ }, () => ({ path: './lumamesh.js', external: true })) }],
+  plugins: [
+    {
+      name: 'share',
+      setup: (bundler) =>
+        bundler.onResolve({ filter: /browser\/index\.ts$/ }, () => ({
+          path: './lumamesh.js',
+          external: true,
+        })),
+    },
+  ],
 });
 await build({
   entryPoints: [join(CLIENT, 'src/node/index.ts')],
@@ -44,27 +55,38 @@ publish();
 
 /** Declarations of everything that the entry points mention, with paths that need no workspace. */
 function declare(): void {
-  execFileSync('tsc', ['-p', 'tsconfig.client-types.json', '--outDir', join(DIST, 'types')], { cwd: ROOT, stdio: 'inherit' });
+  execFileSync('tsc', ['-p', 'tsconfig.client-types.json', '--outDir', join(DIST, 'types')], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
   for (const file of globSync('**/*.d.ts', { cwd: join(DIST, 'types') })) {
     const path = join(DIST, 'types', file);
-    const text = readFileSync(path, 'utf8').replaceAll(/from '([^']+)'/g, (whole, specifier: string) => {
-      const target = DECLARATIONS[specifier];
-      if (target === undefined) return whole.replace(/\.ts'$/, ".js'");
-      const from = relative(dirname(path), join(DIST, target));
-      return `from '${from.startsWith('.') ? from : `./${from}`}'`;
-    });
+    const text = readFileSync(path, 'utf8').replaceAll(
+      /from '([^']+)'/g,
+      (whole, specifier: string) => {
+        const target = DECLARATIONS[specifier];
+        if (target === undefined) return whole.replace(/\.ts'$/, ".js'");
+        const from = relative(dirname(path), join(DIST, target));
+        return `from '${from.startsWith('.') ? from : `./${from}`}'`;
+      },
+    );
     writeFileSync(path, text);
   }
 }
 
 function publish(): void {
-  const { name, version, license, peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync(join(CLIENT, 'package.json'), 'utf8')) as Record<
-    string,
-    unknown
-  >;
-  const entry = (file: string, types: string): object => ({ types: `./types/client/src/${types}.d.ts`, default: `./${file}` });
+  const { name, version, license, peerDependencies, peerDependenciesMeta } = JSON.parse(
+    readFileSync(join(CLIENT, 'package.json'), 'utf8'),
+  ) as Record<string, unknown>;
+  const entry = (file: string, types: string): object => ({
+    types: `./types/client/src/${types}.d.ts`,
+    default: `./${file}`,
+  });
   const exports = {
-    '.': { node: entry('lumamesh-node.js', 'node/index'), ...entry('lumamesh.js', 'browser/index') },
+    '.': {
+      node: entry('lumamesh-node.js', 'node/index'),
+      ...entry('lumamesh.js', 'browser/index'),
+    },
     './core': entry('lumamesh-core.js', 'browser/core'),
     './node': entry('lumamesh-node.js', 'node/index'),
     './react': entry('lumamesh-react.js', 'react/index'),
@@ -75,7 +97,8 @@ function publish(): void {
     license,
     type: 'module',
     sideEffects: false,
-    description: 'Browsers find each other by relays that need no signaling themselves, and talk directly',
+    description:
+      'Browsers find each other by relays that need no signaling themselves, and talk directly',
     exports,
     peerDependencies,
     peerDependenciesMeta,

@@ -19,10 +19,17 @@ const BINARY = join(OUT, process.platform === 'win32' ? 'lumamesh-relay.exe' : '
 
 /** The commit that is built, with a mark for changes that are in no commit. A checkout that came without git names its version only. */
 function commitOf(): string {
-  const git = (...parameters: string[]): string => execFileSync('git', parameters, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...parameters: string[]): string =>
+    execFileSync('git', parameters, {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   try {
     const commit = git('rev-parse', '--short=12', 'HEAD');
-    return git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit}-changed`;
+    return git('status', '--porcelain', '--untracked-files=no') === ''
+      ? commit
+      : `${commit}-changed`;
   } catch {
     return process.env['LUMAMESH_COMMIT'] ?? 'unknown';
   }
@@ -40,7 +47,9 @@ async function bundle(): Promise<void> {
     outfile: BUNDLE,
     define: { LUMAMESH_COMMIT: JSON.stringify(commitOf()) },
     // Libraries in CommonJS ask for Node's own modules by require.
-    banner: { js: "#!/usr/bin/env node\nimport{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+    banner: {
+      js: "#!/usr/bin/env node\nimport{createRequire}from'node:module';const require=createRequire(import.meta.url);",
+    },
     legalComments: 'none',
     logLevel: 'warning',
   });

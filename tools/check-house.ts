@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve } from 'node:path';
  * and what must not stand in the tree. Prints each fault with its place; exits with 1 when there is one.
  */
 const ROOT = join(import.meta.dirname, '..');
-const MAX_LINES = 600;
+const MAX_LINES = 700;
 
 /** Packages by what they may import of ours (DESIGN: imports only point inwards). */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -20,7 +20,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const OUTER_FOLDERS = ['io', 'browser', 'node', 'react', 'cli'];
 /** Inside the transport these never see each other; only session.ts and endpoint.ts see all. */
 const SEPARATE_LAYERS = ['dtls', 'sctp', 'datachannel'];
-const IMPURE = /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random)\b|from 'node:/;
+const IMPURE =
+  /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random)\b|from 'node:/;
 const FORBIDDEN_TEXT = /\/work\/|\.\.\/shared\/|registry\.(?!npmjs\.org)[a-z]+\.[a-z]+/;
 
 const faults: string[] = [];
@@ -31,7 +32,8 @@ function fault(file: string, line: number, text: string): void {
 
 function* filesIn(folder: string): Iterable<string> {
   for (const name of readdirSync(folder)) {
-    if (name === 'node_modules' || name === '.git' || name === 'dist' || name === '.lumamesh') continue;
+    if (name === 'node_modules' || name === '.git' || name === 'dist' || name === '.lumamesh')
+      continue;
     const path = join(folder, name);
     if (statSync(path).isDirectory()) yield* filesIn(path);
     else yield path;
@@ -54,7 +56,8 @@ function checkImport(file: string, line: number, specifier: string): void {
   const layer = layerOf(file);
   if (specifier.startsWith('.')) {
     const target = layerOf(resolve(dirname(file), specifier));
-    if (layer === 'core' && OUTER_FOLDERS.includes(target)) fault(file, line, `core must not import ${target}/`);
+    if (layer === 'core' && OUTER_FOLDERS.includes(target))
+      fault(file, line, `core must not import ${target}/`);
     if (
       name === 'transport' &&
       SEPARATE_LAYERS.includes(layer) &&
@@ -64,35 +67,52 @@ function checkImport(file: string, line: number, specifier: string): void {
     ) {
       fault(file, line, `${layer}/ must not import ${target}/`);
     }
-    if (name === 'transport' && !OUTER_FOLDERS.includes(layer) && target === 'io') fault(file, line, 'only io/ imports io/');
+    if (name === 'transport' && !OUTER_FOLDERS.includes(layer) && target === 'io')
+      fault(file, line, 'only io/ imports io/');
   } else if (specifier.startsWith('@lumamesh/') || specifier === 'lumamesh') {
-    if (!allowed.includes(specifier) && !(name === 'client' && layer === 'node' && specifier.startsWith('@lumamesh/transport')))
+    if (
+      !allowed.includes(specifier) &&
+      !(name === 'client' && layer === 'node' && specifier.startsWith('@lumamesh/transport'))
+    )
       fault(file, line, `${name} must not import ${specifier}`);
-    if (specifier.endsWith('/io') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `only outer folders import ${specifier}`);
-  } else if (!specifier.startsWith('node:') && !OUTER_FOLDERS.includes(layer)) fault(file, line, `${specifier}: libraries are for the outer folders`);
+    if (specifier.endsWith('/io') && !OUTER_FOLDERS.includes(layer))
+      fault(file, line, `only outer folders import ${specifier}`);
+  } else if (!specifier.startsWith('node:') && !OUTER_FOLDERS.includes(layer))
+    fault(file, line, `${specifier}: libraries are for the outer folders`);
 }
 
 function checkSource(file: string): void {
   const lines = readFileSync(file, 'utf8').split('\n');
-  if (lines.length > MAX_LINES + 1) fault(file, MAX_LINES, `longer than ${MAX_LINES} lines: split it`);
-  const isPure = /packages\/(base|protocol|transport|relay|client)\/src\//.test(file) && !isTest(file) && !OUTER_FOLDERS.includes(layerOf(file));
+  if (lines.length > MAX_LINES + 1)
+    fault(file, MAX_LINES, `longer than ${MAX_LINES} lines: split it`);
+  const isPure =
+    /packages\/(base|protocol|transport|relay|client)\/src\//.test(file) &&
+    !isTest(file) &&
+    !OUTER_FOLDERS.includes(layerOf(file));
   for (const [i, text] of lines.entries()) {
     const specifier = /(?:from|import\() ?'([^']+)'/.exec(text)?.[1];
     if (specifier !== undefined) checkImport(file, i + 1, specifier);
     const code = text.replace(/^\s*(\*|\/\/|\/\*).*/, '');
-    if (isPure && IMPURE.test(code)) fault(file, i + 1, 'a clock, timer, Math.random or Node in pure code: make it an argument');
-    if (/\b(it|test|describe)\.(skip|only|todo)\(/.test(code)) fault(file, i + 1, 'a test that is skipped, todo or only');
+    if (isPure && IMPURE.test(code))
+      fault(file, i + 1, 'a clock, timer, Math.random or Node in pure code: make it an argument');
+    if (/\b(it|test|describe)\.(skip|only|todo)\(/.test(code))
+      fault(file, i + 1, 'a test that is skipped, todo or only');
   }
 }
 
 for (const file of filesIn(ROOT)) {
   if (/\.(ts|md|json|sh|yml|html|css)$/.test(file) || /\.ci\//.test(file)) {
     for (const [i, text] of readFileSync(file, 'utf8').split('\n').entries()) {
-      if (FORBIDDEN_TEXT.test(text) && !file.endsWith('check-house.ts')) fault(file, i + 1, 'a path of one machine, or a host that is not the public one');
+      if (FORBIDDEN_TEXT.test(text) && !file.endsWith('check-house.ts'))
+        fault(file, i + 1, 'a path of one machine, or a host that is not the public one');
     }
   }
   if (file.endsWith('.ts') && !file.endsWith('.d.ts')) checkSource(file);
 }
 
-process.stdout.write(faults.length === 0 ? 'house: imports, purity, sizes and texts are in order\n' : `${faults.join('\n')}\n${faults.length} faults\n`);
+process.stdout.write(
+  faults.length === 0
+    ? 'house: imports, purity, sizes and texts are in order\n'
+    : `${faults.join('\n')}\n${faults.length} faults\n`,
+);
 process.exitCode = faults.length === 0 ? 0 : 1;

@@ -4,7 +4,14 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { hasIpv6 } from '../packages/relay/src/io/check/relay-check.ts';
 import { checkRelay } from '../packages/relay/src/io/check/relay-probe.ts';
 import { isSignedRecord } from '../packages/relay/src/io/record.ts';
-import { type DialResult, type ListFinding, type ListScope, checkRelayList, dialRelays, formatFinding } from './relay-list.ts';
+import {
+  type DialResult,
+  type ListFinding,
+  type ListScope,
+  checkRelayList,
+  dialRelays,
+  formatFinding,
+} from './relay-list.ts';
 
 /*
  * `npm run check:relays -- [file] [--dial] [--json]`: whether a list of relays may be published. Every line decodes, is signed by its node key, holds, is
@@ -23,7 +30,10 @@ export interface ListCheckOptions {
 }
 
 /** Answers the exit code. */
-export async function checkListFile(parameters: readonly string[], { allowedScopes, say, complain }: ListCheckOptions): Promise<0 | 1 | 2> {
+export async function checkListFile(
+  parameters: readonly string[],
+  { allowedScopes, say, complain }: ListCheckOptions,
+): Promise<0 | 1 | 2> {
   let call: { readonly file: string; readonly dial: boolean; readonly json: boolean };
   let bytes: Uint8Array;
   try {
@@ -34,29 +44,50 @@ export async function checkListFile(parameters: readonly string[], { allowedScop
     return 2;
   }
   const { file, dial, json } = call;
-  const rules = { nowUnixMs: Date.now(), isSigned: isSignedRecord, ...(allowedScopes === undefined ? {} : { allowedScopes }) };
+  const rules = {
+    nowUnixMs: Date.now(),
+    isSigned: isSignedRecord,
+    ...(allowedScopes === undefined ? {} : { allowedScopes }),
+  };
   const { relays, findings: ofText } = checkRelayList(bytes, rules);
   const ofDials = dial ? await dialRelays(relays, dialTwice) : [];
   const findings = [...ofText, ...ofDials].toSorted((a, b) => a.line - b.line);
-  const count = (severity: ListFinding['severity']): number => findings.filter((finding) => finding.severity === severity).length;
+  const count = (severity: ListFinding['severity']): number =>
+    findings.filter((finding) => finding.severity === severity).length;
   const faults = count('fault');
   if (json) {
-    const shown = relays.map(({ line, record }) => ({ line, nk: record.nk, ip: record.ip, port: record.port }));
-    say(JSON.stringify({ file, ok: faults === 0, dialled: dial, relays: shown, findings }, null, 2));
+    const shown = relays.map(({ line, record }) => ({
+      line,
+      nk: record.nk,
+      ip: record.ip,
+      port: record.port,
+    }));
+    say(
+      JSON.stringify({ file, ok: faults === 0, dialled: dial, relays: shown, findings }, null, 2),
+    );
   } else {
     for (const finding of findings.slice(0, MAX_SHOWN)) say(formatFinding(file, finding));
     if (findings.length > MAX_SHOWN) say(`… and ${findings.length - MAX_SHOWN} more`);
     const answered = dial ? `, ${relays.length - ofDials.length} of them answered` : '';
-    say(`${file}: ${relays.length} relays in order${answered}; ${faults} faults, ${count('warning')} warnings`);
+    say(
+      `${file}: ${relays.length} relays in order${answered}; ${faults} faults, ${count('warning')} warnings`,
+    );
   }
   return faults === 0 ? 0 : 1;
 }
 
-function readCall(parameters: readonly string[]): { readonly file: string; readonly dial: boolean; readonly json: boolean } {
+function readCall(parameters: readonly string[]): {
+  readonly file: string;
+  readonly dial: boolean;
+  readonly json: boolean;
+} {
   const { values, positionals } = parseArgs({
     args: [...parameters],
     allowPositionals: true,
-    options: { dial: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+    options: {
+      dial: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
   });
   if (positionals.length > 1) throw new Error('one file at a time');
   return { file: positionals[0] ?? 'relay.txt', ...values };

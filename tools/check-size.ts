@@ -5,7 +5,9 @@ import { CLIENT_FILES, bundleClient } from './client-bundle.ts';
 let isOk = true;
 for (const [file, { maxBytes }] of Object.entries(CLIENT_FILES)) {
   // The keys of CLIENT_FILES.
-  const bytes = gzipSync(await bundleClient(file as keyof typeof CLIENT_FILES), { level: 9 }).length;
+  const bytes = gzipSync(await bundleClient(file as keyof typeof CLIENT_FILES), {
+    level: 9,
+  }).length;
   process.stdout.write(`size: ${file} is ${bytes} bytes min+gzip, of ${maxBytes}\n`);
   if (bytes > maxBytes) isOk = false;
 }

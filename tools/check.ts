@@ -17,7 +17,10 @@ const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
 
 const failed: string[] = [];
 for (const [name, command, parameters] of CHECKS) {
-  const { status, stdout, stderr } = spawnSync(command, parameters, { encoding: 'utf8', shell: process.platform === 'win32' });
+  const { status, stdout, stderr } = spawnSync(command, parameters, {
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  });
   const isOk = status === 0;
   process.stdout.write(`${isOk ? 'ok  ' : 'FAIL'} ${name}\n`);
   if (!isOk) {

@@ -18,14 +18,19 @@ export const CLIENT_FILES = {
 } as const;
 
 /** Fetched only by who needs them, from beside the file that asks: by browsers without Ed25519, and when relays cannot be reached. */
-export const FILES_APART = { 'lumamesh-ed25519.js': 'browser/ed25519-fallback.ts', 'lumamesh-network.js': 'browser/full/network-help.ts' } as const;
+export const FILES_APART = {
+  'lumamesh-ed25519.js': 'browser/ed25519-fallback.ts',
+  'lumamesh-network.js': 'browser/full/network-help.ts',
+} as const;
 
 const APART: Plugin = {
   name: 'apart',
   setup: (bundler) =>
     bundler.onResolve({ filter: /./ }, ({ kind, path }) => {
       if (kind !== 'dynamic-import') return null;
-      const found = Object.entries(FILES_APART).find(([, source]) => basename(source) === basename(path));
+      const found = Object.entries(FILES_APART).find(
+        ([, source]) => basename(source) === basename(path),
+      );
       return found === undefined ? null : { path: `./${found[0]}`, external: true };
     }),
 };
@@ -44,7 +49,16 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
   const { code } = await minify(outputFiles[0]?.text ?? '', {
     module: true,
     ecma: 2020,
-    compress: { ecma: 2020, passes: 4, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true, hoist_props: false, keep_fargs: false },
+    compress: {
+      ecma: 2020,
+      passes: 4,
+      pure_getters: true,
+      unsafe: true,
+      unsafe_arrows: true,
+      unsafe_methods: true,
+      hoist_props: false,
+      keep_fargs: false,
+    },
     mangle: { properties: { regex: INTERNAL_NAMES } },
   });
   return `${code ?? ''}\n`;
@@ -53,6 +67,13 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
 /** A file that is fetched only when it is needed. */
 export async function bundleApart(file: keyof typeof FILES_APART): Promise<string> {
   const entryPoints = [join(CLIENT, FILES_APART[file])];
-  const { outputFiles } = await build({ entryPoints, bundle: true, minify: true, write: false, format: 'esm', target: 'es2022' });
+  const { outputFiles } = await build({
+    entryPoints,
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+  });
   return outputFiles[0]?.text ?? '';
 }

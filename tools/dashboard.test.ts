@@ -12,13 +12,24 @@ interface Panel {
   readonly type: string;
   readonly title: string;
   readonly datasource?: { readonly uid: string };
-  readonly gridPos: { readonly h: number; readonly w: number; readonly x: number; readonly y: number };
-  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
+  readonly gridPos: {
+    readonly h: number;
+    readonly w: number;
+    readonly x: number;
+    readonly y: number;
+  };
+  readonly targets?: readonly {
+    readonly refId: string;
+    readonly expr: string;
+    readonly legendFormat: string;
+  }[];
 }
 
 interface Dashboard {
   readonly schemaVersion: number;
-  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
+  readonly templating: {
+    readonly list: readonly { readonly name: string; readonly type: string }[];
+  };
   readonly panels: readonly Panel[];
 }
 
@@ -30,15 +41,20 @@ const TARGET_LABELS = ['job', 'instance'];
 
 const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH });
 
-const dashboard = JSON.parse(readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8')) as Dashboard;
-const targets = dashboard.panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
+const dashboard = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8'),
+) as Dashboard;
+const targets = dashboard.panels.flatMap(({ title, targets = [] }) =>
+  targets.map((target) => ({ title, ...target })),
+);
 
 /** Names of the figures that have a sample, with their labels. */
 async function exported(stats: HealthStats): Promise<Map<string, Set<string>>> {
   const found = new Map<string, Set<string>>();
   for (const line of (await new RelayMetrics().render(stats)).split('\n')) {
     const [, name, labels = ''] = /^(lumamesh_\w+)(?:\{(.*)\})? /.exec(line) ?? [];
-    if (name !== undefined) found.set(name, new Set([...labels.matchAll(/(\w+)="/g)].map(([, label = '']) => label)));
+    if (name !== undefined)
+      found.set(name, new Set([...labels.matchAll(/(\w+)="/g)].map(([, label = '']) => label)));
   }
   return found;
 }
@@ -54,12 +70,20 @@ describe('the Grafana dashboard', () => {
       const asked = metricsIn(expr);
       assert.ok(asked.length > 0, `${title}: ${expr}`);
       for (const name of asked) assert.ok(metrics.has(name), `${title}: there is no ${name}`);
-      const labels = new Set([...TARGET_LABELS, ...asked.flatMap((name) => [...(metrics.get(name) ?? [])])]);
-      const grouped = [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(', '));
+      const labels = new Set([
+        ...TARGET_LABELS,
+        ...asked.flatMap((name) => [...(metrics.get(name) ?? [])]),
+      ]);
+      const grouped = [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) =>
+        list.split(', '),
+      );
       const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label);
-      for (const label of [...grouped, ...shown]) assert.ok(labels.has(label), `${title}: ${asked.join(', ')} has no label ${label}`);
+      for (const label of [...grouped, ...shown])
+        assert.ok(labels.has(label), `${title}: ${asked.join(', ')} has no label ${label}`);
       // What a sum has put together cannot be told apart in the legend.
-      if (grouped.length > 0) for (const label of shown) assert.ok(grouped.includes(label), `${title}: ${label} is summed over`);
+      if (grouped.length > 0)
+        for (const label of shown)
+          assert.ok(grouped.includes(label), `${title}: ${label} is summed over`);
     }
   });
 
@@ -89,8 +113,10 @@ describe('the Grafana dashboard', () => {
       ],
     );
     for (const { title, expr } of targets)
-      for (const [, selector = ''] of expr.matchAll(/lumamesh_\w+(\{[^}]*\})?/g)) assert.match(selector, /job=~"\$job",instance=~"\$instance"/, title);
-    for (const { type, title, datasource } of dashboard.panels) if (type !== 'row') assert.equal(datasource?.uid, '${datasource}', title);
+      for (const [, selector = ''] of expr.matchAll(/lumamesh_\w+(\{[^}]*\})?/g))
+        assert.match(selector, /job=~"\$job",instance=~"\$instance"/, title);
+    for (const { type, title, datasource } of dashboard.panels)
+      if (type !== 'row') assert.equal(datasource?.uid, '${datasource}', title);
   });
 
   it('has panels with ids of their own, beside each other', () => {

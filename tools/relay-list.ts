@@ -49,11 +49,13 @@ const LOWEST_PORT = 1024;
 const LOW_PORTS_ALLOWED: readonly number[] = [80, 443];
 const DOCUMENTATION = /^(192\.0\.2|198\.51\.100|203\.0\.113)\.|^2001:db8:/;
 /** As PUBLIC_HOST, but with a dot in it: names without one mean something in one network only. */
-const PUBLIC_NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+const PUBLIC_NAME =
+  /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
 /** Checks all that a `relay.txt` shows by itself. Never throws: it reads what strangers propose. */
 export function checkRelayList(bytes: Uint8Array, rules: ListRules): CheckedList {
-  if (bytes.length > MAX_LIST_BYTES) return failed(1, `the list has ${bytes.length} bytes; at most ${MAX_LIST_BYTES} are allowed`);
+  if (bytes.length > MAX_LIST_BYTES)
+    return failed(1, `the list has ${bytes.length} bytes; at most ${MAX_LIST_BYTES} are allowed`);
   const text = decodeUtf8(bytes);
   if (text === null) return failed(lineOfBadUtf8(bytes), 'the file is not UTF-8');
   const lines = text.split('\n');
@@ -61,20 +63,28 @@ export function checkRelayList(bytes: Uint8Array, rules: ListRules): CheckedList
   const last = lines.pop();
   if (last !== undefined && last !== '') {
     lines.push(last);
-    findings.push({ line: lines.length, severity: 'fault', text: 'the last line does not end with \\n' });
+    findings.push({
+      line: lines.length,
+      severity: 'fault',
+      text: 'the last line does not end with \\n',
+    });
   }
   const relays: ListedRelay[] = [];
   const owners = new Map<string, number>();
   for (const [i, content] of lines.entries()) {
     const found = checkLine(content, i + 1, rules, owners);
     findings.push(...found.findings);
-    if (found.record !== null && !found.findings.some(({ severity }) => severity === 'fault')) relays.push({ line: i + 1, record: found.record });
+    if (found.record !== null && !found.findings.some(({ severity }) => severity === 'fault'))
+      relays.push({ line: i + 1, record: found.record });
   }
   return { relays, findings: findings.toSorted((a, b) => a.line - b.line) };
 }
 
 /** Dials relays, at most {@link MAX_DIALS_AT_ONCE} at once. `dial` must not reject. */
-export async function dialRelays(relays: readonly ListedRelay[], dial: (record: SignedRelayRecord) => Promise<DialResult>): Promise<readonly ListFinding[]> {
+export async function dialRelays(
+  relays: readonly ListedRelay[],
+  dial: (record: SignedRelayRecord) => Promise<DialResult>,
+): Promise<readonly ListFinding[]> {
   const findings: ListFinding[] = [];
   // One iterator for all workers: each takes the next relay that nobody has taken.
   const waiting = relays.values();
@@ -82,8 +92,18 @@ export async function dialRelays(relays: readonly ListedRelay[], dial: (record: 
     for (const { line, record } of waiting) {
       const result = await dial(record);
       const where = `${record.ip}, port ${record.port}`;
-      if (result === 'dead') findings.push({ line, severity: 'fault', text: `nobody answers at ${where} as the record says` });
-      else if (result === 'unknown') findings.push({ line, severity: 'warning', text: `${where} could not be dialled from this machine` });
+      if (result === 'dead')
+        findings.push({
+          line,
+          severity: 'fault',
+          text: `nobody answers at ${where} as the record says`,
+        });
+      else if (result === 'unknown')
+        findings.push({
+          line,
+          severity: 'warning',
+          text: `${where} could not be dialled from this machine`,
+        });
     }
   };
   await Promise.all(Array.from({ length: MAX_DIALS_AT_ONCE }, work));
@@ -101,12 +121,19 @@ function checkLine(
   rules: ListRules,
   owners: Map<string, number>,
 ): { readonly record: SignedRelayRecord | null; readonly findings: readonly ListFinding[] } {
-  if (content === '' || (content.startsWith('#') && !content.endsWith('\r'))) return { record: null, findings: [] };
+  if (content === '' || (content.startsWith('#') && !content.endsWith('\r')))
+    return { record: null, findings: [] };
   const fault = findTextFault(content);
   const decoded = fault === null ? decodeRecordLine(content) : null;
-  if (decoded === null || !decoded.ok) return { record: null, findings: failed(line, fault ?? (decoded?.ok === false ? decoded.drop : '')).findings };
+  if (decoded === null || !decoded.ok)
+    return {
+      record: null,
+      findings: failed(line, fault ?? (decoded?.ok === false ? decoded.drop : '')).findings,
+    };
   const record = decoded.value;
-  const findings = [...inspect(record, rules), ...findDuplicates(record, line, owners)].map(([severity, text]) => ({ line, severity, text }));
+  const findings = [...inspect(record, rules), ...findDuplicates(record, line, owners)].map(
+    ([severity, text]) => ({ line, severity, text }),
+  );
   return { record, findings };
 }
 
@@ -118,22 +145,40 @@ function findTextFault(content: string): string | null {
   return null;
 }
 
-function* inspect(record: SignedRelayRecord, { nowUnixMs, isSigned, allowedScopes = ['public'] }: ListRules): Generator<readonly [Severity, string]> {
+function* inspect(
+  record: SignedRelayRecord,
+  { nowUnixMs, isSigned, allowedScopes = ['public'] }: ListRules,
+): Generator<readonly [Severity, string]> {
   const { ip, ip6, host, port, expires, sequence, mesh } = record;
   if (!isSigned(record)) yield ['fault', 'the record is not signed by its node key'];
   const seconds = Math.floor(nowUnixMs / 1000);
   const days = Math.floor((expires - seconds) / DAY_SECONDS);
   if (expires <= seconds) yield ['fault', 'the record has expired'];
-  else if (days < EXPIRES_SOON_DAYS) yield ['warning', `the record expires in ${days} days: take the line that the relay prints now`];
+  else if (days < EXPIRES_SOON_DAYS)
+    yield [
+      'warning',
+      `the record expires in ${days} days: take the line that the relay prints now`,
+    ];
   // Nothing that the relay signs before that time would replace it.
-  if (sequence > seconds + CLOCK_SKEW_SECONDS) yield ['fault', 'the record was signed in the future: set the clock of the relay, and take a new line'];
+  if (sequence > seconds + CLOCK_SKEW_SECONDS)
+    yield [
+      'fault',
+      'the record was signed in the future: set the clock of the relay, and take a new line',
+    ];
   for (const address of ip6 === undefined ? [ip] : [ip, ip6]) {
     const scope = DOCUMENTATION.test(address) ? 'documentation' : scopeOf(address);
-    if (!allowedScopes.includes(scope)) yield ['fault', `${address} is ${NAMES[scope]}: set PUBLIC_IP to an address that browsers anywhere can dial`];
+    if (!allowedScopes.includes(scope))
+      yield [
+        'fault',
+        `${address} is ${NAMES[scope]}: set PUBLIC_IP to an address that browsers anywhere can dial`,
+      ];
   }
-  if (port < LOWEST_PORT && !LOW_PORTS_ALLOWED.includes(port)) yield ['fault', `browsers refuse port ${port}`];
-  if (host !== undefined && !PUBLIC_NAME.test(host)) yield ['fault', `${host} is no public DNS name`];
-  if (mesh !== undefined) yield ['note', `it is in the mesh ${mesh}: pages that meet by it meet in that mesh`];
+  if (port < LOWEST_PORT && !LOW_PORTS_ALLOWED.includes(port))
+    yield ['fault', `browsers refuse port ${port}`];
+  if (host !== undefined && !PUBLIC_NAME.test(host))
+    yield ['fault', `${host} is no public DNS name`];
+  if (mesh !== undefined)
+    yield ['note', `it is in the mesh ${mesh}: pages that meet by it meet in that mesh`];
 }
 
 const NAMES: Readonly<Record<ListScope, string>> = {
@@ -144,11 +189,17 @@ const NAMES: Readonly<Record<ListScope, string>> = {
   unusable: 'no address of a machine',
 };
 
-function* findDuplicates({ nk, ip, ip6, port }: SignedRelayRecord, line: number, owners: Map<string, number>): Generator<readonly [Severity, string]> {
+function* findDuplicates(
+  { nk, ip, ip6, port }: SignedRelayRecord,
+  line: number,
+  owners: Map<string, number>,
+): Generator<readonly [Severity, string]> {
   const keys: readonly (readonly [string, string])[] = [
     [`nk ${nk}`, 'the same node key'],
     [`${ip} ${port}`, 'the same address and port'],
-    ...(ip6 === undefined || ip6 === ip ? [] : [[`${ip6} ${port}`, 'the same IPv6 address and port'] as const]),
+    ...(ip6 === undefined || ip6 === ip
+      ? []
+      : [[`${ip6} ${port}`, 'the same IPv6 address and port'] as const]),
   ];
   for (const [key, what] of keys) {
     const first = owners.get(key);

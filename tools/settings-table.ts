@@ -8,20 +8,35 @@ import { listSettings } from '@lumamesh/relay';
  */
 const FILE = join(import.meta.dirname, '../docs/operations.md');
 const [BEGIN, END] = ['<!-- settings:begin -->\n', '<!-- settings:end -->'];
-const HEAD = ['| variable | flag | default | what it is | must be | on SIGHUP |', '|---|---|---|---|---|---|'];
+const HEAD = [
+  '| variable | flag | default | what it is | must be | on SIGHUP |',
+  '|---|---|---|---|---|---|',
+];
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;') || '–';
-const rows = listSettings().map(({ variable, flag, defaultText, description, allowed, isReloadable }) => {
-  const cells = [variable, `\`${flag}\``, cell(defaultText), cell(description), cell(allowed), isReloadable ? 'taken over' : 'restart'];
-  return `| ${cells.join(' | ')} |`;
-});
+const rows = listSettings().map(
+  ({ variable, flag, defaultText, description, allowed, isReloadable }) => {
+    const cells = [
+      variable,
+      `\`${flag}\``,
+      cell(defaultText),
+      cell(description),
+      cell(allowed),
+      isReloadable ? 'taken over' : 'restart',
+    ];
+    return `| ${cells.join(' | ')} |`;
+  },
+);
 
 const text = readFileSync(FILE, 'utf8').replaceAll('\r\n', '\n');
 const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-if (begin === -1 || end < begin) throw new Error(`${FILE} has no place for the table: ${BEGIN.trim()} and ${END}, each on a line`);
+if (begin === -1 || end < begin)
+  throw new Error(`${FILE} has no place for the table: ${BEGIN.trim()} and ${END}, each on a line`);
 const wanted = `${text.slice(0, begin + BEGIN.length)}\n${[...HEAD, ...rows].join('\n')}\n\n${text.slice(end)}`;
 if (!process.argv.includes('--check')) writeFileSync(FILE, wanted);
 else if (wanted !== text) {
-  process.stdout.write('the table of settings in docs/operations.md is not what the schema says: npm run docs:settings\n');
+  process.stdout.write(
+    'the table of settings in docs/operations.md is not what the schema says: npm run docs:settings\n',
+  );
   process.exitCode = 1;
 }

@@ -18,7 +18,12 @@ interface Suite {
   readonly isExtra?: true;
 }
 
-const BROWSERS = { chromium: 'chromium', 'firefox-esr': 'firefox-esr', ip: 'iproute2', nft: 'nftables' };
+const BROWSERS = {
+  chromium: 'chromium',
+  'firefox-esr': 'firefox-esr',
+  ip: 'iproute2',
+  nft: 'nftables',
+};
 /** For a root of its own, made by debootstrap. */
 const ROOTS = { debootstrap: 'debootstrap', unshare: 'util-linux', git: 'git' };
 
@@ -37,14 +42,34 @@ const SUITES: readonly Suite[] = [
     inNamespace: false,
     isExtra: true,
   },
-  { name: 'cli', patterns: ['tests/cli/*.test.ts'], needs: { 'systemd-notify': 'systemd', perl: 'perl-base' }, inNamespace: false },
+  {
+    name: 'cli',
+    patterns: ['tests/cli/*.test.ts'],
+    needs: { 'systemd-notify': 'systemd', perl: 'perl-base' },
+    inNamespace: false,
+  },
   { name: 'mesh', patterns: ['tests/mesh/*.test.ts'], needs: {}, inNamespace: false },
-  { name: 'interop', patterns: ['tests/interop/*.test.ts'], needs: { openssl: 'openssl' }, inNamespace: false },
+  {
+    name: 'interop',
+    patterns: ['tests/interop/*.test.ts'],
+    needs: { openssl: 'openssl' },
+    inNamespace: false,
+  },
   { name: 'browser', patterns: ['tests/browser/*.test.ts'], needs: BROWSERS, inNamespace: true },
   // They make namespaces of their own.
   { name: 'nat', patterns: ['tests/nat/*.test.ts'], needs: BROWSERS, inNamespace: false },
-  { name: 'binary', patterns: ['tests/binary/*.test.ts'], needs: { ...ROOTS, ...BROWSERS }, inNamespace: true },
-  { name: 'install', patterns: ['tests/install/*.test.ts'], needs: { ...ROOTS, 'systemd-analyze': 'systemd' }, inNamespace: false },
+  {
+    name: 'binary',
+    patterns: ['tests/binary/*.test.ts'],
+    needs: { ...ROOTS, ...BROWSERS },
+    inNamespace: true,
+  },
+  {
+    name: 'install',
+    patterns: ['tests/install/*.test.ts'],
+    needs: { ...ROOTS, 'systemd-analyze': 'systemd' },
+    inNamespace: false,
+  },
 ];
 
 const ROOT = join(import.meta.dirname, '..');
@@ -62,16 +87,24 @@ function has(program: string): boolean {
 
 /** Installs what is missing, where this is Debian and we may; what is still missing is said by the tests that skip for it. */
 function install(suites: readonly Suite[]): void {
-  const missing = suites.flatMap(({ needs }) => Object.entries(needs)).filter(([program]) => !has(program));
+  const missing = suites
+    .flatMap(({ needs }) => Object.entries(needs))
+    .filter(([program]) => !has(program));
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
   if (!isRoot || !has('apt-get')) {
-    say(`! not installed: ${packages.join(', ')}. As root on Debian: apt-get update && apt-get install -y ${packages.join(' ')}`);
+    say(
+      `! not installed: ${packages.join(', ')}. As root on Debian: apt-get update && apt-get install -y ${packages.join(' ')}`,
+    );
     return;
   }
   say(`installing ${packages.join(', ')}`);
   for (const command of ['apt-get update', `apt-get install -y ${packages.join(' ')}`]) {
-    const { status, stderr } = spawnSync('sh', ['-c', `DEBIAN_FRONTEND=noninteractive ${command}`], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `DEBIAN_FRONTEND=noninteractive ${command}`],
+      { encoding: 'utf8' },
+    );
     if (status !== 0) say(`! ${command} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
   }
 }
@@ -102,31 +135,56 @@ interface Counts {
 }
 
 async function runSuite(suite: Suite): Promise<Counts> {
-  const files = globSync([...suite.patterns], { cwd: ROOT, exclude: (path) => path.includes('node_modules') }).toSorted();
+  const files = globSync([...suite.patterns], {
+    cwd: ROOT,
+    exclude: (path) => path.includes('node_modules'),
+  }).toSorted();
   const namespace = suite.inNamespace ? makeNamespace() : null;
-  say(`\n── ${suite.name}: ${files.length} files${namespace === null ? '' : ', in a network namespace of its own'}`);
+  say(
+    `\n── ${suite.name}: ${files.length} files${namespace === null ? '' : ', in a network namespace of its own'}`,
+  );
   // Browsers share two cores with all that they talk to: one file after the other.
   const concurrency = suite.name === 'unit' ? [] : ['--test-concurrency=1'];
-  const command = [...(namespace?.prefix ?? []), process.execPath, '--test', '--test-reporter=spec', ...concurrency, ...files];
-  const child = spawn(command[0] ?? '', command.slice(1), { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const command = [
+    ...(namespace?.prefix ?? []),
+    process.execPath,
+    '--test',
+    '--test-reporter=spec',
+    ...concurrency,
+    ...files,
+  ];
+  const child = spawn(command[0] ?? '', command.slice(1), {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.on('data', (data: Buffer) => {
     output += data.toString();
     process.stdout.write(data);
   });
-  const status = await new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+  const status = await new Promise<number>((resolve) =>
+    child.on('exit', (code) => resolve(code ?? 1)),
+  );
   namespace?.remove();
-  const count = (word: string): number => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
-  const counts = { passed: count('pass'), failed: count('fail') + count('cancelled'), skipped: count('skipped') + count('todo') };
+  const count = (word: string): number =>
+    Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
+  const counts = {
+    passed: count('pass'),
+    failed: count('fail') + count('cancelled'),
+    skipped: count('skipped') + count('todo'),
+  };
   // A runner that dies, or finds nothing, has not passed.
   if (status !== 0 && counts.failed === 0) counts.failed = 1;
   // A suite that is skipped as a whole counts as one, by the line that says why.
-  if (counts.passed + counts.failed + counts.skipped === 0) counts[/^\s*﹣ .*#/m.test(output) ? 'skipped' : 'failed'] = 1;
+  if (counts.passed + counts.failed + counts.skipped === 0)
+    counts[/^\s*﹣ .*#/m.test(output) ? 'skipped' : 'failed'] = 1;
   return counts;
 }
 
 const wanted = process.argv.slice(2);
-const suites = SUITES.filter(({ name, isExtra }) => (wanted.length === 0 ? isExtra !== true : wanted.includes(name)));
+const suites = SUITES.filter(({ name, isExtra }) =>
+  wanted.length === 0 ? isExtra !== true : wanted.includes(name),
+);
 if (suites.length === 0) {
   say(`no suite of that name; there are ${SUITES.map(({ name }) => name).join(', ')}`);
   process.exit(2);
@@ -139,6 +197,9 @@ for (const suite of suites) {
   total.failed += counts.failed;
   total.skipped += counts.skipped;
 }
-if (total.skipped > 0) say(`\n! ${total.skipped} tests were skipped; each says above what it lacks${isCi ? ', and on CI that is a failure' : ''}`);
+if (total.skipped > 0)
+  say(
+    `\n! ${total.skipped} tests were skipped; each says above what it lacks${isCi ? ', and on CI that is a failure' : ''}`,
+  );
 say(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed > 0 || (isCi && total.skipped > 0) ? 1 : 0;

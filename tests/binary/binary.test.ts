@@ -17,7 +17,9 @@ const ROOT = join(import.meta.dirname, '../..');
 const OUT = join(ROOT, 'dist/relay');
 const BINARY = join(OUT, 'lumamesh-relay');
 const BUNDLE = join(OUT, 'lumamesh-relay.mjs');
-const skipChroot = (process.getuid?.() !== 0 || process.platform !== 'linux') && 'an empty root takes root, and Linux';
+const skipChroot =
+  (process.getuid?.() !== 0 || process.platform !== 'linux') &&
+  'an empty root takes root, and Linux';
 const skipBrowsers = whySkipped() ?? false;
 
 let folder = '';
@@ -43,7 +45,11 @@ interface Relay {
 }
 
 /** Starts a command that is a relay, and waits until it serves. */
-async function start(command: readonly [string, ...string[]], environment: Readonly<Record<string, string>>, cwd = folder): Promise<Relay> {
+async function start(
+  command: readonly [string, ...string[]],
+  environment: Readonly<Record<string, string>>,
+  cwd = folder,
+): Promise<Relay> {
   const [program, ...parameters] = command;
   const child = spawn(program, parameters, { cwd, env: environment });
   let [stdout, stderr] = ['', ''];
@@ -68,7 +74,12 @@ async function start(command: readonly [string, ...string[]], environment: Reado
 }
 
 function identityIn(path: string): Record<string, string> {
-  return { CERT_FILE: `${path}/server.crt`, KEY_FILE: `${path}/server.key`, NODE_KEY: `${path}/node.key`, MESH_FILE: `${path}/mesh-relays.txt` };
+  return {
+    CERT_FILE: `${path}/server.crt`,
+    KEY_FILE: `${path}/server.key`,
+    NODE_KEY: `${path}/node.key`,
+    MESH_FILE: `${path}/mesh-relays.txt`,
+  };
 }
 
 describe('the relay as one file', { timeout: 600_000 }, () => {
@@ -81,22 +92,38 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
   });
 
   it('tells commit and runtime; the bundle, too', () => {
-    const expected = /^lumamesh-relay \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(-changed)?, Node v\d+\.\d+\.\d+ \S+\)\n$/;
-    const [binary, bundle] = [execFileSync(BINARY, ['--version'], { encoding: 'utf8' }), execFileSync(process.execPath, [BUNDLE, '-v'], { encoding: 'utf8' })];
+    const expected =
+      /^lumamesh-relay \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(-changed)?, Node v\d+\.\d+\.\d+ \S+\)\n$/;
+    const [binary, bundle] = [
+      execFileSync(BINARY, ['--version'], { encoding: 'utf8' }),
+      execFileSync(process.execPath, [BUNDLE, '-v'], { encoding: 'utf8' }),
+    ];
     assert.match(binary, expected);
     assert.equal(bundle, binary);
   });
 
   it('has the same bytes when it is bundled again, elsewhere, of the same commit', async () => {
-    const [, commit = ''] = /commit (\S+),/.exec(execFileSync(BINARY, ['--version'], { encoding: 'utf8' })) ?? [];
+    const [, commit = ''] =
+      /commit (\S+),/.exec(execFileSync(BINARY, ['--version'], { encoding: 'utf8' })) ?? [];
     // Under another path, with no git in it; beside this one, so that files can be linked instead of copied.
     const checkout = join(ROOT, 'dist/another checkout');
     await rm(checkout, { recursive: true, force: true });
     await mkdir(checkout, { recursive: true });
-    for (const name of ['packages', 'tools', 'apps', 'node_modules', 'package.json', 'tsconfig.json', 'tsconfig.base.json'])
+    for (const name of [
+      'packages',
+      'tools',
+      'apps',
+      'node_modules',
+      'package.json',
+      'tsconfig.json',
+      'tsconfig.base.json',
+    ])
       execFileSync('cp', ['-al', join(ROOT, name), join(checkout, name)]);
     build(checkout, commit, '--bundle');
-    assert.equal(await sha256(join(checkout, 'dist/relay/lumamesh-relay.mjs')), await sha256(BUNDLE));
+    assert.equal(
+      await sha256(join(checkout, 'dist/relay/lumamesh-relay.mjs')),
+      await sha256(BUNDLE),
+    );
     assert.deepEqual(await readdir(join(checkout, 'dist/relay')), ['lumamesh-relay.mjs']);
     await rm(checkout, { recursive: true });
   });
@@ -106,40 +133,67 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
     for (const path of [ROOT, tmpdir() + '/']) assert.ok(!text.includes(path), path);
   });
 
-  it('runs in a root with nothing but itself and the C libraries: no Node, no shell, no /proc', { skip: skipChroot }, async () => {
-    const root = join(folder, 'root');
-    const libraries = execFileSync('ldd', [BINARY], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
-    for (const library of libraries) {
-      await mkdir(join(root, dirname(library)), { recursive: true });
-      await copyFile(library, join(root, library));
-    }
-    await copyFile(BINARY, join(root, 'lumamesh-relay'));
-    await mkdir(join(root, 'data'));
-    for (const path of [folder, root, join(root, 'data')]) await chmod(path, 0o777);
-    const inRoot = (...command: string[]): [string, ...string[]] => ['chroot', '--userspec=65534:65534', root, '/lumamesh-relay', ...command];
-    const PATH = process.env['PATH'] ?? '';
-    const environment = {
-      PATH,
-      PUBLIC_IP: '127.0.0.1',
-      UDP_PORT: String(await freePort()),
-      HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
-      ...identityIn('/data'),
-    };
-    const relay = await start(inRoot(), environment);
-    assert.match(await firstFrame(relay.record), /^\{"action":"welcome"/);
-    const status = spawnSync('chroot', inRoot('status', '--once').slice(1), { env: environment, encoding: 'utf8' });
-    assert.equal(status.status, 0, status.stderr);
-    assert.match(status.stdout, /0 B resident|well/);
-    assert.equal(await relay.stop(), 0);
-    assert.deepEqual((await readdir(join(root, 'data'))).toSorted(), ['node.key', 'server.crt', 'server.key', 'server.key.icepwd']);
-    // Without any network at all it can still make keys and lines.
-    const alone = spawnSync('unshare', ['--net', ...inRoot('encode')], { env: environment, encoding: 'utf8' });
-    assert.match(alone.stdout, /^luma1\./, alone.stderr);
-  });
+  it(
+    'runs in a root with nothing but itself and the C libraries: no Node, no shell, no /proc',
+    { skip: skipChroot },
+    async () => {
+      const root = join(folder, 'root');
+      const libraries = execFileSync('ldd', [BINARY], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
+      for (const library of libraries) {
+        await mkdir(join(root, dirname(library)), { recursive: true });
+        await copyFile(library, join(root, library));
+      }
+      await copyFile(BINARY, join(root, 'lumamesh-relay'));
+      await mkdir(join(root, 'data'));
+      for (const path of [folder, root, join(root, 'data')]) await chmod(path, 0o777);
+      const inRoot = (...command: string[]): [string, ...string[]] => [
+        'chroot',
+        '--userspec=65534:65534',
+        root,
+        '/lumamesh-relay',
+        ...command,
+      ];
+      const PATH = process.env['PATH'] ?? '';
+      const environment = {
+        PATH,
+        PUBLIC_IP: '127.0.0.1',
+        UDP_PORT: String(await freePort()),
+        HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
+        ...identityIn('/data'),
+      };
+      const relay = await start(inRoot(), environment);
+      assert.match(await firstFrame(relay.record), /^\{"action":"welcome"/);
+      const status = spawnSync('chroot', inRoot('status', '--once').slice(1), {
+        env: environment,
+        encoding: 'utf8',
+      });
+      assert.equal(status.status, 0, status.stderr);
+      assert.match(status.stdout, /0 B resident|well/);
+      assert.equal(await relay.stop(), 0);
+      assert.deepEqual((await readdir(join(root, 'data'))).toSorted(), [
+        'node.key',
+        'server.crt',
+        'server.key',
+        'server.key.icepwd',
+      ]);
+      // Without any network at all it can still make keys and lines.
+      const alone = spawnSync('unshare', ['--net', ...inRoot('encode')], {
+        env: environment,
+        encoding: 'utf8',
+      });
+      assert.match(alone.stdout, /^luma1\./, alone.stderr);
+    },
+  );
 
   it('meets other relays in a mesh', async () => {
     const base = { MESH_SALT: 'of the binary', LOG_LEVEL: 'error' };
-    const mesh = await Promise.all([1, 2].map(async (i) => ({ address: `127.0.${i}.1`, mesh: `127.0.${i}.1:${await freePort()}`, health: await freePort() })));
+    const mesh = await Promise.all(
+      [1, 2].map(async (i) => ({
+        address: `127.0.${i}.1`,
+        mesh: `127.0.${i}.1:${await freePort()}`,
+        health: await freePort(),
+      })),
+    );
     const relays: Relay[] = [];
     try {
       for (const [i, { address, mesh: listen, health }] of mesh.entries()) {
@@ -152,7 +206,13 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
           MESH_PEERS: i === 0 ? '' : (mesh[0]?.mesh ?? ''),
           HEALTH_LISTEN: `${address}:${health}`,
         };
-        relays.push(await start([BINARY], { ...base, ...settings, ...identityIn(join(folder, `relay ${i}`)) }));
+        relays.push(
+          await start([BINARY], {
+            ...base,
+            ...settings,
+            ...identityIn(join(folder, `relay ${i}`)),
+          }),
+        );
       }
       const known = new Set<number>();
       const ask = async (i: number): Promise<void> => {
@@ -172,14 +232,20 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
   });
 
   it('passes the tests of the command line, as the sources do', async () => {
-    const files = (await readdir(join(ROOT, 'tests/cli'))).filter((name) => name.endsWith('.test.ts')).map((name) => join(ROOT, 'tests/cli', name));
+    const files = (await readdir(join(ROOT, 'tests/cli')))
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join(ROOT, 'tests/cli', name));
     // Not as tests of this one, which would hear nothing else of them.
     const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
-    const { status, stdout } = spawnSync(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files], {
-      env: { ...environment, RELAY_PROGRAM: BINARY },
-      encoding: 'utf8',
-      maxBuffer: 100e6,
-    });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files],
+      {
+        env: { ...environment, RELAY_PROGRAM: BINARY },
+        encoding: 'utf8',
+        maxBuffer: 100e6,
+      },
+    );
     assert.equal(status, 0, stdout);
     assert.match(stdout, /^# pass [1-9]\d+$/m);
   });
@@ -187,12 +253,18 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
   it('lets Chromium and Firefox meet', { skip: skipBrowsers }, async () => {
     const address = findTestAddress() ?? '';
     await mkdir(join(folder, 'for browsers'));
-    const settings = { PUBLIC_IP: address, UDP_PORT: String(await freePort()), LOG_LEVEL: 'error', ...identityIn(join(folder, 'for browsers')) };
+    const settings = {
+      PUBLIC_IP: address,
+      UDP_PORT: String(await freePort()),
+      LOG_LEVEL: 'error',
+      ...identityIn(join(folder, 'for browsers')),
+    };
     const relay = await start([BINARY], settings);
     const page = await serveHarness();
     const tabs: Tab[] = [];
     try {
-      for (const name of ['chromium', 'firefox'] as const) tabs.push(await Tab.open(name, page.url));
+      for (const name of ['chromium', 'firefox'] as const)
+        tabs.push(await Tab.open(name, page.url));
       const [ada, bob] = tabs as [Tab, Tab];
       await ada.call('join', [relay.record], 'tea', 'Ada', '');
       await ada.waitFor('joined', 0);

@@ -23,33 +23,51 @@ async function startDemo(): Promise<{ readonly url: string; readonly child: Chil
   }
 }
 
-const step = (name: string): string => `document.querySelector('[data-step="${name}"]')?.dataset.state === 'done'`;
+const step = (name: string): string =>
+  `document.querySelector('[data-step="${name}"]')?.dataset.state === 'done'`;
 
-it('the demo shows two browsers find each other, chat, and see each other’s pointers', { skip: whySkipped() ?? false, timeout: 180_000 }, async () => {
-  const { url, child } = await startDemo();
-  const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);
-  try {
-    const pages: Page[] = [];
-    for (const browser of browsers) {
-      const page = await browser.newPage();
-      await page.goto(`${url}#room of a test`);
-      pages.push(page);
+it(
+  'the demo shows two browsers find each other, chat, and see each other’s pointers',
+  { skip: whySkipped() ?? false, timeout: 180_000 },
+  async () => {
+    const { url, child } = await startDemo();
+    const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);
+    try {
+      const pages: Page[] = [];
+      for (const browser of browsers) {
+        const page = await browser.newPage();
+        await page.goto(`${url}#room of a test`);
+        pages.push(page);
+      }
+      for (const page of pages)
+        for (const name of ['relay', 'room', 'peer', 'direct'])
+          await page.waitForFunction(step(name), { timeout: 30_000 });
+      const [a, b] = pages;
+      assert.ok(a !== undefined && b !== undefined);
+      await a.type('#text', '<b>hello</b>');
+      await a.keyboard.press('Enter');
+      await b.waitForFunction(
+        `document.querySelector('#log').textContent.includes('<b>hello</b>')`,
+        { timeout: 10_000 },
+      );
+      assert.equal(
+        await b.evaluate(`document.querySelectorAll('#log b b').length`),
+        0,
+        'text stays text',
+      );
+      await b.mouse.move(120, 150);
+      await b.mouse.move(200, 220);
+      await a.waitForFunction(`document.querySelector('.cursor:not([hidden])') !== null`, {
+        timeout: 10_000,
+      });
+      await browsers[1].close();
+      await a.waitForFunction(`document.querySelector('#log').textContent.includes('left.')`, {
+        timeout: 10_000,
+      });
+    } finally {
+      for (const browser of browsers) await browser.close().catch(() => undefined);
+      child.kill('SIGTERM');
+      if (child.exitCode === null) await once(child, 'exit');
     }
-    for (const page of pages) for (const name of ['relay', 'room', 'peer', 'direct']) await page.waitForFunction(step(name), { timeout: 30_000 });
-    const [a, b] = pages;
-    assert.ok(a !== undefined && b !== undefined);
-    await a.type('#text', '<b>hello</b>');
-    await a.keyboard.press('Enter');
-    await b.waitForFunction(`document.querySelector('#log').textContent.includes('<b>hello</b>')`, { timeout: 10_000 });
-    assert.equal(await b.evaluate(`document.querySelectorAll('#log b b').length`), 0, 'text stays text');
-    await b.mouse.move(120, 150);
-    await b.mouse.move(200, 220);
-    await a.waitForFunction(`document.querySelector('.cursor:not([hidden])') !== null`, { timeout: 10_000 });
-    await browsers[1].close();
-    await a.waitForFunction(`document.querySelector('#log').textContent.includes('left.')`, { timeout: 10_000 });
-  } finally {
-    for (const browser of browsers) await browser.close().catch(() => undefined);
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
-  }
-});
+  },
+);

@@ -51,7 +51,13 @@ export function readExamples(document: string): readonly ExampleBlock[] {
       const content = lines.slice(i + 1, end).join('\n');
       if (info === 'html page') html = content;
       if (info === 'js run') {
-        const block = makeBlock(`${document}:${i + 1}`, content, html, notes, IMPORT.test(content) ? null : start);
+        const block = makeBlock(
+          `${document}:${i + 1}`,
+          content,
+          html,
+          notes,
+          IMPORT.test(content) ? null : start,
+        );
         if (IMPORT.test(content)) start = block;
         blocks.push(block);
       }
@@ -62,8 +68,15 @@ export function readExamples(document: string): readonly ExampleBlock[] {
   return blocks;
 }
 
-function makeBlock(place: string, code: string, html: string, notes: readonly (readonly [string, string])[], before: ExampleBlock | null): ExampleBlock {
-  const of = (wanted: string): string[] => notes.filter(([key]) => key === wanted).map(([, text]) => text);
+function makeBlock(
+  place: string,
+  code: string,
+  html: string,
+  notes: readonly (readonly [string, string])[],
+  before: ExampleBlock | null,
+): ExampleBlock {
+  const of = (wanted: string): string[] =>
+    notes.filter(([key]) => key === wanted).map(([, text]) => text);
   return {
     place,
     code: before === null ? code : `${before.code}\n${code}`,

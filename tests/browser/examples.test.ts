@@ -5,21 +5,37 @@ import { build } from 'esbuild';
 import type { Browser, Page } from 'puppeteer-core';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
-import { type ExampleBlock, exampleDocuments, isFirstRead, readExamples } from './example-blocks.ts';
+import {
+  type ExampleBlock,
+  exampleDocuments,
+  isFirstRead,
+  readExamples,
+} from './example-blocks.ts';
 import { BROWSERS, startRelay, whySkipped } from './support.ts';
 
 const skip = whySkipped() ?? false;
 const HARNESS = join(import.meta.dirname, 'page/example-harness.ts');
 const TIMEOUT_MS = 30_000;
 /** A camera that shows a test picture, and a user who says yes. */
-const FAKE_CAMERA = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--auto-accept-this-tab-capture'];
+const FAKE_CAMERA = [
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--auto-accept-this-tab-capture',
+];
 
 /** An example as one script, which sees the harness in place of the library. */
-async function bundle({ code, html }: ExampleBlock, relayLine: string, tab: number): Promise<string> {
+async function bundle(
+  { code, html }: ExampleBlock,
+  relayLine: string,
+  tab: number,
+): Promise<string> {
   const banner = `Object.assign(globalThis, ${JSON.stringify({ RELAYS: relayLine, tab })});\ndocument.body.innerHTML = ${JSON.stringify(html)};`;
   const result = await build({
     // The harness comes first: what an example says while it loads is heard.
-    stdin: { contents: `import ${JSON.stringify(HARNESS)};\nimport 'example';`, resolveDir: import.meta.dirname },
+    stdin: {
+      contents: `import ${JSON.stringify(HARNESS)};\nimport 'example';`,
+      resolveDir: import.meta.dirname,
+    },
     bundle: true,
     write: false,
     format: 'esm',
@@ -29,9 +45,18 @@ async function bundle({ code, html }: ExampleBlock, relayLine: string, tab: numb
       {
         name: 'example',
         setup(builder) {
-          builder.onResolve({ filter: /^example$/ }, ({ path }) => ({ path, namespace: 'example' }));
-          builder.onResolve({ filter: /^lumamesh$/ }, ({ importer }) => (importer === HARNESS ? undefined : { path: HARNESS }));
-          builder.onLoad({ filter: /.*/, namespace: 'example' }, () => ({ contents: code, loader: 'js', resolveDir: import.meta.dirname }));
+          builder.onResolve({ filter: /^example$/ }, ({ path }) => ({
+            path,
+            namespace: 'example',
+          }));
+          builder.onResolve({ filter: /^lumamesh$/ }, ({ importer }) =>
+            importer === HARNESS ? undefined : { path: HARNESS },
+          );
+          builder.onLoad({ filter: /.*/, namespace: 'example' }, () => ({
+            contents: code,
+            loader: 'js',
+            resolveDir: import.meta.dirname,
+          }));
         },
       },
     ],
@@ -45,8 +70,14 @@ async function waitFor(pages: readonly Page[], expression: string): Promise<void
   for (;;) {
     const isTrue = await Promise.all(pages.map((page) => page.evaluate(`Boolean(${expression})`)));
     if (isTrue.every(Boolean)) return;
-    const reports = Date.now() < endsAt ? [] : await Promise.all(pages.map((page) => page.evaluate('example.report()')));
-    assert.ok(Date.now() < endsAt, `not true in ${JSON.stringify(isTrue)}: ${expression}\n${JSON.stringify(reports, null, 2)}`);
+    const reports =
+      Date.now() < endsAt
+        ? []
+        : await Promise.all(pages.map((page) => page.evaluate('example.report()')));
+    assert.ok(
+      Date.now() < endsAt,
+      `not true in ${JSON.stringify(isTrue)}: ${expression}\n${JSON.stringify(reports, null, 2)}`,
+    );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -58,7 +89,9 @@ async function run(example: ExampleBlock, browsers: readonly [Browser, Browser])
   const errors: string[] = [];
   try {
     for (const [tab, browser] of browsers.entries()) {
-      const strictPage = await serveStrictPage(await bundle(example, encodeRecordLine(relay.record), tab));
+      const strictPage = await serveStrictPage(
+        await bundle(example, encodeRecordLine(relay.record), tab),
+      );
       ends.unshift(() => strictPage.close());
       // Of its own: two tabs of one visitor share what the browser stores.
       const context = await browser.createBrowserContext();
@@ -66,7 +99,8 @@ async function run(example: ExampleBlock, browsers: readonly [Browser, Browser])
       const page = await context.newPage();
       page.on('pageerror', (error) => {
         // Firefox reports so that the strict page has no icon.
-        if (!String(error).includes('Content-Security-Policy')) errors.push(`tab ${tab}: ${String(error)}`);
+        if (!String(error).includes('Content-Security-Policy'))
+          errors.push(`tab ${tab}: ${String(error)}`);
       });
       await page.goto(strictPage.url);
       pages.push(page);
@@ -74,21 +108,26 @@ async function run(example: ExampleBlock, browsers: readonly [Browser, Browser])
     if (example.meets) await waitFor(pages, 'globalThis.example?.hasMet()');
     for (const action of example.actions) await pages[0]?.evaluate(`(async () => { ${action} })()`);
     for (const expectation of example.expectations) await waitFor(pages, expectation);
-    for (const page of pages) errors.push(...((await page.evaluate('example.faults()')) as string[]));
+    for (const page of pages)
+      errors.push(...((await page.evaluate('example.faults()')) as string[]));
     assert.deepEqual(errors, []);
   } finally {
-    for (const page of pages) await page.evaluate('globalThis.example?.close()').catch(() => undefined);
+    for (const page of pages)
+      await page.evaluate('globalThis.example?.close()').catch(() => undefined);
     for (const end of ends) await end().catch(() => undefined);
   }
 }
 
 describe('the examples of the documents', { skip, timeout: 900_000 }, () => {
-  const documents = exampleDocuments().map((document) => [document, readExamples(document)] as const);
+  const documents = exampleDocuments().map(
+    (document) => [document, readExamples(document)] as const,
+  );
   const started = new Map<string, Promise<Browser>>();
   /** Browsers are shared by all examples; a tab that is not in front is held back, so each has one of its own. */
   const start = (name: BrowserName, tab: number): Promise<Browser> => {
     const key = `${name} ${tab}`;
-    const browser = started.get(key) ?? launchBrowser(name, undefined, name === 'chromium' ? FAKE_CAMERA : []);
+    const browser =
+      started.get(key) ?? launchBrowser(name, undefined, name === 'chromium' ? FAKE_CAMERA : []);
     started.set(key, browser);
     return browser;
   };

@@ -32,7 +32,11 @@ async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
-async function meet({ relay, open }: World, first: BrowserName, second: BrowserName): Promise<readonly [Tab, Tab]> {
+async function meet(
+  { relay, open }: World,
+  first: BrowserName,
+  second: BrowserName,
+): Promise<readonly [Tab, Tab]> {
   const [ada, bob] = [await open(first), await open(second)];
   await ada.call('join', { relays: [relay.record] }, 'tea', { nick: 'Ada' });
   await ada.waitFor('joined', 0);
@@ -68,12 +72,18 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         ]);
         assert.ok(isSent && progress > 100);
         await bob.waitFor('data', 'behind it', 60_000);
-        const order = (await bob.log()).filter(({ event }) => event === 'data').map(({ value }) => value);
+        const order = (await bob.log())
+          .filter(({ event }) => event === 'data')
+          .map(({ value }) => value);
         assert.deepEqual(order, [{ bytes: size, sum: sumOf(size) }, 'behind it']);
         assert.equal(await bob.call('cancelBytes', 'Ada', 20_000_000), false);
         await bob.call('send', 'Ada', 'and still in order');
         await ada.waitFor('data', 'and still in order');
-        assert.ok(!(await ada.log()).some(({ event, value }) => event === 'data' && typeof value === 'object'));
+        assert.ok(
+          !(await ada.log()).some(
+            ({ event, value }) => event === 'data' && typeof value === 'object',
+          ),
+        );
       }));
 
     it(`${first} and ${second}: files are offered, accepted, refused and stopped`, () =>
@@ -82,8 +92,16 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         const size = 5_000_001;
         const sending = ada.call('sendFile', 'Bob', size, '../../etc/notes.txt');
         await bob.waitFor('file', { name: 'notes.txt', size, type: 'text/plain' });
-        const got = await bob.call<{ size: number; type: string; isRight: boolean; progress: number }>('acceptFile', 0);
-        assert.deepEqual({ ...got, progress: got.progress > 10 }, { size, type: 'text/plain', isRight: true, progress: true });
+        const got = await bob.call<{
+          size: number;
+          type: string;
+          isRight: boolean;
+          progress: number;
+        }>('acceptFile', 0);
+        assert.deepEqual(
+          { ...got, progress: got.progress > 10 },
+          { size, type: 'text/plain', isRight: true, progress: true },
+        );
         assert.equal(await sending, 'sent');
         const refused = ada.call('sendFile', 'Bob', 1000, 'no.txt');
         await bob.waitFor('file', { name: 'no.txt', size: 1000, type: 'text/plain' });
@@ -117,7 +135,8 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         await bob.call('addVideo', null);
         await ada.waitFor('stream', null, 60_000);
         await ada.call('removeVideo');
-        for (let i = 0; i < 100 && !(await bob.call<boolean>('mutedOf', 0)); i++) await new Promise((resolve) => setTimeout(resolve, 100));
+        for (let i = 0; i < 100 && !(await bob.call<boolean>('mutedOf', 0)); i++)
+          await new Promise((resolve) => setTimeout(resolve, 100));
         assert.ok(await bob.call('mutedOf', 0), 'nothing comes any more');
         await ada.call('send', 'Bob', 'and values go on');
         await bob.waitFor('data', 'and values go on');

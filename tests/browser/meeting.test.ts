@@ -6,7 +6,10 @@ import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './sup
 const skip = whySkipped() ?? false;
 
 /** Two tabs on a page under the strict policy, and a relay; all closed afterwards. */
-async function withTwo(names: readonly [BrowserName, BrowserName], test: (a: Tab, b: Tab, relay: TestRelay) => Promise<void>): Promise<void> {
+async function withTwo(
+  names: readonly [BrowserName, BrowserName],
+  test: (a: Tab, b: Tab, relay: TestRelay) => Promise<void>,
+): Promise<void> {
   const relay = await startRelay();
   const page = await serveHarness();
   const tabs: Tab[] = [];
@@ -101,7 +104,10 @@ describe('two browsers that meet through a relay', { skip, timeout: 300_000 }, (
 
   it('survive arriving at the same moment', () =>
     withTwo(['chromium', 'firefox'], async (a, b, relay) => {
-      await Promise.all([a.call('join', [relay.record], 'tea', 'Ada', ''), b.call('join', [relay.record], 'tea', 'Bob', '')]);
+      await Promise.all([
+        a.call('join', [relay.record], 'tea', 'Ada', ''),
+        b.call('join', [relay.record], 'tea', 'Bob', ''),
+      ]);
       await Promise.all([a.waitFor('open', 'Bob'), b.waitFor('open', 'Ada')]);
       await a.call('broadcast', 1, true);
       await b.waitFor('data', 1);

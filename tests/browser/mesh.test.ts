@@ -9,7 +9,10 @@ import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './sup
 const skip = whySkipped() ?? false;
 /** Firewall rules are only made in the namespace that the test runner made. */
 const isOwnNamespace = findTestAddress() === '10.77.0.1' && process.getuid?.() === 0;
-const skipFirewall = skip === false && !isOwnNamespace ? 'firewall rules need root and the namespace that `npm test` makes' : skip;
+const skipFirewall =
+  skip === false && !isOwnNamespace
+    ? 'firewall rules need root and the namespace that `npm test` makes'
+    : skip;
 
 const SALT = 'two browsers and a salt';
 let nextPort = 17_400;
@@ -18,7 +21,11 @@ interface MeshRelay extends TestRelay {
   readonly meshAddress: string | null;
 }
 
-async function startMeshRelay(peers: readonly MeshRelay[], isHidden = false, salt = SALT): Promise<MeshRelay> {
+async function startMeshRelay(
+  peers: readonly MeshRelay[],
+  isHidden = false,
+  salt = SALT,
+): Promise<MeshRelay> {
   const address = findTestAddress() ?? '';
   const meshAddress = isHidden ? null : `${address}:${nextPort++}`;
   const relay = await startRelay({
@@ -47,9 +54,15 @@ function block(group: number, relays: readonly MeshRelay[]): void {
   const rules = [
     'add table inet lumamesh_test',
     'add chain inet lumamesh_test output { type filter hook output priority 0; }',
-    ...relays.map(({ record }) => `add rule inet lumamesh_test output meta skgid ${group} udp dport ${record.port} drop`),
+    ...relays.map(
+      ({ record }) =>
+        `add rule inet lumamesh_test output meta skgid ${group} udp dport ${record.port} drop`,
+    ),
   ];
-  const { status, stderr } = spawnSync('nft', ['-f', '-'], { input: rules.join('\n'), encoding: 'utf8' });
+  const { status, stderr } = spawnSync('nft', ['-f', '-'], {
+    input: rules.join('\n'),
+    encoding: 'utf8',
+  });
   assert.equal(status, 0, stderr);
 }
 
@@ -57,7 +70,12 @@ function unblock(): void {
   spawnSync('nft', ['delete', 'table', 'inet', 'lumamesh_test']);
 }
 
-async function withMesh(test: (start: typeof startMeshRelay, open: (name: BrowserName, group?: number) => Promise<Tab>) => Promise<void>): Promise<void> {
+async function withMesh(
+  test: (
+    start: typeof startMeshRelay,
+    open: (name: BrowserName, group?: number) => Promise<Tab>,
+  ) => Promise<void>,
+): Promise<void> {
   const relays: MeshRelay[] = [];
   const tabs: Tab[] = [];
   const page = await serveHarness();
@@ -88,33 +106,47 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
     ['chromium', 'chromium'],
   ];
   for (const [first, second] of pairs) {
-    it(`${first} on A and ${second} on C of the line A–B–C, each able to reach its one relay only, meet`, { skip: skipFirewall }, (t) =>
-      withMesh(async (start, open) => {
-        const b = await start([]);
-        const a = await start([b], true);
-        const c = await start([b], true);
-        await until(() => [a, b, c].every((relay) => knownTo(relay) === 2), 'the relays do not find each other');
-        try {
-          block(61_001, [b, c]);
-          block(61_002, [a, b]);
-          const [ada, cyd] = [await open(first, 61_001), await open(second, 61_002)];
-          await ada.call('join', [a.record], 'tea', 'Ada', 'sesame');
-          await ada.waitFor('joined', 0);
-          const joinedAt = Date.now();
-          await cyd.call('join', [c.record], 'tea', 'Cyd', 'sesame');
-          const opened = await Promise.all([ada.waitFor('open', 'Cyd'), cyd.waitFor('open', 'Ada')]);
-          t.diagnostic(`met ${Math.max(...opened.map(({ at }) => at)) - joinedAt} ms after the second one began`);
-          await ada.call('broadcast', 'over three relays', true);
-          await cyd.waitFor('data', 'over three relays');
-          assert.deepEqual([await ada.call('relays'), await cyd.call('relays')], [[a.record.nk], [c.record.nk]]);
-          const { mesh } = b.server.stats();
-          assert.ok((mesh?.traffic['rooms']?.outFrames ?? 0) > 0, 'B passed it on');
-          await ada.call('leave');
-          await cyd.waitFor('leave');
-        } finally {
-          unblock();
-        }
-      }),
+    it(
+      `${first} on A and ${second} on C of the line A–B–C, each able to reach its one relay only, meet`,
+      { skip: skipFirewall },
+      (t) =>
+        withMesh(async (start, open) => {
+          const b = await start([]);
+          const a = await start([b], true);
+          const c = await start([b], true);
+          await until(
+            () => [a, b, c].every((relay) => knownTo(relay) === 2),
+            'the relays do not find each other',
+          );
+          try {
+            block(61_001, [b, c]);
+            block(61_002, [a, b]);
+            const [ada, cyd] = [await open(first, 61_001), await open(second, 61_002)];
+            await ada.call('join', [a.record], 'tea', 'Ada', 'sesame');
+            await ada.waitFor('joined', 0);
+            const joinedAt = Date.now();
+            await cyd.call('join', [c.record], 'tea', 'Cyd', 'sesame');
+            const opened = await Promise.all([
+              ada.waitFor('open', 'Cyd'),
+              cyd.waitFor('open', 'Ada'),
+            ]);
+            t.diagnostic(
+              `met ${Math.max(...opened.map(({ at }) => at)) - joinedAt} ms after the second one began`,
+            );
+            await ada.call('broadcast', 'over three relays', true);
+            await cyd.waitFor('data', 'over three relays');
+            assert.deepEqual(
+              [await ada.call('relays'), await cyd.call('relays')],
+              [[a.record.nk], [c.record.nk]],
+            );
+            const { mesh } = b.server.stats();
+            assert.ok((mesh?.traffic['rooms']?.outFrames ?? 0) > 0, 'B passed it on');
+            await ada.call('leave');
+            await cyd.waitFor('leave');
+          } finally {
+            unblock();
+          }
+        }),
     );
   }
 
@@ -122,7 +154,10 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
     withMesh(async (start, open) => {
       const seed = await start([]);
       const others = [await start([seed]), await start([seed]), await start([seed])];
-      await until(() => [seed, ...others].every((relay) => knownTo(relay) === 3), 'the relays do not find each other');
+      await until(
+        () => [seed, ...others].every((relay) => knownTo(relay) === 3),
+        'the relays do not find each other',
+      );
       const [ada, bob] = [await open('chromium'), await open('firefox')];
       await ada.call('join', [seed.record], 'tea', 'Ada', '');
       await ada.waitFor('joined', 0);
@@ -136,7 +171,12 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
       await seed.close();
       const cyd = await open('chromium');
       await cyd.call('join', [others[1]?.record], 'tea', 'Cyd', '');
-      await Promise.all([ada.waitFor('open', 'Cyd'), bob.waitFor('open', 'Cyd'), cyd.waitFor('open', 'Ada'), cyd.waitFor('open', 'Bob')]);
+      await Promise.all([
+        ada.waitFor('open', 'Cyd'),
+        bob.waitFor('open', 'Cyd'),
+        cyd.waitFor('open', 'Ada'),
+        cyd.waitFor('open', 'Bob'),
+      ]);
       assert.ok(!(await ada.log()).some(({ event }) => event === 'leave'));
     }));
 
@@ -149,7 +189,8 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
       await cyd.call('join', [c.record], 'tea', 'Cyd', '');
       await Promise.all([ada.waitFor('joined', 0), cyd.waitFor('joined', 0)]);
       await new Promise((resolve) => setTimeout(resolve, 3000));
-      for (const tab of [ada, cyd]) assert.ok(!(await tab.log()).some(({ event }) => event === 'peer'));
+      for (const tab of [ada, cyd])
+        assert.ok(!(await tab.log()).some(({ event }) => event === 'peer'));
       assert.equal(knownTo(a), 0);
     }));
 });

@@ -22,26 +22,44 @@ async function servePublished(file: string): Promise<StrictPage> {
     format: 'esm',
     target: 'es2022',
     external: ['./lumamesh-*.js'],
-    plugins: [{ name: 'published', setup: (bundler) => bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: join(DIST, file) })) }],
+    plugins: [
+      {
+        name: 'published',
+        setup: (bundler) =>
+          bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: join(DIST, file) })),
+      },
+    ],
   });
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }
 
 describe('the published files', { skip, timeout: 300_000 }, () => {
   before(() => {
-    const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/build-client.ts')], { cwd: ROOT, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/build-client.ts')], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
     assert.equal(status, 0, stderr);
   });
 
   it('lumamesh.js does in Chromium and Firefox what the sources do', async () => {
     const relay = await startRelay();
     const page = await servePublished('lumamesh.js');
-    const tabs = [await Tab.open('chromium', page.url), await Tab.open('firefox', page.url)] as const;
+    const tabs = [
+      await Tab.open('chromium', page.url),
+      await Tab.open('firefox', page.url),
+    ] as const;
     const [ada, bob] = tabs;
     try {
-      await ada.call('join', { relays: [relay.record] }, 'tea', { nick: 'Ada', password: 'sesame' });
+      await ada.call('join', { relays: [relay.record] }, 'tea', {
+        nick: 'Ada',
+        password: 'sesame',
+      });
       await ada.waitFor('joined', 0);
-      await bob.call('join', { relays: [relay.record] }, 'tea', { nick: 'Bob', password: 'sesame' });
+      await bob.call('join', { relays: [relay.record] }, 'tea', {
+        nick: 'Bob',
+        password: 'sesame',
+      });
       await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
       await ada.call('move', 'Bob', 5);
       await bob.waitFor('move', ['Ada', 5]);
@@ -66,7 +84,10 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
   it('lumamesh-core.js meets who has the whole', async () => {
     const relay = await startRelay();
     const [whole, core] = [await servePublished('lumamesh.js'), await serveCore()];
-    const [ada, bob] = [await Tab.open('chromium', whole.url), await Tab.open('chromium', core.url)];
+    const [ada, bob] = [
+      await Tab.open('chromium', whole.url),
+      await Tab.open('chromium', core.url),
+    ];
     try {
       await ada.call('join', { relays: [relay.record] }, 'tea', { nick: 'Ada' });
       await bob.page.evaluate(`globalThis.harness.join(${JSON.stringify(relay.record)})`);
@@ -75,7 +96,11 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
       await ada.call('move', 'Bob', 5);
       await ada.call('send', 'Bob', 'small');
       await bob.page.waitForFunction("globalThis.harness.heard.includes('small')");
-      assert.deepEqual(await bob.page.evaluate('globalThis.harness.heard'), ['small'], 'what it does not know it passes over');
+      assert.deepEqual(
+        await bob.page.evaluate('globalThis.harness.heard'),
+        ['small'],
+        'what it does not know it passes over',
+      );
       await bob.page.evaluate("globalThis.harness.room.broadcast('back')");
       await ada.waitFor('data', 'back');
     } finally {
@@ -88,20 +113,32 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
 
   it('need nothing from beside them, and say what they are', async () => {
     // What is fetched only when it is needed.
-    const apart = { 'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js'], 'lumamesh-core.js': ['./lumamesh-ed25519.js'] };
+    const apart = {
+      'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js'],
+      'lumamesh-core.js': ['./lumamesh-ed25519.js'],
+    };
     for (const [file, expected] of Object.entries(apart)) {
       const text = await readFile(join(DIST, file), 'utf8');
-      const imported = [...text.matchAll(/(?:from|import\()\s*["']([^"']+)/g)].map(([, path]) => path);
+      const imported = [...text.matchAll(/(?:from|import\()\s*["']([^"']+)/g)].map(
+        ([, path]) => path,
+      );
       assert.deepEqual(new Set(imported), new Set(expected));
     }
-    const manifest = JSON.parse(await readFile(join(DIST, 'package.json'), 'utf8')) as { exports: Record<string, unknown>; dependencies?: unknown };
+    const manifest = JSON.parse(await readFile(join(DIST, 'package.json'), 'utf8')) as {
+      exports: Record<string, unknown>;
+      dependencies?: unknown;
+    };
     assert.deepEqual(Object.keys(manifest.exports), ['.', './core', './node', './react']);
     assert.equal(manifest.dependencies, undefined);
     // Importing does nothing: no global is touched where there is no browser.
     for (const file of ['lumamesh.js', 'lumamesh-core.js', 'lumamesh-node.js']) {
-      const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', `await import(${JSON.stringify(join(DIST, file))})`], {
-        encoding: 'utf8',
-      });
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        ['--input-type=module', '-e', `await import(${JSON.stringify(join(DIST, file))})`],
+        {
+          encoding: 'utf8',
+        },
+      );
       assert.equal(status, 0, stderr);
     }
   });

@@ -12,7 +12,12 @@ const skip = whySkipped() ?? false;
 const GUIDE = join(import.meta.dirname, '../../docs/guide/react.md');
 
 /** Waits until something is true; fails with what there was instead. */
-async function until<T>(look: () => T | Promise<T>, isThere: (seen: T) => boolean, what: string, timeoutMs = 20_000): Promise<T> {
+async function until<T>(
+  look: () => T | Promise<T>,
+  isThere: (seen: T) => boolean,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<T> {
   const endsAt = Date.now() + timeoutMs;
   for (;;) {
     const seen = await look();
@@ -36,16 +41,28 @@ class AppTab {
 
   /** Renders the app with these panels; all of them are in room `tea` and show presence unless they say otherwise. */
   async show(...panels: readonly (Partial<Panel> & { readonly id: string })[]): Promise<void> {
-    await this.tab.call('setApp', { relays: [this.relay.record], panels: panels.map((panel) => ({ room: 'tea', nick: this.nick, ...panel })) });
+    await this.tab.call('setApp', {
+      relays: [this.relay.record],
+      panels: panels.map((panel) => ({ room: 'tea', nick: this.nick, ...panel })),
+    });
   }
 
   async until(id: string, isThere: (view: View) => boolean, what: string): Promise<void> {
-    const look = async (): Promise<View | undefined> => (await this.tab.call<Record<string, View>>('views'))[id];
-    await until(look, (view) => view !== undefined && isThere(view), `${this.nick}'s ${id}: ${what}`);
+    const look = async (): Promise<View | undefined> =>
+      (await this.tab.call<Record<string, View>>('views'))[id];
+    await until(
+      look,
+      (view) => view !== undefined && isThere(view),
+      `${this.nick}'s ${id}: ${what}`,
+    );
   }
 
   async sees(id: string, others: readonly string[]): Promise<void> {
-    await this.until(id, ({ open, peers }) => sameList(open, others) && sameList(peers, others), `peers ${others.join()}`);
+    await this.until(
+      id,
+      ({ open, peers }) => sameList(open, others) && sameList(peers, others),
+      `peers ${others.join()}`,
+    );
   }
 
   async hears(id: string, ...values: readonly unknown[]): Promise<void> {
@@ -61,7 +78,9 @@ class AppTab {
   }
 
   async count(event: string, value?: unknown): Promise<number> {
-    return (await this.tab.log()).filter((entry) => entry.event === event && (value === undefined || entry.value === value)).length;
+    return (await this.tab.log()).filter(
+      (entry) => entry.event === event && (value === undefined || entry.value === value),
+    ).length;
   }
 }
 
@@ -70,7 +89,10 @@ function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
 }
 
 function sessionsOf({ server }: TestRelay): number {
-  const { established, halfOpen } = server.stats()['sessions'] as { established: number; halfOpen: number };
+  const { established, halfOpen } = server.stats()['sessions'] as {
+    established: number;
+    halfOpen: number;
+  };
   return established + halfOpen;
 }
 
@@ -92,7 +114,8 @@ async function withTabs(
     assert.ok(a !== undefined && b !== undefined);
     await test({ ada: new AppTab(a, 'Ada', relay), bob: new AppTab(b, 'Bob', relay) }, relay);
     // React says there what it thinks of a component that never comes to rest.
-    for (const tab of tabs) assert.ok((await tab.call<number>('renders')) < 400, 'an app that renders without end');
+    for (const tab of tabs)
+      assert.ok((await tab.call<number>('renders')) < 400, 'an app that renders without end');
   } finally {
     for (const tab of tabs) await tab.close().catch(() => undefined);
     await page.close();
@@ -119,7 +142,11 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
         await bob.hears('b', { x: 5 });
 
         assert.equal(await ada.tab.call('say', 'a', { hello: 'wörld' }), true);
-        await bob.until('b', ({ said }) => sameList(said, ['Ada to Bob: {"hello":"wörld"}']), 'an action, once');
+        await bob.until(
+          'b',
+          ({ said }) => sameList(said, ['Ada to Bob: {"hello":"wörld"}']),
+          'an action, once',
+        );
 
         // Sharing nothing any more, and again, while both stay.
         await bob.show({ id: 'b' });
@@ -174,20 +201,34 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
     withTabs(['chromium'], async ({ ada }, relay) => {
       const panels = [{ id: 'a', room: 'tea', nick: 'Ada' }];
       await ada.tab.call('setApp', { relays: null, panels });
-      await ada.until('a', ({ room, state, net }) => room === null && state === 'joining' && net === 'none', 'no net, no room');
+      await ada.until(
+        'a',
+        ({ room, state, net }) => room === null && state === 'joining' && net === 'none',
+        'no net, no room',
+      );
       await ada.show({ id: 'a' });
       await ada.until('a', ({ state }) => state === 'joined', 'joined');
       for (let i = 0; i < 5; i++) await ada.show({ id: 'a', value: i });
-      await ada.tab.call('setApp', { relays: [relay.record], iceServers: [{ urls: 'stun:192.0.2.1:3478' }], panels });
+      await ada.tab.call('setApp', {
+        relays: [relay.record],
+        iceServers: [{ urls: 'stun:192.0.2.1:3478' }],
+        panels,
+      });
       await ada.tab.waitFor('net', 2);
-      await ada.until('a', ({ state, net }) => state === 'joined' && net === 'online', 'joined again');
+      await ada.until(
+        'a',
+        ({ state, net }) => state === 'joined' && net === 'online',
+        'joined again',
+      );
       await until(
         () => [sessionsOf(relay), membersOf(relay)],
         (seen) => sameList(seen, [1, 1]),
         'one net',
       );
       assert.deepEqual([await ada.count('connect'), await ada.count('relay reached')], [2, 2]);
-      const states = (await ada.tab.log()).filter(({ event }) => event === 'view').map(({ value }) => (value as { state: string }).state);
+      const states = (await ada.tab.log())
+        .filter(({ event }) => event === 'view')
+        .map(({ value }) => (value as { state: string }).state);
       assert.ok(!states.includes('left'), 'the end of the old net was shown');
       // Nobody to ask for anything any more.
       await ada.tab.call('setApp', { relays: null, panels });
@@ -211,7 +252,11 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
         'hung up',
       );
       await ada.tab.call('setApp', app);
-      await ada.until('a', ({ state, net }) => state === 'joined' && net === 'online', 'joined again');
+      await ada.until(
+        'a',
+        ({ state, net }) => state === 'joined' && net === 'online',
+        'joined again',
+      );
       assert.deepEqual([sessionsOf(relay), membersOf(relay)], [1, 1]);
     }));
 
@@ -223,7 +268,11 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       await ada.show({ id: 'p', room: 'coffee', value: 'A' });
       await bob.sees('p', []);
       await bob.hears('p');
-      await ada.until('p', ({ room, peers, others }) => room === 'coffee' && peers.length === 0 && others.length === 0, 'alone in another room');
+      await ada.until(
+        'p',
+        ({ room, peers, others }) => room === 'coffee' && peers.length === 0 && others.length === 0,
+        'alone in another room',
+      );
       await bob.show({ id: 'p', room: 'coffee', value: 'B' });
       await Promise.all([ada.hears('p', 'B'), bob.hears('p', 'A')]);
       await ada.show({ id: 'p', room: 'coffee', password: 'sesame', value: 'A' });
@@ -238,7 +287,11 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       await bob.show({ id: 'p', room: null });
       await bob.until('p', ({ room, state }) => room === null && state === 'left', 'in no room');
       await bob.show({ id: 'p', room: '' });
-      await bob.until('p', ({ error, state }) => error === 'BAD_ROOM_NAME' && state === 'left', 'a name that is none');
+      await bob.until(
+        'p',
+        ({ error, state }) => error === 'BAD_ROOM_NAME' && state === 'left',
+        'a name that is none',
+      );
       await ada.sees('p', []);
       assert.equal(sessionsOf(relay), 2);
     }));
@@ -246,19 +299,35 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
   it('two components in one room: the one that goes does not end it for the other, the last one does', () =>
     withTabs(['chromium', 'chromium'], async ({ ada, bob }, relay) => {
       await bob.show({ id: 'b', value: 'B' });
-      await ada.show({ id: 'left', value: 'from the left' }, { id: 'right', value: 'from the right' });
-      await Promise.all([ada.hears('left', 'B'), ada.hears('right', 'B'), bob.hears('b', 'from the right')]);
+      await ada.show(
+        { id: 'left', value: 'from the left' },
+        { id: 'right', value: 'from the right' },
+      );
+      await Promise.all([
+        ada.hears('left', 'B'),
+        ada.hears('right', 'B'),
+        bob.hears('b', 'from the right'),
+      ]);
       assert.equal(membersOf(relay), 2);
       await ada.show({ id: 'left', value: 'from the left' });
       await bob.hears('b', 'from the left');
       // Another takes the place of the last one: nobody has left.
       await ada.show({ id: 'new', value: 'new' });
       await bob.hears('b', 'new');
-      await ada.until('new', ({ state, open }) => state === 'joined' && sameList(open, ['Bob']), 'still there');
+      await ada.until(
+        'new',
+        ({ state, open }) => state === 'joined' && sameList(open, ['Bob']),
+        'still there',
+      );
       await bob.tab.call('say', 'b', 1);
       await ada.until('new', ({ said }) => said.length === 1, 'an action');
-      const peersSeen = (await bob.tab.log()).filter(({ event }) => event === 'view').map(({ value }) => (value as { peers: unknown[] }).peers.length);
-      assert.ok(peersSeen.lastIndexOf(0) < peersSeen.indexOf(1), `Ada was never gone: ${peersSeen.join()}`);
+      const peersSeen = (await bob.tab.log())
+        .filter(({ event }) => event === 'view')
+        .map(({ value }) => (value as { peers: unknown[] }).peers.length);
+      assert.ok(
+        peersSeen.lastIndexOf(0) < peersSeen.indexOf(1),
+        `Ada was never gone: ${peersSeen.join()}`,
+      );
       await ada.show();
       await Promise.all([bob.sees('b', []), bob.hears('b')]);
       await until(
@@ -280,7 +349,15 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
     const relay = await startRelay();
     const banner = `globalThis.RELAYS = ${JSON.stringify(encodeRecordLine(relay.record))};\ndocument.body.innerHTML = '<div id="root"></div>';`;
     const stdin = { contents: code, loader: 'jsx', resolveDir: import.meta.dirname } as const;
-    const { outputFiles } = await build({ stdin, jsx: 'automatic', bundle: true, write: false, format: 'esm', target: 'es2022', banner: { js: banner } });
+    const { outputFiles } = await build({
+      stdin,
+      jsx: 'automatic',
+      bundle: true,
+      write: false,
+      format: 'esm',
+      target: 'es2022',
+      banner: { js: banner },
+    });
     const strictPage = await serveStrictPage(outputFiles[0]?.text ?? '');
     const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);
     const errors: string[] = [];
@@ -295,12 +372,19 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       }
       const [first, second] = pages;
       assert.ok(first !== undefined && second !== undefined);
-      const textOf = (page: typeof first) => async (): Promise<string> => (await page.evaluate('document.body.textContent')) as string;
-      for (const page of pages) await until(textOf(page), (text) => text.includes('1 other'), 'they meet');
+      const textOf = (page: typeof first) => async (): Promise<string> =>
+        (await page.evaluate('document.body.textContent')) as string;
+      for (const page of pages)
+        await until(textOf(page), (text) => text.includes('1 other'), 'they meet');
       await first.type('input', 'Hello');
       await until(textOf(second), (text) => text.includes('is typing'), 'typing is seen');
       await first.keyboard.press('Enter');
-      for (const page of pages) await until(textOf(page), (text) => text.includes('Hello') && !text.includes('is typing'), 'the message is there');
+      for (const page of pages)
+        await until(
+          textOf(page),
+          (text) => text.includes('Hello') && !text.includes('is typing'),
+          'the message is there',
+        );
       await first.close();
       await until(textOf(second), (text) => text.includes('0 others'), 'the other has gone');
       // The icon of the page is against its own policy.

@@ -11,7 +11,9 @@ const LIMIT = 65_536;
 const skip = whySkipped() ?? false;
 
 /** The transport alone, sending back what it gets. */
-async function startEcho(cookieThreshold: number): Promise<{ readonly udp: UdpEndpoint; readonly relay: object }> {
+async function startEcho(
+  cookieThreshold: number,
+): Promise<{ readonly udp: UdpEndpoint; readonly relay: object }> {
   await warmUp(nodeCrypto, serverCertificate, 50);
   const udp: UdpEndpoint = await UdpEndpoint.start({
     crypto: nodeCrypto,
@@ -36,60 +38,79 @@ async function startEcho(cookieThreshold: number): Promise<{ readonly udp: UdpEn
   return { udp, relay };
 }
 
-describe('a browser and a relay, without signaling, under a policy that forbids fetch and WebSocket', { skip, timeout: 240_000 }, () => {
-  for (const name of BROWSERS) {
-    it(`${name}: echoes strings and binary up to the limit, twenty connects in a row are all quick, and a cookie changes nothing`, async () => {
-      const { udp, relay } = await startEcho(50);
-      const gated = await startEcho(0);
+describe(
+  'a browser and a relay, without signaling, under a policy that forbids fetch and WebSocket',
+  { skip, timeout: 240_000 },
+  () => {
+    for (const name of BROWSERS) {
+      it(`${name}: echoes strings and binary up to the limit, twenty connects in a row are all quick, and a cookie changes nothing`, async () => {
+        const { udp, relay } = await startEcho(50);
+        const gated = await startEcho(0);
+        const page = await serveHarness();
+        const tab = await Tab.open(name, page.url);
+        try {
+          assert.deepEqual((await tab.call<string[]>('blockedWays')).toSorted(), [
+            'WebSocket',
+            'fetch',
+          ]);
+          const sizes = [0, 1, 1000, 1200, 5000, 16_384, LIMIT];
+          const expected = sizes.flatMap((size) => [`text ${size}`, `binary ${size}`]);
+          assert.deepEqual(await tab.call('echo', relay, sizes, true), expected);
+          assert.deepEqual(
+            await tab.call('echo', relay, [100, LIMIT], false),
+            ['text 100', 'binary 100', `text ${LIMIT}`, `binary ${LIMIT}`],
+            'opened by DCEP',
+          );
+          const durations = await tab.call<number[]>('connectInARow', relay, 20);
+          // A connect above a second is what one lost or mis-numbered record looks like.
+          assert.ok(
+            durations.every((ms) => ms < 1000),
+            durations.join(', '),
+          );
+          // Every ClientHello has to bring a cookie back.
+          assert.deepEqual(await tab.call('echo', gated.relay, [100], true), [
+            'text 100',
+            'binary 100',
+          ]);
+          const drops = udp.endpoint.drops.snapshot();
+          assert.ok(
+            !('dtls.record.unauthentic' in drops) && !('sctp.checksum' in drops),
+            JSON.stringify(drops),
+          );
+        } finally {
+          await tab.close();
+          await page.close();
+          await Promise.all([udp.close(), gated.udp.close()]);
+        }
+      });
+    }
+
+    it('a killed browser is gone from the relay within 30 s, a closed one within a second', async () => {
+      const relay = await startRelay();
       const page = await serveHarness();
-      const tab = await Tab.open(name, page.url);
       try {
-        assert.deepEqual((await tab.call<string[]>('blockedWays')).toSorted(), ['WebSocket', 'fetch']);
-        const sizes = [0, 1, 1000, 1200, 5000, 16_384, LIMIT];
-        const expected = sizes.flatMap((size) => [`text ${size}`, `binary ${size}`]);
-        assert.deepEqual(await tab.call('echo', relay, sizes, true), expected);
-        assert.deepEqual(await tab.call('echo', relay, [100, LIMIT], false), ['text 100', 'binary 100', `text ${LIMIT}`, `binary ${LIMIT}`], 'opened by DCEP');
-        const durations = await tab.call<number[]>('connectInARow', relay, 20);
-        // A connect above a second is what one lost or mis-numbered record looks like.
-        assert.ok(
-          durations.every((ms) => ms < 1000),
-          durations.join(', '),
-        );
-        // Every ClientHello has to bring a cookie back.
-        assert.deepEqual(await tab.call('echo', gated.relay, [100], true), ['text 100', 'binary 100']);
-        const drops = udp.endpoint.drops.snapshot();
-        assert.ok(!('dtls.record.unauthentic' in drops) && !('sctp.checksum' in drops), JSON.stringify(drops));
+        for (const name of BROWSERS) {
+          for (const how of ['close', 'kill'] as const) {
+            const tab = await Tab.open(name, page.url);
+            await tab.call('join', [relay.record], `room of ${name}`, 'x', '');
+            await tab.waitFor('joined');
+            const count = (): number =>
+              (relay.server.stats()['rooms'] as { members: number }).members;
+            assert.equal(count(), 1);
+            const startedAt = Date.now();
+            if (how === 'kill') tab.kill();
+            else await tab.call('close');
+            const limitMs = how === 'kill' ? 30_000 : 1000;
+            while (count() > 0 && Date.now() - startedAt < limitMs)
+              await new Promise((resolve) => setTimeout(resolve, 20));
+            assert.equal(count(), 0, `${name}, ${how}: still there after ${limitMs} ms`);
+            await tab.close().catch(() => undefined);
+          }
+        }
       } finally {
-        await tab.close();
         await page.close();
-        await Promise.all([udp.close(), gated.udp.close()]);
+        await relay.close();
       }
     });
-  }
-
-  it('a killed browser is gone from the relay within 30 s, a closed one within a second', async () => {
-    const relay = await startRelay();
-    const page = await serveHarness();
-    try {
-      for (const name of BROWSERS) {
-        for (const how of ['close', 'kill'] as const) {
-          const tab = await Tab.open(name, page.url);
-          await tab.call('join', [relay.record], `room of ${name}`, 'x', '');
-          await tab.waitFor('joined');
-          const count = (): number => (relay.server.stats()['rooms'] as { members: number }).members;
-          assert.equal(count(), 1);
-          const startedAt = Date.now();
-          if (how === 'kill') tab.kill();
-          else await tab.call('close');
-          const limitMs = how === 'kill' ? 30_000 : 1000;
-          while (count() > 0 && Date.now() - startedAt < limitMs) await new Promise((resolve) => setTimeout(resolve, 20));
-          assert.equal(count(), 0, `${name}, ${how}: still there after ${limitMs} ms`);
-          await tab.close().catch(() => undefined);
-        }
-      }
-    } finally {
-      await page.close();
-      await relay.close();
-    }
-  });
-});
+  },
+);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import { type LogEntry, Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import {
+  type LogEntry,
+  Tab,
+  type TestRelay,
+  serveHarness,
+  startRelay,
+  whySkipped,
+} from './support.ts';
 
 /* What happens to pages when relays die, machines sleep, pages reload and browsers crash; and what they are told when nothing works. */
 
@@ -12,7 +19,11 @@ const LOOSE_POLICY = "default-src 'self'; script-src 'unsafe-inline'";
 interface World {
   readonly url: string;
   readonly relay: (environment?: Record<string, string>) => Promise<TestRelay>;
-  readonly open: (name: BrowserName, more?: readonly string[], preferences?: Readonly<Record<string, unknown>>) => Promise<Tab>;
+  readonly open: (
+    name: BrowserName,
+    more?: readonly string[],
+    preferences?: Readonly<Record<string, unknown>>,
+  ) => Promise<Tab>;
 }
 
 async function withWorld(test: (world: World) => Promise<void>, policy?: string): Promise<void> {
@@ -48,7 +59,11 @@ async function meet(ada: Tab, bob: Tab, relays: readonly TestRelay[]): Promise<v
   await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
 }
 
-async function until(isDone: () => Promise<boolean> | boolean, what: string, timeoutMs = 60_000): Promise<void> {
+async function until(
+  isDone: () => Promise<boolean> | boolean,
+  what: string,
+  timeoutMs = 60_000,
+): Promise<void> {
   const endsAt = Date.now() + timeoutMs;
   while (!(await isDone())) {
     assert.ok(Date.now() < endsAt, what);
@@ -56,10 +71,13 @@ async function until(isDone: () => Promise<boolean> | boolean, what: string, tim
   }
 }
 
-const pause = async (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const pause = async (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
 
 function countOf(log: readonly LogEntry[], event: string, value?: unknown): number {
-  return log.filter((entry) => entry.event === event && (value === undefined || entry.value === value)).length;
+  return log.filter(
+    (entry) => entry.event === event && (value === undefined || entry.value === value),
+  ).length;
 }
 
 describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
@@ -78,7 +96,8 @@ describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
       await relays[0]?.close();
       await chat;
       await Promise.all([ada.waitFor('data', 'b79'), bob.waitFor('data', 'a79')]);
-      const heard = async (tab: Tab): Promise<unknown[]> => (await tab.log()).filter(({ event }) => event === 'data').map(({ value }) => value);
+      const heard = async (tab: Tab): Promise<unknown[]> =>
+        (await tab.log()).filter(({ event }) => event === 'data').map(({ value }) => value);
       assert.deepEqual(
         await heard(ada),
         Array.from({ length: 80 }, (_, i) => `b${i}`),
@@ -88,7 +107,9 @@ describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
         Array.from({ length: 80 }, (_, i) => `a${i}`),
       );
       const cyd = await open('chromium');
-      await cyd.call('join', { relays: relays.map(({ record }) => record) }, 'tea', { nick: 'Cyd' });
+      await cyd.call('join', { relays: relays.map(({ record }) => record) }, 'tea', {
+        nick: 'Cyd',
+      });
       await Promise.all([ada.waitFor('open', 'Cyd'), bob.waitFor('open', 'Cyd')]);
       for (const tab of [ada, bob]) assert.equal(countOf(await tab.log(), 'leave'), 0);
     }));
@@ -98,16 +119,28 @@ describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
       const address = findTestAddress() ?? '';
       const salt = { MESH_SALT: 'pages that remember' };
       const seed = await relay({ ...salt, MESH_LISTEN: `${address}:17601` });
-      const others = [await relay({ ...salt, MESH_LISTEN: `${address}:17602`, MESH_PEERS: `${address}:17601` })];
-      others.push(await relay({ ...salt, MESH_LISTEN: `${address}:17603`, MESH_PEERS: `${address}:17601` }));
-      await until(() => (seed.server.stats() as { mesh: { records: { alive: number } } }).mesh.records.alive === 2, 'the relays do not find each other');
+      const others = [
+        await relay({ ...salt, MESH_LISTEN: `${address}:17602`, MESH_PEERS: `${address}:17601` }),
+      ];
+      others.push(
+        await relay({ ...salt, MESH_LISTEN: `${address}:17603`, MESH_PEERS: `${address}:17601` }),
+      );
+      await until(
+        () =>
+          (seed.server.stats() as { mesh: { records: { alive: number } } }).mesh.records.alive ===
+          2,
+        'the relays do not find each other',
+      );
       const [ada, bob] = [await open('chromium'), await open('firefox')];
       for (const [tab, nick] of [
         [ada, 'Ada'],
         [bob, 'Bob'],
       ] as const) {
         await tab.call('join', { relays: [seed.record] }, 'tea', { nick });
-        await until(async () => (await tab.call<{ known: number }>('status')).known === 3, 'the page learns of the others');
+        await until(
+          async () => (await tab.call<{ known: number }>('status')).known === 3,
+          'the page learns of the others',
+        );
       }
       await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
       await seed.close();
@@ -166,7 +199,9 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
         const id = await bob.call<string>('selfId');
         await bob.page.reload();
         await bob.page.waitForFunction('globalThis.harness !== undefined');
-        await bob.call('join', { relays: relays.map(({ record }) => record) }, 'tea', { nick: 'Bob again' });
+        await bob.call('join', { relays: relays.map(({ record }) => record) }, 'tea', {
+          nick: 'Bob again',
+        });
         await bob.waitFor('open', 'Ada');
         await ada.waitFor('open', 'Bob again');
         assert.equal(await bob.call('selfId'), id);
@@ -189,7 +224,10 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
       await ada.waitFor('leave', 'Bob lost', 30_000);
       await pause(5000);
       await session.send('Page.setWebLifecycleState', { state: 'active' });
-      await until(async () => countOf(await ada.log(), 'open', 'Bob') === 2, 'Bob is not there again');
+      await until(
+        async () => countOf(await ada.log(), 'open', 'Bob') === 2,
+        'Bob is not there again',
+      );
       await ada.call('send', 'Bob', 'good morning');
       await bob.waitFor('data', 'good morning');
     }));
@@ -206,7 +244,10 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
       await bob.page.waitForFunction('globalThis.harness !== undefined');
       // Whether it was kept or loaded anew is the browser's choice.
       if ((await bob.log()).length === 0) return;
-      await until(async () => countOf(await ada.log(), 'open', 'Bob') === 2, 'Bob is not there again');
+      await until(
+        async () => countOf(await ada.log(), 'open', 'Bob') === 2,
+        'Bob is not there again',
+      );
     }));
 });
 
@@ -224,8 +265,14 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
     withWorld(async ({ relay, open }) => {
       const { record } = await relay();
       const blocked: readonly (readonly [Tab, string])[] = [
-        [await open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']), 'WEBRTC_BLOCKED_BY_POLICY'],
-        [await open('firefox', [], { 'media.peerconnection.ice.relay_only': true }), 'WEBRTC_BLOCKED_BY_POLICY'],
+        [
+          await open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']),
+          'WEBRTC_BLOCKED_BY_POLICY',
+        ],
+        [
+          await open('firefox', [], { 'media.peerconnection.ice.relay_only': true }),
+          'WEBRTC_BLOCKED_BY_POLICY',
+        ],
         [await open('firefox', [], { 'media.peerconnection.enabled': false }), 'WEBRTC_MISSING'],
       ];
       for (const [tab, code] of blocked) {
@@ -244,7 +291,11 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
         await tab.call('join', { relays: silent }, 'tea');
         await tab.waitFor('error', 'UDP_BLOCKED', 60_000);
         await tab.call('close');
-        await tab.call('join', { relays: silent, iceServers: [{ urls: `stun:${record.ip}:${record.port}` }] }, 'tea');
+        await tab.call(
+          'join',
+          { relays: silent, iceServers: [{ urls: `stun:${record.ip}:${record.port}` }] },
+          'tea',
+        );
         await tab.waitFor('error', 'RELAYS_UNREACHABLE', 60_000);
       }
     }, LOOSE_POLICY));
@@ -254,7 +305,11 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
       const { record } = await relay();
       const { signature: _signature, ...unsigned } = record;
       const tab = await open('chromium');
-      await tab.call('join', { relays: [{ ...unsigned, fingerprint: `AA${':AA'.repeat(31)}` }] }, 'tea');
+      await tab.call(
+        'join',
+        { relays: [{ ...unsigned, fingerprint: `AA${':AA'.repeat(31)}` }] },
+        'tea',
+      );
       await tab.waitFor('error', 'RELAY_FORGED', 40_000);
       const other = await open('firefox');
       await other.call('join', { relays: [{ ...record, port: 4000 }] }, 'tea');
@@ -293,12 +348,25 @@ describe('a page in a sandbox', { skip, timeout: 300_000 }, () => {
         const frame = ada.page.frames().find((candidate) => candidate !== ada.page.mainFrame());
         assert.ok(frame !== undefined, url);
         await frame.waitForFunction('globalThis.harness !== undefined');
-        assert.equal(await frame.evaluate('(() => { try { return String(localStorage) } catch (error) { return error.name } })()'), 'SecurityError');
-        await frame.evaluate(`globalThis.harness.join(${JSON.stringify({ relays: [record] })}, 'tea', { nick: 'Ada' })`);
+        assert.equal(
+          await frame.evaluate(
+            '(() => { try { return String(localStorage) } catch (error) { return error.name } })()',
+          ),
+          'SecurityError',
+        );
+        await frame.evaluate(
+          `globalThis.harness.join(${JSON.stringify({ relays: [record] })}, 'tea', { nick: 'Ada' })`,
+        );
         await bob.call('join', { relays: [record] }, 'tea', { nick: 'Bob' });
         await bob.waitFor('open', 'Ada');
         await bob.call('send', 'Ada', 'into the sandbox');
-        await until(async () => JSON.stringify(await frame.evaluate('globalThis.harness.log()')).includes('into the sandbox'), 'the value arrives');
+        await until(
+          async () =>
+            JSON.stringify(await frame.evaluate('globalThis.harness.log()')).includes(
+              'into the sandbox',
+            ),
+          'the value arrives',
+        );
       }));
   }
 });

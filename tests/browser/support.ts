@@ -6,13 +6,26 @@ import { build } from 'esbuild';
 import type { Browser, Page } from 'puppeteer-core';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
-import { type BrowserName, type StrictPage, findBrowser, findTestAddress, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
+import {
+  type BrowserName,
+  type StrictPage,
+  findBrowser,
+  findTestAddress,
+  launchBrowser,
+  serveStrictPage,
+} from '@lumamesh/testkit/browsers';
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
 
 /** A harness of page/ as one script. */
 async function bundleHarness(file: string): Promise<string> {
-  const result = await build({ entryPoints: [join(import.meta.dirname, `page/${file}`)], bundle: true, write: false, format: 'esm', target: 'es2022' });
+  const result = await build({
+    entryPoints: [join(import.meta.dirname, `page/${file}`)],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+  });
   return result.outputFiles[0]?.text ?? '';
 }
 
@@ -40,7 +53,13 @@ export class Tab {
     page.on('pageerror', (error) => this.#errors.push(String(error)));
   }
 
-  static async open(name: BrowserName, url: string, group?: number, more?: readonly string[], preferences?: Readonly<Record<string, unknown>>): Promise<Tab> {
+  static async open(
+    name: BrowserName,
+    url: string,
+    group?: number,
+    more?: readonly string[],
+    preferences?: Readonly<Record<string, unknown>>,
+  ): Promise<Tab> {
     const browser = await launchBrowser(name, group, more, preferences);
     try {
       const tab = new Tab(name, browser, await browser.newPage());
@@ -55,7 +74,9 @@ export class Tab {
 
   /** Calls a function of the harness. */
   async call<T>(method: string, ...values: readonly unknown[]): Promise<T> {
-    return this.page.evaluate(`globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`) as Promise<T>;
+    return this.page.evaluate(
+      `globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`,
+    ) as Promise<T>;
   }
 
   async log(): Promise<LogEntry[]> {
@@ -67,7 +88,11 @@ export class Tab {
     const endsAt = Date.now() + timeoutMs;
     for (;;) {
       const entries = await this.log();
-      const found = entries.find((entry) => entry.event === event && (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)));
+      const found = entries.find(
+        (entry) =>
+          entry.event === event &&
+          (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)),
+      );
       if (found !== undefined) return found;
       assert.ok(
         Date.now() < endsAt,
@@ -101,8 +126,16 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
   assert.ok(address !== null, 'this host has no address but loopback');
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-browser-'));
   const inFolder = (file: string): string => join(folder, file);
-  const files = { CERT_FILE: inFolder('server.crt'), KEY_FILE: inFolder('server.key'), NODE_KEY: inFolder('node.key'), MESH_FILE: inFolder('mesh-relays.txt') };
-  const config = { ...readConfig({ environment: { PUBLIC_IP: address, ...files, ...environment } }), udpPort: Number(environment['UDP_PORT'] ?? 0) };
+  const files = {
+    CERT_FILE: inFolder('server.crt'),
+    KEY_FILE: inFolder('server.key'),
+    NODE_KEY: inFolder('node.key'),
+    MESH_FILE: inFolder('mesh-relays.txt'),
+  };
+  const config = {
+    ...readConfig({ environment: { PUBLIC_IP: address, ...files, ...environment } }),
+    udpPort: Number(environment['UDP_PORT'] ?? 0),
+  };
   let server = await RelayServer.start(config, silentLogger);
   return {
     record: server.record,
@@ -123,6 +156,9 @@ export async function startRelay(environment: Record<string, string> = {}): Prom
 /** Why browser tests cannot run here, or `null`. */
 export function whySkipped(): string | null {
   const missing = BROWSERS.filter((name) => findBrowser(name) === null);
-  if (missing.length > 0) return `${missing.join(' and ')} not installed (Debian: apt-get install chromium firefox-esr)`;
-  return findTestAddress() === null ? 'this host has no address but loopback, which Firefox does not dial' : null;
+  if (missing.length > 0)
+    return `${missing.join(' and ')} not installed (Debian: apt-get install chromium firefox-esr)`;
+  return findTestAddress() === null
+    ? 'this host has no address but loopback, which Firefox does not dial'
+    : null;
 }

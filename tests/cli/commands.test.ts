@@ -9,7 +9,17 @@ import { describe, it } from 'node:test';
 import decodeQr from 'qr/decode.js';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import { sampleStats } from '../../packages/relay/src/io/relay-stats.test-support.ts';
-import { type Run, type StartRun, exitCode, finished, freePort, inFolder, readJson, started, stubbornClient } from './support.ts';
+import {
+  type Run,
+  type StartRun,
+  exitCode,
+  finished,
+  freePort,
+  inFolder,
+  readJson,
+  started,
+  stubbornClient,
+} from './support.ts';
 
 interface Finding {
   readonly name: string;
@@ -25,11 +35,20 @@ const STEPS = ['signature', 'expiry', 'address', 'UDP and STUN', 'ICE', 'DTLS', 
 
 /** The settings that put the identity into a folder. */
 function filesIn(folder: string): Record<string, string> {
-  return { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
+  return {
+    CERT_FILE: join(folder, 'server.crt'),
+    KEY_FILE: join(folder, 'server.key'),
+    NODE_KEY: join(folder, 'node.key'),
+  };
 }
 
 /** A record but for what is new each time it is signed. */
-function lasting({ sequence: _sequence, expires: _expires, signature: _signature, ...rest }: SignedRelayRecord): object {
+function lasting({
+  sequence: _sequence,
+  expires: _expires,
+  signature: _signature,
+  ...rest
+}: SignedRelayRecord): object {
   return rest;
 }
 
@@ -39,7 +58,10 @@ function readRecord(line: string): SignedRelayRecord {
   return record.value;
 }
 
-async function check(run: StartRun, ...parameters: string[]): Promise<{ readonly code: number | null; readonly value: readonly Finding[] }> {
+async function check(
+  run: StartRun,
+  ...parameters: string[]
+): Promise<{ readonly code: number | null; readonly value: readonly Finding[] }> {
   const { code, value } = await readJson(run({}, 'check', ...parameters, '--json'));
   return { code, value: value as readonly Finding[] };
 }
@@ -47,7 +69,11 @@ async function check(run: StartRun, ...parameters: string[]): Promise<{ readonly
 /** The last finding of a check, which says where it ended. */
 async function checkEnd(run: StartRun, ...parameters: string[]): Promise<readonly unknown[]> {
   const { code, value } = await check(run, ...parameters);
-  const { name, verdict, detail, mend } = value.at(-1) ?? { name: 'nothing', verdict: 'skip', detail: '' };
+  const { name, verdict, detail, mend } = value.at(-1) ?? {
+    name: 'nothing',
+    verdict: 'skip',
+    detail: '',
+  };
   assert.ok(verdict === 'ok' || mend !== undefined, 'what is wrong can be mended');
   return [code, name, verdict, detail];
 }
@@ -69,7 +95,12 @@ function readQr(lines: readonly string[]): string {
 }
 
 /** As a camera sees it: some pixels for each module. */
-function enlarge(source: Uint8Array, width: number, height: number, scale = 4): { width: number; height: number; data: Uint8Array } {
+function enlarge(
+  source: Uint8Array,
+  width: number,
+  height: number,
+  scale = 4,
+): { width: number; height: number; data: Uint8Array } {
   const data = new Uint8Array(source.length * scale * scale);
   for (let y = 0; y < height * scale; y++)
     for (let x = 0; x < width * scale; x++) {
@@ -84,13 +115,18 @@ describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
     inFolder(async (folder, run) => {
       const none = await finished(run({}, 'keys', 'show'));
       assert.deepEqual([none.code, none.stdout], [2, '']);
-      assert.match(none.stderr, /^lumamesh-relay: there is no server\.key.*\[KEY_FILE_MISSING\]\n$/);
+      assert.match(
+        none.stderr,
+        /^lumamesh-relay: there is no server\.key.*\[KEY_FILE_MISSING\]\n$/,
+      );
       assert.deepEqual(await readdir(folder), []);
       const made = await finished(run({}, 'keys', 'make'));
       assert.equal(made.code, 0);
       assert.deepEqual((await readdir(folder)).toSorted(), IDENTITY);
-      for (const name of IDENTITY) assert.equal((await stat(join(folder, name))).mode & 0o777, 0o600);
-      for (const again of ['make', 'show']) assert.deepEqual(await finished(run({}, 'keys', again)), made);
+      for (const name of IDENTITY)
+        assert.equal((await stat(join(folder, name))).mode & 0o777, 0o600);
+      for (const again of ['make', 'show'])
+        assert.deepEqual(await finished(run({}, 'keys', again)), made);
     }));
 
   it('backup and restore: the same record elsewhere, and nobody else’s identity is written over', () =>
@@ -111,7 +147,10 @@ describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
       const other = filesIn(join(folder, 'other'));
       await mkdir(join(folder, 'other'));
       await exitCode(run(other, 'keys', 'make'));
-      const [notRestored, notBackedUp] = [await finished(run(other, 'keys', 'restore', 'safe')), await finished(run(other, 'keys', 'backup', 'safe'))];
+      const [notRestored, notBackedUp] = [
+        await finished(run(other, 'keys', 'restore', 'safe')),
+        await finished(run(other, 'keys', 'backup', 'safe')),
+      ];
       assert.equal(notRestored.code, 2);
       assert.match(notRestored.stderr, /nothing was written.*\[RESTORE_FAILED\]/);
       assert.equal(notBackedUp.code, 2);
@@ -133,23 +172,41 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
         return finished(command);
       };
       await exitCode(run({}, 'keys', 'make'));
-      const line = (await finished(run({ PUBLIC_IP: '203.0.113.5', PUBLIC_HOST: 'relay.example.org', UDP_PORT: '4000' }, 'encode'))).stdout.trim();
+      const line = (
+        await finished(
+          run(
+            { PUBLIC_IP: '203.0.113.5', PUBLIC_HOST: 'relay.example.org', UDP_PORT: '4000' },
+            'encode',
+          ),
+        )
+      ).stdout.trim();
       const decoded = await finished(run({}, 'decode', line));
       assert.equal(decoded.code, 0, decoded.stderr);
       const record = JSON.parse(decoded.stdout) as SignedRelayRecord;
-      assert.deepEqual([record.ip, record.host, record.port], ['203.0.113.5', 'relay.example.org', 4000]);
+      assert.deepEqual(
+        [record.ip, record.host, record.port],
+        ['203.0.113.5', 'relay.example.org', 4000],
+      );
       await writeFile(join(folder, 'record.json'), decoded.stdout);
       assert.equal((await finished(run({}, 'encode', 'record.json'))).stdout.trim(), line);
       assert.equal((await piped(decoded.stdout, 'encode', '-')).stdout.trim(), line);
       assert.equal((await piped(`${line}\n`, 'decode', '-')).stdout, decoded.stdout);
 
       // One that was altered can be looked at, but the exit code tells.
-      const altered = await finished(run({}, 'decode', encodeRecordLine({ ...record, port: 4001 })));
+      const altered = await finished(
+        run({}, 'decode', encodeRecordLine({ ...record, port: 4001 })),
+      );
       assert.equal(altered.code, 1);
       assert.match(altered.stdout, /"port": 4001/);
       assert.match(altered.stderr, /not signed by its node key/);
       // Fields that only later versions know may hold anything: no terminal obeys it, and it stays what it was.
-      const odd = await finished(run({}, 'decode', encodeRecordLine({ ...record, note: '\u009B2J\u202Ex' } as SignedRelayRecord)));
+      const odd = await finished(
+        run(
+          {},
+          'decode',
+          encodeRecordLine({ ...record, note: '\u009B2J\u202Ex' } as SignedRelayRecord),
+        ),
+      );
       assert.match(odd.stdout, /^[\n -~]*$/);
       assert.equal((JSON.parse(odd.stdout) as { note: string }).note, '\u009B2J\u202Ex');
       for (const [input, ...parameters] of [
@@ -160,7 +217,11 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
         ['{"ip":"203.0.113.5"}', 'encode', '-'],
       ] as const) {
         const failed = await piped(input, ...parameters);
-        assert.deepEqual([failed.code, failed.stdout, failed.stderr.split('\n').length], [2, '', 2], failed.stderr);
+        assert.deepEqual(
+          [failed.code, failed.stdout, failed.stderr.split('\n').length],
+          [2, '', 2],
+          failed.stderr,
+        );
         assert.match(failed.stderr, /\[BAD_(RECORD|ARGUMENT)\]/);
       }
     }));
@@ -173,7 +234,10 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
       const [line = '', ...picture] = encoded.stdout.trimEnd().split('\n');
       assert.equal(readQr(picture), line);
       const decoded = await finished(run({}, 'decode', line, '--qr'));
-      assert.ok(decoded.stdout.endsWith(`\n${picture.join('\n')}\n`), 'the same picture, behind the JSON');
+      assert.ok(
+        decoded.stdout.endsWith(`\n${picture.join('\n')}\n`),
+        'the same picture, behind the JSON',
+      );
     }));
 });
 
@@ -188,9 +252,13 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
         good.value.map(({ name }) => name),
         STEPS,
       );
-      for (const { name, verdict, ms } of good.value.slice(3)) assert.ok(verdict === 'ok' && ms !== undefined && ms >= 0, name);
+      for (const { name, verdict, ms } of good.value.slice(3))
+        assert.ok(verdict === 'ok' && ms !== undefined && ms >= 0, name);
       const text = await finished(run({}, 'check', line));
-      assert.match(text.stdout, /^ok {3}DTLS +the certificate is the one of the record \(\d+ ms\)$/m);
+      assert.match(
+        text.stdout,
+        /^ok {3}DTLS +the certificate is the one of the record \(\d+ ms\)$/m,
+      );
 
       const wrong = record.fingerprint.replace(/^../, (byte) => (byte === '00' ? '01' : '00'));
       const forged = await check(run, encodeRecordLine({ ...record, fingerprint: wrong }));
@@ -200,12 +268,19 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
         ['signature', 'DTLS'],
       );
       assert.match(forged.value.at(-1)?.mend ?? '', /another certificate/);
-      const [code, step, verdict] = await checkEnd(run, encodeRecordLine({ ...record, pwd: 'x'.repeat(22) }));
+      const [code, step, verdict] = await checkEnd(
+        run,
+        encodeRecordLine({ ...record, pwd: 'x'.repeat(22) }),
+      );
       assert.deepEqual([code, step, verdict], [1, 'ICE', 'fail']);
 
       // A relay with the same certificate and another node key: signed well, and still not who answers.
       await exitCode(run({ NODE_KEY: join(folder, 'other.key') }, 'keys', 'make'));
-      const twin = (await finished(run({ NODE_KEY: join(folder, 'other.key'), UDP_PORT: String(record.port) }, 'encode'))).stdout.trim();
+      const twin = (
+        await finished(
+          run({ NODE_KEY: join(folder, 'other.key'), UDP_PORT: String(record.port) }, 'encode'),
+        )
+      ).stdout.trim();
       assert.deepEqual((await checkEnd(run, twin)).slice(0, 3), [1, 'node key', 'fail']);
 
       const closed = await checkEnd(run, encodeRecordLine({ ...record, port: await freePort() }));
@@ -215,17 +290,47 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
 
   it('knows hosts, alone and in a list, and other addresses', () =>
     inFolder(async (folder, run) => {
-      const record = await started(run({ UDP_PORT: String(await freePort()), PUBLIC_IP: '192.0.2.7', PUBLIC_HOST: 'localhost', LISTEN_IP: '127.0.0.1' }));
+      const record = await started(
+        run({
+          UDP_PORT: String(await freePort()),
+          PUBLIC_IP: '192.0.2.7',
+          PUBLIC_HOST: 'localhost',
+          LISTEN_IP: '127.0.0.1',
+        }),
+      );
       const host = await check(run, `localhost:${record.port}`);
-      assert.deepEqual([host.code, ...host.value.map(({ name, verdict }) => `${name} ${verdict}`)], [0, 'DNS ok', 'UDP and STUN ok', 'identity skip']);
+      assert.deepEqual(
+        [host.code, ...host.value.map(({ name, verdict }) => `${name} ${verdict}`)],
+        [0, 'DNS ok', 'UDP and STUN ok', 'identity skip'],
+      );
       await writeFile(join(folder, 'relay.txt'), `# relays\n\n${encodeRecordLine(record)}\n`);
-      const listed = await check(run, `localhost:${record.port}`, '--list', 'relay.txt', '--address', '127.0.0.1');
+      const listed = await check(
+        run,
+        `localhost:${record.port}`,
+        '--list',
+        'relay.txt',
+        '--address',
+        '127.0.0.1',
+      );
       assert.equal(listed.code, 0, JSON.stringify(listed.value));
-      assert.ok(listed.value.some(({ name, verdict, detail }) => name === 'DNS' && verdict === 'warn' && detail.includes('192.0.2.7')));
+      assert.ok(
+        listed.value.some(
+          ({ name, verdict, detail }) =>
+            name === 'DNS' && verdict === 'warn' && detail.includes('192.0.2.7'),
+        ),
+      );
       assert.deepEqual([listed.value.at(-1)?.name, listed.value.at(-1)?.verdict], ['join', 'ok']);
-      for (const parameters of [['other.example', '--list', 'relay.txt'], ['localhost', '--list', 'none.txt'], ['no host']]) {
+      for (const parameters of [
+        ['other.example', '--list', 'relay.txt'],
+        ['localhost', '--list', 'none.txt'],
+        ['no host'],
+      ]) {
         const failed = await finished(run({}, 'check', ...parameters));
-        assert.deepEqual([failed.code, failed.stdout, failed.stderr.split('\n').length], [2, '', 2], failed.stderr);
+        assert.deepEqual(
+          [failed.code, failed.stdout, failed.stderr.split('\n').length],
+          [2, '', 2],
+          failed.stderr,
+        );
         assert.match(failed.stderr, /\[BAD_ARGUMENT\]/);
       }
     }));
@@ -234,7 +339,11 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
     inFolder(async (_folder, run) => {
       const record = await started(run({ UDP_PORT: String(await freePort()), MAX_SESSIONS: '1' }));
       const { client } = await stubbornClient(record);
-      assert.deepEqual((await checkEnd(run, encodeRecordLine(record))).slice(0, 3), [0, 'node key', 'warn']);
+      assert.deepEqual((await checkEnd(run, encodeRecordLine(record))).slice(0, 3), [
+        0,
+        'node key',
+        'warn',
+      ]);
       await client.close();
     }));
 });
@@ -245,28 +354,40 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
       // No time server is asked beyond this machine.
       const nobody = `127.0.0.1:${await freePort()}`;
       const UDP_PORT = String(await freePort());
-      const diagnose = async (environment: Record<string, string> = {}): Promise<Record<string, Finding & { readonly code: number | null }>> => {
-        const { code, value } = await readJson(run({ UDP_PORT, ...environment }, 'doctor', '--ntp', nobody, '--json'));
-        return Object.fromEntries((value as readonly Finding[]).map((finding) => [finding.name, { ...finding, code }]));
+      const diagnose = async (
+        environment: Record<string, string> = {},
+      ): Promise<Record<string, Finding & { readonly code: number | null }>> => {
+        const { code, value } = await readJson(
+          run({ UDP_PORT, ...environment }, 'doctor', '--ntp', nobody, '--json'),
+        );
+        return Object.fromEntries(
+          (value as readonly Finding[]).map((finding) => [finding.name, { ...finding, code }]),
+        );
       };
-      const verdicts = (found: Record<string, Finding>, ...names: string[]): unknown[] => names.map((name) => found[name]?.verdict);
+      const verdicts = (found: Record<string, Finding>, ...names: string[]): unknown[] =>
+        names.map((name) => found[name]?.verdict);
 
       const empty = await diagnose();
-      assert.deepEqual(verdicts(empty, 'identity', 'disk', 'UDP port', 'PUBLIC_IP', 'NAT', 'clock', 'dial back'), [
-        'warn',
-        'ok',
-        'ok',
-        'warn',
-        'skip',
-        'skip',
-        'skip',
-      ]);
-      assert.deepEqual([empty['identity']?.code, await readdir(folder)], [0, []], 'it makes nothing');
+      assert.deepEqual(
+        verdicts(empty, 'identity', 'disk', 'UDP port', 'PUBLIC_IP', 'NAT', 'clock', 'dial back'),
+        ['warn', 'ok', 'ok', 'warn', 'skip', 'skip', 'skip'],
+      );
+      assert.deepEqual(
+        [empty['identity']?.code, await readdir(folder)],
+        [0, []],
+        'it makes nothing',
+      );
 
       await exitCode(run({}, 'keys', 'make'));
       await chmod(join(folder, 'server.key'), 0o644);
       const open = await diagnose({ LISTEN_IP: '203.0.113.99', PUBLIC_IP6: '2001:db8::7' });
-      assert.deepEqual(verdicts(open, 'file modes', 'identity', 'LISTEN_IP', 'IPv6', 'UDP port'), ['fail', 'ok', 'fail', 'fail', 'fail']);
+      assert.deepEqual(verdicts(open, 'file modes', 'identity', 'LISTEN_IP', 'IPv6', 'UDP port'), [
+        'fail',
+        'ok',
+        'fail',
+        'fail',
+        'fail',
+      ]);
       assert.equal(open['file modes']?.code, 1);
       assert.match(open['file modes']?.mend ?? '', /^chmod 600 \S*server\.key$/);
       await chmod(join(folder, 'server.key'), 0o600);
@@ -280,7 +401,10 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
         ['ok', `this relay is running on UDP ${UDP_PORT}`, 0],
       );
       await exitCode(run({ NODE_KEY: 'another.key' }, 'keys', 'make'));
-      assert.deepEqual(verdicts(await diagnose({ HEALTH_LISTEN, NODE_KEY: 'another.key' }), 'UDP port'), ['fail']);
+      assert.deepEqual(
+        verdicts(await diagnose({ HEALTH_LISTEN, NODE_KEY: 'another.key' }), 'UDP port'),
+        ['fail'],
+      );
       relay.child.kill('SIGTERM');
       await exitCode(relay);
 
@@ -288,7 +412,11 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
       const meshTaken = createServer().listen(0, '127.0.0.1');
       await once(meshTaken, 'listening');
       const MESH_LISTEN = `127.0.0.1:${(meshTaken.address() as AddressInfo).port}`;
-      const untried = await diagnose({ MESH_SALT: 'of the doctor', MESH_LISTEN, MESH_PEERS: '127.0.0.1:9' });
+      const untried = await diagnose({
+        MESH_SALT: 'of the doctor',
+        MESH_LISTEN,
+        MESH_PEERS: '127.0.0.1:9',
+      });
       assert.deepEqual([untried['dial back']?.verdict, untried['dial back']?.code], ['fail', 1]);
       assert.match(untried['dial back']?.detail ?? '', /MESH_LISTEN/);
       meshTaken.close();
@@ -308,7 +436,9 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
       const none = await finished(run({ HEALTH_LISTEN }, 'status'));
       assert.deepEqual([none.code, none.stdout], [1, '']);
       assert.match(none.stderr, /^lumamesh-relay: no relay answers at .*\[RELAY_NOT_RUNNING\]\n$/);
-      const record = await started(run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN, MAX_SESSIONS: '77' }));
+      const record = await started(
+        run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN, MAX_SESSIONS: '77' }),
+      );
       const { client } = await stubbornClient(record);
       const view = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
       assert.equal(view.code, 0, view.stderr);
@@ -323,15 +453,26 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
   it('status: whoever else listens there is no relay, and speaks to no terminal', () =>
     inFolder(async (_folder, run) => {
       let body = '';
-      const server = createServer((_request, response) => response.end(body)).listen(0, '127.0.0.1');
+      const server = createServer((_request, response) => response.end(body)).listen(
+        0,
+        '127.0.0.1',
+      );
       await once(server, 'listening');
       const HEALTH_LISTEN = `127.0.0.1:${(server.address() as AddressInfo).port}`;
       for (body of ['{}', '[', '{"nodeId":"\\u001b[31m"}', `"${'x'.repeat(2e6)}"`]) {
         const failed = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
-        assert.deepEqual([failed.code, failed.stdout, failed.stderr.split('\n').length], [1, '', 2], failed.stderr);
+        assert.deepEqual(
+          [failed.code, failed.stdout, failed.stderr.split('\n').length],
+          [1, '', 2],
+          failed.stderr,
+        );
         assert.match(failed.stderr, /\[RELAY_NOT_RUNNING\]/);
       }
-      const stats = sampleStats({ version: '\u009B2J', commit: '\u001B[31m', drops: { 'a\u001B]0;b\u0007': 1 } });
+      const stats = sampleStats({
+        version: '\u009B2J',
+        commit: '\u001B[31m',
+        drops: { 'a\u001B]0;b\u0007': 1 },
+      });
       body = JSON.stringify(stats);
       const shown = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
       assert.equal(shown.code, 0, shown.stderr);
@@ -341,8 +482,21 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
 
   it('config: says what counts and where it comes from, hides secrets, and refuses what the relay would refuse', () =>
     inFolder(async (folder, run) => {
-      await writeFile(join(folder, 'relay.env'), 'UDP_PORT=4001\nMAX_ROOM_SIZE=9\nMESH_SALT=a salt of the file\n');
-      const printed = await finished(run({ UDP_PORT: '4002' }, 'config', 'print', '--config', 'relay.env', '--max-sessions', '5'));
+      await writeFile(
+        join(folder, 'relay.env'),
+        'UDP_PORT=4001\nMAX_ROOM_SIZE=9\nMESH_SALT=a salt of the file\n',
+      );
+      const printed = await finished(
+        run(
+          { UDP_PORT: '4002' },
+          'config',
+          'print',
+          '--config',
+          'relay.env',
+          '--max-sessions',
+          '5',
+        ),
+      );
       assert.equal(printed.code, 0, printed.stderr);
       assert.ok(!printed.stdout.includes('a salt of the file'));
       for (const line of [
@@ -356,7 +510,10 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
       assert.equal((await finished(run({}, 'config', 'check', '--config', 'relay.env'))).code, 0);
       const loose = await finished(run({ PUBLIC_IP6: '2001:0DB8::0010' }, 'keys', 'make'));
       assert.equal(loose.code, 0, loose.stderr);
-      assert.equal(readRecord((await finished(run({ PUBLIC_IP6: '2001:0DB8::0010' }, 'encode'))).stdout).ip6, '2001:db8::10');
+      assert.equal(
+        readRecord((await finished(run({ PUBLIC_IP6: '2001:0DB8::0010' }, 'encode'))).stdout).ip6,
+        '2001:db8::10',
+      );
       await writeFile(join(folder, 'relay.env'), 'UDP_PROT=4001\n');
       const misspelt = await finished(run({}, 'config', 'check', '--config', 'relay.env'));
       assert.equal(misspelt.code, 2);
@@ -367,9 +524,24 @@ describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
     inFolder(async (_folder, run) => {
       const help = await finished(run({}, '--help'));
       assert.equal(help.code, 0);
-      for (const word of ['run', 'keys', 'encode', 'decode', 'check', 'doctor', 'status', 'config', '--public-ip', '--log-addresses', 'MESH_SALT'])
+      for (const word of [
+        'run',
+        'keys',
+        'encode',
+        'decode',
+        'check',
+        'doctor',
+        'status',
+        'config',
+        '--public-ip',
+        '--log-addresses',
+        'MESH_SALT',
+      ])
         assert.ok(help.stdout.includes(word), word);
       const version = await finished(run({}, '--version'));
-      assert.match(version.stdout, /^lumamesh-relay \d+\.\d+\.\d+ \(commit \S+, Node v\d+\.\d+\.\d+ \S+\)\n$/);
+      assert.match(
+        version.stdout,
+        /^lumamesh-relay \d+\.\d+\.\d+ \(commit \S+, Node v\d+\.\d+\.\d+ \S+\)\n$/,
+      );
     }));
 });

@@ -3,13 +3,25 @@ import { spawn, spawnSync } from 'node:child_process';
 import { copyFile, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { exitCode, firstFrame, freePort, inFolder, started, stubbornClient, until } from './support.ts';
+import {
+  exitCode,
+  firstFrame,
+  freePort,
+  inFolder,
+  started,
+  stubbornClient,
+  until,
+} from './support.ts';
 
 /* From start to stop: signals, a second instance, systemd, a full disk, and what is written into the log meanwhile. */
-const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-const skipNotify = !(has('systemd-notify') && has('perl')) && 'systemd-notify or perl is not installed (Debian: apt-get install systemd perl-base)';
+const has = (program: string): boolean =>
+  spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+const skipNotify =
+  !(has('systemd-notify') && has('perl')) &&
+  'systemd-notify or perl is not installed (Debian: apt-get install systemd perl-base)';
 /** The stand-in for PID 1: Node has no datagram sockets of this family. */
-const NOTIFY_SERVER = 'use Socket; socket(S,AF_UNIX,SOCK_DGRAM,0); bind(S,pack_sockaddr_un($ARGV[0])); $|=1; while(1){recv(S,$m,4096,0); print "$m\\n"}';
+const NOTIFY_SERVER =
+  'use Socket; socket(S,AF_UNIX,SOCK_DGRAM,0); bind(S,pack_sockaddr_un($ARGV[0])); $|=1; while(1){recv(S,$m,4096,0); print "$m\\n"}';
 const skipMount = process.getuid?.() !== 0 && 'a full disk is a tmpfs, which takes root to mount';
 
 describe('the life of a relay', { timeout: 240_000 }, () => {
@@ -19,7 +31,10 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       const { heard, client } = await stubbornClient(await started(relay));
       const startedAt = performance.now();
       relay.child.kill('SIGTERM');
-      await until(() => heard.some((frame) => frame.includes('"code":"RELAY_CLOSING"')), 'nobody told the session');
+      await until(
+        () => heard.some((frame) => frame.includes('"code":"RELAY_CLOSING"')),
+        'nobody told the session',
+      );
       assert.equal(await exitCode(relay), 0);
       const ms = performance.now() - startedAt;
       // 3 s of patience with sessions; generous, for the machine is shared.
@@ -49,17 +64,31 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       await write('PUBLIC_IP=127.0.0.1', `UDP_PORT=${port}`, 'MAX_ROOM_SIZE=9');
       const relay = run({}, '--config', file);
       const record = await started(relay);
-      const welcome = async (): Promise<{ limits: { maxRoomSize: number }; node: { ip: string; sequence: number; udpPort: number } }> =>
-        JSON.parse(await firstFrame(record)) as { limits: { maxRoomSize: number }; node: { ip: string; sequence: number; udpPort: number } };
+      const welcome = async (): Promise<{
+        limits: { maxRoomSize: number };
+        node: { ip: string; sequence: number; udpPort: number };
+      }> =>
+        JSON.parse(await firstFrame(record)) as {
+          limits: { maxRoomSize: number };
+          node: { ip: string; sequence: number; udpPort: number };
+        };
       assert.equal((await welcome()).limits.maxRoomSize, 9);
 
-      await write('PUBLIC_IP=203.0.113.9', `UDP_PORT=${port + 1}`, 'MAX_ROOM_SIZE=12', 'LOG_LEVEL=debug');
+      await write(
+        'PUBLIC_IP=203.0.113.9',
+        `UDP_PORT=${port + 1}`,
+        'MAX_ROOM_SIZE=12',
+        'LOG_LEVEL=debug',
+      );
       relay.child.kill('SIGHUP');
       await until(
         () => relay.stderr.includes('these settings take a restart'),
         () => relay.stderr,
       );
-      assert.match(relay.stderr, /"changed":\["PUBLIC_IP","MAX_ROOM_SIZE","LOG_LEVEL"\],"msg":"settings were read again"/);
+      assert.match(
+        relay.stderr,
+        /"changed":\["PUBLIC_IP","MAX_ROOM_SIZE","LOG_LEVEL"\],"msg":"settings were read again"/,
+      );
       assert.match(relay.stderr, /"settings":\["UDP_PORT"\]/);
       const { limits, node } = await welcome();
       assert.deepEqual([limits.maxRoomSize, node.ip], [12, '203.0.113.9']);
@@ -84,7 +113,11 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
   it('SIGHUP with settings that only together make no record: the old ones hold', () =>
     inFolder(async (folder, run) => {
       const file = join(folder, 'relay.env');
-      const settings = [`UDP_PORT=${await freePort()}`, `ICE_UFRAG=${'u'.repeat(256)}`, `ICE_PWD=${'p'.repeat(256)}`];
+      const settings = [
+        `UDP_PORT=${await freePort()}`,
+        `ICE_UFRAG=${'u'.repeat(256)}`,
+        `ICE_PWD=${'p'.repeat(256)}`,
+      ];
       await writeFile(file, settings.join('\n'));
       const relay = run({}, '--config', file);
       const record = await started(relay);
@@ -95,76 +128,111 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
         () => relay.stderr,
       );
       assert.match(relay.stderr, /make no valid record/);
-      assert.equal((JSON.parse(await firstFrame(record)) as { node: object }).node.hasOwnProperty('host'), false);
+      assert.equal(
+        (JSON.parse(await firstFrame(record)) as { node: object }).node.hasOwnProperty('host'),
+        false,
+      );
     }));
 
-  it('tells systemd when it is ready, alive, reading its settings again, and stopping', { skip: skipNotify }, () =>
-    inFolder(async (folder, run) => {
-      const socket = join(folder, 'notify');
-      const server = spawn('perl', ['-e', NOTIFY_SERVER, socket]);
-      let heard = '';
-      server.stdout.on('data', (data: Buffer) => (heard += data.toString()));
-      try {
-        while ((await stat(socket).catch(() => null)) === null) await new Promise((resolve) => setTimeout(resolve, 20));
-        const relay = run({ UDP_PORT: String(await freePort()), NOTIFY_SOCKET: socket, WATCHDOG_USEC: '400000' });
-        await started(relay);
-        await until(
-          () => heard.includes('READY=1'),
-          () => heard,
-        );
-        assert.match(heard, new RegExp(`MAINPID=${relay.child.pid}\\nSTATUS=browsers dial 127\\.0\\.0\\.1:`));
-        await until(
-          () => heard.split('WATCHDOG=1').length > 3,
-          () => heard,
-        );
-        relay.child.kill('SIGHUP');
-        await until(
-          () => /RELOADING=1[^]*READY=1/.test(heard),
-          () => heard,
-        );
-        relay.child.kill('SIGTERM');
-        assert.equal(await exitCode(relay), 0);
-        await until(
-          () => heard.includes('STOPPING=1'),
-          () => heard,
-        );
-        assert.ok(!relay.stderr.includes('systemd-notify'), relay.stderr);
-      } finally {
-        server.kill('SIGKILL');
-      }
-    }),
+  it(
+    'tells systemd when it is ready, alive, reading its settings again, and stopping',
+    { skip: skipNotify },
+    () =>
+      inFolder(async (folder, run) => {
+        const socket = join(folder, 'notify');
+        const server = spawn('perl', ['-e', NOTIFY_SERVER, socket]);
+        let heard = '';
+        server.stdout.on('data', (data: Buffer) => (heard += data.toString()));
+        try {
+          while ((await stat(socket).catch(() => null)) === null)
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          const relay = run({
+            UDP_PORT: String(await freePort()),
+            NOTIFY_SOCKET: socket,
+            WATCHDOG_USEC: '400000',
+          });
+          await started(relay);
+          await until(
+            () => heard.includes('READY=1'),
+            () => heard,
+          );
+          assert.match(
+            heard,
+            new RegExp(`MAINPID=${relay.child.pid}\\nSTATUS=browsers dial 127\\.0\\.0\\.1:`),
+          );
+          await until(
+            () => heard.split('WATCHDOG=1').length > 3,
+            () => heard,
+          );
+          relay.child.kill('SIGHUP');
+          await until(
+            () => /RELOADING=1[^]*READY=1/.test(heard),
+            () => heard,
+          );
+          relay.child.kill('SIGTERM');
+          assert.equal(await exitCode(relay), 0);
+          await until(
+            () => heard.includes('STOPPING=1'),
+            () => heard,
+          );
+          assert.ok(!relay.stderr.includes('systemd-notify'), relay.stderr);
+        } finally {
+          server.kill('SIGKILL');
+        }
+      }),
   );
 
-  it('a full disk never leaves half a key, nor touches one that is there', { skip: skipMount }, () =>
-    inFolder(async (folder, run) => {
-      const disk = join(folder, 'disk');
-      await mkdir(disk);
-      // Pages of 4 KB: one for each file.
-      assert.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12k', 'tmpfs', disk]).status, 0);
-      try {
-        const files = { CERT_FILE: join(disk, 'server.crt'), KEY_FILE: join(disk, 'server.key'), NODE_KEY: join(disk, 'node.key') };
-        const first = run({ UDP_PORT: String(await freePort()), ...files });
-        assert.equal(await exitCode(first), 2);
-        assert.match(first.stderr, /^lumamesh-relay: cannot write .*ENOSPC.*\[KEY_FILE_UNWRITABLE\]\n$/);
-        const kept = await readdir(disk);
-        assert.ok(kept.length > 0 && kept.length < 4, kept.join());
-        const texts = await Promise.all(kept.map((name) => readFile(join(disk, name), 'utf8')));
-        for (const text of texts) assert.match(text, /-----END [A-Z ]+-----\n$|^[0-9a-f]{32}\n$/);
-        assert.equal(spawnSync('mount', ['-o', 'remount,size=1m', disk]).status, 0);
-        const second = run({ UDP_PORT: String(await freePort()), ...files });
-        await started(second);
-        assert.deepEqual(await Promise.all(kept.map((name) => readFile(join(disk, name), 'utf8'))), texts, 'what was whole is kept');
-        second.child.kill('SIGKILL');
-        await exitCode(second);
-      } finally {
-        spawnSync('umount', [disk]);
-      }
-    }),
+  it(
+    'a full disk never leaves half a key, nor touches one that is there',
+    { skip: skipMount },
+    () =>
+      inFolder(async (folder, run) => {
+        const disk = join(folder, 'disk');
+        await mkdir(disk);
+        // Pages of 4 KB: one for each file.
+        assert.equal(
+          spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12k', 'tmpfs', disk]).status,
+          0,
+        );
+        try {
+          const files = {
+            CERT_FILE: join(disk, 'server.crt'),
+            KEY_FILE: join(disk, 'server.key'),
+            NODE_KEY: join(disk, 'node.key'),
+          };
+          const first = run({ UDP_PORT: String(await freePort()), ...files });
+          assert.equal(await exitCode(first), 2);
+          assert.match(
+            first.stderr,
+            /^lumamesh-relay: cannot write .*ENOSPC.*\[KEY_FILE_UNWRITABLE\]\n$/,
+          );
+          const kept = await readdir(disk);
+          assert.ok(kept.length > 0 && kept.length < 4, kept.join());
+          const texts = await Promise.all(kept.map((name) => readFile(join(disk, name), 'utf8')));
+          for (const text of texts) assert.match(text, /-----END [A-Z ]+-----\n$|^[0-9a-f]{32}\n$/);
+          assert.equal(spawnSync('mount', ['-o', 'remount,size=1m', disk]).status, 0);
+          const second = run({ UDP_PORT: String(await freePort()), ...files });
+          await started(second);
+          assert.deepEqual(
+            await Promise.all(kept.map((name) => readFile(join(disk, name), 'utf8'))),
+            texts,
+            'what was whole is kept',
+          );
+          second.child.kill('SIGKILL');
+          await exitCode(second);
+        } finally {
+          spawnSync('umount', [disk]);
+        }
+      }),
   );
 
   it('warns when PUBLIC_HOST leads elsewhere', () =>
     inFolder(async (_folder, run) => {
-      const relay = run({ UDP_PORT: String(await freePort()), PUBLIC_HOST: 'localhost', PUBLIC_IP: '203.0.113.5' });
+      const relay = run({
+        UDP_PORT: String(await freePort()),
+        PUBLIC_HOST: 'localhost',
+        PUBLIC_IP: '203.0.113.5',
+      });
       assert.equal((await started(relay)).host, 'localhost');
       await until(
         () => relay.stderr.includes('PUBLIC_HOST resolves to another address'),
@@ -178,7 +246,13 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
         ['redacted', /"from":"127\.0\.0\.0\/24","msg":"session opened"/],
         ['full', /"from":"127\.0\.0\.1","msg":"session opened"/],
       ] as const) {
-        const relay = run({ UDP_PORT: String(await freePort()), LOG_LEVEL: 'debug', LOG_ADDRESSES: how, PUBLIC_IP: '127.0.0.1', NODE_KEY: join(folder, how) });
+        const relay = run({
+          UDP_PORT: String(await freePort()),
+          LOG_LEVEL: 'debug',
+          LOG_ADDRESSES: how,
+          PUBLIC_IP: '127.0.0.1',
+          NODE_KEY: join(folder, how),
+        });
         await firstFrame(await started(relay));
         await until(
           () => relay.stderr.includes('session closed'),
@@ -199,7 +273,8 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       const json = run({ UDP_PORT: String(await freePort()), NODE_KEY: 'other.key' });
       await started(json);
       await until(() => json.stderr.includes('\n'), 'no line');
-      for (const line of json.stderr.trim().split('\n')) assert.equal(typeof JSON.parse(line), 'object');
+      for (const line of json.stderr.trim().split('\n'))
+        assert.equal(typeof JSON.parse(line), 'object');
     }));
 
   it('is the same relay when it starts from a copy of its four files', () =>
@@ -209,9 +284,17 @@ describe('the life of a relay', { timeout: 240_000 }, () => {
       first.child.kill('SIGTERM');
       await exitCode(first);
       await mkdir(join(folder, 'moved'));
-      for (const name of ['server.crt', 'server.key', 'server.key.icepwd', 'node.key']) await copyFile(join(folder, name), join(folder, 'moved', name));
-      const files = { CERT_FILE: 'moved/server.crt', KEY_FILE: 'moved/server.key', NODE_KEY: 'moved/node.key' };
+      for (const name of ['server.crt', 'server.key', 'server.key.icepwd', 'node.key'])
+        await copyFile(join(folder, name), join(folder, 'moved', name));
+      const files = {
+        CERT_FILE: 'moved/server.crt',
+        KEY_FILE: 'moved/server.key',
+        NODE_KEY: 'moved/node.key',
+      };
       const again = await started(run({ UDP_PORT: String(record.port), ...files }));
-      assert.deepEqual({ ...again, sequence: 0, expires: 0, signature: '' }, { ...record, sequence: 0, expires: 0, signature: '' });
+      assert.deepEqual(
+        { ...again, sequence: 0, expires: 0, signature: '' },
+        { ...record, sequence: 0, expires: 0, signature: '' },
+      );
     }));
 });

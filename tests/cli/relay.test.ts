@@ -22,28 +22,49 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.ok(line.startsWith(RECORD_LINE_PREFIX));
       assert.deepEqual(decodeRecordLine(line), { ok: true, value: record });
       assert.deepEqual([record.ip, record.port, record.ufrag], ['127.0.0.1', Number(port), 'luma']);
-      assert.deepEqual((await readdir(folder)).toSorted(), ['node.key', 'server.crt', 'server.key', 'server.key.icepwd']);
-      const welcome = JSON.parse(await firstFrame(record)) as { action: string; node: SignedRelayRecord };
+      assert.deepEqual((await readdir(folder)).toSorted(), [
+        'node.key',
+        'server.crt',
+        'server.key',
+        'server.key.icepwd',
+      ]);
+      const welcome = JSON.parse(await firstFrame(record)) as {
+        action: string;
+        node: SignedRelayRecord;
+      };
       assert.equal(welcome.action, 'welcome');
       assert.deepEqual(welcome.node, record);
 
       const second = run({ UDP_PORT: String(await freePort()) });
       assert.equal(await exitCode(second), 2);
-      assert.match(second.stderr, /^lumamesh-relay: a relay with the identity of node\.key is running .*\[IDENTITY_IN_USE\]\n$/);
+      assert.match(
+        second.stderr,
+        /^lumamesh-relay: a relay with the identity of node\.key is running .*\[IDENTITY_IN_USE\]\n$/,
+      );
       const third = run({ UDP_PORT: port, NODE_KEY: 'another.key' });
       assert.equal(await exitCode(third), 2);
-      assert.match(third.stderr, new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`));
+      assert.match(
+        third.stderr,
+        new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`),
+      );
 
       first.child.kill('SIGTERM');
       assert.equal(await exitCode(first), 0);
       const again = await started(run({}, '--udp-port', port));
-      assert.deepEqual([again.fingerprint, again.nk, again.pwd], [record.fingerprint, record.nk, record.pwd]);
+      assert.deepEqual(
+        [again.fingerprint, again.nk, again.pwd],
+        [record.fingerprint, record.nk, record.pwd],
+      );
     }));
 
   it('ends with one clear line and a code other than zero on bad input', () =>
     inFolder(async (folder, run) => {
       const cases: [Record<string, string>, string[], RegExp][] = [
-        [{ PUBLIC_IP: 'nowhere' }, [], /PUBLIC_IP: "nowhere" is not allowed, it must be an IPv4 address/],
+        [
+          { PUBLIC_IP: 'nowhere' },
+          [],
+          /PUBLIC_IP: "nowhere" is not allowed, it must be an IPv4 address/,
+        ],
         [{ UDP_PORT: '1000' }, [], /UDP_PORT: "1000" .*browsers refuse/],
         [{ ICE_PWD: 'short' }, [], /ICE_PWD: .* 22 to 256/],
         [{}, ['--max-room-size', 'many'], /--max-room-size: "many"/],
@@ -51,7 +72,11 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
         [{}, ['surplus'], /there is no command "surplus"; there are run, keys, encode/],
         [{ LUMAMESH_CONFIG: join(folder, 'none.env') }, [], /--config: cannot read .*none\.env/],
         [{ KEY_FILE: join(folder, 'file', 'server.key') }, [], /server\.key/],
-        [{ ICE_UFRAG: 'u'.repeat(256), ICE_PWD: 'p'.repeat(256), PUBLIC_HOST: LONG_NAME }, ['--udp-port', '34568'], /make no valid record.*larger/],
+        [
+          { ICE_UFRAG: 'u'.repeat(256), ICE_PWD: 'p'.repeat(256), PUBLIC_HOST: LONG_NAME },
+          ['--udp-port', '34568'],
+          /make no valid record.*larger/,
+        ],
         [{ HEALTH_LISTEN: '203.0.113.77:1' }, ['--udp-port', '34567'], /HEALTH_LISTEN/],
       ];
       await writeFile(join(folder, 'file'), 'not a folder');
@@ -75,15 +100,26 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
   it('serves health and statistics where it is told to, and nothing private', () =>
     inFolder(async (_folder, run) => {
       const health = await freePort();
-      const relay = run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN: `127.0.0.1:${health}` });
+      const relay = run({
+        UDP_PORT: String(await freePort()),
+        HEALTH_LISTEN: `127.0.0.1:${health}`,
+      });
       const record = await started(relay);
       await firstFrame(record);
-      const get = async (path: string): Promise<{ status: number; body: Record<string, unknown> }> => {
+      const get = async (
+        path: string,
+      ): Promise<{ status: number; body: Record<string, unknown> }> => {
         const response = await fetch(`http://127.0.0.1:${health}${path}`);
-        return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+        return {
+          status: response.status,
+          body: (await response.json()) as Record<string, unknown>,
+        };
       };
       const { status, body } = await get('/healthz');
-      assert.deepEqual([status, body['nodeId'], body['ok'], typeof body['ts']], [200, record.nk, true, 'number']);
+      assert.deepEqual(
+        [status, body['nodeId'], body['ok'], typeof body['ts']],
+        [200, record.nk, true, 'number'],
+      );
       const stats = await get('/statsz');
       assert.equal(stats.status, 200);
       assert.ok(JSON.stringify(stats.body).includes('datagramsIn'));
@@ -98,12 +134,23 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.match(await metrics.text(), /^lumamesh_sessions\{/m);
       // A web page that had its own name lead to loopback learns nothing.
       const asked = async (host: string): Promise<number | undefined> => {
-        const [response] = (await once(request({ port: health, path: '/statsz', headers: { host } }).end(), 'response')) as [IncomingMessage];
+        const [response] = (await once(
+          request({ port: health, path: '/statsz', headers: { host } }).end(),
+          'response',
+        )) as [IncomingMessage];
         response.resume();
         return response.statusCode;
       };
-      assert.deepEqual(await Promise.all(['localhost', `127.0.0.1:${health}`, '[::1]:80'].map(asked)), [200, 200, 200]);
-      assert.deepEqual(await Promise.all([`page.example:${health}`, '127.0.0.1.page.example', '203.0.113.5'].map(asked)), [421, 421, 421]);
+      assert.deepEqual(
+        await Promise.all(['localhost', `127.0.0.1:${health}`, '[::1]:80'].map(asked)),
+        [200, 200, 200],
+      );
+      assert.deepEqual(
+        await Promise.all(
+          [`page.example:${health}`, '127.0.0.1.page.example', '203.0.113.5'].map(asked),
+        ),
+        [421, 421, 421],
+      );
     }));
 
   it('lives through datagrams from port 0 and other nonsense', () =>

@@ -19,7 +19,10 @@ export interface Run {
 }
 
 /** Starts the program with this environment, and no other, and these arguments. */
-export type StartRun = (environment?: Readonly<Record<string, string>>, ...parameters: string[]) => Run;
+export type StartRun = (
+  environment?: Readonly<Record<string, string>>,
+  ...parameters: string[]
+) => Run;
 
 /** The relay's program: its sources, or what RELAY_PROGRAM names (tests/binary). */
 export function relayCommand(): readonly [string, ...string[]] {
@@ -28,13 +31,18 @@ export function relayCommand(): readonly [string, ...string[]] {
 }
 
 /** Runs a test in a folder of its own; all that it started ends with it. */
-export async function inFolder(test: (folder: string, run: StartRun) => Promise<void>): Promise<void> {
+export async function inFolder(
+  test: (folder: string, run: StartRun) => Promise<void>,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-cli-'));
   const runs: Run[] = [];
   const [program, ...first] = relayCommand();
   try {
     await test(folder, (environment = {}, ...parameters) => {
-      const child = spawn(program, [...first, ...parameters], { cwd: folder, env: { PATH: process.env['PATH'] ?? '', ...environment } });
+      const child = spawn(program, [...first, ...parameters], {
+        cwd: folder,
+        env: { PATH: process.env['PATH'] ?? '', ...environment },
+      });
       const run: Run = { child, stdout: '', stderr: '' };
       child.stdout.on('data', (data: Buffer) => (run.stdout += data.toString()));
       child.stderr.on('data', (data: Buffer) => (run.stderr += data.toString()));
@@ -54,13 +62,17 @@ export async function exitCode({ child }: Run): Promise<number | null> {
 }
 
 /** A command that ends by itself: its exit code and what it printed. */
-export async function finished(run: Run): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+export async function finished(
+  run: Run,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const code = await exitCode(run);
   return { code, stdout: run.stdout, stderr: run.stderr };
 }
 
 /** The exit code and the output of a command that says what it found as JSON. */
-export async function readJson(run: Run): Promise<{ readonly code: number | null; readonly value: unknown }> {
+export async function readJson(
+  run: Run,
+): Promise<{ readonly code: number | null; readonly value: unknown }> {
   const { code, stdout, stderr } = await finished(run);
   assert.ok(stdout.startsWith('[') || stdout.startsWith('{'), stderr);
   return { code, value: JSON.parse(stdout) };
@@ -95,7 +107,9 @@ export async function freePort(): Promise<number> {
 }
 
 /** A client of the record, once the relay has said its first word, which it hands over with all others. It goes nowhere by itself. */
-export async function stubbornClient(record: SignedRelayRecord): Promise<{ readonly heard: readonly string[]; readonly client: UdpClient }> {
+export async function stubbornClient(
+  record: SignedRelayRecord,
+): Promise<{ readonly heard: readonly string[]; readonly client: UdpClient }> {
   const heard: string[] = [];
   let fault: string | null = null;
   const client = await connectToRelay(record, (event) => {

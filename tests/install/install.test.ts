@@ -25,7 +25,11 @@ function operator(name: string): string {
   return `${root.checkout}/operator/${name}`;
 }
 
-async function install(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}, input = ''): Promise<Outcome> {
+async function install(
+  flags: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+  input = '',
+): Promise<Outcome> {
   return root.run(['bash', `${root.checkout}/install.sh`, ...flags], environment, input);
 }
 
@@ -34,8 +38,14 @@ async function uninstall(...flags: readonly string[]): Promise<Outcome> {
 }
 
 /** install.sh alone, where a user who may do nothing tries it: far enough for the address and the first fault after it. */
-async function tryAlone(environment: Readonly<Record<string, string>>, flags: readonly string[] = []): Promise<Outcome> {
-  return root.run(['runuser', '-u', 'nobody', '--', 'bash', '/tmp/alone/install.sh', ...flags], environment);
+async function tryAlone(
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<Outcome> {
+  return root.run(
+    ['runuser', '-u', 'nobody', '--', 'bash', '/tmp/alone/install.sh', ...flags],
+    environment,
+  );
 }
 
 async function isServing(): Promise<boolean> {
@@ -54,7 +64,12 @@ async function record(): Promise<SignedRelayRecord> {
 }
 
 /** A record but for what is new each time it is signed. */
-function lasting({ sequence: _sequence, expires: _expires, signature: _signature, ...rest }: SignedRelayRecord): object {
+function lasting({
+  sequence: _sequence,
+  expires: _expires,
+  signature: _signature,
+  ...rest
+}: SignedRelayRecord): object {
   return rest;
 }
 
@@ -84,7 +99,11 @@ async function pid(): Promise<string> {
 }
 
 /** Runs a test with one of the checkout's sources changed, and puts it back. */
-async function withSource(name: string, change: (text: string) => string, test: () => Promise<void>): Promise<void> {
+async function withSource(
+  name: string,
+  change: (text: string) => string,
+  test: () => Promise<void>,
+): Promise<void> {
   const path = root.path(`${root.checkout}/${name}`);
   const text = await readFile(path, 'utf8');
   const changed = change(text);
@@ -101,7 +120,11 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
   before(async () => {
     root = await InstallRoot.make();
     health = await freePort('127.0.0.1');
-    settings = { PUBLIC_IP: '127.0.0.1', UDP_PORT: String(await freePort('127.0.0.1')), HEALTH_LISTEN: `127.0.0.1:${health}` };
+    settings = {
+      PUBLIC_IP: '127.0.0.1',
+      UDP_PORT: String(await freePort('127.0.0.1')),
+      HEALTH_LISTEN: `127.0.0.1:${health}`,
+    };
     await root.run(['install', '-d', '-o', 'nobody', '/tmp/alone']);
     await copyFile(root.path(`${root.checkout}/install.sh`), root.path('/tmp/alone/install.sh'));
   });
@@ -109,8 +132,14 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
   after(async () => (root as InstallRoot | undefined)?.remove());
 
   it('refuses unknown flags and addresses that cannot be dialled, and says what to set', async () => {
-    assert.deepEqual(await install(['--fast']), { code: 2, text: 'install.sh: unknown option --fast; there are --yes, --skip-tests and --help\n' });
-    assert.match((await install(['--help'])).text, /^Usage: .*--skip-tests {2}leave the tests out/s);
+    assert.deepEqual(await install(['--fast']), {
+      code: 2,
+      text: 'install.sh: unknown option --fast; there are --yes, --skip-tests and --help\n',
+    });
+    assert.match(
+      (await install(['--help'])).text,
+      /^Usage: .*--skip-tests {2}leave the tests out/s,
+    );
     const refused: [string, RegExp][] = [
       ['relay.example.org', /PUBLIC_IP is "relay\.example\.org", which is no IPv4 address/],
       ['1.2.3', /no IPv4 address/],
@@ -124,12 +153,24 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     for (const [address, pattern] of refused) {
       const { code, text } = await tryAlone({ PUBLIC_IP: address });
       assert.equal(code, 2, text);
-      assert.match(text, /FAILED in step 1 of 9 \(Public address\)\n {2}reason: .*\n {2}mend: {3}set PUBLIC_IP to /);
+      assert.match(
+        text,
+        /FAILED in step 1 of 9 \(Public address\)\n {2}reason: .*\n {2}mend: {3}set PUBLIC_IP to /,
+      );
       assert.match(text, pattern);
     }
-    assert.match((await tryAlone({ PUBLIC_IP: '9.9.9.9', UDP_PORT: '1000' })).text, /UDP_PORT is "1000"\n {2}mend: .*1024 to 65535, 80 or 443/);
-    assert.match((await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text, /HEALTH_LISTEN is "7401"/);
-    assert.match((await tryAlone({ PUBLIC_IP: '100.64.3.4' })).text, /CGNAT, 100\.64\.0\.0\/10\): browsers cannot get in/);
+    assert.match(
+      (await tryAlone({ PUBLIC_IP: '9.9.9.9', UDP_PORT: '1000' })).text,
+      /UDP_PORT is "1000"\n {2}mend: .*1024 to 65535, 80 or 443/,
+    );
+    assert.match(
+      (await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text,
+      /HEALTH_LISTEN is "7401"/,
+    );
+    assert.match(
+      (await tryAlone({ PUBLIC_IP: '100.64.3.4' })).text,
+      /CGNAT, 100\.64\.0\.0\/10\): browsers cannot get in/,
+    );
   });
 
   it('believes an address that two sources tell, and no other', async () => {
@@ -140,14 +181,24 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
       startStunStandIn('8.8.4.4', true),
     ]);
     const [one, same, other, forged] = servers.map(({ at }) => at);
-    const detect = async (...list: (string | undefined)[]): Promise<Outcome> => tryAlone({ LUMAMESH_STUN_SERVERS: list.join(' ') });
+    const detect = async (...list: (string | undefined)[]): Promise<Outcome> =>
+      tryAlone({ LUMAMESH_STUN_SERVERS: list.join(' ') });
     try {
       const agreed = await detect(one, same);
-      assert.match(agreed.text, new RegExp(`STUN server ${one}: 9\\.9\\.9\\.9\\n.*${same}: 9\\.9\\.9\\.9\\n`));
-      assert.match(agreed.text, /behind NAT: 9\.9\.9\.9 is not on it .*\n.*forward UDP port 3478 of 9\.9\.9\.9/);
+      assert.match(
+        agreed.text,
+        new RegExp(`STUN server ${one}: 9\\.9\\.9\\.9\\n.*${same}: 9\\.9\\.9\\.9\\n`),
+      );
+      assert.match(
+        agreed.text,
+        /behind NAT: 9\.9\.9\.9 is not on it .*\n.*forward UDP port 3478 of 9\.9\.9\.9/,
+      );
       assert.match(agreed.text, /browsers dial 9\.9\.9\.9, UDP port 3478\n\n\[2\/9\] Runtime/);
       // Next it needs npm, which this root does not have yet and this user may not install.
-      assert.match(agreed.text, /FAILED in step 2 of 9 \(Runtime\)\n {2}reason: npm is missing\n {2}mend: {3}install npm/);
+      assert.match(
+        agreed.text,
+        /FAILED in step 2 of 9 \(Runtime\)\n {2}reason: npm is missing\n {2}mend: {3}install npm/,
+      );
 
       const mend = /mend: {3}set it yourself: PUBLIC_IP=/;
       for (const [list, pattern] of [
@@ -162,7 +213,16 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
         assert.match(text, mend);
       }
       const asked = await root.run(
-        ['runuser', '-u', 'nobody', '--', 'script', '-qec', 'bash /tmp/alone/install.sh', '/dev/null'],
+        [
+          'runuser',
+          '-u',
+          'nobody',
+          '--',
+          'script',
+          '-qec',
+          'bash /tmp/alone/install.sh',
+          '/dev/null',
+        ],
         {
           LUMAMESH_STUN_SERVERS: `${one} ${same} ${other}`,
           TERM: 'dumb',
@@ -180,7 +240,11 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
 
   it('installs on a machine without npm, and a client connects', async () => {
     assert.notEqual((await root.run(['npm', '--version'])).code, 0);
-    const { code, text } = await install([], { ...settings, MESH_SALT: "an operator's salt", LOG_LEVEL: 'debug' });
+    const { code, text } = await install([], {
+      ...settings,
+      MESH_SALT: "an operator's salt",
+      LOG_LEVEL: 'debug',
+    });
     assert.equal(code, 0, text);
     for (let step = 1; step <= 9; step++) assert.ok(text.includes(`\n[${step}/9] `), text);
     assert.match(text, /installing with apt: npm/);
@@ -202,18 +266,45 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
       [operator('setup.env'), '600', 0],
       [operator('install.log'), '600', 0],
       [operator('keys-backup'), '700', 0],
-      ...[...IDENTITY, 'SHA256SUMS'].map((name): [string, string, number] => [operator(`keys-backup/${name}`), '600', 0]),
+      ...[...IDENTITY, 'SHA256SUMS'].map((name): [string, string, number] => [
+        operator(`keys-backup/${name}`),
+        '600',
+        0,
+      ]),
     ];
-    for (const [path, bits, owner] of expected) assert.deepEqual([path, await mode(path), (await stat(root.path(path))).uid], [path, bits, owner]);
-    assert.deepEqual((await readdir(root.path('/opt/lumamesh'))).toSorted(), ['data', 'lumamesh-relay', 'relay.env']);
-    assert.equal(await checksum('/etc/systemd/system/lumamesh-relay.service'), await checksum(`${root.checkout}/deploy/lumamesh-relay.service`));
+    for (const [path, bits, owner] of expected)
+      assert.deepEqual(
+        [path, await mode(path), (await stat(root.path(path))).uid],
+        [path, bits, owner],
+      );
+    assert.deepEqual((await readdir(root.path('/opt/lumamesh'))).toSorted(), [
+      'data',
+      'lumamesh-relay',
+      'relay.env',
+    ]);
+    assert.equal(
+      await checksum('/etc/systemd/system/lumamesh-relay.service'),
+      await checksum(`${root.checkout}/deploy/lumamesh-relay.service`),
+    );
     const dropIn = await root.read('/etc/systemd/system/lumamesh-relay.service.d/10-setup.conf');
     assert.match(dropIn, new RegExp(`Environment=UDP_PORT=${settings['UDP_PORT']}\n`));
     // Everybody can read a unit: no secret in it.
     assert.ok(!dropIn.includes('salt'));
-    assert.match(await root.read('/opt/lumamesh/relay.env'), /^LOG_LEVEL=debug\nMESH_SALT=`an operator's salt`$/m);
+    assert.match(
+      await root.read('/opt/lumamesh/relay.env'),
+      /^LOG_LEVEL=debug\nMESH_SALT=`an operator's salt`$/m,
+    );
     assert.equal(typeof (await record()).mesh, 'string');
-    assert.equal((await root.run(['bash', '-c', `cd "${operator('keys-backup')}" && sha256sum --check --quiet SHA256SUMS`])).code, 0);
+    assert.equal(
+      (
+        await root.run([
+          'bash',
+          '-c',
+          `cd "${operator('keys-backup')}" && sha256sum --check --quiet SHA256SUMS`,
+        ])
+      ).code,
+      0,
+    );
 
     assert.match((await root.run(['cat', '/run/stand-in/notify'])).text, /^READY=1/m);
     assert.equal((await root.run(['test', '-e', '/run/stand-in/enabled'])).code, 0);
@@ -221,11 +312,18 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     assert.match(process, new RegExp(`^Uid:\\s+${uid}\\s+${uid}`, 'm'));
     const checked = await root.run([BINARY, 'check', line]);
     assert.equal(checked.code, 0, checked.text);
-    assert.match(await root.read(operator('install.log')), /^\d{4}-\d\d-\d\dT[\d:]+Z \$ npm test -- quick$/m);
+    assert.match(
+      await root.read(operator('install.log')),
+      /^\d{4}-\d\d-\d\dT[\d:]+Z \$ npm test -- quick$/m,
+    );
   });
 
   it('run again it upgrades: the same identity, the same record, the edits of the operator', async () => {
-    const [first, identity, before] = [await record(), await checksums(DATA, IDENTITY), await pid()];
+    const [first, identity, before] = [
+      await record(),
+      await checksums(DATA, IDENTITY),
+      await pid(),
+    ];
     await appendFile(root.path('/opt/lumamesh/relay.env'), 'MAX_ROOM_SIZE=77\n');
     await withSource(
       'packages/relay/src/io/build-info.ts',
@@ -265,7 +363,10 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
         assert.match(text, /The installed relay is running\./);
       },
     );
-    assert.deepEqual([await pid(), await checksum(BINARY), await isServing()], [process, program, true]);
+    assert.deepEqual(
+      [await pid(), await checksum(BINARY), await isServing()],
+      [process, program, true],
+    );
     assert.ok(!(await exists(`${BINARY}.new`)));
   });
 
@@ -274,26 +375,44 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     const before = await checksums('/opt/lumamesh', names);
     const told = await checksums(operator('.'), ['setup.env', 'relay.txt']);
     // Only what the service runs hangs: what install.sh runs before it has more parameters.
-    const hang = "if (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
+    const hang =
+      "if (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
     await withSource(
       'packages/relay/src/cli/main.ts',
       (text) => hang + text,
       async () => {
         // Asked for at another place: the way back asks at the one before.
-        const { code, text } = await install(['--skip-tests'], { MAX_SESSIONS: '5', HEALTH_LISTEN: `127.0.0.1:${await freePort('127.0.0.1')}` });
+        const { code, text } = await install(['--skip-tests'], {
+          MAX_SESSIONS: '5',
+          HEALTH_LISTEN: `127.0.0.1:${await freePort('127.0.0.1')}`,
+        });
         assert.equal(code, 1, text);
-        assert.match(text, /FAILED in step 7 of 9 \(Service\)\n {2}reason: the new program did not come up healthy[\s\S]*\n {2}mend: {3}/);
-        assert.match(text, /Rolled back: the previous program with its settings is running again\./);
+        assert.match(
+          text,
+          /FAILED in step 7 of 9 \(Service\)\n {2}reason: the new program did not come up healthy[\s\S]*\n {2}mend: {3}/,
+        );
+        assert.match(
+          text,
+          /Rolled back: the previous program with its settings is running again\./,
+        );
       },
     );
     assert.equal(await checksums('/opt/lumamesh', names), before);
-    assert.equal(await checksums(operator('.'), ['setup.env', 'relay.txt']), told, 'the next run takes nothing from one that failed');
+    assert.equal(
+      await checksums(operator('.'), ['setup.env', 'relay.txt']),
+      told,
+      'the next run takes nothing from one that failed',
+    );
     assert.ok(await isServing());
     assert.deepEqual(
       (await readdir(root.path('/opt/lumamesh'))).filter((name) => name.startsWith('.')),
       [],
     );
-    const checked = await root.run([BINARY, 'check', (await root.read(operator('relay.txt'))).trim()]);
+    const checked = await root.run([
+      BINARY,
+      'check',
+      (await root.read(operator('relay.txt'))).trim(),
+    ]);
     assert.equal(checked.code, 0, checked.text);
   });
 
@@ -301,10 +420,19 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     const bad = await install(['--skip-tests'], { MAX_ROOM_SIZE: 'many' });
     assert.equal(bad.code, 2, bad.text);
     assert.match(bad.text, /FAILED in step 4[\s\S]*MAX_ROOM_SIZE/);
-    const holder = root.start(['flock', '/run/lumamesh-install.lock', 'sh', '-c', 'echo held; read line']);
+    const holder = root.start([
+      'flock',
+      '/run/lumamesh-install.lock',
+      'sh',
+      '-c',
+      'echo held; read line',
+    ]);
     try {
       await once(holder.stdout ?? holder, 'data');
-      assert.deepEqual(await install(), { code: 1, text: 'install.sh: another install.sh or uninstall.sh is running; wait for it\n' });
+      assert.deepEqual(await install(), {
+        code: 1,
+        text: 'install.sh: another install.sh or uninstall.sh is running; wait for it\n',
+      });
     } finally {
       holder.stdin?.end('\n');
       await once(holder, 'close');
@@ -314,7 +442,15 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
 
   it('ends at once on Ctrl+C, and the relay goes on', async () => {
     // In a process group of its own, as on a terminal.
-    const child = root.start(['setsid', '--wait', 'bash', '-c', 'echo "group $$"; exec bash "$1" --skip-tests', '-', `${root.checkout}/install.sh`]);
+    const child = root.start([
+      'setsid',
+      '--wait',
+      'bash',
+      '-c',
+      'echo "group $$"; exec bash "$1" --skip-tests',
+      '-',
+      `${root.checkout}/install.sh`,
+    ]);
     const text = collect(child);
     const hasEnded = once(child, 'close') as Promise<[number | null]>;
     while (!text().includes('[4/9]')) await delay(20);
@@ -328,12 +464,20 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     const first = await record();
     const { code, text } = await install(['--skip-tests'], { PUBLIC_IP: FAR_ADDRESS });
     assert.equal(code, 0, text);
-    assert.match(text, new RegExp(`a client on this machine connects\\n.*dials ${FAR_ADDRESS.replaceAll('.', '\\.')} does not connect\\n.*NAT hairpinning`));
+    assert.match(
+      text,
+      new RegExp(
+        `a client on this machine connects\\n.*dials ${FAR_ADDRESS.replaceAll('.', '\\.')} does not connect\\n.*NAT hairpinning`,
+      ),
+    );
     assert.deepEqual(lasting(await record()), { ...lasting(first), ip: FAR_ADDRESS });
   });
 
   it('uninstalls but for the identity, of which the same relay is made again', async () => {
-    const [identity, uid] = [await checksums(DATA, IDENTITY), (await root.run(['id', '-u', 'lumamesh'])).text];
+    const [identity, uid] = [
+      await checksums(DATA, IDENTITY),
+      (await root.run(['id', '-u', 'lumamesh'])).text,
+    ];
     assert.ok(Number(uid) > 0);
     assert.equal((await uninstall()).code, 2, 'without a terminal and --yes it must not begin');
     await rm(root.path(operator('keys-backup')), { recursive: true });
@@ -342,7 +486,11 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     assert.match(text, /Kept: .*\/operator\/keys-backup/);
     assert.ok(!(await isServing()));
     assert.equal(await checksums(operator('keys-backup'), IDENTITY), identity);
-    for (const path of ['/opt/lumamesh', '/etc/systemd/system/lumamesh-relay.service', '/etc/systemd/system/lumamesh-relay.service.d'])
+    for (const path of [
+      '/opt/lumamesh',
+      '/etc/systemd/system/lumamesh-relay.service',
+      '/etc/systemd/system/lumamesh-relay.service.d',
+    ])
       assert.ok(!(await exists(path)), path);
     assert.notEqual((await root.run(['id', '-u', 'lumamesh'])).code, 0);
     assert.match((await uninstall('--yes')).text, /^Nothing is installed here/);
@@ -374,20 +522,32 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     const { code, text } = await install(['--skip-tests']);
     assert.equal(code, 0, text);
     assert.match(text, /systemd does not run here\.\n {2}To start the relay by hand:\n/);
-    assert.match(text, /started for a moment, as a trial\n.*healthy[\s\S]*a client on this machine connects/);
+    assert.match(
+      text,
+      /started for a moment, as a trial\n.*healthy[\s\S]*a client on this machine connects/,
+    );
     assert.ok(!(await isServing()));
-    const command = /^ {4}(cd \/opt\/lumamesh\/data && runuser -u lumamesh -- env .*)$/m.exec(text)?.[1] ?? '';
+    const command =
+      /^ {4}(cd \/opt\/lumamesh\/data && runuser -u lumamesh -- env .*)$/m.exec(text)?.[1] ?? '';
     assert.ok(command.includes(`UDP_PORT=${settings['UDP_PORT']}`), text);
     const relay = root.start(['bash', '-c', command]);
     const hasEnded = once(relay, 'close');
     try {
       await Promise.race([once(relay.stdout ?? relay, 'data'), hasEnded]);
-      const checked = await root.run([BINARY, 'check', (await root.read(operator('relay.txt'))).trim()]);
+      const checked = await root.run([
+        BINARY,
+        'check',
+        (await root.read(operator('relay.txt'))).trim(),
+      ]);
       assert.equal(checked.code, 0, checked.text);
       const refused = await uninstall('--yes');
       assert.match(refused.text, /a relay that was started by hand is running \(process (\d+)\)/);
       // The minimum of Debian has kill in the shell only.
-      assert.equal((await root.run(['bash', '-c', `kill ${/\(process (\d+)\)/.exec(refused.text)?.[1]}`])).code, 0);
+      assert.equal(
+        (await root.run(['bash', '-c', `kill ${/\(process (\d+)\)/.exec(refused.text)?.[1]}`]))
+          .code,
+        0,
+      );
       await hasEnded;
     } finally {
       if (relay.exitCode === null) relay.kill('SIGKILL');

@@ -23,9 +23,14 @@ export interface Outcome {
 
 /** Why there can be no such root here, or `null`. */
 export function whyNoRoot(programs: readonly string[] = NEEDED): string | null {
-  if (process.getuid?.() !== 0) return 'takes root: it installs a system service in a root of its own';
-  const missing = programs.filter((program) => !FOLDERS.some((folder) => existsSync(join(folder, program))));
-  return missing.length === 0 ? null : `not installed: ${missing.join(', ')} (Debian: apt-get install debootstrap systemd util-linux git)`;
+  if (process.getuid?.() !== 0)
+    return 'takes root: it installs a system service in a root of its own';
+  const missing = programs.filter(
+    (program) => !FOLDERS.some((folder) => existsSync(join(folder, program))),
+  );
+  return missing.length === 0
+    ? null
+    : `not installed: ${missing.join(', ')} (Debian: apt-get install debootstrap systemd util-linux git)`;
 }
 
 export class InstallRoot {
@@ -35,7 +40,12 @@ export class InstallRoot {
   readonly #pid: string;
   readonly #environment: Readonly<Record<string, string>>;
 
-  private constructor(folder: string, holder: ChildProcess, pid: string, environment: Readonly<Record<string, string>>) {
+  private constructor(
+    folder: string,
+    holder: ChildProcess,
+    pid: string,
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.folder = folder;
     this.#holder = holder;
     this.#pid = pid;
@@ -46,7 +56,9 @@ export class InstallRoot {
     const folder = await mkdtemp(join(tmpdir(), 'lumamesh-install-'));
     try {
       await chmod(folder, 0o755);
-      execFileSync('debootstrap', ['--variant=minbase', ...debianOfThisMachine(folder)], { stdio: ['ignore', 'ignore', 'inherit'] });
+      execFileSync('debootstrap', ['--variant=minbase', ...debianOfThisMachine(folder)], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
       await copyAptConfiguration(folder);
       const environment = await prepareNetwork(folder);
       execFileSync(
@@ -85,14 +97,26 @@ export class InstallRoot {
     return readFile(this.path(inside), 'utf8');
   }
 
-  start(command: readonly string[], environment: Readonly<Record<string, string>> = {}): ChildProcess {
-    const variables = Object.entries({ ...this.#environment, ...environment }).map(([name, value]) => `${name}=${value}`);
+  start(
+    command: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): ChildProcess {
+    const variables = Object.entries({ ...this.#environment, ...environment }).map(
+      ([name, value]) => `${name}=${value}`,
+    );
     const inside = ['chroot', this.folder, 'env', '-i', ...variables, ...command];
-    return spawn('nsenter', ['--target', this.#pid, '--mount', '--pid', ...inside], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    return spawn('nsenter', ['--target', this.#pid, '--mount', '--pid', ...inside], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
   }
 
   /** Runs a program in the root, without a terminal. */
-  async run(command: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): Promise<Outcome> {
+  async run(
+    command: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    input = '',
+  ): Promise<Outcome> {
     const child = this.start(command, environment);
     const text = collect(child);
     child.stdin?.end(input);
@@ -121,8 +145,13 @@ export function collect(child: ChildProcess): () => string {
 
 /** Release and mirror that this machine's apt takes packages from. */
 function debianOfThisMachine(folder: string): readonly string[] {
-  const release = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm';
-  const targets = execFileSync('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'], { encoding: 'utf8' });
+  const release =
+    /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm';
+  const targets = execFileSync(
+    'apt-get',
+    ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'],
+    { encoding: 'utf8' },
+  );
   const mirror = targets
     .split('\n')
     .map((line) => line.split(' '))
@@ -134,19 +163,34 @@ function debianOfThisMachine(folder: string): readonly string[] {
 async function copyAptConfiguration(folder: string): Promise<void> {
   const configuration = '/etc/apt/apt.conf.d';
   for (const name of await readdir(configuration)) {
-    if (/\bAcquire\b/.test(await readFile(join(configuration, name), 'utf8'))) await copyFile(join(configuration, name), join(folder, configuration, name));
+    if (/\bAcquire\b/.test(await readFile(join(configuration, name), 'utf8')))
+      await copyFile(join(configuration, name), join(folder, configuration, name));
   }
 }
 
 /** Name servers, certificates and npm's registry as this machine has them; answers the environment of programs in the root. */
 async function prepareNetwork(folder: string): Promise<Readonly<Record<string, string>>> {
   await copyFile('/etc/resolv.conf', join(folder, 'etc/resolv.conf'));
-  const environment: Record<string, string> = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' };
-  for (const name of ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY']) {
+  const environment: Record<string, string> = {
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/root',
+    LANG: 'C.UTF-8',
+  };
+  for (const name of [
+    'http_proxy',
+    'https_proxy',
+    'no_proxy',
+    'HTTP_PROXY',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+  ]) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;
   }
-  const registry = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const registry = execFileSync('npm', ['config', 'get', 'registry'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).trim();
   if (/^https?:/.test(registry)) environment['npm_config_registry'] = registry;
   const certificates = process.env['NODE_EXTRA_CA_CERTS'];
   if (certificates !== undefined && existsSync(certificates)) {
@@ -162,10 +206,25 @@ async function prepareNetwork(folder: string): Promise<Readonly<Record<string, s
 async function enter(folder: string): Promise<[holder: ChildProcess, pid: string]> {
   const script =
     'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1/run/systemd/system" && echo ready && read -r';
-  const parameters = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', 'bash', '-c', script, '-', folder];
+  const parameters = [
+    '--mount',
+    '--propagation',
+    'private',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    'bash',
+    '-c',
+    script,
+    '-',
+    folder,
+  ];
   const holder = spawn('unshare', parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [said] = (await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')])) as [unknown];
-  if (!String(said).startsWith('ready')) throw new Error('no namespaces for the root: unshare failed');
+  const [said] = (await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')])) as [
+    unknown,
+  ];
+  if (!String(said).startsWith('ready'))
+    throw new Error('no namespaces for the root: unshare failed');
   const pid = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim();
   return [holder, pid];
 }

@@ -14,14 +14,25 @@ const skip = whyNoRoot(['systemd-analyze', 'unshare']) ?? false;
 describe('deploy/lumamesh-relay.service', { timeout: 60_000 }, () => {
   it('is verified by systemd without a line of complaint', { skip }, () => {
     // The program has to be there: in a mount namespace of our own it is.
-    const script = 'mount -t tmpfs tmpfs /opt && mkdir /opt/lumamesh && cp /bin/true /opt/lumamesh/lumamesh-relay && exec systemd-analyze verify "$1"';
-    const { status, stdout, stderr } = spawnSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, '-', UNIT], { encoding: 'utf8' });
+    const script =
+      'mount -t tmpfs tmpfs /opt && mkdir /opt/lumamesh && cp /bin/true /opt/lumamesh/lumamesh-relay && exec systemd-analyze verify "$1"';
+    const { status, stdout, stderr } = spawnSync(
+      'unshare',
+      ['--mount', '--propagation', 'private', 'sh', '-c', script, '-', UNIT],
+      { encoding: 'utf8' },
+    );
     assert.deepEqual({ status, text: stdout + stderr }, { status: 0, text: '' });
   });
 
   it('exposes no more than 2.0', { skip }, () => {
-    const { stdout, stderr } = spawnSync('systemd-analyze', ['security', '--offline=true', '--no-pager', UNIT], { encoding: 'utf8' });
-    const exposure = Number(/Overall exposure level for lumamesh-relay\.service: ([\d.]+)/.exec(stdout)?.[1]);
+    const { stdout, stderr } = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=true', '--no-pager', UNIT],
+      { encoding: 'utf8' },
+    );
+    const exposure = Number(
+      /Overall exposure level for lumamesh-relay\.service: ([\d.]+)/.exec(stdout)?.[1],
+    );
     assert.ok(exposure <= MAX_EXPOSURE, stdout + stderr);
   });
 });

@@ -7,7 +7,10 @@ const XOR_MAPPED_ADDRESS = 0x0020;
 const HEADER_BYTES = 20;
 
 /** A STUN server on loopback that sees every client at the address it is told; with `isForged` its answers carry another transaction id. */
-export async function startStunStandIn(address: string, isForged = false): Promise<{ readonly at: string; close(): void }> {
+export async function startStunStandIn(
+  address: string,
+  isForged = false,
+): Promise<{ readonly at: string; close(): void }> {
   const socket = createSocket('udp4', (request, { port, address: remote }) => {
     if (request.length < HEADER_BYTES || request.readUInt32BE(4) !== MAGIC_COOKIE) return;
     // An attribute that clients must pass over (SOFTWARE, 3 bytes and 1 of padding), then XOR-MAPPED-ADDRESS.

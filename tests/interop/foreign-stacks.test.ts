@@ -11,8 +11,15 @@ import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 /* Two other WebRTC stacks as clients of the relay: libdatachannel with usrsctp, and werift. */
 async function withRelay(test: (record: SignedRelayRecord) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-interop-'));
-  const files = { CERT_FILE: join(folder, 'server.crt'), KEY_FILE: join(folder, 'server.key'), NODE_KEY: join(folder, 'node.key') };
-  const relay = await RelayServer.start({ ...readConfig({ environment: files }), udpPort: 0 }, silentLogger);
+  const files = {
+    CERT_FILE: join(folder, 'server.crt'),
+    KEY_FILE: join(folder, 'server.key'),
+    NODE_KEY: join(folder, 'node.key'),
+  };
+  const relay = await RelayServer.start(
+    { ...readConfig({ environment: files }), udpPort: 0 },
+    silentLogger,
+  );
   try {
     await test(relay.record);
   } finally {
@@ -64,15 +71,23 @@ describe('other WebRTC stacks', { timeout: 60_000 }, () => {
 
   it('werift joins a room', () =>
     withRelay(async (record) => {
-      const connection = new RTCPeerConnection({ iceServers: [], iceAdditionalHostAddresses: ['127.0.0.1'] });
+      const connection = new RTCPeerConnection({
+        iceServers: [],
+        iceAdditionalHostAddresses: ['127.0.0.1'],
+      });
       const frames: string[] = [];
       try {
         const channel = connection.createDataChannel('lumamesh', { negotiated: true, id: 0 });
         channel.onMessage.subscribe((message) => frames.push(String(message)));
-        const opened = new Promise<void>((resolve) => channel.stateChanged.subscribe((state) => state === 'open' && resolve()));
+        const opened = new Promise<void>((resolve) =>
+          channel.stateChanged.subscribe((state) => state === 'open' && resolve()),
+        );
         await connection.setLocalDescription(await connection.createOffer());
         const mid = midOf(connection.localDescription?.sdp ?? '');
-        await connection.setRemoteDescription({ type: 'answer', sdp: relayAnswer(record, [record.ip], mid) });
+        await connection.setRemoteDescription({
+          type: 'answer',
+          sdp: relayAnswer(record, [record.ip], mid),
+        });
         await opened;
         await converse(frames, (frame) => channel.send(frame));
       } finally {

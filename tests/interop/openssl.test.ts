@@ -12,13 +12,22 @@ import { UdpEndpoint, monotonicNow, nodeCrypto } from '@lumamesh/transport/io';
 import { DtlsConnection } from '@lumamesh/transport/internal/dtls/dtls-connection';
 
 /* The DTLS of another house: OpenSSL's s_client and s_server. */
-const skip = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed (Debian: apt-get install openssl)';
+const skip =
+  spawnSync('openssl', ['version']).status === 0
+    ? false
+    : 'openssl is not installed (Debian: apt-get install openssl)';
 
-function withPems(test: (paths: { readonly certificate: string; readonly key: string }) => Promise<void>, which: 'server' | 'client'): Promise<void> {
+function withPems(
+  test: (paths: { readonly certificate: string; readonly key: string }) => Promise<void>,
+  which: 'server' | 'client',
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'lumamesh-openssl-'));
-  const { certificateDerHex, privateKeyPem } = (readFixture('test-certificates.json') as Record<string, { certificateDerHex: string; privateKeyPem: string }>)[
-    which
-  ] ?? {
+  const { certificateDerHex, privateKeyPem } = (
+    readFixture('test-certificates.json') as Record<
+      string,
+      { certificateDerHex: string; privateKeyPem: string }
+    >
+  )[which] ?? {
     certificateDerHex: '',
     privateKeyPem: '',
   };
@@ -27,12 +36,19 @@ function withPems(test: (paths: { readonly certificate: string; readonly key: st
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   const paths = { certificate: join(folder, 'c.pem'), key: join(folder, 'k.pem') };
-  writeFileSync(paths.certificate, `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`);
+  writeFileSync(
+    paths.certificate,
+    `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`,
+  );
   writeFileSync(paths.key, privateKeyPem);
   return test(paths).finally(() => rmSync(folder, { recursive: true }));
 }
 
-async function until(condition: () => boolean, what: () => string, timeoutMs = 15_000): Promise<void> {
+async function until(
+  condition: () => boolean,
+  what: () => string,
+  timeoutMs = 15_000,
+): Promise<void> {
   const endsAt = Date.now() + timeoutMs;
   while (!condition()) {
     assert.ok(Date.now() < endsAt, what());
@@ -42,12 +58,15 @@ async function until(condition: () => boolean, what: () => string, timeoutMs = 1
 
 function collect(child: ChildProcess): { text: string } {
   const output = { text: '' };
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => (output.text += data.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (data: Buffer) => (output.text += data.toString()));
   return output;
 }
 
 /** Our server, which OpenSSL reaches by a cookie: it sends no connectivity checks. */
-async function startServer(requestClientCertificate: boolean): Promise<{ readonly udp: UdpEndpoint; readonly events: SessionEvent[] }> {
+async function startServer(
+  requestClientCertificate: boolean,
+): Promise<{ readonly udp: UdpEndpoint; readonly events: SessionEvent[] }> {
   const events: SessionEvent[] = [];
   const udp = await UdpEndpoint.start({
     crypto: nodeCrypto,
@@ -66,15 +85,33 @@ async function startServer(requestClientCertificate: boolean): Promise<{ readonl
 
 describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () => {
   const cases: [string, string[], RegExp][] = [
-    ['AES-128-GCM over X25519', ['-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256', '-curves', 'X25519:P-256'], /ECDHE-ECDSA-AES128-GCM-SHA256/],
-    ['AES-256-GCM over P-256', ['-cipher', 'ECDHE-ECDSA-AES256-GCM-SHA384', '-curves', 'P-256'], /ECDHE-ECDSA-AES256-GCM-SHA384/],
-    ['ChaCha20-Poly1305', ['-cipher', 'ECDHE-ECDSA-CHACHA20-POLY1305'], /ECDHE-ECDSA-CHACHA20-POLY1305/],
+    [
+      'AES-128-GCM over X25519',
+      ['-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256', '-curves', 'X25519:P-256'],
+      /ECDHE-ECDSA-AES128-GCM-SHA256/,
+    ],
+    [
+      'AES-256-GCM over P-256',
+      ['-cipher', 'ECDHE-ECDSA-AES256-GCM-SHA384', '-curves', 'P-256'],
+      /ECDHE-ECDSA-AES256-GCM-SHA384/,
+    ],
+    [
+      'ChaCha20-Poly1305',
+      ['-cipher', 'ECDHE-ECDSA-CHACHA20-POLY1305'],
+      /ECDHE-ECDSA-CHACHA20-POLY1305/,
+    ],
     ['a small MTU', ['-mtu', '400'], /Extended master secret: yes/],
   ];
   for (const [name, flags, pattern] of cases) {
     it(name, async () => {
       const { udp, events } = await startServer(false);
-      const client = spawn('openssl', ['s_client', '-dtls1_2', '-connect', `127.0.0.1:${udp.socket.port}`, ...flags]);
+      const client = spawn('openssl', [
+        's_client',
+        '-dtls1_2',
+        '-connect',
+        `127.0.0.1:${udp.socket.port}`,
+        ...flags,
+      ]);
       const output = collect(client);
       try {
         await until(
@@ -95,7 +132,16 @@ describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () =>
   it('with a certificate of its own, which is verified', () =>
     withPems(async ({ certificate, key }) => {
       const { udp, events } = await startServer(true);
-      const client = spawn('openssl', ['s_client', '-dtls1_2', '-connect', `127.0.0.1:${udp.socket.port}`, '-cert', certificate, '-key', key]);
+      const client = spawn('openssl', [
+        's_client',
+        '-dtls1_2',
+        '-connect',
+        `127.0.0.1:${udp.socket.port}`,
+        '-cert',
+        certificate,
+        '-key',
+        key,
+      ]);
       const output = collect(client);
       try {
         await until(
@@ -103,7 +149,10 @@ describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () =>
           () => `${output.text} ${JSON.stringify(events)}`,
         );
         const secure = events.find((event) => event.type === 'secure');
-        assert.equal(toHex(secure?.remoteCertificate ?? new Uint8Array(0)), toHex(clientCertificate.der));
+        assert.equal(
+          toHex(secure?.remoteCertificate ?? new Uint8Array(0)),
+          toHex(clientCertificate.der),
+        );
       } finally {
         client.kill();
         await udp.close();
@@ -119,7 +168,17 @@ describe('OpenSSL as the server of our client', { skip, timeout: 60_000 }, () =>
     it(name, () =>
       withPems(async ({ certificate, key }) => {
         const port = 41_000 + Math.floor(Math.random() * 10_000);
-        const server = spawn('openssl', ['s_server', '-dtls1_2', '-accept', `${port}`, '-cert', certificate, '-key', key, ...flags]);
+        const server = spawn('openssl', [
+          's_server',
+          '-dtls1_2',
+          '-accept',
+          `${port}`,
+          '-cert',
+          certificate,
+          '-key',
+          key,
+          ...flags,
+        ]);
         const output = collect(server);
         const socket = createSocket('udp4');
         const received: string[] = [];
@@ -142,7 +201,8 @@ describe('OpenSSL as the server of our client', { skip, timeout: 60_000 }, () =>
               else if (next.event.type === 'connected') {
                 isConnected = true;
                 connection.send(new TextEncoder().encode('hello from lumamesh\n'));
-              } else if (next.event.type === 'data') received.push(new TextDecoder().decode(next.event.data));
+              } else if (next.event.type === 'data')
+                received.push(new TextDecoder().decode(next.event.data));
             }
           };
           socket.on('message', (data) => {

@@ -6,7 +6,15 @@ import { describe, it } from 'node:test';
 import { multiaddr } from '@multiformats/multiaddr';
 import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
 import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
-import { type RelayProcess, SALT, isComplete, meshAddressOf, pause, until, withRelays } from './support.ts';
+import {
+  type RelayProcess,
+  SALT,
+  isComplete,
+  meshAddressOf,
+  pause,
+  until,
+  withRelays,
+} from './support.ts';
 
 /* Strangers at the mesh port of a real relay: some without the salt, some with it and with libp2p in their hands. */
 
@@ -14,18 +22,33 @@ import { type RelayProcess, SALT, isComplete, meshAddressOf, pause, until, withR
 async function attackerOf(relay: RelayProcess): Promise<MeshNode> {
   const { mesh, psk } = await deriveMeshSecret(SALT);
   const { d, x } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const privateKey = Buffer.concat([Buffer.from(d ?? '', 'base64url'), Buffer.from(x ?? '', 'base64url')]);
-  const node = await makeLibp2pNode({ privateKey, psk, listen: null, topic: `/lumamesh/records/1/${mesh}`, gater: {}, isLocal: true });
+  const privateKey = Buffer.concat([
+    Buffer.from(d ?? '', 'base64url'),
+    Buffer.from(x ?? '', 'base64url'),
+  ]);
+  const node = await makeLibp2pNode({
+    privateKey,
+    psk,
+    listen: null,
+    topic: `/lumamesh/records/1/${mesh}`,
+    gater: {},
+    isLocal: true,
+  });
   await node.start();
   // A relay keeps a link only where its own stream is taken.
   await node.handle('/lumamesh/relay/1', () => undefined, { maxInboundStreams: 8 });
-  const [host, port] = (relay.record.meshPort === undefined ? '' : `${relay.address}:${relay.record.meshPort}`).split(':');
+  const [host, port] = (
+    relay.record.meshPort === undefined ? '' : `${relay.address}:${relay.record.meshPort}`
+  ).split(':');
   await node.dial(multiaddr(`/ip4/${host}/tcp/${port}`));
   return node;
 }
 
 async function withPair(
-  test: (relays: readonly [RelayProcess, RelayProcess], start: (i: number, peers: readonly number[]) => RelayProcess) => Promise<void>,
+  test: (
+    relays: readonly [RelayProcess, RelayProcess],
+    start: (i: number, peers: readonly number[]) => RelayProcess,
+  ) => Promise<void>,
 ): Promise<void> {
   await withRelays(async (start) => {
     const pair = [start(0, []), start(1, [0])] as const;
@@ -50,7 +73,10 @@ describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
       await Promise.all(sockets.slice(0, 12).map((socket) => once(socket, 'connect')));
       const third = start(2, [0]);
       await third.ready();
-      await until(async () => (await zero.stats()).records.alive === 2, 'a newcomer is kept out by silent sockets');
+      await until(
+        async () => (await zero.stats()).records.alive === 2,
+        'a newcomer is kept out by silent sockets',
+      );
       await until(
         () => closed === sockets.length,
         () => `${closed} of ${sockets.length} silent sockets were closed`,
@@ -87,7 +113,11 @@ describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
           return (await zero.stats()).bans > 0;
         }, 'it is not banned');
         await until(() => node.getConnections().length === 0, 'it is still connected');
-        await assert.rejects(node.dial(multiaddr(`/ip4/${zero.address}/tcp/${zero.record.meshPort}`)).then((again) => again.newStream('/lumamesh/relay/1')));
+        await assert.rejects(
+          node
+            .dial(multiaddr(`/ip4/${zero.address}/tcp/${zero.record.meshPort}`))
+            .then((again) => again.newStream('/lumamesh/relay/1')),
+        );
         assert.ok((await zero.stats()).memory.rssBytes - before < 64 * 1024 * 1024);
       } finally {
         await node.stop();
@@ -102,7 +132,8 @@ describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
         const { pubsub } = node.services;
         pubsub.subscribe(topic);
         await until(async () => {
-          for (let i = 0; i < 5; i++) await pubsub.publish(topic, randomBytes(100)).catch(() => undefined);
+          for (let i = 0; i < 5; i++)
+            await pubsub.publish(topic, randomBytes(100)).catch(() => undefined);
           return (await zero.stats()).bans > 0;
         }, 'it is not banned');
         await until(() => node.getConnections().length === 0, 'it is still connected');

@@ -6,15 +6,26 @@ import { describe, it } from 'node:test';
 import { addressOf, environmentOf, mainOf, meshAddressOf, withRelays } from './support.ts';
 
 /** What `doctor` says of being dialled back, with the settings of relay `i`. Nobody is asked for the time: port 9 refuses. */
-async function dialBack(i: number, folder: string, settings: Record<string, string>): Promise<{ readonly verdict: string; readonly detail: string }> {
+async function dialBack(
+  i: number,
+  folder: string,
+  settings: Record<string, string>,
+): Promise<{ readonly verdict: string; readonly detail: string }> {
   const env = { PATH: process.env['PATH'] ?? '', ...environmentOf(i, folder), ...settings };
   const run = async (...parameters: string[]): Promise<string> => {
-    const child = spawn(process.execPath, [mainOf(), ...parameters], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [mainOf(), ...parameters], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
     return output;
   };
   await run('keys', 'make');
-  const findings = JSON.parse(await run('doctor', '--json', '--ntp', '127.0.0.1:9')) as readonly { name: string; verdict: string; detail: string }[];
+  const findings = JSON.parse(await run('doctor', '--json', '--ntp', '127.0.0.1:9')) as readonly {
+    name: string;
+    verdict: string;
+    detail: string;
+  }[];
   const found = findings.find(({ name }) => name === 'dial back');
   assert.ok(found !== undefined);
   return found;
@@ -32,7 +43,11 @@ describe('doctor, with a mesh', { timeout: 240_000 }, () => {
         dialBack(2, zero.folder, { MESH_PEERS, PUBLIC_IP: addressOf(60) }),
         dialBack(3, zero.folder, { MESH_PEERS: meshAddressOf(61) }),
       ]);
-      assert.deepEqual([before.verdict, unreachable.verdict, alone.verdict], ['ok', 'fail', 'fail'], JSON.stringify([before, unreachable, alone]));
+      assert.deepEqual(
+        [before.verdict, unreachable.verdict, alone.verdict],
+        ['ok', 'fail', 'fail'],
+        JSON.stringify([before, unreachable, alone]),
+      );
       assert.match(unreachable.detail, /none could reach this one over UDP/);
       assert.match(alone.detail, /no relay of MESH_PEERS could be reached/);
       const one = start(1, [0]);

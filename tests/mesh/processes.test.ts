@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
-import { type RelayProcess, RoomClient, environmentOf, isComplete, meshAddressOf, pause, until, withRelays } from './support.ts';
+import {
+  type RelayProcess,
+  RoomClient,
+  environmentOf,
+  isComplete,
+  meshAddressOf,
+  pause,
+  until,
+  withRelays,
+} from './support.ts';
 
 const SHAPES: Record<string, (i: number, count: number) => readonly number[]> = {
   line: (i) => (i === 0 ? [] : [i - 1]),
@@ -55,19 +64,38 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       const ada = await RoomClient.join(a.record, 'tea', 'ada');
       const bob = await RoomClient.join(b.record, 'tea', 'bob');
       await until(() => ada.sees('bob') && bob.sees('ada'), 'they do not see each other');
-      ada.send({ action: 'signal', room: 'tea'.padEnd(43, '_'), to: 'bob'.padEnd(22, '_'), data: 'sealed' });
-      await until(() => bob.heard.some((message) => message.action === 'signal' && message.data === 'sealed'), 'no signal');
+      ada.send({
+        action: 'signal',
+        room: 'tea'.padEnd(43, '_'),
+        to: 'bob'.padEnd(22, '_'),
+        data: 'sealed',
+      });
+      await until(
+        () => bob.heard.some((message) => message.action === 'signal' && message.data === 'sealed'),
+        'no signal',
+      );
       // The homes of a room among them, for some of these rooms.
-      await Promise.all(relays.filter((_, i) => [0, 2, 4, 6, 9].includes(i)).map((relay) => relay.kill()));
+      await Promise.all(
+        relays.filter((_, i) => [0, 2, 4, 6, 9].includes(i)).map((relay) => relay.kill()),
+      );
       const killedAt = performance.now();
       const pairs = await Promise.all(
         Array.from(
           { length: 8 },
-          async (_, i) => [await RoomClient.join(a.record, `room${i}`, 'cyd'), await RoomClient.join(b.record, `room${i}`, 'dan')] as const,
+          async (_, i) =>
+            [
+              await RoomClient.join(a.record, `room${i}`, 'cyd'),
+              await RoomClient.join(b.record, `room${i}`, 'dan'),
+            ] as const,
         ),
       );
-      await until(() => pairs.every(([cyd, dan]) => cyd.sees('dan') && dan.sees('cyd')), 'rooms do not meet');
-      t.diagnostic(`eight rooms met ${Math.round(performance.now() - killedAt)} ms after half of the relays were killed`);
+      await until(
+        () => pairs.every(([cyd, dan]) => cyd.sees('dan') && dan.sees('cyd')),
+        'rooms do not meet',
+      );
+      t.diagnostic(
+        `eight rooms met ${Math.round(performance.now() - killedAt)} ms after half of the relays were killed`,
+      );
       assert.ok(ada.sees('bob') && bob.sees('ada'));
       await ada.close();
       await until(() => !bob.sees('ada'), 'ada is still shown');
@@ -85,16 +113,31 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       await zero.kill();
       const again = start(2, [0]);
       await again.ready();
-      await until(async () => (await again.stats()).records.alive === 1 && (await again.stats()).links.proven === 1, 'it does not come back');
-      await until(async () => (await one.stats()).records.alive === 1, 'the other does not take it back');
+      await until(
+        async () =>
+          (await again.stats()).records.alive === 1 && (await again.stats()).links.proven === 1,
+        'it does not come back',
+      );
+      await until(
+        async () => (await one.stats()).records.alive === 1,
+        'the other does not take it back',
+      );
     }));
 
   it('relays with another salt never meet, though they are told to', () =>
     withRelays(async (start) => {
-      const relays = [start(0, []), start(1, [0]), start(2, [0], { MESH_SALT: 'quite another salt' }), start(3, [2], { MESH_SALT: 'quite another salt' })];
+      const relays = [
+        start(0, []),
+        start(1, [0]),
+        start(2, [0], { MESH_SALT: 'quite another salt' }),
+        start(3, [2], { MESH_SALT: 'quite another salt' }),
+      ];
       await Promise.all(relays.map((relay) => relay.ready()));
       await until(
-        async () => (await Promise.all(relays.map((relay) => relay.stats()))).every(({ records }) => records.alive === 1),
+        async () =>
+          (await Promise.all(relays.map((relay) => relay.stats()))).every(
+            ({ records }) => records.alive === 1,
+          ),
         'the pairs do not find each other',
       );
       await pause(8000);
@@ -109,12 +152,22 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       // Not as a second process, which would find the lock of the first on this machine: as the relay behind the program, which takes none.
       const first = relays[1] as RelayProcess;
       const told: string[] = [];
-      const log = { ...silentLogger, error: (_details: object, message: string) => void told.push(message) };
-      const environment = { ...environmentOf(2, first.folder), MESH_PEERS: [0, 1].map(meshAddressOf).join(','), NODE_KEY: join(first.folder, '1.node') };
+      const log = {
+        ...silentLogger,
+        error: (_details: object, message: string) => void told.push(message),
+      };
+      const environment = {
+        ...environmentOf(2, first.folder),
+        MESH_PEERS: [0, 1].map(meshAddressOf).join(','),
+        NODE_KEY: join(first.folder, '1.node'),
+      };
       const twin = await RelayServer.start(readConfig({ environment }), log);
       try {
         const words = 'another relay runs with our NODE_KEY';
-        await until(() => first.stderr.includes(words) || told.some((message) => message.includes(words)), 'nobody says so');
+        await until(
+          () => first.stderr.includes(words) || told.some((message) => message.includes(words)),
+          'nobody says so',
+        );
         for (const relay of relays) assert.equal(relay.child.exitCode, null);
       } finally {
         await twin.close();

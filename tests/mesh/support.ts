@@ -4,14 +4,20 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CHANNEL_ID, type RelayMessage, type SignedRelayRecord, parseRelayMessage } from '@lumamesh/protocol';
+import {
+  CHANNEL_ID,
+  type RelayMessage,
+  type SignedRelayRecord,
+  parseRelayMessage,
+} from '@lumamesh/protocol';
 import { connectToRelay } from '@lumamesh/testkit';
 import type { UdpClient } from '@lumamesh/transport/io';
 
 /* Real relay processes on loopback, each at an address (and so in a /24) of its own, and clients that join rooms over UDP. */
 
 /** The program from its sources; the benchmark says where its bundle is. */
-export const mainOf = (): string => process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
+export const mainOf = (): string =>
+  process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
 export const SALT = 'relays in processes';
 /** Ports of the three kinds; every relay has its own address, but test files run one after another in one network. */
 const UDP_PORT = '23478';
@@ -20,7 +26,12 @@ const HEALTH_PORT = 23_401;
 
 export interface MeshStats {
   readonly records: { readonly alive: number };
-  readonly links: { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly accepted: number };
+  readonly links: {
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly proven: number;
+    readonly accepted: number;
+  };
   readonly sockets: number;
   readonly bans: number;
   readonly drops: Record<string, number>;
@@ -55,26 +66,36 @@ export class RelayProcess {
   async ready(): Promise<void> {
     const endsAt = Date.now() + 120_000;
     while (this.#stdout.split('\n').length < 3) {
-      assert.ok(Date.now() < endsAt && this.child.exitCode === null, `relay at ${this.address}: ${this.#stdout} ${this.stderr}`);
+      assert.ok(
+        Date.now() < endsAt && this.child.exitCode === null,
+        `relay at ${this.address}: ${this.#stdout} ${this.stderr}`,
+      );
       await pause(20);
     }
   }
 
   async stats(): Promise<MeshStats & { readonly memory: { readonly rssBytes: number } }> {
     const response = await fetch(`http://${this.address}:${HEALTH_PORT}/statsz`);
-    const { mesh, memory } = (await response.json()) as { mesh: MeshStats; memory: { rssBytes: number } };
+    const { mesh, memory } = (await response.json()) as {
+      mesh: MeshStats;
+      memory: { rssBytes: number };
+    };
     return { ...mesh, memory };
   }
 
   /** Waits until another relay has taken it in. */
   async hasLinks(): Promise<void> {
-    await until(async () => (await this.stats()).links.accepted > 0, `${this.address} is not taken in`);
+    await until(
+      async () => (await this.stats()).links.accepted > 0,
+      `${this.address} is not taken in`,
+    );
   }
 
   /** Ends it as a power cut would. */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
-    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    if (this.child.exitCode === null && this.child.signalCode === null)
+      await once(this.child, 'exit');
   }
 }
 
@@ -107,13 +128,22 @@ export function meshAddressOf(i: number): string {
 
 /** Runs a test with a folder and a way to start relays; all of them end with it. */
 export async function withRelays(
-  test: (start: (i: number, peers: readonly number[], environment?: Record<string, string>) => RelayProcess) => Promise<void>,
+  test: (
+    start: (
+      i: number,
+      peers: readonly number[],
+      environment?: Record<string, string>,
+    ) => RelayProcess,
+  ) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-mesh-'));
   const relays: RelayProcess[] = [];
   try {
     await test((i, peers, environment = {}) => {
-      const relay = RelayProcess.spawn(i, folder, { MESH_PEERS: peers.map(meshAddressOf).join(','), ...environment });
+      const relay = RelayProcess.spawn(i, folder, {
+        MESH_PEERS: peers.map(meshAddressOf).join(','),
+        ...environment,
+      });
       relays.push(relay);
       return relay;
     });
@@ -124,7 +154,11 @@ export async function withRelays(
 }
 
 /** Waits for something to become true, asking again and again; answers how long it took. */
-export async function until(isDone: () => Promise<boolean> | boolean, what: string | (() => string), timeoutMs = 60_000): Promise<number> {
+export async function until(
+  isDone: () => Promise<boolean> | boolean,
+  what: string | (() => string),
+  timeoutMs = 60_000,
+): Promise<number> {
   const startedAt = performance.now();
   while (!(await isDone())) {
     assert.ok(performance.now() - startedAt < timeoutMs, typeof what === 'string' ? what : what());
@@ -139,7 +173,8 @@ export async function pause(ms: number): Promise<void> {
 
 /** Whether every relay knows all the others. The first that does not ends the question: asking takes time that thirty processes on two cores need. */
 export async function isComplete(relays: readonly RelayProcess[]): Promise<boolean> {
-  for (const relay of relays) if ((await relay.stats()).records.alive !== relays.length - 1) return false;
+  for (const relay of relays)
+    if ((await relay.stats()).records.alive !== relays.length - 1) return false;
   return true;
 }
 
@@ -150,8 +185,16 @@ export class RoomClient {
 
   static async join(record: SignedRelayRecord, room: string, peer: string): Promise<RoomClient> {
     const client = await RoomClient.connect(record);
-    client.send({ action: 'join', room: room.padEnd(43, '_'), peer: peer.padEnd(22, '_'), presence: peer });
-    await until(() => client.heard.some(({ action }) => action === 'joined'), `no joined from ${record.ip}`);
+    client.send({
+      action: 'join',
+      room: room.padEnd(43, '_'),
+      peer: peer.padEnd(22, '_'),
+      presence: peer,
+    });
+    await until(
+      () => client.heard.some(({ action }) => action === 'joined'),
+      `no joined from ${record.ip}`,
+    );
     return client;
   }
 
@@ -172,7 +215,8 @@ export class RoomClient {
   sees(peer: string): boolean {
     let isThere = false;
     for (const message of this.heard) {
-      if (message.action === 'joined' && message.members.some((member) => member.presence === peer)) isThere = true;
+      if (message.action === 'joined' && message.members.some((member) => member.presence === peer))
+        isThere = true;
       if (message.action === 'peer-joined' && message.presence === peer) isThere = true;
       if (message.action === 'peer-left' && message.peer === peer.padEnd(22, '_')) isThere = false;
     }

@@ -16,7 +16,11 @@ describe('the network of the NAT tests', { timeout: 300_000 }, () => {
     () =>
       withNatNetwork(['cone', 'symmetric', 'open'], async (network) => {
         const relays = [await network.startRelay(), await network.startRelay()];
-        const [cone, symmetric, open] = [await network.openSocket(0), await network.openSocket(1), await network.openSocket(2)];
+        const [cone, symmetric, open] = [
+          await network.openSocket(0),
+          await network.openSocket(1),
+          await network.openSocket(2),
+        ];
         const isConstant = async (socket: NatSocket, i: number): Promise<boolean> => {
           const ports: number[] = [];
           for (const relay of relays) {
@@ -42,13 +46,24 @@ describe('the network of the NAT tests', { timeout: 300_000 }, () => {
     () =>
       withNatNetwork(['cone', 'cone', 'open'], async (network) => {
         const relay = await network.startRelay();
-        const [a, b, stranger] = [await network.openSocket(0), await network.openSocket(1), await network.openSocket(2)];
+        const [a, b, stranger] = [
+          await network.openSocket(0),
+          await network.openSocket(1),
+          await network.openSocket(2),
+        ];
         const [mappedA, mappedB] = [await mappedOf(a, relay), await mappedOf(b, relay)];
         await stranger.send(mappedA, 'from a stranger');
-        await stranger.send({ address: network.address(0), port: mappedA.port }, 'to a private address');
+        await stranger.send(
+          { address: network.address(0), port: mappedA.port },
+          'to a private address',
+        );
         await a.send(mappedB, 'first');
         await pause(SILENCE_MS);
-        assert.deepEqual([await a.received(), await b.received()], [[], []], 'nothing that is not asked for');
+        assert.deepEqual(
+          [await a.received(), await b.received()],
+          [[], []],
+          'nothing that is not asked for',
+        );
         await b.send(mappedA, 'second');
         await until(async () => (await a.received()).length > 0, 'the way that A has opened');
         await a.send(mappedB, 'third');
@@ -63,27 +78,37 @@ describe('the network of the NAT tests', { timeout: 300_000 }, () => {
           await b.send(symmetricA, 'anybody?');
         }
         await pause(SILENCE_MS);
-        assert.deepEqual([(await a.received()).length, (await b.received()).length], [1, 1], 'nothing new');
+        assert.deepEqual(
+          [(await a.received()).length, (await b.received()).length],
+          [1, 1],
+          'nothing new',
+        );
       }),
   );
 
-  it('takes UDP away and gives it back, changes addresses, and moves a home behind another router', { skip }, () =>
-    withNatNetwork(['cone', 'cone', 'open'], async (network) => {
-      const relay = await network.startRelay();
-      const socket = await network.openSocket(0);
-      await mappedOf(socket, relay);
-      network.blockUdp(0);
-      assert.equal(await socket.mapped(relay.stunServer, SILENCE_MS), null);
-      network.unblockUdp(0);
-      await mappedOf(socket, relay);
-      assert.deepEqual([network.address(0), network.changeAddress(0), network.address(0)], ['192.168.1.2', '192.168.1.3', '192.168.1.3']);
-      assert.equal((await mappedOf(socket, relay)).address, '198.51.100.1');
-      assert.equal(network.moveHome(0, 1), '192.168.2.3');
-      assert.equal((await mappedOf(socket, relay)).address, '198.51.100.2');
-      const publicAddress = network.moveHome(0, 2);
-      assert.equal((await mappedOf(socket, relay)).address, publicAddress);
-      assert.equal(network.publicAddress(0), publicAddress);
-    }),
+  it(
+    'takes UDP away and gives it back, changes addresses, and moves a home behind another router',
+    { skip },
+    () =>
+      withNatNetwork(['cone', 'cone', 'open'], async (network) => {
+        const relay = await network.startRelay();
+        const socket = await network.openSocket(0);
+        await mappedOf(socket, relay);
+        network.blockUdp(0);
+        assert.equal(await socket.mapped(relay.stunServer, SILENCE_MS), null);
+        network.unblockUdp(0);
+        await mappedOf(socket, relay);
+        assert.deepEqual(
+          [network.address(0), network.changeAddress(0), network.address(0)],
+          ['192.168.1.2', '192.168.1.3', '192.168.1.3'],
+        );
+        assert.equal((await mappedOf(socket, relay)).address, '198.51.100.1');
+        assert.equal(network.moveHome(0, 1), '192.168.2.3');
+        assert.equal((await mappedOf(socket, relay)).address, '198.51.100.2');
+        const publicAddress = network.moveHome(0, 2);
+        assert.equal((await mappedOf(socket, relay)).address, publicAddress);
+        assert.equal(network.publicAddress(0), publicAddress);
+      }),
   );
 });
 
@@ -93,25 +118,36 @@ describe('two browsers behind cone NATs', { timeout: 300_000 }, () => {
     ['chromium', 'chromium'],
   ];
   for (const [first, second] of pairs) {
-    it(`${first} and ${second}: learn their addresses from the relay and talk directly; signals are all that it carries`, { skip }, (t) =>
-      withNatNetwork(['cone', 'cone'], async (network, open) => {
-        const relay = await network.startRelay();
-        const [ada, bob] = [await open(0, first), await open(1, second)];
-        await join(ada, relay, 'Ada');
-        const startedAt = Date.now();
-        await join(bob, relay, 'Bob', 1);
-        const opened = await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
-        t.diagnostic(`met ${Math.max(...opened.map(({ at }) => at)) - startedAt} ms after the second one began`);
-        const before = await countsOf(relay);
-        await ada.call('broadcastBytes', 60_000);
-        await bob.waitFor('data', { bytes: [0, 1, 2, 3], length: 60_000 });
-        await bob.call('broadcastBytes', 50_000);
-        await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 50_000 });
-        const after = await countsOf(relay);
-        assert.ok(before.signals > 0);
-        assert.equal(after.signals, before.signals, 'no signal is needed any more');
-        assert.ok(after.bytes - before.bytes < 20_000, `${after.bytes - before.bytes} bytes of 110 000 went over the relay`);
-      }),
+    it(
+      `${first} and ${second}: learn their addresses from the relay and talk directly; signals are all that it carries`,
+      { skip },
+      (t) =>
+        withNatNetwork(['cone', 'cone'], async (network, open) => {
+          const relay = await network.startRelay();
+          const [ada, bob] = [await open(0, first), await open(1, second)];
+          await join(ada, relay, 'Ada');
+          const startedAt = Date.now();
+          await join(bob, relay, 'Bob', 1);
+          const opened = await Promise.all([
+            ada.waitFor('open', 'Bob'),
+            bob.waitFor('open', 'Ada'),
+          ]);
+          t.diagnostic(
+            `met ${Math.max(...opened.map(({ at }) => at)) - startedAt} ms after the second one began`,
+          );
+          const before = await countsOf(relay);
+          await ada.call('broadcastBytes', 60_000);
+          await bob.waitFor('data', { bytes: [0, 1, 2, 3], length: 60_000 });
+          await bob.call('broadcastBytes', 50_000);
+          await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 50_000 });
+          const after = await countsOf(relay);
+          assert.ok(before.signals > 0);
+          assert.equal(after.signals, before.signals, 'no signal is needed any more');
+          assert.ok(
+            after.bytes - before.bytes < 20_000,
+            `${after.bytes - before.bytes} bytes of 110 000 went over the relay`,
+          );
+        }),
     );
   }
 });
@@ -130,15 +166,27 @@ describe('a third browser, on the open internet', { timeout: 300_000 }, () => {
     it(`${name} there is met by two behind symmetric NATs`, { skip }, () =>
       withNatNetwork(['symmetric', 'symmetric', 'open'], async (network, open) => {
         const relay = await network.startRelay();
-        const [ada, bob, cyd] = [await open(0, 'chromium'), await open(1, 'firefox'), await open(2, name)];
+        const [ada, bob, cyd] = [
+          await open(0, 'chromium'),
+          await open(1, 'firefox'),
+          await open(2, name),
+        ];
         await join(cyd, relay, 'Cyd');
         await ada.call('join', [relay.record], 'tea', 'Ada', '');
         await bob.call('join', [relay.record], 'tea', 'Bob', '');
-        await Promise.all([ada.waitFor('open', 'Cyd'), bob.waitFor('open', 'Cyd'), cyd.waitFor('open', 'Ada'), cyd.waitFor('open', 'Bob')]);
+        await Promise.all([
+          ada.waitFor('open', 'Cyd'),
+          bob.waitFor('open', 'Cyd'),
+          cyd.waitFor('open', 'Ada'),
+          cyd.waitFor('open', 'Bob'),
+        ]);
         await cyd.call('broadcast', 'hello both', true);
         await Promise.all([ada.waitFor('data', 'hello both'), bob.waitFor('data', 'hello both')]);
         // Through Cyd, Ada and Bob meet each other.
-        const opened = await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
+        const opened = await Promise.all([
+          ada.waitFor('open', 'Bob', 60_000),
+          bob.waitFor('open', 'Ada', 60_000),
+        ]);
         assert.ok(opened.every(({ at }) => at > 0));
         for (const tab of [ada, bob]) {
           const peers = await tab.call<{ nick: string; state: string }[]>('peers');
@@ -151,7 +199,10 @@ describe('a third browser, on the open internet', { timeout: 300_000 }, () => {
         await bob.waitFor('data', 'for Bob alone');
         await bob.call('broadcastBytes', 150_000);
         await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 150_000 }, 60_000);
-        assert.ok(!JSON.stringify(await cyd.log()).includes('for Bob alone'), 'the carrier hears nothing of it');
+        assert.ok(
+          !JSON.stringify(await cyd.log()).includes('for Bob alone'),
+          'the carrier hears nothing of it',
+        );
       }),
     );
   }
@@ -164,34 +215,44 @@ describe('two browsers that cannot reach each other', { timeout: 300_000 }, () =
       const [ada, bob] = [await open(0, 'chromium'), await open(1, 'firefox')];
       await ada.call('join', [relay.record], 'tea', 'Ada', '');
       await bob.call('join', [relay.record], 'tea', 'Bob', '');
-      await Promise.all([ada.waitFor('error', 'NEEDS_TURN', 60_000), bob.waitFor('error', 'NEEDS_TURN', 60_000)]);
+      await Promise.all([
+        ada.waitFor('error', 'NEEDS_TURN', 60_000),
+        bob.waitFor('error', 'NEEDS_TURN', 60_000),
+      ]);
     }),
   );
 
-  it('behind a cone and a symmetric NAT are carried for, and by somebody else when the carrier leaves', { skip }, () =>
-    withNatNetwork(['cone', 'symmetric', 'open', 'open'], async (network, open) => {
-      const relay = await network.startRelay();
-      const [ada, bob, cyd] = [await open(0, 'firefox'), await open(1, 'chromium'), await open(2, 'chromium')];
-      for (const [tab, nick] of [
-        [ada, 'Ada'],
-        [bob, 'Bob'],
-        [cyd, 'Cyd'],
-      ] as const)
-        await tab.call('join', [relay.record], 'tea', nick, '');
-      await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
-      const dan = await open(3, 'chromium');
-      await dan.call('join', [relay.record], 'tea', 'Dan', '');
-      await Promise.all([ada.waitFor('open', 'Dan', 60_000), bob.waitFor('open', 'Dan', 60_000)]);
-      await cyd.call('close');
-      await Promise.all([ada.waitFor('leave', 'Cyd left'), bob.waitFor('leave', 'Cyd left')]);
-      await until(async () => {
-        const states = await ada.call<{ nick: string; state: string }[]>('peers');
-        return states.some(({ nick, state }) => nick === 'Bob' && state === 'forwarded');
-      }, 'nobody carries');
-      await pause(4000);
-      await ada.call('sendTo', 'Bob', 'by way of Dan');
-      await bob.waitFor('data', 'by way of Dan', 60_000);
-    }),
+  it(
+    'behind a cone and a symmetric NAT are carried for, and by somebody else when the carrier leaves',
+    { skip },
+    () =>
+      withNatNetwork(['cone', 'symmetric', 'open', 'open'], async (network, open) => {
+        const relay = await network.startRelay();
+        const [ada, bob, cyd] = [
+          await open(0, 'firefox'),
+          await open(1, 'chromium'),
+          await open(2, 'chromium'),
+        ];
+        for (const [tab, nick] of [
+          [ada, 'Ada'],
+          [bob, 'Bob'],
+          [cyd, 'Cyd'],
+        ] as const)
+          await tab.call('join', [relay.record], 'tea', nick, '');
+        await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
+        const dan = await open(3, 'chromium');
+        await dan.call('join', [relay.record], 'tea', 'Dan', '');
+        await Promise.all([ada.waitFor('open', 'Dan', 60_000), bob.waitFor('open', 'Dan', 60_000)]);
+        await cyd.call('close');
+        await Promise.all([ada.waitFor('leave', 'Cyd left'), bob.waitFor('leave', 'Cyd left')]);
+        await until(async () => {
+          const states = await ada.call<{ nick: string; state: string }[]>('peers');
+          return states.some(({ nick, state }) => nick === 'Bob' && state === 'forwarded');
+        }, 'nobody carries');
+        await pause(4000);
+        await ada.call('sendTo', 'Bob', 'by way of Dan');
+        await bob.waitFor('data', 'by way of Dan', 60_000);
+      }),
   );
 });
 
@@ -208,13 +269,19 @@ describe('a browser that moves to another network', { timeout: 300_000 }, () => 
         network.changeAddress(0);
         await until(
           async () => {
-            await ada.evaluate(`globalThis.harness.broadcast(${Date.now()}, true).catch(() => undefined) && undefined`);
-            return (await bob.log()).some(({ event, at }) => event === 'data' && at > movedAt + 3000);
+            await ada.evaluate(
+              `globalThis.harness.broadcast(${Date.now()}, true).catch(() => undefined) && undefined`,
+            );
+            return (await bob.log()).some(
+              ({ event, at }) => event === 'data' && at > movedAt + 3000,
+            );
           },
           'nothing arrives any more',
           90_000,
         );
-        t.diagnostic(`again after ${((await bob.log()).find(({ event, at }) => event === 'data' && at > movedAt + 3000)?.at ?? 0) - movedAt} ms at most`);
+        t.diagnostic(
+          `again after ${((await bob.log()).find(({ event, at }) => event === 'data' && at > movedAt + 3000)?.at ?? 0) - movedAt} ms at most`,
+        );
       }),
     );
   }
@@ -225,18 +292,30 @@ async function join(tab: NatTab, relay: NatRelay, nick: string, peers = 0): Prom
   await tab.waitFor('joined', peers);
 }
 
-async function countsOf(relay: NatRelay): Promise<{ readonly signals: number; readonly bytes: number }> {
-  const { signals, traffic } = (await relay.stats()) as { signals: number; traffic: { bytesIn: number; bytesOut: number } };
+async function countsOf(
+  relay: NatRelay,
+): Promise<{ readonly signals: number; readonly bytes: number }> {
+  const { signals, traffic } = (await relay.stats()) as {
+    signals: number;
+    traffic: { bytesIn: number; bytesOut: number };
+  };
   return { signals, bytes: traffic.bytesIn + traffic.bytesOut };
 }
 
-async function mappedOf(socket: NatSocket, relay: NatRelay): Promise<{ readonly address: string; readonly port: number }> {
+async function mappedOf(
+  socket: NatSocket,
+  relay: NatRelay,
+): Promise<{ readonly address: string; readonly port: number }> {
   const mapped = await socket.mapped(relay.stunServer);
   assert.ok(mapped !== null, `no answer from ${relay.address}`);
   return mapped;
 }
 
-async function until(isDone: () => Promise<boolean>, what: string, timeoutMs = 20_000): Promise<void> {
+async function until(
+  isDone: () => Promise<boolean>,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<void> {
   const endsAt = Date.now() + timeoutMs;
   while (!(await isDone())) {
     assert.ok(Date.now() < endsAt, what);

@@ -13,16 +13,35 @@ const FOLDER = join(ROOT, 'docs/api');
 
 /** `module`: what typedoc calls it. */
 const ENTRIES: readonly (EntryPage & { readonly source: string; readonly module: string })[] = [
-  { source: 'browser/index.ts', module: 'browser', name: 'lumamesh', file: 'lumamesh.md', about: 'The whole library, for pages.' },
+  {
+    source: 'browser/index.ts',
+    module: 'browser',
+    name: 'lumamesh',
+    file: 'lumamesh.md',
+    about: 'The whole library, for pages.',
+  },
   {
     source: 'browser/core.ts',
     module: 'browser/core',
     name: 'lumamesh/core',
     file: 'lumamesh-core.md',
-    about: 'Relays, rooms, peers, sealing and discovery, and nothing else: for pages where each kilobyte counts.',
+    about:
+      'Relays, rooms, peers, sealing and discovery, and nothing else: for pages where each kilobyte counts.',
   },
-  { source: 'react/index.ts', module: 'react', name: 'lumamesh/react', file: 'lumamesh-react.md', about: 'Hooks for React.' },
-  { source: 'node/index.ts', module: 'node', name: 'lumamesh/node', file: 'lumamesh-node.md', about: 'The library for programs in Node.' },
+  {
+    source: 'react/index.ts',
+    module: 'react',
+    name: 'lumamesh/react',
+    file: 'lumamesh-react.md',
+    about: 'Hooks for React.',
+  },
+  {
+    source: 'node/index.ts',
+    module: 'node',
+    name: 'lumamesh/node',
+    file: 'lumamesh-node.md',
+    about: 'The library for programs in Node.',
+  },
 ];
 
 async function generate(): Promise<ReadonlyMap<string, string>> {
@@ -44,8 +63,11 @@ async function generate(): Promise<ReadonlyMap<string, string>> {
     logLevel: 'Error',
   });
   const project = await app.convert();
-  if (project === undefined || app.logger.hasErrors()) throw new Error('typedoc could not read the sources');
-  const modules = new Map<string, DeclarationReflection>(project.children?.map((child) => [child.name, child]));
+  if (project === undefined || app.logger.hasErrors())
+    throw new Error('typedoc could not read the sources');
+  const modules = new Map<string, DeclarationReflection>(
+    project.children?.map((child) => [child.name, child]),
+  );
   const pages = new Map<string, string>([['README.md', renderIndex(entries)]]);
   for (const entry of entries) {
     const module = modules.get(entry.module);
@@ -57,7 +79,9 @@ async function generate(): Promise<ReadonlyMap<string, string>> {
 
 function committed(): ReadonlyMap<string, string> {
   const names = existsSync(FOLDER) ? readdirSync(FOLDER) : [];
-  return new Map(names.map((name) => [name, readFileSync(join(FOLDER, name), 'utf8').replaceAll('\r\n', '\n')]));
+  return new Map(
+    names.map((name) => [name, readFileSync(join(FOLDER, name), 'utf8').replaceAll('\r\n', '\n')]),
+  );
 }
 
 /** Where two texts part, for whoever wonders what has changed. */
@@ -76,14 +100,18 @@ function check(pages: ReadonlyMap<string, string>): readonly string[] {
     if (old === undefined) faults.push(`docs/api/${name} is missing`);
     else if (old !== text) faults.push(`docs/api/${name}, ${firstDifference(old, text)}`);
   }
-  for (const name of present.keys()) if (!pages.has(name)) faults.push(`docs/api/${name} belongs to no entry point`);
+  for (const name of present.keys())
+    if (!pages.has(name)) faults.push(`docs/api/${name} belongs to no entry point`);
   return faults;
 }
 
 const pages = await generate();
 if (process.argv.includes('--check')) {
   const faults = check(pages);
-  const verdict = faults.length === 0 ? 'api: docs/api says what the sources say' : `${faults.join('\n')}\napi: run  node tools/api-reference/generate.ts`;
+  const verdict =
+    faults.length === 0
+      ? 'api: docs/api says what the sources say'
+      : `${faults.join('\n')}\napi: run  node tools/api-reference/generate.ts`;
   process.stdout.write(`${verdict}\n`);
   process.exitCode = faults.length === 0 ? 0 : 1;
 } else {

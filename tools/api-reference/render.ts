@@ -18,10 +18,14 @@ export interface EntryPage {
   readonly about: string;
 }
 
-const GENERATED = '<!-- Written by tools/api-reference/generate.ts from the docstrings; changes belong there. -->';
+const GENERATED =
+  '<!-- Written by tools/api-reference/generate.ts from the docstrings; changes belong there. -->';
 
 /** The groups of a page, in the order a reader needs them. */
-const GROUPS: readonly (readonly [title: string, belongs: (item: DeclarationReflection) => boolean])[] = [
+const GROUPS: readonly (readonly [
+  title: string,
+  belongs: (item: DeclarationReflection) => boolean,
+])[] = [
   ['Functions', (item) => item.kind === ReflectionKind.Function],
   ['Objects', (item) => hasMethods(item) && item.kind !== ReflectionKind.TypeAlias],
   ['Events', (item) => item.name.endsWith('Events')],
@@ -40,7 +44,11 @@ export function renderIndex(entries: readonly EntryPage[]): string {
   return `${GENERATED}\n\n# API reference\n\n| import from | |\n|---|---|\n${rows.join('\n')}\n\nHow to use it is told in the [guides](../guide/README.md); errors are listed in [errors.md](../errors.md).\n`;
 }
 
-export function renderPage({ name, about }: EntryPage, module: DeclarationReflection, entries: readonly EntryPage[]): string {
+export function renderPage(
+  { name, about }: EntryPage,
+  module: DeclarationReflection,
+  entries: readonly EntryPage[],
+): string {
   const items = (module.children ?? []).filter((item) => !(item instanceof ReferenceReflection));
   const links = linksOf(module, entries);
   const text = (comment: Comment | undefined): string => commentText(comment, links);
@@ -49,15 +57,21 @@ export function renderPage({ name, about }: EntryPage, module: DeclarationReflec
   for (const [title, belongs] of GROUPS) {
     const group = rest.filter(belongs).toSorted((a, b) => rankOf(a) - rankOf(b));
     rest = rest.filter((item) => !group.includes(item));
-    if (group.length > 0) sections.push(`## ${title}`, ...group.map((item) => renderItem(item, text)));
+    if (group.length > 0)
+      sections.push(`## ${title}`, ...group.map((item) => renderItem(item, text)));
   }
-  const shared = (module.children ?? []).filter((item) => item instanceof ReferenceReflection).map((item) => links.get(item.name) ?? `\`${item.name}\``);
+  const shared = (module.children ?? [])
+    .filter((item) => item instanceof ReferenceReflection)
+    .map((item) => links.get(item.name) ?? `\`${item.name}\``);
   if (shared.length > 0) sections.push('## As in `lumamesh`', `${shared.join(', ')}.`);
   return `${GENERATED}\n\n# ${name}\n\n${about}\n\n${sections.join('\n\n')}\n`;
 }
 
 /** Where each name of a page is explained. */
-function linksOf(module: DeclarationReflection, entries: readonly EntryPage[]): ReadonlyMap<string, string> {
+function linksOf(
+  module: DeclarationReflection,
+  entries: readonly EntryPage[],
+): ReadonlyMap<string, string> {
   const main = entries[0]?.file ?? '';
   const links = new Map<string, string>();
   for (const item of module.children ?? []) {
@@ -77,21 +91,31 @@ function renderItem(item: DeclarationReflection, text: TextOf): string {
   const summary = text(item.comment);
   if (summary !== '') parts.push(summary);
   const isPlainType = declared === item || (declared.signatures?.length ?? 0) > 0;
-  if (isFunction) parts.push(...(item.signatures ?? []).map((signature) => renderFunction(item.name, signature, text)));
+  if (isFunction)
+    parts.push(
+      ...(item.signatures ?? []).map((signature) => renderFunction(item.name, signature, text)),
+    );
   else if (item.name.endsWith('Events')) parts.push(renderEvents(declared, text));
-  else if (item.kind === ReflectionKind.TypeAlias && isPlainType) parts.push(code(`type ${item.name}${typeParameters(item)} = ${typeText(item.type)}`));
+  else if (item.kind === ReflectionKind.TypeAlias && isPlainType)
+    parts.push(code(`type ${item.name}${typeParameters(item)} = ${typeText(item.type)}`));
   else if (hasMethods(declared)) parts.push(renderMembers(declared, text));
   else parts.push(renderProperties(declared, text));
   return parts.join('\n\n');
 }
 
 function renderFunction(name: string, signature: SignatureReflection, text: TextOf): string {
-  const parts = [code(signatureText(name, signature)), text(signature.comment), renderParameters(signature, text)];
+  const parts = [
+    code(signatureText(name, signature)),
+    text(signature.comment),
+    renderParameters(signature, text),
+  ];
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
 function renderParameters({ parameters = [] }: SignatureReflection, text: TextOf): string {
-  const told = parameters.map(({ name, comment }) => [name, text(comment)] as const).filter(([, about]) => about !== '');
+  const told = parameters
+    .map(({ name, comment }) => [name, text(comment)] as const)
+    .filter(([, about]) => about !== '');
   return told.map(([name, about]) => `- \`${name}\`: ${about}`).join('\n');
 }
 
@@ -101,13 +125,26 @@ function renderMembers(item: DeclarationReflection, text: TextOf): string {
   for (const child of item.children ?? []) {
     for (const signature of child.signatures ?? []) {
       const name = child.kind === ReflectionKind.Constructor ? `new ${item.name}` : child.name;
-      lines.push(member(signatureText(name, signature), [text(signature.comment), renderParameters(signature, text)].filter(Boolean).join('\n\n')));
+      lines.push(
+        member(
+          signatureText(name, signature),
+          [text(signature.comment), renderParameters(signature, text)].filter(Boolean).join('\n\n'),
+        ),
+      );
     }
-    if (child.kind === ReflectionKind.Property) lines.push(member(propertyText(child), text(child.comment)));
-    if (child.getSignature !== undefined) lines.push(member(`readonly ${child.name}: ${typeText(child.getSignature.type)}`, text(child.getSignature.comment)));
+    if (child.kind === ReflectionKind.Property)
+      lines.push(member(propertyText(child), text(child.comment)));
+    if (child.getSignature !== undefined)
+      lines.push(
+        member(
+          `readonly ${child.name}: ${typeText(child.getSignature.type)}`,
+          text(child.getSignature.comment),
+        ),
+      );
   }
   // Typedoc leaves the parameter of a generic base class standing in what accessors inherit.
-  const [argument] = item.typeParameters === undefined ? (item.extendedTypes?.flatMap(argumentsOf) ?? []) : [];
+  const [argument] =
+    item.typeParameters === undefined ? (item.extendedTypes?.flatMap(argumentsOf) ?? []) : [];
   const all = lines.join('\n');
   return argument === undefined ? all : all.replaceAll(/\bP\b/g, typeText(argument));
 }
@@ -118,12 +155,16 @@ function argumentsOf(type: SomeType): readonly SomeType[] {
 
 function member(signature: string, about: string): string {
   // What follows the first line belongs to the same item.
-  return `- \`${signature}\`${about === '' ? '' : `  \n  ${about.replaceAll('\n', '\n  ')}`}`.replaceAll(/\n +\n/g, '\n\n');
+  return `- \`${signature}\`${about === '' ? '' : `  \n  ${about.replaceAll('\n', '\n  ')}`}`.replaceAll(
+    /\n +\n/g,
+    '\n\n',
+  );
 }
 
 function renderProperties(item: DeclarationReflection, text: TextOf): string {
   const rows = (item.children ?? []).map(
-    (child) => `| \`${child.name}${isOptional(child) ? '?' : ''}\` | ${cellCode(typeOf(child))} | ${cell(text(child.comment))} |`,
+    (child) =>
+      `| \`${child.name}${isOptional(child) ? '?' : ''}\` | ${cellCode(typeOf(child))} | ${cell(text(child.comment))} |`,
   );
   return ['| field | type | |', '|---|---|---|', ...rows].join('\n');
 }
@@ -138,7 +179,9 @@ function renderEvents(item: DeclarationReflection, text: TextOf): string {
 }
 
 function hasMethods(item: DeclarationReflection): boolean {
-  return (item.children ?? []).some(({ signatures, getSignature }) => (signatures?.length ?? 0) > 0 || getSignature !== undefined);
+  return (item.children ?? []).some(
+    ({ signatures, getSignature }) => (signatures?.length ?? 0) > 0 || getSignature !== undefined,
+  );
 }
 
 function typeOf(item: DeclarationReflection): string {
@@ -153,10 +196,14 @@ function propertyText(item: DeclarationReflection): string {
   return `${item.flags.isReadonly ? 'readonly ' : ''}${item.name}${isOptional(item) ? '?' : ''}: ${typeOf(item)}`;
 }
 
-function typeParameters({ typeParameters: parameters = [] }: DeclarationReflection | SignatureReflection): string {
+function typeParameters({
+  typeParameters: parameters = [],
+}: DeclarationReflection | SignatureReflection): string {
   const texts = parameters.map(
     ({ name, type, default: fallback }) =>
-      name + (type === undefined ? '' : ` extends ${typeText(type)}`) + (fallback === undefined ? '' : ` = ${typeText(fallback)}`),
+      name +
+      (type === undefined ? '' : ` extends ${typeText(type)}`) +
+      (fallback === undefined ? '' : ` = ${typeText(fallback)}`),
   );
   return texts.length === 0 ? '' : `<${texts.join(', ')}>`;
 }
@@ -174,8 +221,13 @@ function signatureText(name: string, signature: SignatureReflection): string {
 
 function commentText(comment: Comment | undefined, links: ReadonlyMap<string, string>): string {
   const join = (parts: readonly CommentDisplayPart[]): string =>
-    parts.map((part) => (part.kind === 'inline-tag' ? linkText(part.text, links) : part.text)).join('');
-  const returns = comment?.blockTags.filter(({ tag }) => tag === '@returns').map(({ content }) => `Answers ${join(content)}`) ?? [];
+    parts
+      .map((part) => (part.kind === 'inline-tag' ? linkText(part.text, links) : part.text))
+      .join('');
+  const returns =
+    comment?.blockTags
+      .filter(({ tag }) => tag === '@returns')
+      .map(({ content }) => `Answers ${join(content)}`) ?? [];
   return [join(comment?.summary ?? []), ...returns].join('\n\n').trim();
 }
 

@@ -17,7 +17,9 @@ export function typeText(type: Type | undefined): string {
     case 'typeOperator':
       return `${known.operator} ${grouped(known.target)}`;
     case 'union':
-      return known.types.map((member) => (isFunction(member) ? `(${typeText(member)})` : typeText(member))).join(' | ');
+      return known.types
+        .map((member) => (isFunction(member) ? `(${typeText(member)})` : typeText(member)))
+        .join(' | ');
     case 'intersection':
       return known.types.map((member) => grouped(member)).join(' & ');
     case 'tuple':
@@ -38,7 +40,9 @@ export function typeText(type: Type | undefined): string {
 }
 
 function argumentsText(types: readonly Type[] | undefined): string {
-  return types === undefined || types.length === 0 ? '' : `<${types.map((type) => typeText(type)).join(', ')}>`;
+  return types === undefined || types.length === 0
+    ? ''
+    : `<${types.map((type) => typeText(type)).join(', ')}>`;
 }
 
 function isFunction(type: Type): boolean {
@@ -47,13 +51,22 @@ function isFunction(type: Type): boolean {
 }
 
 function grouped(type: Type): string {
-  const needsGroup = isFunction(type) || type.type === 'union' || type.type === 'intersection' || type.type === 'typeOperator';
+  const needsGroup =
+    isFunction(type) ||
+    type.type === 'union' ||
+    type.type === 'intersection' ||
+    type.type === 'typeOperator';
   return needsGroup ? `(${typeText(type)})` : typeText(type);
 }
 
-function objectText({ signatures = [], children = [], indexSignatures = [] }: DeclarationReflection): string {
+function objectText({
+  signatures = [],
+  children = [],
+  indexSignatures = [],
+}: DeclarationReflection): string {
   const [signature] = signatures;
-  if (signature !== undefined) return `(${parametersText(signature)}) => ${typeText(signature.type)}`;
+  if (signature !== undefined)
+    return `(${parametersText(signature)}) => ${typeText(signature.type)}`;
   const fields = children.map((child) => {
     const method = child.signatures?.[0];
     const mark = child.flags.isOptional ? '?' : '';
@@ -61,7 +74,9 @@ function objectText({ signatures = [], children = [], indexSignatures = [] }: De
       ? `${child.flags.isReadonly ? 'readonly ' : ''}${child.name}${mark}: ${typeText(child.type)}`
       : `${child.name}${mark}(${parametersText(method)}): ${typeText(method.type)}`;
   });
-  const indexed = indexSignatures.map((index) => `[${parametersText(index)}]: ${typeText(index.type)}`);
+  const indexed = indexSignatures.map(
+    (index) => `[${parametersText(index)}]: ${typeText(index.type)}`,
+  );
   const all = [...fields, ...indexed];
   return all.length === 0 ? '{}' : `{ ${all.join('; ')} }`;
 }

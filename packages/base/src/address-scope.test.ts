@@ -32,9 +32,21 @@ it('tells how far an address reaches (RFC 6890), at both ends of each range', ()
       '2001:db8::1',
       '2606:4700::1',
     ],
-    unusable: ['0.0.0.0', '224.0.0.1', '255.255.255.255', '::', 'ff02::1', '64:ff9b::1', '2002:a00:1::1', 'localhost', '::ffff:10.0.0.1', '010.0.0.1'],
+    unusable: [
+      '0.0.0.0',
+      '224.0.0.1',
+      '255.255.255.255',
+      '::',
+      'ff02::1',
+      '64:ff9b::1',
+      '2002:a00:1::1',
+      'localhost',
+      '::ffff:10.0.0.1',
+      '010.0.0.1',
+    ],
   };
-  for (const [scope, texts] of Object.entries(cases)) for (const text of texts) assert.equal(scopeOf(text), scope, text);
+  for (const [scope, texts] of Object.entries(cases))
+    for (const text of texts) assert.equal(scopeOf(text), scope, text);
 });
 
 it('counts addresses under their network: /24 and /48', () => {

@@ -1,5 +1,10 @@
 /** How long to wait after the `attempt`th failure (1 is the first): see {@link Backoff}. */
-export function backoffMs(attempt: number, initialMs: number, maxMs: number, random: () => number): number {
+export function backoffMs(
+  attempt: number,
+  initialMs: number,
+  maxMs: number,
+  random: () => number,
+): number {
   return Math.min(initialMs * 2 ** (attempt - 1), maxMs) * (0.5 + random() / 2);
 }
 

@@ -14,7 +14,10 @@ it('reads back what a writer wrote', () => {
     .zeros(1)
     .finish();
   const reader = new ByteReader(bytes);
-  assert.deepEqual([reader.uint8(), reader.uint16(), reader.uint24(), reader.uint32(), reader.uint48()], [1, 0x0203, 0x040506, 0xfffefdfc, 0xffff_ffff_fffe]);
+  assert.deepEqual(
+    [reader.uint8(), reader.uint16(), reader.uint24(), reader.uint32(), reader.uint48()],
+    [1, 0x0203, 0x040506, 0xfffefdfc, 0xffff_ffff_fffe],
+  );
   const inner = reader.sub(reader.uint16());
   assert.deepEqual(inner.rest(), Uint8Array.of(9, 8));
   assert.equal(reader.uint8(), 0);

@@ -84,7 +84,8 @@ export class ByteReader {
   /** A reader over the next `length` bytes, which this reader has then passed. */
   sub(length: number): ByteReader {
     const at = this.#take(length);
-    const inner = at < 0 ? new ByteReader(EMPTY_BYTES) : new ByteReader(this.#bytes, at, at + length);
+    const inner =
+      at < 0 ? new ByteReader(EMPTY_BYTES) : new ByteReader(this.#bytes, at, at + length);
     if (at < 0) inner.ok = false;
     return inner;
   }

@@ -66,7 +66,8 @@ export class ByteWriter {
     const at = this.#reserve(lengthBytes);
     body(this);
     const length = this.#length - at - lengthBytes;
-    for (let i = 0; i < lengthBytes; i++) this.#bytes[at + i] = length >>> (8 * (lengthBytes - 1 - i));
+    for (let i = 0; i < lengthBytes; i++)
+      this.#bytes[at + i] = length >>> (8 * (lengthBytes - 1 - i));
     return this;
   }
 

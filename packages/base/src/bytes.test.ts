@@ -33,7 +33,8 @@ it('writes and reads base64url of every length (RFC 4648 §10)', () => {
 });
 
 it('takes only the canonical spelling of base64url', () => {
-  for (const bad of ['Zh', 'Zm9', 'A', 'Zg==', 'Zm+v', 'Zm/v', 'Zm9v ', 'Zmé', '-_9']) assert.equal(fromBase64Url(bad), null, bad);
+  for (const bad of ['Zh', 'Zm9', 'A', 'Zg==', 'Zm+v', 'Zm/v', 'Zm9v ', 'Zmé', '-_9'])
+    assert.equal(fromBase64Url(bad), null, bad);
 });
 
 it('reads and writes hexadecimal', () => {
@@ -58,6 +59,12 @@ it('tells invalid UTF-8 from text', () => {
 
 it('compares and joins', () => {
   assert.ok(bytesEqual(Uint8Array.of(1, 2), Uint8Array.of(1, 2)));
-  assert.ok(!bytesEqual(Uint8Array.of(1, 2), Uint8Array.of(1, 3)) && !bytesEqual(Uint8Array.of(1), Uint8Array.of(1, 2)));
-  assert.deepEqual(concatBytes([Uint8Array.of(1), new Uint8Array(0), Uint8Array.of(2, 3)]), Uint8Array.of(1, 2, 3));
+  assert.ok(
+    !bytesEqual(Uint8Array.of(1, 2), Uint8Array.of(1, 3)) &&
+      !bytesEqual(Uint8Array.of(1), Uint8Array.of(1, 2)),
+  );
+  assert.deepEqual(
+    concatBytes([Uint8Array.of(1), new Uint8Array(0), Uint8Array.of(2, 3)]),
+    Uint8Array.of(1, 2, 3),
+  );
 });

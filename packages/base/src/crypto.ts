@@ -14,7 +14,11 @@ export interface SyncCrypto {
   /** ECDSA with P-256 and SHA-256; the answer is a DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3). */
   signEcdsaP256(privateKey: SigningKey, data: Uint8Array): Uint8Array;
   /** Checks a DER `ECDSA-Sig-Value` by the key of a DER X.509 certificate. False for every malformed input, and for a key that is not P-256. */
-  verifyWithCertificate(certificateDer: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  verifyWithCertificate(
+    certificateDer: Uint8Array,
+    data: Uint8Array,
+    signature: Uint8Array,
+  ): boolean;
 }
 
 export type HashName = 'sha256' | 'sha384';
@@ -39,7 +43,13 @@ export const AEAD_TAG_BYTES = 16;
 
 export interface Aead {
   /** Ciphertext with the 16-byte tag behind it, written to `out` at `offset`. The nonce has 12 bytes. */
-  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array, out: Uint8Array, offset: number): void;
+  seal(
+    nonce: Uint8Array,
+    additionalData: Uint8Array,
+    plaintext: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+  ): void;
   /** The plaintext, or `null` when the tag does not verify. */
   open(nonce: Uint8Array, additionalData: Uint8Array, sealed: Uint8Array): Uint8Array | null;
 }

@@ -1,5 +1,7 @@
 /** What a decoder answers: input paths never throw. `drop` is a dotted reason such as `stun.truncated`, counted by {@link DropCounters}. */
-export type Decoded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly drop: string };
+export type Decoded<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly drop: string };
 
 export function decoded<T>(value: T): Decoded<T> {
   return { ok: true, value };

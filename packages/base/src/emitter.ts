@@ -10,7 +10,10 @@ export class Emitter<Events extends Record<string, readonly unknown[]>> {
   }
 
   /** Calls `listener` on every `event` from now on; the answer ends that. */
-  on<Name extends keyof Events>(event: Name, listener: (...values: Events[Name]) => void): () => void {
+  on<Name extends keyof Events>(
+    event: Name,
+    listener: (...values: Events[Name]) => void,
+  ): () => void {
     let set = this.#listeners.get(event);
     if (set === undefined) this.#listeners.set(event, (set = new Set()));
     // Stored under its event's name only, so it is only ever called with that event's values.

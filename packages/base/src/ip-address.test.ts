@@ -47,7 +47,8 @@ it('refuses what is no address', () => {
 
 it('tells the canonical spelling', () => {
   for (const text of ['192.0.2.1', '2001:db8::1', '::']) assert.ok(isCanonicalIp(text));
-  for (const text of ['::ffff:192.0.2.1', '2001:DB8::1', '2001:db8:0::1', '0::', 'x']) assert.ok(!isCanonicalIp(text), text);
+  for (const text of ['::ffff:192.0.2.1', '2001:DB8::1', '2001:db8:0::1', '0::', 'x'])
+    assert.ok(!isCanonicalIp(text), text);
   assert.equal(withoutZone('fe80::1%eth0'), 'fe80::1');
 });
 

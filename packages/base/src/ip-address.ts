@@ -7,7 +7,8 @@ const IPV4_MAPPED_PREFIX = '::ffff:';
 export function parseIp(text: string): IpAddress | null {
   const bare = text.toLowerCase();
   if (!bare.includes(':')) return parseIpv4(bare);
-  if (bare.startsWith(IPV4_MAPPED_PREFIX) && bare.includes('.')) return parseIpv4(bare.slice(IPV4_MAPPED_PREFIX.length));
+  if (bare.startsWith(IPV4_MAPPED_PREFIX) && bare.includes('.'))
+    return parseIpv4(bare.slice(IPV4_MAPPED_PREFIX.length));
   return parseIpv6(bare);
 }
 
@@ -35,7 +36,9 @@ export function withoutZone(address: string): string {
 
 /** `::ffff:192.0.2.1` as a dual-stack socket reports it becomes `192.0.2.1`; everything else stays as it is. */
 export function unmapIpv4(address: string): string {
-  return address.startsWith(IPV4_MAPPED_PREFIX) && address.includes('.') ? address.slice(IPV4_MAPPED_PREFIX.length) : address;
+  return address.startsWith(IPV4_MAPPED_PREFIX) && address.includes('.')
+    ? address.slice(IPV4_MAPPED_PREFIX.length)
+    : address;
 }
 
 function parseIpv4(text: string): IpAddress | null {
@@ -61,12 +64,17 @@ function parseIpv6(text: string): IpAddress | null {
   }
   const halves = body.split('::');
   if (halves.length > 2) return null;
-  const words = (half: string | undefined): string[] => (half === undefined || half === '' ? [] : half.split(':'));
+  const words = (half: string | undefined): string[] =>
+    half === undefined || half === '' ? [] : half.split(':');
   const head = words(halves[0]);
   const tail = words(halves[1]);
   const missing = 8 - head.length - tail.length;
   if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
-  const all = [...head, ...Array.from({ length: halves.length === 1 ? 0 : missing }, () => '0'), ...tail];
+  const all = [
+    ...head,
+    ...Array.from({ length: halves.length === 1 ? 0 : missing }, () => '0'),
+    ...tail,
+  ];
   const bytes = new Uint8Array(16);
   for (let i = 0; i < 8; i++) {
     const word = all[i] ?? '';

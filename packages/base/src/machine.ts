@@ -77,6 +77,8 @@ export class Outbox<Event> {
 
   /** The next output, or the closing `timeout`. */
   poll(deadline: Instant | null): Output<Event> {
-    return this.#queue.shift() ?? (deadline === null ? NO_TIMEOUT : { type: 'timeout', at: deadline });
+    return (
+      this.#queue.shift() ?? (deadline === null ? NO_TIMEOUT : { type: 'timeout', at: deadline })
+    );
   }
 }

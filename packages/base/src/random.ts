@@ -5,7 +5,8 @@ export type RandomBytes = (length: number) => Uint8Array;
 export function randomNonZeroUint32(randomBytes: RandomBytes): number {
   for (;;) {
     const b = randomBytes(4);
-    const value = (((b[0] ?? 0) << 24) | ((b[1] ?? 0) << 16) | ((b[2] ?? 0) << 8) | (b[3] ?? 0)) >>> 0;
+    const value =
+      (((b[0] ?? 0) << 24) | ((b[1] ?? 0) << 16) | ((b[2] ?? 0) << 8) | (b[3] ?? 0)) >>> 0;
     if (value !== 0) return value;
   }
 }

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { serial16Add, serial16Diff, serial16Lt, serial32Add, serial32Diff, serial32Lt, serial32Lte } from './serial.ts';
+import {
+  serial16Add,
+  serial16Diff,
+  serial16Lt,
+  serial32Add,
+  serial32Diff,
+  serial32Lt,
+  serial32Lte,
+} from './serial.ts';
 
 it('compares 32-bit serials across the wrap (RFC 1982 §3.2)', () => {
   assert.ok(serial32Lt(0xffff_ffff, 0));

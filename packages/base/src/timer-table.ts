@@ -38,7 +38,8 @@ export class TimerTable<Name extends string> {
   next(): Instant | null {
     let next: Instant | null = null;
     // By index: this runs several times for every datagram, and an iterator each time would be most of what the collector has to do.
-    for (let i = 0; i < this.#deadlines.length; i++) next = earlier(next, this.#deadlines[i] ?? null);
+    for (let i = 0; i < this.#deadlines.length; i++)
+      next = earlier(next, this.#deadlines[i] ?? null);
     return next;
   }
 

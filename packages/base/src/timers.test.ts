@@ -15,20 +15,34 @@ it('keeps named timers and hands out the earliest that is due', () => {
   timers.arm('a', instant(15));
   assert.equal(timers.next(), 10);
   assert.equal(timers.takeExpired(instant(9)), null);
-  assert.deepEqual([timers.takeExpired(instant(16)), timers.takeExpired(instant(16)), timers.takeExpired(instant(16))], ['b', 'a', null]);
+  assert.deepEqual(
+    [
+      timers.takeExpired(instant(16)),
+      timers.takeExpired(instant(16)),
+      timers.takeExpired(instant(16)),
+    ],
+    ['b', 'a', null],
+  );
   timers.disarm('c');
   assert.equal(timers.next(), null);
 });
 
 it('orders a thousand moving deadlines like a sorted list', () => {
   const heap = new TimerHeap<HeapEntry & { name: number }>();
-  const entries = Array.from({ length: 1000 }, (_, name) => ({ name, deadline: null, heapIndex: -1 }));
+  const entries = Array.from({ length: 1000 }, (_, name) => ({
+    name,
+    deadline: null,
+    heapIndex: -1,
+  }));
   let state = 1;
   const random = (): number => (state = (state * 48_271) % 2_147_483_647);
   for (let round = 0; round < 5; round++) {
-    for (const entry of entries) heap.set(entry, random() % 7 === 0 ? null : instant(random() % 500));
+    for (const entry of entries)
+      heap.set(entry, random() % 7 === 0 ? null : instant(random() % 500));
   }
-  const expected = entries.flatMap(({ deadline }) => (deadline === null ? [] : [deadline])).sort((a, b) => a - b);
+  const expected = entries
+    .flatMap(({ deadline }) => (deadline === null ? [] : [deadline]))
+    .sort((a, b) => a - b);
   assert.equal(heap.size, expected.length);
   const taken: number[] = [];
   for (let entry = heap.peek(); entry !== null; entry = heap.peek()) {

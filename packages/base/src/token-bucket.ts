@@ -16,7 +16,10 @@ export class TokenBucket {
   /** Takes `amount` tokens if that many are there. */
   take(now: Instant, amount = 1): boolean {
     if (this.#at !== null && now > this.#at) {
-      this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) / 1000) * this.#perSecond);
+      this.#tokens = Math.min(
+        this.#burst,
+        this.#tokens + ((now - this.#at) / 1000) * this.#perSecond,
+      );
     }
     if (this.#at === null || now > this.#at) this.#at = now;
     if (this.#tokens < amount) return false;

@@ -23,4 +23,7 @@ export const CHANNEL_LABEL = 'lumamesh';
 export const CHANNEL_ID = 0;
 
 /** The one channel between a client and a relay, there from the start on both sides, as the transport is told of it. */
-export const LUMAMESH_CHANNEL = { id: CHANNEL_ID, properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false } } as const;
+export const LUMAMESH_CHANNEL = {
+  id: CHANNEL_ID,
+  properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false },
+} as const;

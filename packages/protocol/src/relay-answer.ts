@@ -9,7 +9,11 @@ export type AnswerSource = Pick<RelayRecord, 'fingerprint' | 'port' | 'ufrag' | 
  *
  * Messages have at most 64 KB, which is what browsers assume without `a=max-message-size` (RFC 8841 §6.1). Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
  */
-export function relayAnswer(source: AnswerSource, addresses: readonly string[], mid: string): string {
+export function relayAnswer(
+  source: AnswerSource,
+  addresses: readonly string[],
+  mid: string,
+): string {
   const [first = '0.0.0.0'] = addresses;
   const lines = [
     'v=0',
@@ -27,7 +31,10 @@ export function relayAnswer(source: AnswerSource, addresses: readonly string[], 
     'a=setup:passive',
     'a=sctp-port:5000',
     // RFC 8445 §5.1.2.1: type preference 126, local preference falling by address, component 1.
-    ...addresses.map((address, i) => `a=candidate:${i + 1} 1 udp ${2_130_706_431 - 256 * i} ${address} ${source.port} typ host`),
+    ...addresses.map(
+      (address, i) =>
+        `a=candidate:${i + 1} 1 udp ${2_130_706_431 - 256 * i} ${address} ${source.port} typ host`,
+    ),
   ];
   return lines.map((line) => `${line}\r\n`).join('');
 }

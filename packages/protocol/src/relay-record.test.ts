@@ -31,7 +31,11 @@ const RECORD: RelayRecord = {
   meshPort: 7402,
 };
 const signed = await signRecord(RECORD, async (data) => sign(null, data, privateKey));
-const verify = (key: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean | null> =>
+const verify = (
+  key: Uint8Array<ArrayBuffer>,
+  signature: Uint8Array<ArrayBuffer>,
+  data: Uint8Array<ArrayBuffer>,
+): Promise<boolean | null> =>
   verifyEd25519(crypto.subtle as unknown as WebCryptoSubtle, key, signature, data);
 
 describe('a relay record', () => {
@@ -39,11 +43,16 @@ describe('a relay record', () => {
     const line = encodeRecordLine(signed);
     assert.ok(line.startsWith(RECORD_LINE_PREFIX) && !/\s/.test(line));
     assert.deepEqual(decodeRecordLine(`  ${line}\n`), { ok: true, value: signed });
-    assert.deepEqual(parseRecordJson(JSON.parse(JSON.stringify(signed))), { ok: true, value: signed });
+    assert.deepEqual(parseRecordJson(JSON.parse(JSON.stringify(signed))), {
+      ok: true,
+      value: signed,
+    });
     assert.ok(await verifyRecord(signed, verify));
     const { ip6, host, mesh, meshPort, ...least } = RECORD;
     const small = await signRecord(least, async (data) => sign(null, data, privateKey));
-    assert.ok(ip6 !== undefined && host !== undefined && mesh !== undefined && meshPort !== undefined);
+    assert.ok(
+      ip6 !== undefined && host !== undefined && mesh !== undefined && meshPort !== undefined,
+    );
     assert.deepEqual(decodeRecordLine(encodeRecordLine(small)), { ok: true, value: small });
   });
 
@@ -59,7 +68,8 @@ describe('a relay record', () => {
       { mesh: 'AAAA' },
       { fingerprint: RECORD.fingerprint.replace('A0', 'A1') },
     ];
-    for (const change of changes) assert.ok(!(await verifyRecord({ ...signed, ...change }, verify)), JSON.stringify(change));
+    for (const change of changes)
+      assert.ok(!(await verifyRecord({ ...signed, ...change }, verify)), JSON.stringify(change));
   });
 
   it('has one spelling only: what a page will use as text is what was signed', () => {
@@ -72,7 +82,8 @@ describe('a relay record', () => {
       { fingerprint: RECORD.fingerprint.toLowerCase() },
       { host: 'relay.example.org\r\n' },
     ];
-    for (const spelling of spellings) assert.ok(!parseRecordJson({ ...signed, ...spelling }).ok, JSON.stringify(spelling));
+    for (const spelling of spellings)
+      assert.ok(!parseRecordJson({ ...signed, ...spelling }).ok, JSON.stringify(spelling));
   });
 
   it('names its fault', () => {
@@ -90,7 +101,8 @@ describe('a relay record', () => {
       [{ mesh: '!' }, /^mesh/],
       [{ host: '-x' }, /^host/],
     ];
-    for (const [change, pattern] of faults) assert.match(findRecordFault({ ...RECORD, ...change }) ?? '', pattern);
+    for (const [change, pattern] of faults)
+      assert.match(findRecordFault({ ...RECORD, ...change }) ?? '', pattern);
     assert.equal(findRecordFault(RECORD), null);
   });
 
@@ -102,7 +114,13 @@ describe('a relay record', () => {
     assert.deepEqual(decoded.value, newer);
     assert.ok(await verifyRecord(decoded.value, verify));
     assert.ok(!(await verifyRecord({ ...newer, weight: 8 } as typeof newer, verify)));
-    for (const stray of [{ Up: 'x' }, { list: [] }, { half: 0.5 }, { no: null }, { ['__proto__x']: 'x' }])
+    for (const stray of [
+      { Up: 'x' },
+      { list: [] },
+      { half: 0.5 },
+      { no: null },
+      { ['__proto__x']: 'x' },
+    ])
       assert.ok(!parseRecordJson({ ...newer, ...stray }).ok);
     assert.ok(!parseRecordJson({ ...newer, long: 'x'.repeat(1000) }).ok);
     assert.ok(!parseRecordJson(JSON.parse('{"__proto__":{"port":1}}')).ok);
@@ -122,7 +140,8 @@ describe('a relay record', () => {
       // A mutation that decodes has one line only: its own.
       if (result.ok) assert.equal(encodeRecordLine(result.value), line(mutated));
     }
-    for (const bad of ['', 'luma1.', 'luma2.AAAA', 'luma1.!!!!', `luma1.${'A'.repeat(4000)}`]) assert.ok(!decodeRecordLine(bad).ok);
+    for (const bad of ['', 'luma1.', 'luma2.AAAA', 'luma1.!!!!', `luma1.${'A'.repeat(4000)}`])
+      assert.ok(!decodeRecordLine(bad).ok);
   });
 
   it('refuses JSON of every other shape', () => {
@@ -141,8 +160,12 @@ describe('a relay record', () => {
       { ...signed, nk: { toString: 1 } },
     ])
       assert.ok(!parseRecordJson(bad).ok);
-    const withMore = (more: string): unknown => JSON.parse(`${JSON.stringify(signed).slice(0, -1)},${more}}`);
+    const withMore = (more: string): unknown =>
+      JSON.parse(`${JSON.stringify(signed).slice(0, -1)},${more}}`);
     assert.ok(!parseRecordJson(withMore('"__proto__":{"port":1}')).ok);
-    assert.ok(parseRecordJson(withMore('"more":1')).ok, 'a field of a newer version; whether it was signed the signature tells');
+    assert.ok(
+      parseRecordJson(withMore('"more":1')).ok,
+      'a field of a newer version; whether it was signed the signature tells',
+    );
   });
 });

@@ -1,4 +1,15 @@
-import { type Decoded, decoded, dropped, fromBase64Url, fromHex, isCanonicalIp, toBase64Url, toHex, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  type Decoded,
+  decoded,
+  dropped,
+  fromBase64Url,
+  fromHex,
+  isCanonicalIp,
+  toBase64Url,
+  toHex,
+  utf8Decode,
+  utf8Encode,
+} from '@lumamesh/base';
 
 /**
  * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
@@ -42,11 +53,17 @@ const MAX_UINT48 = 2 ** 48 - 1;
 const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
 /** What each field must be. Further fields may come with newer versions: they are kept, and signed with the others. */
-const FIELDS: readonly (readonly [name: keyof SignedRelayRecord, isValid: (value: unknown) => boolean])[] = [
+const FIELDS: readonly (readonly [
+  name: keyof SignedRelayRecord,
+  isValid: (value: unknown) => boolean,
+])[] = [
   ['fingerprint', matches(FINGERPRINT)],
   // In canonical form: pages use the text of an address, so it has one spelling only.
   ['ip', (value) => typeof value === 'string' && isCanonicalIp(value)],
-  ['ip6', optional((value) => typeof value === 'string' && value.includes(':') && isCanonicalIp(value))],
+  [
+    'ip6',
+    optional((value) => typeof value === 'string' && value.includes(':') && isCanonicalIp(value)),
+  ],
   ['host', optional(matches(/^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i))],
   ['port', isUint(1, 65_535)],
   // RFC 8839 §5.4: ice-char.
@@ -65,10 +82,17 @@ const NAME = /^[a-z]\w{0,31}$/;
 /** Why a record cannot be used, or `null`. Its fields may be of any type. */
 export function findRecordFault(record: object): string | null {
   const fields = record as Record<string, unknown>;
-  for (const [name, isValid] of FIELDS) if (!isValid(fields[name])) return `${name} is missing or malformed`;
-  const stray = Object.keys(fields).find((name) => !NAME.test(name) || !(typeof fields[name] === 'string' || isUint(0, MAX_UINT48)(fields[name])));
+  for (const [name, isValid] of FIELDS)
+    if (!isValid(fields[name])) return `${name} is missing or malformed`;
+  const stray = Object.keys(fields).find(
+    (name) =>
+      !NAME.test(name) ||
+      !(typeof fields[name] === 'string' || isUint(0, MAX_UINT48)(fields[name])),
+  );
   if (stray !== undefined) return `${stray} is malformed`;
-  return utf8Encode(canonicalText(fields)).length <= MAX_RECORD_BYTES ? null : `the record is larger than ${MAX_RECORD_BYTES} bytes`;
+  return utf8Encode(canonicalText(fields)).length <= MAX_RECORD_BYTES
+    ? null
+    : `the record is larger than ${MAX_RECORD_BYTES} bytes`;
 }
 
 /** The bytes of a valid record that its signature covers: its fields but the signature, as canonical text behind a domain of its own. */
@@ -84,7 +108,9 @@ export function encodeRecordLine(record: SignedRelayRecord): string {
 /** Reads a line of `relay.txt`. The signature is not checked: see {@link verifyRecord}. */
 export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
   const text = line.trim();
-  const bytes = text.startsWith(RECORD_LINE_PREFIX) ? fromBase64Url(text.slice(RECORD_LINE_PREFIX.length)) : null;
+  const bytes = text.startsWith(RECORD_LINE_PREFIX)
+    ? fromBase64Url(text.slice(RECORD_LINE_PREFIX.length))
+    : null;
   if (bytes === null) return dropped(`a record line is ${RECORD_LINE_PREFIX} and base64url`);
   let json: unknown = null;
   try {
@@ -94,26 +120,36 @@ export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
   }
   const record = parseRecordJson(json);
   // One record, one line.
-  return record.ok && encodeRecordLine(record.value) !== text ? dropped('the record is not in canonical form') : record;
+  return record.ok && encodeRecordLine(record.value) !== text
+    ? dropped('the record is not in canonical form')
+    : record;
 }
 
 /** Reads a record from JSON that somebody sent. The signature is not checked: see {@link verifyRecord}. */
 export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   if (typeof value !== 'object' || value === null) return dropped('a record is an object');
   const record = { ...value } as SignedRelayRecord;
-  const fault = findRecordFault(record) ?? (record.signature === undefined ? 'the record has no signature' : null);
+  const fault =
+    findRecordFault(record) ??
+    (record.signature === undefined ? 'the record has no signature' : null);
   return fault === null ? decoded(record) : dropped(fault);
 }
 
 /** Checks the signature by the record's own `nk`; answers what `verifyEd25519` does. Expiry is the caller's question: it knows the time. */
-export async function verifyRecord<Answer>(record: SignedRelayRecord, verifyEd25519: VerifyEd25519<Answer>): Promise<Answer> {
+export async function verifyRecord<Answer>(
+  record: SignedRelayRecord,
+  verifyEd25519: VerifyEd25519<Answer>,
+): Promise<Answer> {
   // Valid records have base64url there.
   const bytes = (text: string): Uint8Array<ArrayBuffer> => fromBase64Url(text) ?? new Uint8Array(0);
   return verifyEd25519(bytes(record.nk), bytes(record.signature), recordBytes(record));
 }
 
 /** Signs a record; throws a `RangeError` naming the fault when it is not valid. */
-export async function signRecord(record: RelayRecord, signEd25519: (data: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>): Promise<SignedRelayRecord> {
+export async function signRecord(
+  record: RelayRecord,
+  signEd25519: (data: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>,
+): Promise<SignedRelayRecord> {
   const signed = { ...record, signature: toBase64Url(await signEd25519(recordBytes(record))) };
   const fault = findRecordFault(signed);
   if (fault !== null) throw new RangeError(fault);
@@ -138,7 +174,9 @@ export function formatFingerprint(sha256: Uint8Array): string {
 
 /** JSON without blanks, names in the order of their code points (as RFC 8785 for texts and whole numbers). */
 function canonicalText(fields: object): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+  return JSON.stringify(
+    Object.fromEntries(Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+  );
 }
 
 function matches(pattern: RegExp): (value: unknown) => boolean {

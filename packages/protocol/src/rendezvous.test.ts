@@ -6,7 +6,9 @@ import { seededRandom } from '@lumamesh/testkit';
 import { HOMES_PER_ROOM, Rendezvous, type RendezvousNode, prefixOf } from './rendezvous.ts';
 
 /* The vectors are the contract between relays and clients of all versions: a change of them is a change of the wire protocol. */
-const VECTORS = JSON.parse(readFileSync(join(import.meta.dirname, '../../../fixtures/rendezvous.json'), 'utf8')) as {
+const VECTORS = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../../fixtures/rendezvous.json'), 'utf8'),
+) as {
   readonly nodes: readonly RendezvousNode[];
   readonly rooms: readonly { readonly room: string; readonly ranked: readonly string[] }[];
 };
@@ -14,7 +16,13 @@ const VECTORS = JSON.parse(readFileSync(join(import.meta.dirname, '../../../fixt
 function manyNodes(count: number, prefixes: number, seed = 1): RendezvousNode[] {
   const random = seededRandom(seed);
   const nk = (): string =>
-    Array.from({ length: 43 }, () => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[Math.floor(random() * 64)]).join('');
+    Array.from(
+      { length: 43 },
+      () =>
+        'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[
+          Math.floor(random() * 64)
+        ],
+    ).join('');
   return Array.from({ length: count }, (_, i) => ({
     nk: nk(),
     ip: `20.${(i % prefixes) >> 8}.${(i % prefixes) & 255}.${(i / prefixes) & 255}`,
@@ -55,7 +63,8 @@ describe('rendezvous hashing', () => {
     const rendezvous = new Rendezvous(manyNodes(300, 60));
     for (let i = 0; i < 20; i++) {
       const all = rendezvous.rank(room(i), 300);
-      for (const count of [1, 2, 3, 8, 9, 59, 60, 61, 200]) assert.deepEqual(rendezvous.rank(room(i), count), all.slice(0, count), `${count}`);
+      for (const count of [1, 2, 3, 8, 9, 59, 60, 61, 200])
+        assert.deepEqual(rendezvous.rank(room(i), count), all.slice(0, count), `${count}`);
     }
   });
 
@@ -65,9 +74,15 @@ describe('rendezvous hashing', () => {
     const rendezvous = new Rendezvous([...honest, ...sybils]);
     const held = new Map<string, number>();
     const rooms = 3000;
-    for (let i = 0; i < rooms; i++) for (const home of rendezvous.rank(room(i), 3)) held.set(prefixOf(home), (held.get(prefixOf(home)) ?? 0) + 1);
+    for (let i = 0; i < rooms; i++)
+      for (const home of rendezvous.rank(room(i), 3))
+        held.set(prefixOf(home), (held.get(prefixOf(home)) ?? 0) + 1);
     const expected = (rooms * 3) / 101;
-    for (const [prefix, count] of held) assert.ok(count > expected * 0.5 && count < expected * 1.6, `${prefix} ${count} of ${expected}`);
+    for (const [prefix, count] of held)
+      assert.ok(
+        count > expected * 0.5 && count < expected * 1.6,
+        `${prefix} ${count} of ${expected}`,
+      );
   });
 
   it('moves only what a relay wins when it comes', () => {

@@ -67,7 +67,11 @@ export function prefixOf({ ip }: Pick<RelayRecord, 'ip'>): string {
 }
 
 /** The `count` of most weight for a key, heaviest first; names settle ties. Keeping the best few is a tenth of the work of sorting all. */
-function heaviest<T>(items: readonly Hashed<T>[], keyHash: number, count: number): readonly Hashed<T>[] {
+function heaviest<T>(
+  items: readonly Hashed<T>[],
+  keyHash: number,
+  count: number,
+): readonly Hashed<T>[] {
   const best: Hashed<T>[] = [];
   for (const item of items) {
     let at = best.length;

@@ -8,22 +8,36 @@ const PEER = 'p'.repeat(22);
 
 describe('frames from a browser', () => {
   it('are taken with unknown fields ignored', () => {
-    assert.deepEqual(parseClientMessage(JSON.stringify({ action: 'join', room: ROOM, peer: PEER, later: true })), {
+    assert.deepEqual(
+      parseClientMessage(JSON.stringify({ action: 'join', room: ROOM, peer: PEER, later: true })),
+      {
+        ok: true,
+        value: { action: 'join', room: ROOM, peer: PEER, presence: '' },
+      },
+    );
+    assert.deepEqual(parseClientMessage('{"action":"nodes","limit":1000}'), {
       ok: true,
-      value: { action: 'join', room: ROOM, peer: PEER, presence: '' },
+      value: { action: 'nodes', limit: 64, after: '' },
     });
-    assert.deepEqual(parseClientMessage('{"action":"nodes","limit":1000}'), { ok: true, value: { action: 'nodes', limit: 64, after: '' } });
-    assert.deepEqual(parseClientMessage('{"action":"ping"}'), { ok: true, value: { action: 'ping' } });
+    assert.deepEqual(parseClientMessage('{"action":"ping"}'), {
+      ok: true,
+      value: { action: 'ping' },
+    });
   });
 
   it('are measured in bytes, not in characters', () => {
     const frame = JSON.stringify({ action: 'ping', pad: '\u20ac'.repeat(22_000) });
     assert.ok(frame.length < 65_536);
-    assert.deepEqual(parseClientMessage(frame), { ok: false, fault: { code: 'FRAME_TOO_LARGE', message: 'a frame has at most 65536 bytes' } });
+    assert.deepEqual(parseClientMessage(frame), {
+      ok: false,
+      fault: { code: 'FRAME_TOO_LARGE', message: 'a frame has at most 65536 bytes' },
+    });
   });
 
   it('name the room in the error where there is one', () => {
-    const result = parseClientMessage(JSON.stringify({ action: 'signal', room: ROOM, to: 'x', data: '' }));
+    const result = parseClientMessage(
+      JSON.stringify({ action: 'signal', room: ROOM, to: 'x', data: '' }),
+    );
     assert.ok(!result.ok && result.fault.room === ROOM);
   });
 });
@@ -31,11 +45,27 @@ describe('frames from a browser', () => {
 describe('frames from a relay', () => {
   it('are taken apart, strange members left out', () => {
     const result = parseRelayMessage(
-      JSON.stringify({ action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }, { peer: 'bad' }, null, { peer: PEER, presence: '<script>' }] }),
+      JSON.stringify({
+        action: 'joined',
+        room: ROOM,
+        members: [
+          { peer: PEER, presence: 'x' },
+          { peer: 'bad' },
+          null,
+          { peer: PEER, presence: '<script>' },
+        ],
+      }),
     );
-    assert.deepEqual(result, { ok: true, value: { action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }] } });
-    assert.deepEqual(parseRelayMessage('{"action":"from-the-future"}'), { ok: false, drop: 'protocol.unknownAction' });
-    for (const action of ['{"toString":1}', '7', 'null', '"constructor"', '"__proto__"']) assert.ok(!parseRelayMessage(`{"action":${action}}`).ok);
+    assert.deepEqual(result, {
+      ok: true,
+      value: { action: 'joined', room: ROOM, members: [{ peer: PEER, presence: 'x' }] },
+    });
+    assert.deepEqual(parseRelayMessage('{"action":"from-the-future"}'), {
+      ok: false,
+      drop: 'protocol.unknownAction',
+    });
+    for (const action of ['{"toString":1}', '7', 'null', '"constructor"', '"__proto__"'])
+      assert.ok(!parseRelayMessage(`{"action":${action}}`).ok);
   });
 
   it('of any mutation throw nothing', () => {

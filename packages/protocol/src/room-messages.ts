@@ -21,7 +21,12 @@ export interface RelayLimits {
 }
 
 export type ClientMessage =
-  | { readonly action: 'join'; readonly room: string; readonly peer: string; readonly presence: string }
+  | {
+      readonly action: 'join';
+      readonly room: string;
+      readonly peer: string;
+      readonly presence: string;
+    }
   | { readonly action: 'leave'; readonly room: string }
   | { readonly action: 'signal'; readonly room: string; readonly to: string; readonly data: string }
   /** `after`: where the last answer ended. */
@@ -29,16 +34,37 @@ export type ClientMessage =
   | { readonly action: 'ping' };
 
 export type RelayMessage =
-  | { readonly action: 'welcome'; readonly version: number; readonly node: SignedRelayRecord; readonly limits: RelayLimits }
+  | {
+      readonly action: 'welcome';
+      readonly version: number;
+      readonly node: SignedRelayRecord;
+      readonly limits: RelayLimits;
+    }
   /** `more`: another `joined` with further members follows. `homes`: records of the relays that are responsible for the room, this one left out. */
-  | { readonly action: 'joined'; readonly room: string; readonly members: readonly RoomMember[]; readonly more?: true; readonly homes?: readonly unknown[] }
+  | {
+      readonly action: 'joined';
+      readonly room: string;
+      readonly members: readonly RoomMember[];
+      readonly more?: true;
+      readonly homes?: readonly unknown[];
+    }
   | ({ readonly action: 'peer-joined'; readonly room: string } & RoomMember)
   | { readonly action: 'peer-left'; readonly room: string; readonly peer: string }
-  | { readonly action: 'signal'; readonly room: string; readonly from: string; readonly data: string }
+  | {
+      readonly action: 'signal';
+      readonly room: string;
+      readonly from: string;
+      readonly data: string;
+    }
   /** `next`: there are more, to be had by `after`. */
   | { readonly action: 'nodes'; readonly nodes: readonly unknown[]; readonly next?: string }
   | { readonly action: 'pong' }
-  | { readonly action: 'error'; readonly code: string; readonly message: string; readonly room?: string };
+  | {
+      readonly action: 'error';
+      readonly code: string;
+      readonly message: string;
+      readonly room?: string;
+    };
 
 /** A frame that could not be taken: what the relay answers. */
 export interface FrameFault {
@@ -61,9 +87,16 @@ export function isSealed(value: unknown, maxLength: number): value is string {
 }
 
 /** Reads a frame that a browser sent. */
-export function parseClientMessage(frame: string): { readonly ok: true; readonly value: ClientMessage } | { readonly ok: false; readonly fault: FrameFault } {
+export function parseClientMessage(
+  frame: string,
+):
+  | { readonly ok: true; readonly value: ClientMessage }
+  | { readonly ok: false; readonly fault: FrameFault } {
   // A UTF-16 length is never above the UTF-8 one, so the costly count is made only where it can matter.
-  if (frame.length > LIMITS.maxFrameBytes || (frame.length > LIMITS.maxFrameBytes / 3 && utf8Encode(frame).length > LIMITS.maxFrameBytes)) {
+  if (
+    frame.length > LIMITS.maxFrameBytes ||
+    (frame.length > LIMITS.maxFrameBytes / 3 && utf8Encode(frame).length > LIMITS.maxFrameBytes)
+  ) {
     return fault('FRAME_TOO_LARGE', `a frame has at most ${LIMITS.maxFrameBytes} bytes`);
   }
   const fields = parseJsonObject(frame);
@@ -72,23 +105,59 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
   const inRoom = isId(room) ? { room } : {};
   switch (action) {
     case 'join':
-      if (!isId(room) || !isId(peer)) return fault('BAD_FRAME', 'join: room and peer are base64url ids of 16 to 43 characters', inRoom);
+      if (!isId(room) || !isId(peer))
+        return fault(
+          'BAD_FRAME',
+          'join: room and peer are base64url ids of 16 to 43 characters',
+          inRoom,
+        );
       if (presence !== undefined && !isSealed(presence, LIMITS.maxPresenceLength))
-        return fault('BAD_FRAME', `join: presence is base64url of at most ${LIMITS.maxPresenceLength} characters`, inRoom);
+        return fault(
+          'BAD_FRAME',
+          `join: presence is base64url of at most ${LIMITS.maxPresenceLength} characters`,
+          inRoom,
+        );
       return { ok: true, value: { action, room, peer, presence: presence ?? '' } };
     case 'leave':
-      return isId(room) ? { ok: true, value: { action, room } } : fault('BAD_FRAME', 'leave: room is a base64url id of 16 to 43 characters');
+      return isId(room)
+        ? { ok: true, value: { action, room } }
+        : fault('BAD_FRAME', 'leave: room is a base64url id of 16 to 43 characters');
     case 'signal':
-      if (!isId(room) || !isId(to)) return fault('BAD_FRAME', 'signal: room and to are base64url ids of 16 to 43 characters', inRoom);
+      if (!isId(room) || !isId(to))
+        return fault(
+          'BAD_FRAME',
+          'signal: room and to are base64url ids of 16 to 43 characters',
+          inRoom,
+        );
       if (!isSealed(data, LIMITS.maxSignalLength))
-        return fault('BAD_FRAME', `signal: data is base64url of at most ${LIMITS.maxSignalLength} characters`, inRoom);
+        return fault(
+          'BAD_FRAME',
+          `signal: data is base64url of at most ${LIMITS.maxSignalLength} characters`,
+          inRoom,
+        );
       return { ok: true, value: { action, room, to, data } };
     case 'nodes':
-      if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit > 0))
+      if (
+        limit !== undefined &&
+        !(typeof limit === 'number' && Number.isInteger(limit) && limit > 0)
+      )
         return fault('BAD_FRAME', 'nodes: limit is a whole number above zero');
-      if (after !== undefined && !(typeof after === 'string' && after.length <= LIMITS.maxCursorLength))
-        return fault('BAD_FRAME', `nodes: after is the "next" of an answer, at most ${LIMITS.maxCursorLength} characters`);
-      return { ok: true, value: { action, limit: Math.min(limit ?? LIMITS.maxNodes, LIMITS.maxNodes), after: after ?? '' } };
+      if (
+        after !== undefined &&
+        !(typeof after === 'string' && after.length <= LIMITS.maxCursorLength)
+      )
+        return fault(
+          'BAD_FRAME',
+          `nodes: after is the "next" of an answer, at most ${LIMITS.maxCursorLength} characters`,
+        );
+      return {
+        ok: true,
+        value: {
+          action,
+          limit: Math.min(limit ?? LIMITS.maxNodes, LIMITS.maxNodes),
+          after: after ?? '',
+        },
+      };
     case 'ping':
       return { ok: true, value: { action } };
     default:
@@ -99,7 +168,9 @@ export function parseClientMessage(frame: string): { readonly ok: true; readonly
 }
 
 /** The fields of each frame of a relay, and what they must be. A welcome's record is checked field by field and by signature before it is used. */
-const RELAY_FIELDS: Readonly<Record<RelayMessage['action'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
+const RELAY_FIELDS: Readonly<
+  Record<RelayMessage['action'], Readonly<Record<string, (value: unknown) => boolean>>>
+> = {
   welcome: { version: isNumber, node: isObject },
   joined: { room: isId, members: Array.isArray },
   'peer-joined': { room: isId, peer: isId, presence: isPresence },
@@ -122,16 +193,25 @@ export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
   const fields = parseJsonObject(frame);
   if (fields === null) return dropped('protocol.frame');
   const { action } = fields;
-  const rules = isText(action) && Object.hasOwn(RELAY_FIELDS, action) ? RELAY_FIELDS[action as RelayMessage['action']] : null;
+  const rules =
+    isText(action) && Object.hasOwn(RELAY_FIELDS, action)
+      ? RELAY_FIELDS[action as RelayMessage['action']]
+      : null;
   if (rules === null) return dropped('protocol.unknownAction');
   if (action === 'peer-joined') fields['presence'] ??= '';
   const wrong = Object.keys(rules).find((name) => rules[name]?.(fields[name]) !== true);
   if (wrong !== undefined) return dropped(`protocol.${wrong}`);
   // What may be left out is left out where it is not what it should be.
-  for (const [name, isValid] of Object.entries(OPTIONAL_FIELDS)) if (!isValid(fields[name])) delete fields[name];
+  for (const [name, isValid] of Object.entries(OPTIONAL_FIELDS))
+    if (!isValid(fields[name])) delete fields[name];
   const message = fields as unknown as RelayMessage;
-  if (message.action === 'joined') return decoded({ ...message, members: message.members.filter(isRoomMember) });
-  return decoded(message.action === 'nodes' ? { ...message, nodes: message.nodes.slice(0, LIMITS.maxNodes) } : message);
+  if (message.action === 'joined')
+    return decoded({ ...message, members: message.members.filter(isRoomMember) });
+  return decoded(
+    message.action === 'nodes'
+      ? { ...message, nodes: message.nodes.slice(0, LIMITS.maxNodes) }
+      : message,
+  );
 }
 
 export function isRoomMember(value: unknown): value is RoomMember {
@@ -164,6 +244,10 @@ export function parseJsonObject(frame: string): Record<string, unknown> | null {
   }
 }
 
-function fault(code: FrameFault['code'], message: string, room: { readonly room?: string } = {}): { readonly ok: false; readonly fault: FrameFault } {
+function fault(
+  code: FrameFault['code'],
+  message: string,
+  room: { readonly room?: string } = {},
+): { readonly ok: false; readonly fault: FrameFault } {
   return { ok: false, fault: { code, message, ...room } };
 }

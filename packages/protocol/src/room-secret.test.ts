@@ -7,18 +7,31 @@ import type { WebCryptoSubtle } from './web-crypto.ts';
 const subtle = crypto.subtle as unknown as WebCryptoSubtle;
 
 it('derives the same room from the same name and password, in any Unicode form, and another from any other', async () => {
-  const id = async (name: string, password = ''): Promise<string> => (await deriveRoomSecret(subtle, name, password)).roomId;
+  const id = async (name: string, password = ''): Promise<string> =>
+    (await deriveRoomSecret(subtle, name, password)).roomId;
   const tea = await id('tea');
   assert.match(tea, /^[A-Za-z0-9_-]{43}$/);
   assert.equal(tea, await id('tea'));
   assert.equal(await id('caf\u00e9'), await id('cafe\u0301'));
-  const others = await Promise.all([id('Tea'), id('tea '), id('tea', 'p'), id('tea', 'q'), id('te', 'ap')]);
+  const others = await Promise.all([
+    id('Tea'),
+    id('tea '),
+    id('tea', 'p'),
+    id('tea', 'q'),
+    id('te', 'ap'),
+  ]);
   assert.equal(new Set([tea, ...others]).size, 6);
 });
 
 it('keeps its derivation: these values are what other versions compute', async () => {
-  assert.equal((await deriveRoomSecret(subtle, 'lobby', '')).roomId, 'GtOA7Ub1gul96buBcpnSt4yJxjFxfA7Db4IU_Cn6Q9c');
-  assert.equal((await deriveRoomSecret(subtle, 'lobby', 'sesame')).roomId, 'jCoNzBs46kpD93hECbyRUT5yEJbp3-1R34-nLgfLKKw');
+  assert.equal(
+    (await deriveRoomSecret(subtle, 'lobby', '')).roomId,
+    'GtOA7Ub1gul96buBcpnSt4yJxjFxfA7Db4IU_Cn6Q9c',
+  );
+  assert.equal(
+    (await deriveRoomSecret(subtle, 'lobby', 'sesame')).roomId,
+    'jCoNzBs46kpD93hECbyRUT5yEJbp3-1R34-nLgfLKKw',
+  );
 });
 
 it('writes the answer that browsers take, with one candidate per address', () => {

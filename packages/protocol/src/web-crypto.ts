@@ -21,22 +21,42 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The calls this package makes, and no more. */
 export interface WebCryptoSubtle {
-  importKey(format: 'raw' | 'pkcs8', bytes: Bytes, algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<WebCryptoKey>;
+  importKey(
+    format: 'raw' | 'pkcs8',
+    bytes: Bytes,
+    algorithm: object | string,
+    extractable: boolean,
+    usages: readonly string[],
+  ): Promise<WebCryptoKey>;
   exportKey(format: 'raw' | 'pkcs8', key: WebCryptoKey): Promise<ArrayBuffer>;
-  generateKey(algorithm: object | string, extractable: boolean, usages: readonly string[]): Promise<unknown>;
+  generateKey(
+    algorithm: object | string,
+    extractable: boolean,
+    usages: readonly string[],
+  ): Promise<unknown>;
   deriveBits(algorithm: object, key: WebCryptoKey, bits: number): Promise<ArrayBuffer>;
   digest(algorithm: string, data: Bytes): Promise<ArrayBuffer>;
   encrypt(algorithm: object, key: WebCryptoKey, data: Bytes): Promise<ArrayBuffer>;
   decrypt(algorithm: object, key: WebCryptoKey, data: Bytes): Promise<ArrayBuffer>;
   sign(algorithm: object | string, key: WebCryptoKey, data: Bytes): Promise<ArrayBuffer>;
-  verify(algorithm: object | string, key: WebCryptoKey, signature: Bytes, data: Bytes): Promise<boolean>;
+  verify(
+    algorithm: object | string,
+    key: WebCryptoKey,
+    signature: Bytes,
+    data: Bytes,
+  ): Promise<boolean>;
 }
 
 /**
  * Checks Ed25519 signatures by WebCrypto. Answers `null` where the platform has no Ed25519 (Chrome before 137, Firefox before 129, Safari before 17);
  * any 32 bytes can be imported where it has.
  */
-export async function verifyEd25519(subtle: WebCryptoSubtle, publicKey: Bytes, signature: Bytes, data: Bytes): Promise<boolean | null> {
+export async function verifyEd25519(
+  subtle: WebCryptoSubtle,
+  publicKey: Bytes,
+  signature: Bytes,
+  data: Bytes,
+): Promise<boolean | null> {
   let key: WebCryptoKey;
   try {
     key = await subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify']);

@@ -23,7 +23,10 @@ export function* mutations(bytes: Uint8Array, count: number, seed: number): Iter
   }
 }
 
-function mutate(bytes: Uint8Array<ArrayBuffer>, pick: (below: number) => number): Uint8Array<ArrayBuffer> {
+function mutate(
+  bytes: Uint8Array<ArrayBuffer>,
+  pick: (below: number) => number,
+): Uint8Array<ArrayBuffer> {
   if (bytes.length === 0) return Uint8Array.of(pick(256));
   const at = pick(bytes.length);
   switch (pick(7)) {
@@ -48,7 +51,10 @@ function mutate(bytes: Uint8Array<ArrayBuffer>, pick: (below: number) => number)
       return Uint8Array.from([...bytes.slice(0, at), ...piece, ...bytes.slice(at)]);
     }
     default:
-      return Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(Math.min(bytes.length, at + 1 + pick(16)))]);
+      return Uint8Array.from([
+        ...bytes.slice(0, at),
+        ...bytes.slice(Math.min(bytes.length, at + 1 + pick(16))),
+      ]);
   }
 }
 
@@ -57,7 +63,10 @@ export function* randomDatagrams(count: number, seed: number): Iterable<Uint8Arr
   const random = seededRandom(seed);
   const firsts = [0, 1, 20, 21, 22, 23, 25];
   for (let i = 0; i < count; i++) {
-    const bytes = Uint8Array.from({ length: Math.floor(random() * (i % 10 === 0 ? 1500 : 80)) }, () => Math.floor(random() * 256));
+    const bytes = Uint8Array.from(
+      { length: Math.floor(random() * (i % 10 === 0 ? 1500 : 80)) },
+      () => Math.floor(random() * 256),
+    );
     if (i % 2 === 0 && bytes.length > 0) bytes[0] = firsts[i % firsts.length] ?? 0;
     yield bytes;
   }

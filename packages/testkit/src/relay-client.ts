@@ -4,7 +4,10 @@ import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 import { TEST_CHANNEL, clientOptions } from './session-pair.ts';
 
 /** A client over UDP of the relay that a record names. */
-export async function connectToRelay(record: SignedRelayRecord, onEvent: (event: SessionEvent) => void): Promise<UdpClient> {
+export async function connectToRelay(
+  record: SignedRelayRecord,
+  onEvent: (event: SessionEvent) => void,
+): Promise<UdpClient> {
   return UdpClient.connect({
     ...clientOptions({
       crypto: nodeCrypto,

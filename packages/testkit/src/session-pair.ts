@@ -13,7 +13,10 @@ import { serverCertificate, serverFingerprint, testCrypto } from './test-crypto.
 import { type Host, type LinkOptions, VirtualNetwork } from './virtual-network.ts';
 
 export const TEST_ICE = { ufrag: 'luma', password: '0123456789abcdef0123456789abcdef' };
-export const TEST_CHANNEL = { id: 0, properties: { label: 'lumamesh', subprotocol: '', isUnordered: false } };
+export const TEST_CHANNEL = {
+  id: 0,
+  properties: { label: 'lumamesh', subprotocol: '', isUnordered: false },
+};
 const CLIENT_ADDRESS: Remote = { address: '192.0.2.77', port: 40_000 };
 
 export function endpointOptions(overrides: Partial<EndpointOptions> = {}): EndpointOptions {
@@ -45,7 +48,11 @@ export function clientOptions(overrides: Partial<ClientSessionOptions> = {}): Cl
 /** An {@link Endpoint} as a host of the virtual network; it keeps its events. */
 export class EndpointHost implements Host {
   readonly endpoint: Endpoint;
-  readonly events: { readonly sessionId: SessionId; readonly event: SessionEvent; readonly at: Instant }[] = [];
+  readonly events: {
+    readonly sessionId: SessionId;
+    readonly event: SessionEvent;
+    readonly at: Instant;
+  }[] = [];
   onEvent: (sessionId: SessionId, event: SessionEvent) => void = () => undefined;
   remote: Remote = CLIENT_ADDRESS;
 
@@ -138,7 +145,12 @@ export function sessionPair(
   const net = new VirtualNetwork();
   const server = new EndpointHost(net.now, endpointOptions(options.endpoint));
   const client = new SessionHost(net.now, clientOptions(options.client));
-  net.link(client, server, options.link ?? { latencyMs: 20 }, options.backwards ?? options.link ?? { latencyMs: 20 });
+  net.link(
+    client,
+    server,
+    options.link ?? { latencyMs: 20 },
+    options.backwards ?? options.link ?? { latencyMs: 20 },
+  );
   return {
     net,
     server,
@@ -154,7 +166,10 @@ export function sessionPair(
 /** A pair whose association is up on both sides. Throws when that does not happen within a minute of virtual time. */
 export function connectedPair(options: Parameters<typeof sessionPair>[0] = {}): SessionPair {
   const pair = sessionPair(options);
-  const isUp = pair.net.runUntil(() => pair.server.has('connected') && pair.client.has('connected'), 60_000);
+  const isUp = pair.net.runUntil(
+    () => pair.server.has('connected') && pair.client.has('connected'),
+    60_000,
+  );
   if (!isUp)
     throw new Error(
       `not connected: client ${JSON.stringify(pair.client.events.map(({ event }) => event.type))}, drops ${JSON.stringify(pair.server.endpoint.drops.snapshot())}`,

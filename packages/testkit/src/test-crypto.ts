@@ -17,10 +17,16 @@ interface CertificateFixture {
   readonly privateKeyPem: string;
 }
 
-const certificates = readFixture('test-certificates.json') as { server: CertificateFixture; client: CertificateFixture };
+const certificates = readFixture('test-certificates.json') as {
+  server: CertificateFixture;
+  client: CertificateFixture;
+};
 
 function load(fixture: CertificateFixture): LocalCertificate {
-  return { der: fromHex(fixture.certificateDerHex) ?? new Uint8Array(0), privateKey: signingKey(createPrivateKey(fixture.privateKeyPem)) };
+  return {
+    der: fromHex(fixture.certificateDerHex) ?? new Uint8Array(0),
+    privateKey: signingKey(createPrivateKey(fixture.privateKeyPem)),
+  };
 }
 
 export const serverCertificate = load(certificates.server);
@@ -40,8 +46,8 @@ export interface BrowserFlights {
 
 export function browserFlights(): Readonly<Record<string, BrowserFlights>> {
   return Object.fromEntries(
-    Object.entries(readFixture('browser-first-flights.json') as Record<string, BrowserFlights>).filter(([, value]) =>
-      Array.isArray(value.clientHelloDatagrams),
-    ),
+    Object.entries(
+      readFixture('browser-first-flights.json') as Record<string, BrowserFlights>,
+    ).filter(([, value]) => Array.isArray(value.clientHelloDatagrams)),
   );
 }

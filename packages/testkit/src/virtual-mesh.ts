@@ -82,25 +82,46 @@ export class VirtualMesh {
     return this.#node(name);
   }
 
-  add(name: string, options: VirtualRelayOptions = {}, saved: readonly SignedRelayRecord[] = []): VirtualRelay {
+  add(
+    name: string,
+    options: VirtualRelayOptions = {},
+    saved: readonly SignedRelayRecord[] = [],
+  ): VirtualRelay {
     const i = this.#nodes.size;
     const nk = options.nk ?? toBase64Url(createHash('sha256').update(`node ${name}`).digest());
     const ip = options.ip ?? `20.${i >> 8}.${i & 255}.1`;
-    const record = this.sign({ nk, ip, ...(options.isHidden === true ? {} : { meshPort: 7402 }), mesh: options.mesh ?? MESH }, options.skewSeconds);
+    const record = this.sign(
+      {
+        nk,
+        ip,
+        ...(options.isHidden === true ? {} : { meshPort: 7402 }),
+        mesh: options.mesh ?? MESH,
+      },
+      options.skewSeconds,
+    );
     const core = new MeshCore({
       record,
       mesh: options.mesh ?? MESH,
-      peers: (options.peers ?? []).map((peer) => ({ host: this.#node(peer).record.ip, port: 7402 })),
+      peers: (options.peers ?? []).map((peer) => ({
+        host: this.#node(peer).record.ip,
+        port: 7402,
+      })),
       maxRoomSize: options.maxRoomSize ?? 250,
       hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
       verify: (other) => this.#signatures.get(other.signature) === JSON.stringify(canonical(other)),
       sign: (data) => createHash('sha512').update(nk).update(data).digest(),
-      verifyBy: (other, data, signature) => createHash('sha512').update(other).update(data).digest().equals(signature),
+      verifyBy: (other, data, signature) =>
+        createHash('sha512').update(other).update(data).digest().equals(signature),
       firstCounter: this.now,
       random: seededRandom(Math.floor(this.#random() * 2 ** 32)),
     });
     const rooms = new RelayCore<string>(
-      { maxSessions: 10_000, maxRoomSize: options.maxRoomSize ?? 250, messagesPerSecond: 500, queuedBytes: () => 0 },
+      {
+        maxSessions: 10_000,
+        maxRoomSize: options.maxRoomSize ?? 250,
+        messagesPerSecond: 500,
+        queuedBytes: () => 0,
+      },
       record,
       core,
     );
@@ -131,7 +152,10 @@ export class VirtualMesh {
   }
 
   /** A record whose signature every relay here takes for good. */
-  sign(fields: Partial<SignedRelayRecord> & { readonly nk: string; readonly ip: string }, skewSeconds = 0): SignedRelayRecord {
+  sign(
+    fields: Partial<SignedRelayRecord> & { readonly nk: string; readonly ip: string },
+    skewSeconds = 0,
+  ): SignedRelayRecord {
     const seconds = START_SECONDS + Math.floor(this.now / 1000) + skewSeconds;
     this.#order += 1;
     const record: SignedRelayRecord = {
@@ -184,7 +208,8 @@ export class VirtualMesh {
   partition(groupOf: (relay: VirtualRelay) => unknown): void {
     this.#groupOf = groupOf;
     for (const node of this.#nodes.values()) {
-      for (const other of [...node.links.values()]) if (!this.#reaches(node, other)) this.#unlink(node, other);
+      for (const other of [...node.links.values()])
+        if (!this.#reaches(node, other)) this.#unlink(node, other);
     }
   }
 
@@ -193,13 +218,27 @@ export class VirtualMesh {
   }
 
   /** A session of a browser joins a room; answers what it heard so far. */
-  join(name: string, session: string, room: string, peer = session): readonly Record<string, unknown>[] {
+  join(
+    name: string,
+    session: string,
+    room: string,
+    peer = session,
+  ): readonly Record<string, unknown>[] {
     const node = this.#node(name);
     node.rooms.handleSessionOpen(session);
-    return this.say(name, session, { action: 'join', room: pad(room, 43), peer: pad(peer, 22), presence: `presence-of-${peer}` });
+    return this.say(name, session, {
+      action: 'join',
+      room: pad(room, 43),
+      peer: pad(peer, 22),
+      presence: `presence-of-${peer}`,
+    });
   }
 
-  say(name: string, session: string, message: Record<string, unknown>): readonly Record<string, unknown>[] {
+  say(
+    name: string,
+    session: string,
+    message: Record<string, unknown>,
+  ): readonly Record<string, unknown>[] {
     const node = this.#node(name);
     const before = node.heard.get(session)?.length ?? 0;
     node.rooms.handleFrame(this.now, session, JSON.stringify(message));
@@ -218,7 +257,8 @@ export class VirtualMesh {
     const peers = new Set<string>();
     for (const frame of this.#node(name).heard.get(session) ?? []) {
       if (frame['room'] !== pad(room, 43)) continue;
-      if (frame['action'] === 'joined') for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
+      if (frame['action'] === 'joined')
+        for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
       if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
       if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
     }
@@ -227,7 +267,8 @@ export class VirtualMesh {
 
   /** Gossips a record from a relay's place without asking the relay: what an attacker does. */
   inject(name: string, record: SignedRelayRecord): void {
-    for (const other of this.#node(name).links.values()) this.#deliverGossip(this.#node(name), other, record);
+    for (const other of this.#node(name).links.values())
+      this.#deliverGossip(this.#node(name), other, record);
   }
 
   /** Sends a frame over a relay's link without asking the relay. */
@@ -244,7 +285,12 @@ export class VirtualMesh {
   renew(name: string): void {
     const node = this.#node(name);
     const { nk, ip, meshPort, mesh } = node.record;
-    const fields = { nk, ip, ...(meshPort === undefined ? {} : { meshPort }), ...(mesh === undefined ? {} : { mesh }) };
+    const fields = {
+      nk,
+      ip,
+      ...(meshPort === undefined ? {} : { meshPort }),
+      ...(mesh === undefined ? {} : { mesh }),
+    };
     node.core.setRecord(this.sign(fields, node.options.skewSeconds));
     this.#drain(node);
   }
@@ -372,7 +418,9 @@ export class VirtualMesh {
 
   #check(node: Node, id: string, record: SignedRelayRecord): void {
     const answers = (): Node | undefined =>
-      (this.#byAddress.get(record.ip) ?? []).find((other) => this.#reaches(node, other) && other.options.isFirewalled !== true);
+      (this.#byAddress.get(record.ip) ?? []).find(
+        (other) => this.#reaches(node, other) && other.options.isFirewalled !== true,
+      );
     const isThere = answers() !== undefined;
     // Silence is only known to be silence after a while.
     this.#at(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {
@@ -382,7 +430,9 @@ export class VirtualMesh {
   }
 
   #dial(node: Node, target: DialTarget): void {
-    const other = (this.#byAddress.get(target.host) ?? []).find(({ record, isAlive }) => isAlive && record.meshPort === target.port);
+    const other = (this.#byAddress.get(target.host) ?? []).find(
+      ({ record, isAlive }) => isAlive && record.meshPort === target.port,
+    );
     const mayLink =
       other !== undefined &&
       this.#reaches(node, other) &&
@@ -398,7 +448,11 @@ export class VirtualMesh {
       other.core.handleLinkOpen(this.now, node.nk, false, node.record.ip);
       this.#drain(other);
     }
-    node.core.handleDialed(this.now, target, mayLink || other?.nk === node.nk ? (other?.nk ?? null) : null);
+    node.core.handleDialed(
+      this.now,
+      target,
+      mayLink || other?.nk === node.nk ? (other?.nk ?? null) : null,
+    );
     this.#drain(node);
   }
 

@@ -35,14 +35,32 @@ export class VirtualNetwork {
   now: Instant = instant(0);
   readonly #deliveries: Delivery[] = [];
   readonly #wakeups = new Map<Host, Instant | null>();
-  readonly #links: { readonly from: Host; readonly to: Host; readonly options: LinkOptions; readonly random: () => number; count: number }[] = [];
+  readonly #links: {
+    readonly from: Host;
+    readonly to: Host;
+    readonly options: LinkOptions;
+    readonly random: () => number;
+    count: number;
+  }[] = [];
   #order = 0;
   /** All datagrams that were sent, for looking at afterwards. */
   readonly sent: { readonly from: Host; readonly at: Instant; readonly data: Uint8Array }[] = [];
 
   link(a: Host, b: Host, options: LinkOptions = {}, backwards: LinkOptions = options): void {
-    this.#links.push({ from: a, to: b, options, random: seededRandom(options.seed ?? 1), count: 0 });
-    this.#links.push({ from: b, to: a, options: backwards, random: seededRandom((backwards.seed ?? 1) + 1000), count: 0 });
+    this.#links.push({
+      from: a,
+      to: b,
+      options,
+      random: seededRandom(options.seed ?? 1),
+      count: 0,
+    });
+    this.#links.push({
+      from: b,
+      to: a,
+      options: backwards,
+      random: seededRandom((backwards.seed ?? 1) + 1000),
+      count: 0,
+    });
     for (const host of [a, b]) this.touch(host);
   }
 
@@ -81,7 +99,8 @@ export class VirtualNetwork {
   #next(): { readonly at: Instant; act(): void } | null {
     const delivery = this.#deliveries[0];
     let wake: { host: Host; at: Instant } | null = null;
-    for (const [host, at] of this.#wakeups) if (at !== null && (wake === null || at < wake.at)) wake = { host, at };
+    for (const [host, at] of this.#wakeups)
+      if (at !== null && (wake === null || at < wake.at)) wake = { host, at };
     if (delivery !== undefined && (wake === null || delivery.at <= wake.at)) {
       return {
         at: delivery.at,
@@ -107,14 +126,26 @@ export class VirtualNetwork {
     this.sent.push({ from, at: this.now, data });
     const link = this.#links.find((candidate) => candidate.from === from);
     if (link === undefined) return;
-    const { latencyMs = 0, lossRate = 0, duplicateRate = 0, reorderRate = 0, mtuBytes = Infinity, drop } = link.options;
+    const {
+      latencyMs = 0,
+      lossRate = 0,
+      duplicateRate = 0,
+      reorderRate = 0,
+      mtuBytes = Infinity,
+      drop,
+    } = link.options;
     const index = link.count;
     link.count += 1;
     if (data.length > mtuBytes || drop?.(data, index) === true || link.random() < lossRate) return;
     const copies = link.random() < duplicateRate ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       const extra = link.random() < reorderRate ? latencyMs * 3 * link.random() : 0;
-      this.#deliver({ at: later(this.now, latencyMs + extra), order: this.#order++, to: link.to, data: data.slice() });
+      this.#deliver({
+        at: later(this.now, latencyMs + extra),
+        order: this.#order++,
+        to: link.to,
+        data: data.slice(),
+      });
     }
   }
 

@@ -26,7 +26,10 @@ function remote(n: number): Remote {
 
 /** A valid connectivity check from nowhere in particular. */
 function check(seed: number, password = TEST_ICE.password): Uint8Array {
-  const agent = new ControllingAgent(instant(0), testCrypto(seed), `frag${seed}`, { ufrag: TEST_ICE.ufrag, password });
+  const agent = new ControllingAgent(instant(0), testCrypto(seed), `frag${seed}`, {
+    ufrag: TEST_ICE.ufrag,
+    password,
+  });
   const output = agent.poll();
   assert.ok(output.type === 'transmit');
   return output.data;
@@ -35,13 +38,17 @@ function check(seed: number, password = TEST_ICE.password): Uint8Array {
 /** Everything the endpoint has to say now; answers the datagrams. */
 function drain(endpoint: Endpoint): { readonly remote: Remote; readonly data: Uint8Array }[] {
   const sent: { readonly remote: Remote; readonly data: Uint8Array }[] = [];
-  for (let output = endpoint.poll(); output.type !== 'timeout'; output = endpoint.poll()) if (output.type === 'transmit') sent.push(output);
+  for (let output = endpoint.poll(); output.type !== 'timeout'; output = endpoint.poll())
+    if (output.type === 'transmit') sent.push(output);
   return sent;
 }
 
 /** A client that connects over the virtual network to an endpoint that is shared with attackers. */
 function connectTo(server: EndpointHost, net: VirtualNetwork, seed: number): SessionHost {
-  const client = new SessionHost(net.now, clientOptions({ crypto: testCrypto(seed), localUfrag: `honest${seed}` }));
+  const client = new SessionHost(
+    net.now,
+    clientOptions({ crypto: testCrypto(seed), localUfrag: `honest${seed}` }),
+  );
   server.remote = { address: '203.0.113.1', port: 5000 + seed };
   net.link(client, server, { latencyMs: 5 });
   return client;
@@ -63,7 +70,10 @@ describe('an endpoint', () => {
     const endpoint = new Endpoint(instant(0), endpointOptions({ limits: LIMITS }));
     for (let i = 0; i < 1000; i++) endpoint.handleDatagram(instant(0), remote(i), check(i));
     assert.equal(drain(endpoint).length, 1000);
-    assert.deepEqual(endpoint.counts, { sessions: LIMITS.cookieThreshold, halfOpen: LIMITS.cookieThreshold });
+    assert.deepEqual(endpoint.counts, {
+      sessions: LIMITS.cookieThreshold,
+      halfOpen: LIMITS.cookieThreshold,
+    });
   });
 
   it('lets an honest client in by cookie while the threshold is passed', () => {
@@ -76,7 +86,9 @@ describe('an endpoint', () => {
       client.drops.join(),
     );
     assert.equal(server.events.filter(({ event }) => event.type === 'secure').length, 1);
-    const hellos = net.sent.filter(({ from, data }) => from === client && data[0] === 22 && data[13] === 1);
+    const hellos = net.sent.filter(
+      ({ from, data }) => from === client && data[0] === 22 && data[13] === 1,
+    );
     assert.equal(hellos.length, 2, 'one ClientHello without cookie, one with it');
   });
 
@@ -97,7 +109,10 @@ describe('an endpoint', () => {
 
   it('keeps to its limit of sessions, and has room again when one ends', () => {
     const net = new VirtualNetwork();
-    const server = new EndpointHost(net.now, endpointOptions({ limits: { maxSessions: 1, cookieThreshold: 10, maxHalfOpen: 10 } }));
+    const server = new EndpointHost(
+      net.now,
+      endpointOptions({ limits: { maxSessions: 1, cookieThreshold: 10, maxHalfOpen: 10 } }),
+    );
     const first = connectTo(server, net, 1);
     assert.ok(net.runUntil(() => server.has('connected') && first.has('connected'), 3000));
     server.endpoint.handleDatagram(net.now, remote(9), check(9));
@@ -148,7 +163,10 @@ describe('an endpoint', () => {
 
   it('is not filled by strangers: unproven sessions take no place of proven ones', () => {
     const net = new VirtualNetwork();
-    const server = new EndpointHost(net.now, endpointOptions({ limits: { maxSessions: 2, cookieThreshold: 5, maxHalfOpen: 2 } }));
+    const server = new EndpointHost(
+      net.now,
+      endpointOptions({ limits: { maxSessions: 2, cookieThreshold: 5, maxHalfOpen: 2 } }),
+    );
     for (let i = 0; i < 100; i++) server.endpoint.handleDatagram(net.now, remote(i), check(i));
     assert.equal(server.endpoint.counts.halfOpen, 5);
     const client = connectTo(server, net, 1);
@@ -174,8 +192,17 @@ describe('an endpoint', () => {
 
 describe('a whole endpoint under fire', () => {
   it('takes random datagrams and mutations of real first flights: no throw, no session, no more sent than allowed', () => {
-    const endpoint = new Endpoint(instant(0), endpointOptions({ limits: LIMITS, ice: { ufrag: 'luma', password: 'lumalumalumalumalumaluma' } }));
-    const flights = Object.values(browserFlights()).flatMap((flight) => [...flight.stunBindingRequests, ...flight.clientHelloDatagrams]);
+    const endpoint = new Endpoint(
+      instant(0),
+      endpointOptions({
+        limits: LIMITS,
+        ice: { ufrag: 'luma', password: 'lumalumalumalumalumaluma' },
+      }),
+    );
+    const flights = Object.values(browserFlights()).flatMap((flight) => [
+      ...flight.stunBindingRequests,
+      ...flight.clientHelloDatagrams,
+    ]);
     let now = instant(0);
     let received = 0;
     let sent = 0;
@@ -205,13 +232,16 @@ describe('a whole endpoint under fire', () => {
       const server = new EndpointHost(net.now, endpointOptions());
       const client = connectTo(server, net, 1);
       server.onEvent = (sessionId, event) => {
-        if (event.type === 'message') server.endpoint.send(net.now, sessionId, TEST_CHANNEL.id, event.data);
+        if (event.type === 'message')
+          server.endpoint.send(net.now, sessionId, TEST_CHANNEL.id, event.data);
       };
       client.onEvent = (event) => {
-        if (event.type === 'connected') client.session.send(net.now, TEST_CHANNEL.id, 'x'.repeat(3000));
+        if (event.type === 'connected')
+          client.session.send(net.now, TEST_CHANNEL.id, 'x'.repeat(3000));
       };
       net.run(3000);
-      const of = (from: object): Uint8Array[] => net.sent.filter((datagram) => datagram.from === from).map(({ data }) => data);
+      const of = (from: object): Uint8Array[] =>
+        net.sent.filter((datagram) => datagram.from === from).map(({ data }) => data);
       return { up: of(client), down: of(server) };
     };
     const { up, down } = record();
@@ -220,8 +250,12 @@ describe('a whole endpoint under fire', () => {
     const server = new EndpointHost(net.now, endpointOptions());
     const client = connectTo(server, net, 2);
     const at = (i: number): Instant => later(net.now, i);
-    for (const [i, datagram] of up.entries()) for (const mutated of mutations(datagram, 200, i)) server.endpoint.handleDatagram(at(0), server.remote, mutated);
-    for (const [i, datagram] of down.entries()) for (const mutated of mutations(datagram, 200, i)) client.session.handleDatagram(at(0), mutated);
+    for (const [i, datagram] of up.entries())
+      for (const mutated of mutations(datagram, 200, i))
+        server.endpoint.handleDatagram(at(0), server.remote, mutated);
+    for (const [i, datagram] of down.entries())
+      for (const mutated of mutations(datagram, 200, i))
+        client.session.handleDatagram(at(0), mutated);
     net.touch(server);
     net.touch(client);
   });

@@ -1,11 +1,24 @@
-import { DropCounters, Fifo, type HeapEntry, type Instant, type SyncCrypto, TimerHeap, TokenBucket } from '@lumamesh/base';
+import {
+  DropCounters,
+  Fifo,
+  type HeapEntry,
+  type Instant,
+  type SyncCrypto,
+  TimerHeap,
+  TokenBucket,
+} from '@lumamesh/base';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import type { LocalCertificate } from './dtls/handshake.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
-import { type NegotiatedChannel, Session, type SessionEvent, type SessionLimits } from './session.ts';
+import {
+  type NegotiatedChannel,
+  Session,
+  type SessionEvent,
+  type SessionLimits,
+} from './session.ts';
 import { isStun } from './stun/message.ts';
 
 /** Larger than any datagram of a browser; what exceeds it is not worth looking at. */
@@ -107,14 +120,19 @@ export class Endpoint {
 
   handleDatagram(now: Instant, remote: Remote, datagram: Uint8Array): void {
     const first = datagram[0];
-    if (first === undefined || datagram.length > MAX_DATAGRAM_RECEIVED_BYTES) this.drops.count('endpoint.size');
+    if (first === undefined || datagram.length > MAX_DATAGRAM_RECEIVED_BYTES)
+      this.drops.count('endpoint.size');
     else if (isDtls(first)) this.#handleDtls(now, remote, datagram);
     else if (isStun(first)) this.#handleStun(now, remote, datagram);
     else this.drops.count('endpoint.unknownProtocol');
   }
 
   handleTimeout(now: Instant): void {
-    for (let slot = this.#heap.peek(); slot !== null && slot.deadline !== null && slot.deadline <= now; slot = this.#heap.peek()) {
+    for (
+      let slot = this.#heap.peek();
+      slot !== null && slot.deadline !== null && slot.deadline <= now;
+      slot = this.#heap.peek()
+    ) {
       // The drain sets the deadline again; until then the slot must not be found here once more.
       this.#heap.set(slot, null);
       slot.session.handleTimeout(now);
@@ -183,15 +201,18 @@ export class Endpoint {
     let slot = this.#slotsByKey.get(key);
     if (slot === undefined) {
       if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-      const isWithoutCookie = this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
+      const isWithoutCookie =
+        this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
       if (isWithoutCookie) slot = this.#create(now, remote, key, true);
     }
     this.#reply(remote, verdict.response);
     if (slot === undefined) return;
     // Checks are cheap to forge until the peer is known by its keys: what came before them binds nothing.
-    if (slot.isHalfOpen) return slot.session.handleConsent(now, datagram.length, verdict.response.length);
+    if (slot.isHalfOpen)
+      return slot.session.handleConsent(now, datagram.length, verdict.response.length);
     slot.remoteUfrag ??= verdict.remoteUfrag;
-    if (slot.remoteUfrag === verdict.remoteUfrag) slot.session.handleConsent(now, datagram.length, verdict.response.length);
+    if (slot.remoteUfrag === verdict.remoteUfrag)
+      slot.session.handleConsent(now, datagram.length, verdict.response.length);
     else this.drops.count('endpoint.foreignUfrag');
   }
 
@@ -223,16 +244,35 @@ export class Endpoint {
 
   #hasRoom(): boolean {
     const { maxSessions, maxHalfOpen } = this.#limits;
-    return this.#slotsById.size - this.#unproven < maxSessions && this.#halfOpen - this.#unproven < maxHalfOpen;
+    return (
+      this.#slotsById.size - this.#unproven < maxSessions &&
+      this.#halfOpen - this.#unproven < maxHalfOpen
+    );
   }
 
   #create(now: Instant, remote: Remote, key: string, isUnproven: boolean): Slot {
-    const { crypto, certificate, requestClientCertificate, negotiatedChannels, sessionLimits } = this.#options;
-    const session = Session.server(now, { crypto, certificate, requestClientCertificate, negotiatedChannels, limits: sessionLimits }, this.#onDrop);
+    const { crypto, certificate, requestClientCertificate, negotiatedChannels, sessionLimits } =
+      this.#options;
+    const session = Session.server(
+      now,
+      { crypto, certificate, requestClientCertificate, negotiatedChannels, limits: sessionLimits },
+      this.#onDrop,
+    );
     // Numbers last for 2^53 sessions.
     const id = this.#nextId as SessionId;
     this.#nextId += 1;
-    const slot: Slot = { id, remote, key, session, remoteUfrag: null, isUnproven, isHalfOpen: true, isDirty: false, deadline: null, heapIndex: -1 };
+    const slot: Slot = {
+      id,
+      remote,
+      key,
+      session,
+      remoteUfrag: null,
+      isUnproven,
+      isHalfOpen: true,
+      isDirty: false,
+      deadline: null,
+      heapIndex: -1,
+    };
     this.#slotsByKey.set(key, slot);
     this.#slotsById.set(id, slot);
     this.#halfOpen += 1;

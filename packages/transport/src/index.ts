@@ -1,4 +1,10 @@
-export { Endpoint, type EndpointLimits, type EndpointOptions, type EndpointOutput, type SessionId } from './endpoint.ts';
+export {
+  Endpoint,
+  type EndpointLimits,
+  type EndpointOptions,
+  type EndpointOutput,
+  type SessionId,
+} from './endpoint.ts';
 export { type Remote, fiveTupleKey } from './five-tuple.ts';
 export { type IceCredentials, isIcePassword, isIceUfrag } from './ice/ice-credentials.ts';
 export type { LocalCertificate } from './dtls/handshake.ts';

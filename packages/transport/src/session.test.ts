@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { clientCertificate, connectedPair, serverCertificate, sessionPair } from '@lumamesh/testkit';
-import { DEFAULT_SESSION_LIMITS, SILENCE_TIMEOUT_MS, UNPROVEN_AMPLIFICATION_LIMIT } from './session.ts';
+import {
+  clientCertificate,
+  connectedPair,
+  serverCertificate,
+  sessionPair,
+} from '@lumamesh/testkit';
+import {
+  DEFAULT_SESSION_LIMITS,
+  SILENCE_TIMEOUT_MS,
+  UNPROVEN_AMPLIFICATION_LIMIT,
+} from './session.ts';
 
 describe('a session', () => {
   it('comes up from the first check and carries messages both ways', () => {
@@ -33,8 +42,13 @@ describe('a session', () => {
   for (const lossRate of [0.05, 0.2, 0.35]) {
     it(`comes up and delivers everything in order with ${lossRate * 100} % loss, reordering and duplicates`, () => {
       for (let seed = 1; seed <= 12; seed++) {
-        const pair = sessionPair({ link: { latencyMs: 15, lossRate, reorderRate: 0.2, duplicateRate: 0.1, seed } });
-        const isUp = pair.net.runUntil(() => pair.server.has('connected') && pair.client.has('connected'), 15_000);
+        const pair = sessionPair({
+          link: { latencyMs: 15, lossRate, reorderRate: 0.2, duplicateRate: 0.1, seed },
+        });
+        const isUp = pair.net.runUntil(
+          () => pair.server.has('connected') && pair.client.has('connected'),
+          15_000,
+        );
         // A third of all datagrams lost each way may well take longer than the handshake's limit; then it must end, not hang.
         if (!isUp) {
           assert.ok(lossRate > 0.3, `seed ${seed}`);
@@ -43,10 +57,18 @@ describe('a session', () => {
         const texts = Array.from({ length: 40 }, (_, i) => `message ${i} ${'x'.repeat(i * 97)}`);
         for (const text of texts) assert.ok(pair.client.session.send(pair.net.now, 0, text));
         pair.net.touch(pair.client);
-        const isDone = pair.net.runUntil(() => pair.server.messages().length >= texts.length || pair.client.session.isClosed, 120_000);
+        const isDone = pair.net.runUntil(
+          () => pair.server.messages().length >= texts.length || pair.client.session.isClosed,
+          120_000,
+        );
         assert.ok(isDone || lossRate > 0.3);
-        assert.deepEqual(pair.server.messages(), texts.slice(0, pair.server.messages().length), `seed ${seed}`);
-        if (lossRate <= 0.2) assert.equal(pair.server.messages().length, texts.length, `seed ${seed}`);
+        assert.deepEqual(
+          pair.server.messages(),
+          texts.slice(0, pair.server.messages().length),
+          `seed ${seed}`,
+        );
+        if (lossRate <= 0.2)
+          assert.equal(pair.server.messages().length, texts.length, `seed ${seed}`);
       }
     });
   }
@@ -59,8 +81,14 @@ describe('a session', () => {
           link: { latencyMs: 10, ...(direction === 'up' ? { drop } : {}) },
           backwards: { latencyMs: 10, ...(direction === 'down' ? { drop } : {}) },
         });
-        const isUp = pair.net.runUntil(() => pair.server.has('connected') && pair.client.has('connected'), 10_000);
-        assert.ok(isUp, `datagram ${lost} ${direction}: ${JSON.stringify(pair.server.endpoint.drops.snapshot())} ${pair.client.drops.join()}`);
+        const isUp = pair.net.runUntil(
+          () => pair.server.has('connected') && pair.client.has('connected'),
+          10_000,
+        );
+        assert.ok(
+          isUp,
+          `datagram ${lost} ${direction}: ${JSON.stringify(pair.server.endpoint.drops.snapshot())} ${pair.client.drops.join()}`,
+        );
       }
     }
   });
@@ -119,7 +147,10 @@ describe('a session', () => {
   });
 
   it('proves the client where the server asks for a certificate, and refuses one that shows none', () => {
-    const asked = connectedPair({ endpoint: { requestClientCertificate: true }, client: { certificate: clientCertificate } });
+    const asked = connectedPair({
+      endpoint: { requestClientCertificate: true },
+      client: { certificate: clientCertificate },
+    });
     const secure = asked.server.events.find(({ event }) => event.type === 'secure');
     assert.ok(secure?.event.type === 'secure');
     assert.deepEqual(secure.event.remoteCertificate, clientCertificate.der);
@@ -130,10 +161,17 @@ describe('a session', () => {
 
     // Somebody else's certificate with a key of one's own.
     const forged = { der: serverCertificate.der, privateKey: clientCertificate.privateKey };
-    const impostor = sessionPair({ endpoint: { requestClientCertificate: true }, client: { certificate: forged } });
+    const impostor = sessionPair({
+      endpoint: { requestClientCertificate: true },
+      client: { certificate: forged },
+    });
     impostor.net.run(20_000);
     assert.ok(!impostor.server.has('secure'));
-    assert.ok(impostor.server.events.some(({ event }) => event.type === 'closed' && event.detail === 'certificateVerify'));
+    assert.ok(
+      impostor.server.events.some(
+        ({ event }) => event.type === 'closed' && event.detail === 'certificateVerify',
+      ),
+    );
   });
 
   it('sends an unproven address at most three times what came from it', () => {
@@ -141,8 +179,12 @@ describe('a session', () => {
     const pair = sessionPair({ backwards: { latencyMs: 1, drop: (data) => (data[0] ?? 0) >= 20 } });
     let received = 0;
     pair.net.runUntil(() => {
-      received = pair.net.sent.filter(({ from }) => from === pair.client).reduce((sum, { data }) => sum + data.length, 0);
-      const sent = pair.net.sent.filter(({ from }) => from === pair.server).reduce((sum, { data }) => sum + data.length, 0);
+      received = pair.net.sent
+        .filter(({ from }) => from === pair.client)
+        .reduce((sum, { data }) => sum + data.length, 0);
+      const sent = pair.net.sent
+        .filter(({ from }) => from === pair.server)
+        .reduce((sum, { data }) => sum + data.length, 0);
       assert.ok(sent <= UNPROVEN_AMPLIFICATION_LIMIT * received, `${sent} for ${received}`);
       return false;
     }, 30_000);
@@ -152,18 +194,24 @@ describe('a session', () => {
   it('carries messages up to the limit, skips larger ones with a word, and goes on', () => {
     const limits = { ...DEFAULT_SESSION_LIMITS, maxMessageBytes: 65_536 };
     const pair = connectedPair({ link: { latencyMs: 5 }, endpoint: { sessionLimits: limits } });
-    for (const text of ['a'.repeat(65_536), 'b'.repeat(65_537), 'c'.repeat(400_000), 'after']) assert.ok(pair.client.session.send(pair.net.now, 0, text));
+    for (const text of ['a'.repeat(65_536), 'b'.repeat(65_537), 'c'.repeat(400_000), 'after'])
+      assert.ok(pair.client.session.send(pair.net.now, 0, text));
     pair.net.touch(pair.client);
     pair.net.run(20_000);
     assert.deepEqual(
       pair.server.messages().map((message) => message.length),
       [65_536, 5],
     );
-    assert.equal(pair.server.events.filter(({ event }) => event.type === 'messageTooLarge').length, 2);
+    assert.equal(
+      pair.server.events.filter(({ event }) => event.type === 'messageTooLarge').length,
+      2,
+    );
   });
 
   it('refuses to queue more than its limit', () => {
-    const pair = connectedPair({ client: { limits: { ...DEFAULT_SESSION_LIMITS, maxBufferedBytes: 100_000 } } });
+    const pair = connectedPair({
+      client: { limits: { ...DEFAULT_SESSION_LIMITS, maxBufferedBytes: 100_000 } },
+    });
     assert.ok(pair.client.session.send(pair.net.now, 0, new Uint8Array(60_000)));
     assert.ok(!pair.client.session.send(pair.net.now, 0, new Uint8Array(60_000)));
     assert.equal(pair.client.session.bufferedAmount(0), 60_000);

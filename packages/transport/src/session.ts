@@ -1,4 +1,13 @@
-import { type Instant, type Machine, Outbox, type Output, type SyncCrypto, TimerTable, earlier, later } from '@lumamesh/base';
+import {
+  type Instant,
+  type Machine,
+  Outbox,
+  type Output,
+  type SyncCrypto,
+  TimerTable,
+  earlier,
+  later,
+} from '@lumamesh/base';
 import { type ChannelProperties } from './datachannel/dcep.ts';
 import { type DataChannelEvent, DataChannels } from './datachannel/data-channels.ts';
 import { DtlsConnection, type DtlsEvent } from './dtls/dtls-connection.ts';
@@ -24,7 +33,14 @@ export const MAX_DATAGRAM_BYTES = 1200;
 /** DTLS header, explicit nonce and tag. */
 const DTLS_OVERHEAD_BYTES = 37;
 
-export type SessionCloseReason = 'localClose' | 'remoteClose' | 'handshakeFailed' | 'handshakeTimeout' | 'silence' | 'iceFailed' | 'associationFailed';
+export type SessionCloseReason =
+  | 'localClose'
+  | 'remoteClose'
+  | 'handshakeFailed'
+  | 'handshakeTimeout'
+  | 'silence'
+  | 'iceFailed'
+  | 'associationFailed';
 
 export type SessionEvent =
   /** Our ICE pair works (client role). */
@@ -108,7 +124,12 @@ export class Session implements Machine<SessionEvent> {
   #isEstablished = false;
   #isClosed = false;
 
-  private constructor(now: Instant, options: CommonOptions, isServer: boolean, onDrop: (reason: string) => void) {
+  private constructor(
+    now: Instant,
+    options: CommonOptions,
+    isServer: boolean,
+    onDrop: (reason: string) => void,
+  ) {
     this.#now = now;
     this.#lastHeard = now;
     this.#options = options;
@@ -119,18 +140,36 @@ export class Session implements Machine<SessionEvent> {
   }
 
   /** The passive side, made when a valid check (or a ClientHello with a valid cookie) arrives. */
-  static server(now: Instant, options: ServerSessionOptions, onDrop: (reason: string) => void): Session {
+  static server(
+    now: Instant,
+    options: ServerSessionOptions,
+    onDrop: (reason: string) => void,
+  ): Session {
     const session = new Session(now, options, true, onDrop);
     const { crypto, certificate, requestClientCertificate } = options;
-    session.#dtls = DtlsConnection.server({ crypto, certificate, requestClientCertificate, maxDatagramBytes: MAX_DATAGRAM_BYTES });
+    session.#dtls = DtlsConnection.server({
+      crypto,
+      certificate,
+      requestClientCertificate,
+      maxDatagramBytes: MAX_DATAGRAM_BYTES,
+    });
     return session;
   }
 
   /** The active side: checks the pair, then opens DTLS, then SCTP. */
-  static client(now: Instant, options: ClientSessionOptions, onDrop: (reason: string) => void): Session {
+  static client(
+    now: Instant,
+    options: ClientSessionOptions,
+    onDrop: (reason: string) => void,
+  ): Session {
     const session = new Session(now, options, false, onDrop);
     session.#clientOptions = options;
-    session.#agent = new ControllingAgent(now, options.crypto, options.localUfrag, options.remoteIce);
+    session.#agent = new ControllingAgent(
+      now,
+      options.crypto,
+      options.localUfrag,
+      options.remoteIce,
+    );
     return session;
   }
 
@@ -177,17 +216,27 @@ export class Session implements Machine<SessionEvent> {
     let drop: string | null = 'session.unknownProtocol';
     if (this.#isClosed) drop = 'session.closed';
     else if (isDtls(first) && this.#dtls !== null) drop = this.#dtls.handleDatagram(now, datagram);
-    else if (isStun(first) && this.#agent !== null) drop = this.#handleStun(now, this.#agent, datagram);
+    else if (isStun(first) && this.#agent !== null)
+      drop = this.#handleStun(now, this.#agent, datagram);
     if (drop !== null) this.#onDrop(drop);
   }
 
   handleTimeout(now: Instant): void {
     this.#now = now;
     if (this.#isClosed) return;
-    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
+    for (
+      let name = this.#timers.takeExpired(now);
+      name !== null;
+      name = this.#timers.takeExpired(now)
+    ) {
       switch (name) {
         case 'handshake':
-          this.#close('handshakeTimeout', this.#dtls === null ? 'no answer to connectivity checks' : 'DTLS or SCTP did not finish');
+          this.#close(
+            'handshakeTimeout',
+            this.#dtls === null
+              ? 'no answer to connectivity checks'
+              : 'DTLS or SCTP did not finish',
+          );
           break;
         case 'silence':
           this.#handleSilenceTimer(now);
@@ -247,7 +296,8 @@ export class Session implements Machine<SessionEvent> {
     for (;;) {
       const output = this.#outbox.poll(null);
       if (output.type !== 'timeout') return output;
-      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp()) return { type: 'timeout', at: this.#nextTimeout() };
+      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp())
+        return { type: 'timeout', at: this.#nextTimeout() };
     }
   }
 
@@ -260,7 +310,10 @@ export class Session implements Machine<SessionEvent> {
 
   #nextTimeout(): Instant | null {
     if (this.#isClosed) return null;
-    return earlier(earlier(this.#timers.next(), deadlineOf(this.#agent)), earlier(deadlineOf(this.#dtls), deadlineOf(this.#sctp)));
+    return earlier(
+      earlier(this.#timers.next(), deadlineOf(this.#agent)),
+      earlier(deadlineOf(this.#dtls), deadlineOf(this.#sctp)),
+    );
   }
 
   #pumpAgent(): boolean {
@@ -288,7 +341,10 @@ export class Session implements Machine<SessionEvent> {
   }
 
   #transmit(datagram: Uint8Array): void {
-    if (!this.#isAddressProven && this.#sentBytes + datagram.length > UNPROVEN_AMPLIFICATION_LIMIT * this.#receivedBytes) {
+    if (
+      !this.#isAddressProven &&
+      this.#sentBytes + datagram.length > UNPROVEN_AMPLIFICATION_LIMIT * this.#receivedBytes
+    ) {
       this.#onDrop('session.amplificationLimit');
       return;
     }
@@ -297,12 +353,22 @@ export class Session implements Machine<SessionEvent> {
   }
 
   #handleIceEvent(event: IceClientEvent): void {
-    if (event.type === 'failed') return this.#close(event.reason === 'consentExpired' ? 'silence' : 'iceFailed', event.reason);
+    if (event.type === 'failed')
+      return this.#close(event.reason === 'consentExpired' ? 'silence' : 'iceFailed', event.reason);
     const options = this.#clientOptions;
     if (options === null) return;
-    this.#outbox.event({ type: 'reachable', mappedAddress: event.mappedAddress, rttMs: event.rttMs });
+    this.#outbox.event({
+      type: 'reachable',
+      mappedAddress: event.mappedAddress,
+      rttMs: event.rttMs,
+    });
     const { crypto, remoteFingerprint, certificate } = options;
-    this.#dtls = DtlsConnection.client(this.#now, { crypto, remoteFingerprint, certificate, maxDatagramBytes: MAX_DATAGRAM_BYTES });
+    this.#dtls = DtlsConnection.client(this.#now, {
+      crypto,
+      remoteFingerprint,
+      certificate,
+      maxDatagramBytes: MAX_DATAGRAM_BYTES,
+    });
   }
 
   #handleDtlsEvent(event: DtlsEvent): void {
@@ -321,7 +387,11 @@ export class Session implements Machine<SessionEvent> {
       }
       case 'closed':
         return this.#close(
-          event.reason === 'closeNotify' || event.reason === 'fatalAlert' ? 'remoteClose' : event.reason === 'localClose' ? 'localClose' : event.reason,
+          event.reason === 'closeNotify' || event.reason === 'fatalAlert'
+            ? 'remoteClose'
+            : event.reason === 'localClose'
+              ? 'localClose'
+              : event.reason,
           event.detail,
         );
     }
@@ -329,10 +399,20 @@ export class Session implements Machine<SessionEvent> {
 
   #startSctp(): void {
     const { crypto, limits, negotiatedChannels } = this.#options;
-    const sctpLimits: SctpLimits = { ...limits, maxPacketBytes: (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3 };
-    this.#sctp = new Association(this.#now, { randomBytes: crypto.randomBytes, limits: sctpLimits, holdsCrossingInit: this.#isServer });
-    this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) => this.#outbox.event(event));
-    for (const { id, properties } of negotiatedChannels) this.#channels.openNegotiated(id, properties);
+    const sctpLimits: SctpLimits = {
+      ...limits,
+      maxPacketBytes: (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3,
+    };
+    this.#sctp = new Association(this.#now, {
+      randomBytes: crypto.randomBytes,
+      limits: sctpLimits,
+      holdsCrossingInit: this.#isServer,
+    });
+    this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) =>
+      this.#outbox.event(event),
+    );
+    for (const { id, properties } of negotiatedChannels)
+      this.#channels.openNegotiated(id, properties);
     // Both sides open: the server's INIT rides behind its Finished, which spares a round trip (docs/wire-protocol.md).
     this.#sctp.connect(this.#now);
   }
@@ -348,8 +428,17 @@ export class Session implements Machine<SessionEvent> {
     const drop = this.#channels?.handleSctpEvent(this.#now, event) ?? null;
     if (drop !== null) this.#onDrop(drop);
     if (event.type !== 'closed') return;
-    const isRemote = event.reason === 'remoteAbort' || (event.reason === 'shutdown' && !this.#timers.isArmed('closing'));
-    this.#close(isRemote ? 'remoteClose' : event.reason === 'shutdown' || event.reason === 'localAbort' ? 'localClose' : 'associationFailed', event.detail);
+    const isRemote =
+      event.reason === 'remoteAbort' ||
+      (event.reason === 'shutdown' && !this.#timers.isArmed('closing'));
+    this.#close(
+      isRemote
+        ? 'remoteClose'
+        : event.reason === 'shutdown' || event.reason === 'localAbort'
+          ? 'localClose'
+          : 'associationFailed',
+      event.detail,
+    );
   }
 
   #handleSilenceTimer(now: Instant): void {

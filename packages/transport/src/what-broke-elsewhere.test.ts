@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { concatBytes, instant, writeUint16 } from '@lumamesh/base';
-import { type SessionPair, clientOptions, connectedPair, sessionPair, testCrypto } from '@lumamesh/testkit';
+import {
+  type SessionPair,
+  clientOptions,
+  connectedPair,
+  sessionPair,
+  testCrypto,
+} from '@lumamesh/testkit';
 import { encodeAlert } from './dtls/message/alert.ts';
 import { encodeHandshakeFragment } from './dtls/message/handshake-header.ts';
 import { CONTENT_TYPE, decodeRecord, encodePlaintextRecord } from './dtls/record/record.ts';
@@ -42,10 +48,16 @@ describe('what broke elsewhere', () => {
       while (offset < datagram.length) {
         const record = decodeRecord(datagram, offset);
         if (!record.ok) return datagram;
-        const isFinished = record.value.epoch === 1 && record.value.contentType === CONTENT_TYPE.handshake;
+        const isFinished =
+          record.value.epoch === 1 && record.value.contentType === CONTENT_TYPE.handshake;
         records.push(
           isFinished
-            ? encodePlaintextRecord(CONTENT_TYPE.handshake, 0, 9, encodeHandshakeFragment(20, 12, 2, 0, new Uint8Array(12)))
+            ? encodePlaintextRecord(
+                CONTENT_TYPE.handshake,
+                0,
+                9,
+                encodeHandshakeFragment(20, 12, 2, 0, new Uint8Array(12)),
+              )
             : datagram.slice(offset, record.value.end),
         );
         offset = record.value.end;
@@ -77,7 +89,11 @@ describe('what broke elsewhere', () => {
         const sealed = new Map<string, string>();
         for (const { from, data } of pair.net.sent) {
           if (from !== host) continue;
-          for (let offset = 0, record = decodeRecord(data, 0); record.ok; offset = record.value.end, record = decodeRecord(data, offset)) {
+          for (
+            let offset = 0, record = decodeRecord(data, 0);
+            record.ok;
+            offset = record.value.end, record = decodeRecord(data, offset)
+          ) {
             if (record.value.epoch !== 1) continue;
             const key = String(record.value.recordSequenceNumber);
             const bytes = Buffer.from(record.value.fragment).toString('hex');
@@ -92,11 +108,17 @@ describe('what broke elsewhere', () => {
 
   it('an unauthenticated ClientHello or alert does not touch a live session', () => {
     const pair = connectedPair();
-    const hello = pair.net.sent.find(({ data }) => data[0] === CONTENT_TYPE.handshake && data[13] === 1);
+    const hello = pair.net.sent.find(
+      ({ data }) => data[0] === CONTENT_TYPE.handshake && data[13] === 1,
+    );
     assert.ok(hello !== undefined);
     const before = pair.net.sent.length;
     spoof(pair, hello.data);
-    for (const description of [0, 40, 80]) spoof(pair, encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description })));
+    for (const description of [0, 40, 80])
+      spoof(
+        pair,
+        encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description })),
+      );
     spoof(pair, encodePlaintextRecord(CONTENT_TYPE.changeCipherSpec, 0, 99, Uint8Array.of(1)));
     assert.equal(pair.net.sent.length, before, 'nothing is answered');
     assert.equal(pair.server.endpoint.drops.get('dtls.epoch0AfterFinished'), 5);
@@ -106,10 +128,24 @@ describe('what broke elsewhere', () => {
 
   it('an unauthenticated alert does not end a handshake either', () => {
     const pair = sessionPair();
-    pair.net.runUntil(() => pair.net.sent.some(({ from, data }) => from === pair.server && data[0] === CONTENT_TYPE.handshake), 2000);
-    spoof(pair, encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description: 40 })));
-    pair.client.handleDatagram(pair.net.now, encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description: 40 })));
-    assert.ok(pair.net.runUntil(() => pair.client.has('connected') && pair.server.has('connected'), 5000));
+    pair.net.runUntil(
+      () =>
+        pair.net.sent.some(
+          ({ from, data }) => from === pair.server && data[0] === CONTENT_TYPE.handshake,
+        ),
+      2000,
+    );
+    spoof(
+      pair,
+      encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description: 40 })),
+    );
+    pair.client.handleDatagram(
+      pair.net.now,
+      encodePlaintextRecord(CONTENT_TYPE.alert, 0, 99, encodeAlert({ level: 2, description: 40 })),
+    );
+    assert.ok(
+      pair.net.runUntil(() => pair.client.has('connected') && pair.server.has('connected'), 5000),
+    );
   });
 
   it('a replayed record is dropped, and a forged one moves no window', () => {
@@ -131,7 +167,9 @@ describe('what broke elsewhere', () => {
 
   it('a datagram of three bytes, of one, of none', () => {
     const pair = connectedPair();
-    for (const first of [0, 1, 20, 22, 23, 63, 64, 255]) for (const length of [0, 1, 2, 3, 12, 13, 14]) spoof(pair, new Uint8Array(length).fill(first));
+    for (const first of [0, 1, 20, 22, 23, 63, 64, 255])
+      for (const length of [0, 1, 2, 3, 12, 13, 14])
+        spoof(pair, new Uint8Array(length).fill(first));
     assertAlive(pair);
   });
 
@@ -140,7 +178,15 @@ describe('what broke elsewhere', () => {
     const pair = sessionPair();
     pair.net.runUntil(() => pair.server.endpoint.counts.sessions === 1, 1000);
     for (let i = 0; i < 10_000; i++) {
-      spoof(pair, encodePlaintextRecord(CONTENT_TYPE.handshake, 0, i, encodeHandshakeFragment(1, 0xffffff, i % 4, i, Uint8Array.of(1))));
+      spoof(
+        pair,
+        encodePlaintextRecord(
+          CONTENT_TYPE.handshake,
+          0,
+          i,
+          encodeHandshakeFragment(1, 0xffffff, i % 4, i, Uint8Array.of(1)),
+        ),
+      );
     }
     assert.ok(process.memoryUsage().arrayBuffers - before < 50_000_000);
     assert.ok(pair.server.endpoint.drops.get('dtls.handshake.tooLarge') > 0);
@@ -160,8 +206,16 @@ describe('what broke elsewhere', () => {
         return base.signEcdsaP256(...args);
       },
     };
-    const pair = sessionPair({ endpoint: { crypto, limits: { maxSessions: 10, cookieThreshold: 0, maxHalfOpen: 10 } } });
-    pair.net.runUntil(() => pair.net.sent.some(({ from, data }) => from === pair.server && data[0] === CONTENT_TYPE.handshake), 2000);
+    const pair = sessionPair({
+      endpoint: { crypto, limits: { maxSessions: 10, cookieThreshold: 0, maxHalfOpen: 10 } },
+    });
+    pair.net.runUntil(
+      () =>
+        pair.net.sent.some(
+          ({ from, data }) => from === pair.server && data[0] === CONTENT_TYPE.handshake,
+        ),
+      2000,
+    );
     assert.equal(expensive, 0, 'the first answer is a HelloVerifyRequest');
     assert.equal(pair.server.endpoint.counts.sessions, 0);
     assert.ok(pair.net.runUntil(() => pair.client.has('connected'), 3000));
@@ -169,11 +223,25 @@ describe('what broke elsewhere', () => {
   });
 
   it('a cookie is good for one address and one ClientHello only', () => {
-    const pair = sessionPair({ endpoint: { limits: { maxSessions: 10, cookieThreshold: 0, maxHalfOpen: 10 } } });
-    pair.net.runUntil(() => pair.net.sent.filter(({ from, data }) => from === pair.client && data[0] === CONTENT_TYPE.handshake).length === 2, 2000);
-    const withCookie = pair.net.sent.filter(({ from, data }) => from === pair.client && data[0] === CONTENT_TYPE.handshake).at(-1);
+    const pair = sessionPair({
+      endpoint: { limits: { maxSessions: 10, cookieThreshold: 0, maxHalfOpen: 10 } },
+    });
+    pair.net.runUntil(
+      () =>
+        pair.net.sent.filter(
+          ({ from, data }) => from === pair.client && data[0] === CONTENT_TYPE.handshake,
+        ).length === 2,
+      2000,
+    );
+    const withCookie = pair.net.sent
+      .filter(({ from, data }) => from === pair.client && data[0] === CONTENT_TYPE.handshake)
+      .at(-1);
     assert.ok(withCookie !== undefined);
-    pair.server.endpoint.handleDatagram(pair.net.now, { address: '203.0.113.66', port: 9 }, withCookie.data);
+    pair.server.endpoint.handleDatagram(
+      pair.net.now,
+      { address: '203.0.113.66', port: 9 },
+      withCookie.data,
+    );
     const otherRandom = withCookie.data.slice();
     otherRandom[30] = (otherRandom[30] ?? 0) ^ 1;
     pair.server.endpoint.handleDatagram(pair.net.now, pair.server.remote, otherRandom);

@@ -1,4 +1,10 @@
-import { type ConnectOptions, type Net, type Peer, type Room, connect as connectForReal } from 'lumamesh';
+import {
+  type ConnectOptions,
+  type Net,
+  type Peer,
+  type Room,
+  connect as connectForReal,
+} from 'lumamesh';
 
 /* What examples import as `lumamesh`: the library, and an eye on what they do with it. */
 export * from 'lumamesh';
@@ -50,7 +56,12 @@ Object.assign(globalThis, {
     hasMet: () => met.size > 0,
     faults: () => faults,
     /** What there is to see, for whoever has to find out what went wrong. */
-    report: () => ({ lines, body: document.body.textContent, status: nets.map(({ status }) => status.text), faults }),
+    report: () => ({
+      lines,
+      body: document.body.textContent,
+      status: nets.map(({ status }) => status.text),
+      faults,
+    }),
     close: () => {
       for (const net of nets) net.close();
     },

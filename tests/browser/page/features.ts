@@ -1,4 +1,13 @@
-import { type ConnectOptions, type IncomingFile, LumameshError, type Net, type Peer, type Room, type RoomOptions, connect } from 'lumamesh';
+import {
+  type ConnectOptions,
+  type IncomingFile,
+  LumameshError,
+  type Net,
+  type Peer,
+  type Room,
+  type RoomOptions,
+  connect,
+} from 'lumamesh';
 
 /* What features.test.ts drives inside the page: each function is a step, and answers JSON. What happens is noted in one log. */
 
@@ -25,7 +34,10 @@ function codeOf(error: unknown): string {
 /** The peer of a nick, open. */
 function peerOf(nick: string): Peer {
   const peer = room?.peers.find((candidate) => candidate.nick === nick && candidate.isOpen);
-  if (peer === undefined) throw new Error(`no open peer ${nick} among ${room?.peers.map((candidate) => `${candidate.nick} ${candidate.state}`).join(', ')}`);
+  if (peer === undefined)
+    throw new Error(
+      `no open peer ${nick} among ${room?.peers.map((candidate) => `${candidate.nick} ${candidate.state}`).join(', ')}`,
+    );
   return peer;
 }
 
@@ -34,7 +46,12 @@ function watch(peer: Peer): void {
   peer.on('open', () => note('open', peer.nick));
   peer.on('status', (state) => note('peer status', `${peer.nick} ${state}`));
   peer.on('data', (value) =>
-    note('data', value instanceof Uint8Array ? { bytes: value.length, sum: value.reduce((sum, byte) => (sum + byte) % 65_521, 0) } : value),
+    note(
+      'data',
+      value instanceof Uint8Array
+        ? { bytes: value.length, sum: value.reduce((sum, byte) => (sum + byte) % 65_521, 0) }
+        : value,
+    ),
   );
   peer.on('file', (file) => {
     files.push(file);
@@ -61,7 +78,9 @@ function join(options: ConnectOptions, name: string, roomOptions: RoomOptions = 
   room.on('joined', (peers) => note('joined', peers));
   room.on('leave', (peer, reason) => note('leave', `${peer.nick} ${reason}`));
   room.on('error', (error) => note('error', error.code));
-  room.answer('add', (value) => (Array.isArray(value) ? value.reduce((sum: number, item) => sum + Number(item), 0) : null));
+  room.answer('add', (value) =>
+    Array.isArray(value) ? value.reduce((sum: number, item) => sum + Number(item), 0) : null,
+  );
   const [, onMove] = room.action<{ x: number }>('move');
   onMove(({ x }, peer) => note('move', [peer.nick, x]));
 }
@@ -89,8 +108,13 @@ async function framesOf(index: number): Promise<number> {
   video.srcObject = stream;
   await video.play().catch(() => undefined);
   // Firefox counts frames of media elements that it paints only; how far a live stream has played it always tells.
-  const shown = (): number => Math.max(video.getVideoPlaybackQuality().totalVideoFrames, video.videoWidth > 0 ? Math.floor(video.currentTime * 10) : 0);
-  for (let i = 0; i < 200 && shown() < 3; i++) await new Promise((resolve) => setTimeout(resolve, 100));
+  const shown = (): number =>
+    Math.max(
+      video.getVideoPlaybackQuality().totalVideoFrames,
+      video.videoWidth > 0 ? Math.floor(video.currentTime * 10) : 0,
+    );
+  for (let i = 0; i < 200 && shown() < 3; i++)
+    await new Promise((resolve) => setTimeout(resolve, 100));
   return shown();
 }
 
@@ -102,13 +126,21 @@ Object.assign(globalThis, {
     log: () => log,
     status: () => net?.status,
     selfId: () => room?.selfId,
-    peers: () => room?.peers.map((peer) => ({ id: peer.id, nick: peer.nick, state: peer.state, isDirect: peer.isDirect })),
+    peers: () =>
+      room?.peers.map((peer) => ({
+        id: peer.id,
+        nick: peer.nick,
+        state: peer.state,
+        isDirect: peer.isDirect,
+      })),
     leave: () => room?.leave(),
     close: () => net?.close(),
     broadcast: async (value: unknown) => room?.broadcast(value),
     send: async (nick: string, value: unknown) => peerOf(nick).send(value),
-    move: async (nick: string, x: number) => room?.action<{ x: number }>('move')[0]({ x }, { to: peerOf(nick), reliable: false }),
-    request: async (nick: string, name: string, value: unknown) => peerOf(nick).request(name, value, { timeoutMs: 5000 }).catch(codeOf),
+    move: async (nick: string, x: number) =>
+      room?.action<{ x: number }>('move')[0]({ x }, { to: peerOf(nick), reliable: false }),
+    request: async (nick: string, name: string, value: unknown) =>
+      peerOf(nick).request(name, value, { timeoutMs: 5000 }).catch(codeOf),
     rtt: async (nick: string) => peerOf(nick).rtt(),
     /** Sends binary of this size; answers how often progress was heard, and whether it was sent. */
     sendBytes: async (nick: string, length: number) => {
@@ -122,11 +154,21 @@ Object.assign(globalThis, {
     /** Begins to send much, and takes it back. */
     cancelBytes: async (nick: string, length: number) => {
       const abort = new AbortController();
-      return peerOf(nick).send(new Uint8Array(length), { signal: abort.signal, onProgress: () => abort.abort() });
+      return peerOf(nick).send(new Uint8Array(length), {
+        signal: abort.signal,
+        onProgress: () => abort.abort(),
+      });
     },
-    sendFile: async (nick: string, length: number, name: string, cancelAt: number | null = null) => {
+    sendFile: async (
+      nick: string,
+      length: number,
+      name: string,
+      cancelAt: number | null = null,
+    ) => {
       const abort = new AbortController();
-      const file = new File([Uint8Array.from({ length }, (_, i) => i & 255)], name, { type: 'text/plain' });
+      const file = new File([Uint8Array.from({ length }, (_, i) => i & 255)], name, {
+        type: 'text/plain',
+      });
       const onProgress = (sent: number): void => {
         if (cancelAt !== null && sent >= cancelAt) abort.abort();
       };
@@ -139,7 +181,12 @@ Object.assign(globalThis, {
       try {
         const blob = await files[index]?.accept({ onProgress: () => (progress += 1) });
         const bytes = new Uint8Array((await blob?.arrayBuffer()) ?? new ArrayBuffer(0));
-        return { size: bytes.length, type: blob?.type, isRight: bytes.every((byte, i) => byte === (i & 255)), progress };
+        return {
+          size: bytes.length,
+          type: blob?.type,
+          isRight: bytes.every((byte, i) => byte === (i & 255)),
+          progress,
+        };
       } catch (error) {
         return codeOf(error);
       }
@@ -156,7 +203,9 @@ Object.assign(globalThis, {
       if (sentVideo !== null) room?.removeStream(sentVideo);
     },
     framesOf,
-    tracksOf: (index: number) => videos[index]?.getTracks().filter(({ muted, readyState }) => !muted && readyState === 'live').length ?? 0,
+    tracksOf: (index: number) =>
+      videos[index]?.getTracks().filter(({ muted, readyState }) => !muted && readyState === 'live')
+        .length ?? 0,
     mutedOf: (index: number) => videos[index]?.getTracks().every(({ muted }) => muted) ?? true,
   },
 });

@@ -12,17 +12,34 @@ interface RawRelay {
 }
 
 /** Opens a channel to a relay by hand, with the answer of the protocol package and nothing else of ours. */
-async function openRaw(relay: RawRelay, isNegotiated: boolean): Promise<{ readonly connection: RTCPeerConnection; readonly channel: RTCDataChannel }> {
+async function openRaw(
+  relay: RawRelay,
+  isNegotiated: boolean,
+): Promise<{ readonly connection: RTCPeerConnection; readonly channel: RTCDataChannel }> {
   const connection = new RTCPeerConnection();
-  const channel = connection.createDataChannel('lumamesh', isNegotiated ? { negotiated: true, id: 0 } : {});
+  const channel = connection.createDataChannel(
+    'lumamesh',
+    isNegotiated ? { negotiated: true, id: 0 } : {},
+  );
   channel.binaryType = 'arraybuffer';
   const opened = new Promise<void>((resolve, reject) => {
     channel.addEventListener('open', () => resolve());
-    setTimeout(() => reject(new Error(`not open after 15 s: ice ${connection.iceConnectionState}, connection ${connection.connectionState}`)), 15_000);
+    setTimeout(
+      () =>
+        reject(
+          new Error(
+            `not open after 15 s: ice ${connection.iceConnectionState}, connection ${connection.connectionState}`,
+          ),
+        ),
+      15_000,
+    );
   });
   await connection.setLocalDescription(await connection.createOffer());
   const mid = midOf(connection.localDescription?.sdp ?? '');
-  await connection.setRemoteDescription({ type: 'answer', sdp: relayAnswer(relay, [relay.ip], mid) });
+  await connection.setRemoteDescription({
+    type: 'answer',
+    sdp: relayAnswer(relay, [relay.ip], mid),
+  });
   await opened;
   return { connection, channel };
 }
@@ -40,13 +57,19 @@ async function connectInARow(relay: RawRelay, count: number): Promise<number[]> 
 }
 
 /** Sends strings and binary of these sizes to an echo and compares what comes back; answers the sizes that did. */
-async function echo(relay: RawRelay, sizes: readonly number[], isNegotiated: boolean): Promise<string[]> {
+async function echo(
+  relay: RawRelay,
+  sizes: readonly number[],
+  isNegotiated: boolean,
+): Promise<string[]> {
   const { connection, channel } = await openRaw(relay, isNegotiated);
   const returned: string[] = [];
   const roundTrip = async (value: string | ArrayBuffer): Promise<unknown> =>
     new Promise((resolve, reject) => {
       setTimeout(() => reject(new Error('no echo after 20 s')), 20_000);
-      channel.addEventListener('message', (event: MessageEvent<unknown>) => resolve(event.data), { once: true });
+      channel.addEventListener('message', (event: MessageEvent<unknown>) => resolve(event.data), {
+        once: true,
+      });
       channel.send(value as string);
     });
   for (const size of sizes) {
@@ -54,7 +77,12 @@ async function echo(relay: RawRelay, sizes: readonly number[], isNegotiated: boo
     if ((await roundTrip(text)) === text) returned.push(`text ${size}`);
     const bytes = Uint8Array.from({ length: size }, (_, i) => i & 255);
     const back = await roundTrip(bytes.buffer);
-    if (back instanceof ArrayBuffer && back.byteLength === size && new Uint8Array(back).every((byte, i) => byte === bytes[i])) returned.push(`binary ${size}`);
+    if (
+      back instanceof ArrayBuffer &&
+      back.byteLength === size &&
+      new Uint8Array(back).every((byte, i) => byte === bytes[i])
+    )
+      returned.push(`binary ${size}`);
   }
   connection.close();
   return returned;
@@ -97,7 +125,14 @@ function note(event: string, value?: unknown): void {
 function watch(peer: Peer): void {
   note('peer', peer.nick);
   peer.on('open', () => note('open', peer.nick));
-  peer.on('data', (value) => note('data', value instanceof Uint8Array ? { bytes: [...value.subarray(0, 4)], length: value.length } : value));
+  peer.on('data', (value) =>
+    note(
+      'data',
+      value instanceof Uint8Array
+        ? { bytes: [...value.subarray(0, 4)], length: value.length }
+        : value,
+    ),
+  );
   peer.on('close', (reason) => note('close', reason));
 }
 
@@ -120,11 +155,14 @@ Object.assign(globalThis, {
     blockedWays,
     join,
     log: () => log,
-    broadcast: (value: unknown, isReliable: boolean) => room?.broadcast(value, { reliable: isReliable }),
-    broadcastBytes: (length: number) => room?.broadcast(Uint8Array.from({ length }, (_, i) => i & 255)),
+    broadcast: (value: unknown, isReliable: boolean) =>
+      room?.broadcast(value, { reliable: isReliable }),
+    broadcastBytes: (length: number) =>
+      room?.broadcast(Uint8Array.from({ length }, (_, i) => i & 255)),
     relays: () => net?.status.relays.filter(({ state }) => state === 'open').map(({ nk }) => nk),
     peers: () => room?.peers.map(({ nick, state }) => ({ nick, state })),
-    sendTo: (nick: string, value: unknown) => room?.peers.find((peer) => peer.nick === nick)?.send(value),
+    sendTo: (nick: string, value: unknown) =>
+      room?.peers.find((peer) => peer.nick === nick)?.send(value),
     leave: () => room?.leave(),
     close: () => net?.close(),
   },

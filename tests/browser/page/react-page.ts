@@ -1,4 +1,12 @@
-import { Activity, Component, type ReactNode, StrictMode, createElement, useEffect, useRef } from 'react';
+import {
+  Activity,
+  Component,
+  type ReactNode,
+  StrictMode,
+  createElement,
+  useEffect,
+  useRef,
+} from 'react';
 import { type Root, createRoot } from 'react-dom/client';
 import type { RelaySource, Room } from 'lumamesh';
 import type { Panel, View } from './react-view.ts';
@@ -33,7 +41,15 @@ function identityOf(thing: object | null): number {
   return identities.indexOf(thing) + 1;
 }
 
-function PresenceView({ id, room, value }: { readonly id: string; readonly room: Room | null; readonly value: unknown }): ReactNode {
+function PresenceView({
+  id,
+  room,
+  value,
+}: {
+  readonly id: string;
+  readonly room: Room | null;
+  readonly value: unknown;
+}): ReactNode {
   // Written anew in each render, as pages do.
   const [others] = usePresence<unknown>(room, value === undefined ? undefined : { shared: value });
   useEffect(() => {
@@ -43,10 +59,21 @@ function PresenceView({ id, room, value }: { readonly id: string; readonly room:
   return createElement('code', null, JSON.stringify([...others.values()]));
 }
 
-function PanelView({ net, status, panel }: { readonly net: ReturnType<typeof useNet>; readonly status: string; readonly panel: Panel }): ReactNode {
+function PanelView({
+  net,
+  status,
+  panel,
+}: {
+  readonly net: ReturnType<typeof useNet>;
+  readonly status: string;
+  readonly panel: Panel;
+}): ReactNode {
   const { id, nick, password, value, hasPresence = true } = panel;
   renders += 1;
-  const { room, state, peers, error } = useRoom(net, panel.room, { nick, ...(password === undefined ? {} : { password }) });
+  const { room, state, peers, error } = useRoom(net, panel.room, {
+    nick,
+    ...(password === undefined ? {} : { password }),
+  });
   const open = usePeers(room, { onlyOpen: true });
   const said = useRef<unknown[]>([]);
   const send = useAction(room, 'say', (what, peer) => {
@@ -65,12 +92,23 @@ function PanelView({ net, status, panel }: { readonly net: ReturnType<typeof use
   useEffect(() => {
     const names = (list: typeof peers): string[] => list.map((peer) => peer.nick).toSorted();
     const others = views.get(id)?.others ?? [];
-    const view = { room: room?.name ?? null, state, error: error?.code ?? '', peers: names(peers), open: names(open) };
+    const view = {
+      room: room?.name ?? null,
+      state,
+      error: error?.code ?? '',
+      peers: names(peers),
+      open: names(open),
+    };
     views.set(id, { net: status, ...view, others: hasPresence ? others : [], said: said.current });
     senders.set(id, send);
     note('view', { id, wanted: panel.room, ...view });
   });
-  return createElement('section', null, `${state} ${peers.length}`, hasPresence ? createElement(PresenceView, { id, room, value }) : null);
+  return createElement(
+    'section',
+    null,
+    `${state} ${peers.length}`,
+    hasPresence ? createElement(PresenceView, { id, room, value }) : null,
+  );
 }
 
 function AppView({ relays, iceServers = [], panels }: App): ReactNode {
@@ -85,7 +123,10 @@ function AppView({ relays, iceServers = [], panels }: App): ReactNode {
   return panels.map((panel) => createElement(PanelView, { key: panel.id, net, status, panel }));
 }
 
-class Boundary extends Component<{ readonly children?: ReactNode }, { readonly hasFailed: boolean }> {
+class Boundary extends Component<
+  { readonly children?: ReactNode },
+  { readonly hasFailed: boolean }
+> {
   override state = { hasFailed: false };
 
   static getDerivedStateFromError(): { readonly hasFailed: boolean } {
@@ -105,7 +146,10 @@ Object.assign(globalThis, {
   harness: {
     setApp: (app: App) => {
       root ??= createRoot(document.body.appendChild(document.createElement('main')));
-      const activity = createElement(Activity, { mode: app.isHidden === true ? 'hidden' : 'visible', children: createElement(AppView, app) });
+      const activity = createElement(Activity, {
+        mode: app.isHidden === true ? 'hidden' : 'visible',
+        children: createElement(AppView, app),
+      });
       root.render(createElement(StrictMode, null, createElement(Boundary, null, activity)));
     },
     unmount: () => {

@@ -10,7 +10,8 @@ import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 const PAGE_FOLDER = join(import.meta.dirname, '../page');
 
 /** The page may load its own script and style and nothing else: neither fetch nor WebSocket is needed to reach a relay. */
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
 export interface Site {
   readonly port: number;
@@ -18,7 +19,11 @@ export interface Site {
 }
 
 /** Bundles the demo page with the relay's record in it and serves it on localhost. */
-export async function serveSite(record: SignedRelayRecord, port: number, mayMove: boolean): Promise<Site> {
+export async function serveSite(
+  record: SignedRelayRecord,
+  port: number,
+  mayMove: boolean,
+): Promise<Site> {
   const bundle = await build({
     entryPoints: [join(PAGE_FOLDER, 'main.ts')],
     bundle: true,
@@ -63,7 +68,12 @@ async function listen(server: Server, port: number, mayMove: boolean): Promise<v
     server.listen(port, 'localhost');
     await once(server, 'listening');
   } catch (error) {
-    if (mayMove && (error as NodeJS.ErrnoException).code === 'EADDRINUSE') return listen(server, 0, false);
-    throw new LumameshError('HTTP_LISTEN_FAILED', `cannot serve the page on localhost:${port}: ${(error as Error).message}`, { cause: error });
+    if (mayMove && (error as NodeJS.ErrnoException).code === 'EADDRINUSE')
+      return listen(server, 0, false);
+    throw new LumameshError(
+      'HTTP_LISTEN_FAILED',
+      `cannot serve the page on localhost:${port}: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }

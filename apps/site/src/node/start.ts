@@ -23,9 +23,16 @@ async function main(): Promise<void> {
     MESH_FILE: join(IDENTITY_FOLDER, 'mesh-relays.txt'),
     LOG_LEVEL: 'warn',
   };
-  const config = readConfig({ environment: process.env, file: { path: 'npm start', values: defaults } });
+  const config = readConfig({
+    environment: process.env,
+    file: { path: 'npm start', values: defaults },
+  });
   const relay = await startRelay(config, process.env['UDP_PORT'] === undefined);
-  const site = await serveSite(relay.record, Number(process.env['HTTP_PORT'] ?? DEFAULT_HTTP_PORT), process.env['HTTP_PORT'] === undefined);
+  const site = await serveSite(
+    relay.record,
+    Number(process.env['HTTP_PORT'] ?? DEFAULT_HTTP_PORT),
+    process.env['HTTP_PORT'] === undefined,
+  );
   const { ip, port } = relay.record;
   const lines = [
     '',
@@ -36,7 +43,11 @@ async function main(): Promise<void> {
     `  Its line for relay.txt:    ${encodeRecordLine(relay.record)}`,
     '',
   ];
-  if (ip === '127.0.0.1') lines.push('  This machine has no network address of its own: Chromium will work, Firefox will not (it never dials 127.0.0.1).', '');
+  if (ip === '127.0.0.1')
+    lines.push(
+      '  This machine has no network address of its own: Chromium will work, Firefox will not (it never dials 127.0.0.1).',
+      '',
+    );
   process.stdout.write(`${lines.join('\n')}  Ctrl+C stops both.\n\n`);
   const stop = (): void => {
     void site.close();

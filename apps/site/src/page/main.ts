@@ -76,15 +76,18 @@ function main(): void {
   });
   sendWhatIsTyped(nick, (text) => void room.broadcast({ kind: 'chat', text }));
   sendPointer((cursor) => {
-    for (const peer of room.peers) if (opened.has(peer.id)) void peer.send(cursor, { reliable: false });
+    for (const peer of room.peers)
+      if (opened.has(peer.id)) void peer.send(cursor, { reliable: false });
   });
 }
 
 function receive(peer: Peer, value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
   const { kind, text, x, y } = value as Record<string, unknown>;
-  if (kind === 'chat' && typeof text === 'string') addMessage(peer.nick, hueOf(peer.id), text.slice(0, 2000));
-  else if (kind === 'cursor' && typeof x === 'number' && typeof y === 'number') moveCursor(peer.id, x, y);
+  if (kind === 'chat' && typeof text === 'string')
+    addMessage(peer.nick, hueOf(peer.id), text.slice(0, 2000));
+  else if (kind === 'cursor' && typeof x === 'number' && typeof y === 'number')
+    moveCursor(peer.id, x, y);
 }
 
 function sendWhatIsTyped(nick: string, send: (text: string) => void): void {

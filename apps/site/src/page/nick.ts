@@ -1,4 +1,19 @@
-const COLOURS = ['amber', 'azure', 'coral', 'golden', 'indigo', 'jade', 'lilac', 'misty', 'olive', 'rosy', 'silver', 'teal', 'umber', 'violet'];
+const COLOURS = [
+  'amber',
+  'azure',
+  'coral',
+  'golden',
+  'indigo',
+  'jade',
+  'lilac',
+  'misty',
+  'olive',
+  'rosy',
+  'silver',
+  'teal',
+  'umber',
+  'violet',
+];
 const ANIMALS = [
   'badger',
   'crane',

@@ -48,7 +48,9 @@ export function showPeople(nick: string, people: readonly Person[], roomName: st
   };
   byId('people').replaceChildren(
     item(nick, 45, 'you'),
-    ...people.map((person) => item(person.nick, hueOf(person.id), person.isOpen ? 'direct' : 'connecting')),
+    ...people.map((person) =>
+      item(person.nick, hueOf(person.id), person.isOpen ? 'direct' : 'connecting'),
+    ),
   );
 }
 

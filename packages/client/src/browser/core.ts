@@ -39,4 +39,11 @@ export type { SendOptions } from '../core/peer-frame.ts';
 export type { RelaySource } from '../core/relay-source.ts';
 export type { ConnectOptions, NetEvents, NetStatus, PageStorage, RelayStatus } from './net.ts';
 export type { PeerCloseReason, PeerEvents, PeerState } from './peer.ts';
-export type { CoreNet as Net, CorePeer as Peer, CoreRoom as Room, RoomEvents, RoomOptions, RoomState };
+export type {
+  CoreNet as Net,
+  CorePeer as Peer,
+  CoreRoom as Room,
+  RoomEvents,
+  RoomOptions,
+  RoomState,
+};

@@ -3,7 +3,11 @@ import type { KnownRelay } from '../core/relay-source.ts';
 import type { RelayChannel, RelayChannelEvents } from './platform.ts';
 
 /** Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer is written from the relay's record. */
-export function dialRelay(relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents): RelayChannel {
+export function dialRelay(
+  relay: KnownRelay,
+  addresses: readonly string[],
+  events: RelayChannelEvents,
+): RelayChannel {
   let isEnded = false;
   let connection: RTCPeerConnection | null = null;
   let channel: RTCDataChannel | null = null;
@@ -40,8 +44,13 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
         if (made.connectionState !== 'failed') return;
         handleBlocked();
         // ICE has reached it, so what failed is the certificate's fingerprint.
-        const isReached = made.sctp?.transport.iceTransport?.state === 'connected' || made.sctp?.transport.state === 'failed';
-        end(isReached ? 'RELAY_FORGED' : 'RELAY_UNREACHABLE', isReached ? 'the relay has another certificate' : 'the relay does not answer');
+        const isReached =
+          made.sctp?.transport.iceTransport?.state === 'connected' ||
+          made.sctp?.transport.state === 'failed';
+        end(
+          isReached ? 'RELAY_FORGED' : 'RELAY_UNREACHABLE',
+          isReached ? 'the relay has another certificate' : 'the relay does not answer',
+        );
       });
       channel = made.createDataChannel(CHANNEL_LABEL, { negotiated: true, id: CHANNEL_ID });
       channel.addEventListener('open', () => {

@@ -5,7 +5,11 @@ import { verifyEd25519, type WebCryptoSubtle } from '@lumamesh/protocol';
 import { verify } from './ed25519-fallback.ts';
 
 /** A message, with its signature by a new key. */
-function signedMessage(): [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] {
+function signedMessage(): [
+  Uint8Array<ArrayBuffer>,
+  Uint8Array<ArrayBuffer>,
+  Uint8Array<ArrayBuffer>,
+] {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const data = Uint8Array.from({ length: 100 }, (_, i) => i);
   const key = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
@@ -15,7 +19,8 @@ function signedMessage(): [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>, Uin
 it('tells what is signed as WebCrypto does, and throws at nothing', async () => {
   const [key, signature, data] = signedMessage();
   const subtle = crypto.subtle as unknown as WebCryptoSubtle;
-  const flip = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => bytes.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
+  const flip = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+    bytes.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
   for (const [k, s, d] of [
     [key, signature, data],
     [flip(key), signature, data],
@@ -31,6 +36,8 @@ it('tells what is signed as WebCrypto does, and throws at nothing', async () => 
 });
 
 it('is asked for by null, where the platform has no Ed25519', async () => {
-  const without = { importKey: async () => Promise.reject(new Error('NotSupportedError')) } as unknown as WebCryptoSubtle;
+  const without = {
+    importKey: async () => Promise.reject(new Error('NotSupportedError')),
+  } as unknown as WebCryptoSubtle;
   assert.equal(await verifyEd25519(without, ...signedMessage()), null);
 });

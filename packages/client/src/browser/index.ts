@@ -9,7 +9,13 @@ export type { RelaySource } from '../core/relay-source.ts';
 export type { FileOptions, IncomingFile } from './full/files.ts';
 export type { FullNet as Net } from './full/full-net.ts';
 export type { FullPeer as Peer, Handshake } from './full/full-peer.ts';
-export type { ActionListen, ActionOptions, ActionSend, FullRoom as Room, FullRoomOptions as RoomOptions } from './full/full-room.ts';
+export type {
+  ActionListen,
+  ActionOptions,
+  ActionSend,
+  FullRoom as Room,
+  FullRoomOptions as RoomOptions,
+} from './full/full-room.ts';
 export type { RequestHandler, RequestOptions } from './full/requests.ts';
 export type { ConnectOptions, NetEvents, NetStatus, PageStorage, RelayStatus } from './net.ts';
 export type { PeerCloseReason, PeerEvents, PeerState } from './peer.ts';

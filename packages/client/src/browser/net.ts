@@ -1,9 +1,19 @@
 import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
-import { type ClientMessage, type RelayMessage, type SignedRelayRecord, parseRecordJson } from '@lumamesh/protocol';
+import {
+  type ClientMessage,
+  type RelayMessage,
+  type SignedRelayRecord,
+  parseRecordJson,
+} from '@lumamesh/protocol';
 import { diagnose } from '../core/diagnosis.ts';
 import { RelayBook } from '../core/relay-book.ts';
 import { RelayChoice } from '../core/relay-choice.ts';
-import { type KnownRelay, type RelaySource, readRelaySources, stunUrl } from '../core/relay-source.ts';
+import {
+  type KnownRelay,
+  type RelaySource,
+  readRelaySources,
+  stunUrl,
+} from '../core/relay-source.ts';
 import { type PeerIdentity, createPeerIdentity } from '../core/peer-identity.ts';
 import type { Peer } from './peer.ts';
 import type { Platform } from './platform.ts';
@@ -32,7 +42,9 @@ export interface ConnectOptions {
   /** Closes the net when it aborts. */
   readonly signal?: AbortSignal;
   /** Hears what happens; `console` will do. Default: silence. */
-  readonly logger?: Partial<Record<'debug' | 'info' | 'warn', (message: string, details?: unknown) => void>>;
+  readonly logger?: Partial<
+    Record<'debug' | 'info' | 'warn', (message: string, details?: unknown) => void>
+  >;
   /** Hears of errors in the page's own listeners. Default: thrown, for the console to show. */
   readonly onListenerError?: (error: unknown) => void;
 }
@@ -99,12 +111,14 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     this.platform = platform;
     this.options = options;
     this.#onListenerError = onListenerError;
-    this.#storage = options.storage === undefined ? platform.storage('localStorage') : options.storage;
+    this.#storage =
+      options.storage === undefined ? platform.storage('localStorage') : options.storage;
     this.#book = new RelayBook(() => platform.random());
     this.#choice = new RelayChoice(this.#book, () => platform.random());
     this.#tickedAt = this.#onlineAt = platform.now();
     // Malformed ICE servers throw here, where the page can see it, rather than later.
-    if (options.iceServers !== undefined && platform.PeerConnection !== null) new platform.PeerConnection({ iceServers: [...options.iceServers] }).close();
+    if (options.iceServers !== undefined && platform.PeerConnection !== null)
+      new platform.PeerConnection({ iceServers: [...options.iceServers] }).close();
   }
 
   /** @internal Begins. Throws `BAD_RELAY` when no relay is known, or one is malformed. */
@@ -114,7 +128,10 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     for (const relay of seeds) this.#book.addSeed(relay);
     if (discover !== false) this.#book.load(this.#read(), this.platform.unixSeconds());
     if (this.#book.size === 0 && !this.isExpectingRelays)
-      throw new LumameshError('BAD_RELAY', 'no relay is known: connect({ relays: [a record, or a line of relay.txt] })');
+      throw new LumameshError(
+        'BAD_RELAY',
+        'no relay is known: connect({ relays: [a record, or a line of relay.txt] })',
+      );
     this.#listen();
     this.#tick();
     return this;
@@ -127,12 +144,31 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       if (link === undefined && !isSeed) continue;
       const error = this.#errors.get(record.nk) ?? null;
       const state = link === undefined ? 'waiting' : link?.isOpen === true ? 'open' : 'connecting';
-      relays.push({ nk: record.nk, address: `${record.ip}:${record.port}`, state, connectMs, error });
+      relays.push({
+        nk: record.nk,
+        address: `${record.ip}:${record.port}`,
+        state,
+        connectMs,
+        error,
+      });
     }
     const open = relays.filter(({ state }) => state === 'open').length;
-    const state = this.#isClosed ? 'closed' : open > 0 ? 'online' : this.#fault === null ? 'connecting' : 'offline';
-    const text = state === 'online' ? `${open} of ${this.#book.size} relays` : (this.#fault?.message ?? state);
-    return { state, text, code: open > 0 ? '' : (this.#fault?.code ?? ''), relays, known: this.#book.size };
+    const state = this.#isClosed
+      ? 'closed'
+      : open > 0
+        ? 'online'
+        : this.#fault === null
+          ? 'connecting'
+          : 'offline';
+    const text =
+      state === 'online' ? `${open} of ${this.#book.size} relays` : (this.#fault?.message ?? state);
+    return {
+      state,
+      text,
+      code: open > 0 ? '' : (this.#fault?.code ?? ''),
+      relays,
+      known: this.#book.size,
+    };
   }
 
   /** Joins a room by name; everybody who names it the same (with the same password) is there. Throws `NET_CLOSED` or `BAD_ROOM_NAME`. */
@@ -248,7 +284,10 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     this.#tickedAt = now;
     const isBusy = [...this.#links.values()].some((link) => link?.isOpen !== true);
     // First of all, so that nothing that goes wrong below stops the clock.
-    this.#cancelTick = this.platform.setTimer(isBusy || this.#links.size === 0 ? BUSY_TICK_MS : CALM_TICK_MS, () => this.#tick());
+    this.#cancelTick = this.platform.setTimer(
+      isBusy || this.#links.size === 0 ? BUSY_TICK_MS : CALM_TICK_MS,
+      () => this.#tick(),
+    );
     for (const link of this.#links.values()) link?.handleTick(now);
     for (const room of this.#rooms.values()) room.handleTick(now);
     this.#plan();
@@ -268,11 +307,21 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     const { nk } = relay;
     this.#links.set(nk, null);
     // Where nobody can tell, a record is trusted as far as who holds it; what strangers told of was verified when it was taken.
-    const isForged = relay.signature !== undefined && (await this.platform.verifyRecord(relay as SignedRelayRecord)) === false;
+    const isForged =
+      relay.signature !== undefined &&
+      (await this.platform.verifyRecord(relay as SignedRelayRecord)) === false;
     const addresses = isForged ? [] : await this.addressesOf(relay);
     // Hung up, or closed, while the record was looked at.
     if (this.#isClosed || this.#links.get(nk) !== null) return;
-    if (isForged) return this.#handleLoss(nk, new LumameshError('RELAY_FORGED', `the record of ${relay.ip}:${relay.port} is not signed by its node key`), true);
+    if (isForged)
+      return this.#handleLoss(
+        nk,
+        new LumameshError(
+          'RELAY_FORGED',
+          `the record of ${relay.ip}:${relay.port} is not signed by its node key`,
+        ),
+        true,
+      );
     const link = new RelayLink(relay, addresses, this.platform, {
       open: () => this.#handleOpen(nk),
       message: (message) => void this.#handleMessage(nk, message),
@@ -300,7 +349,8 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       this.#sendJoin(room, nk);
     }
     // One page: it has a relay of each network first, which is more than a page needs.
-    if (this.options.discover !== false) this.#links.get(nk)?.send({ action: 'nodes', limit: NODES_ASKED, after: '' });
+    if (this.options.discover !== false)
+      this.#links.get(nk)?.send({ action: 'nodes', limit: NODES_ASKED, after: '' });
     this.#plan();
     this.emit('status', this.status);
   }
@@ -319,11 +369,13 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
 
   async #handleMessage(nk: string, message: RelayMessage): Promise<void> {
     if ('room' in message) {
-      for (const room of this.#rooms.values()) if (room.roomId === message.room) room.handleMessage(nk, message);
+      for (const room of this.#rooms.values())
+        if (room.roomId === message.room) room.handleMessage(nk, message);
       // A room that reaches over several relays: its homes are where everybody looks.
       if (message.action === 'joined' && message.homes !== undefined) {
         const homes = await this.#learn(nk, message.homes);
-        if ([...this.#rooms.values()].some(({ roomId }) => roomId === message.room)) this.#choice.addRoom(message.room, homes);
+        if ([...this.#rooms.values()].some(({ roomId }) => roomId === message.room))
+          this.#choice.addRoom(message.room, homes);
         this.#plan();
       }
     } else if (message.action === 'welcome' || message.action === 'nodes') {
@@ -339,7 +391,10 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
       const record = parseRecordJson(json);
       const seconds = this.platform.unixSeconds();
       if (!record.ok) continue;
-      if (this.#book.wants(record.value, source, seconds) && (await this.platform.verifyRecord(record.value)) === true) {
+      if (
+        this.#book.wants(record.value, source, seconds) &&
+        (await this.platform.verifyRecord(record.value)) === true
+      ) {
         this.#book.take(record.value, source, seconds);
         this.#isDirty = true;
       }
@@ -354,7 +409,12 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     if (links.some((link) => link?.isOpen === true)) this.#onlineAt = now;
     const entries = [...this.#book.entries];
     const haveAllFailed = links.length === 0 && entries.every(({ failures }) => failures > 0);
-    if (this.#fault !== null || (now - this.#onlineAt < OFFLINE_AFTER_MS && !haveAllFailed) || this.#errors.size === 0) return;
+    if (
+      this.#fault !== null ||
+      (now - this.#onlineAt < OFFLINE_AFTER_MS && !haveAllFailed) ||
+      this.#errors.size === 0
+    )
+      return;
     this.#fault = diagnose([...this.#errors.values()]);
     void this.#explain(this.#fault);
   }
@@ -383,14 +443,22 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
 
   #iceServers(): readonly RTCIceServer[] {
     const urls: string[] = [];
-    for (const link of this.#links.values()) if (link?.isOpen === true) urls.push(stunUrl(link.relay));
+    for (const link of this.#links.values())
+      if (link?.isOpen === true) urls.push(stunUrl(link.relay));
     // libwebrtc gathers from every server: two are enough to find one's address.
-    return [...(urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }]), ...(this.options.iceServers ?? [])];
+    return [
+      ...(urls.length === 0 ? [] : [{ urls: urls.slice(0, 2) }]),
+      ...(this.options.iceServers ?? []),
+    ];
   }
 
   /** What the page and its machine go through. */
   #listen(): void {
-    const on = (target: EventTarget | undefined, names: readonly string[], listener: (event: Event) => void): void => {
+    const on = (
+      target: EventTarget | undefined,
+      names: readonly string[],
+      listener: (event: Event) => void,
+    ): void => {
       for (const name of names) target?.addEventListener?.(name, listener);
       this.#listeners.push(() => {
         for (const name of names) target?.removeEventListener?.(name, listener);
@@ -402,7 +470,11 @@ export abstract class Net<R extends Room<Peer>> extends Emitter<NetEvents> {
     };
     on(page, ['online', 'pageshow'], wake);
     on(globalThis.document, ['visibilitychange', 'resume'], wake);
-    on((globalThis.navigator as { readonly connection?: EventTarget } | undefined)?.connection, ['change'], wake);
+    on(
+      (globalThis.navigator as { readonly connection?: EventTarget } | undefined)?.connection,
+      ['change'],
+      wake,
+    );
     on(page, ['pagehide'], (event) => {
       if ((event as PageTransitionEvent).persisted) return this.#suspend();
       this.handlePageHide([...this.#rooms.values()]);

@@ -85,23 +85,37 @@ export class PeerLink implements FrameSink {
     this.#isPolite = isPolite;
     this.#mayOffer = offersFirst;
     this.#events = events;
-    this.#stepAt = later(now, offersFirst ? STEP_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS);
+    this.#stepAt = later(
+      now,
+      offersFirst ? STEP_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS,
+    );
     this.#describedAt = this.#heardAt = this.#tickedAt = this.#askedAt = now;
     // Checked by whoever makes links: there are none without it.
-    const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({ iceServers: [...options.iceServers] });
+    const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({
+      iceServers: [...options.iceServers],
+    });
     this.connection = connection;
     this.#reliable = connection.createDataChannel('reliable', { negotiated: true, id: 0 });
-    this.#unreliable = connection.createDataChannel('unreliable', { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 });
+    this.#unreliable = connection.createDataChannel('unreliable', {
+      negotiated: true,
+      id: 1,
+      ordered: false,
+      maxRetransmits: 0,
+    });
     for (const channel of [this.#reliable, this.#unreliable]) {
       channel.binaryType = 'arraybuffer';
       channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
       channel.addEventListener('open', () => this.#handleChannelOpen());
       channel.addEventListener('close', () => this.#end('closed'));
       channel.addEventListener('bufferedamountlow', () => events.low());
-      channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => this.#handleFrame(channel, data));
+      channel.addEventListener('message', ({ data }: MessageEvent<unknown>) =>
+        this.#handleFrame(channel, data),
+      );
     }
     connection.addEventListener('negotiationneeded', () => void this.#offer());
-    connection.addEventListener('icecandidate', ({ candidate }) => this.#handleCandidate(candidate));
+    connection.addEventListener('icecandidate', ({ candidate }) =>
+      this.#handleCandidate(candidate),
+    );
     connection.addEventListener('datachannel', ({ channel }) => events.channel(channel));
     connection.addEventListener('track', (event) => events.track(event));
     connection.addEventListener('connectionstatechange', () => this.#handleConnectionState());
@@ -135,7 +149,12 @@ export class PeerLink implements FrameSink {
 
   /** Both sides have said how they can be reached, and yet no way between them was found. */
   get needsHelp(): boolean {
-    return !this.#wasOpen && this.#steps > 0 && this.connection.remoteDescription !== null && this.connection.localDescription !== null;
+    return (
+      !this.#wasOpen &&
+      this.#steps > 0 &&
+      this.connection.remoteDescription !== null &&
+      this.connection.localDescription !== null
+    );
   }
 
   send(frame: Frame, isReliable: boolean): void {
@@ -168,12 +187,17 @@ export class PeerLink implements FrameSink {
   /** To be called about every second. */
   handleTick(now: Instant): void {
     if (this.#isEnded) return;
-    if (now - this.#tickedAt > ASLEEP_MS) this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
+    if (now - this.#tickedAt > ASLEEP_MS)
+      this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
     this.#tickedAt = now;
     if (this.#wasOpen) {
       const silentMs = now - this.#heardAt;
       if (silentMs > LOST_AFTER_MS) return this.#end('lost');
-      if ((silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) || now - this.#askedAt >= 2 * ASK_AFTER_MS) this.ask(now);
+      if (
+        (silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) ||
+        now - this.#askedAt >= 2 * ASK_AFTER_MS
+      )
+        this.ask(now);
       if (silentMs >= SUSPECT_AFTER_MS && this.#stepAt === null) this.#step(now);
     }
     if (this.#stepAt !== null && now >= this.#stepAt) this.#step(now);
@@ -207,9 +231,11 @@ export class PeerLink implements FrameSink {
     if (this.#wasOpen) this.#stepAt = null;
     const isOrdered = channel === this.#reliable;
     const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
-    if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string') return this.#events.frame(data, isOrdered);
+    if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string')
+      return this.#events.frame(data, isOrdered);
     // Answered by whoever hears it, so that a page whose timers are held back lives as well.
-    if (kind === 'p' && this.bufferedAmount < HIGH_WATER_BYTES) this.send(`q${data.slice(1, 32)}`, false);
+    if (kind === 'p' && this.bufferedAmount < HIGH_WATER_BYTES)
+      this.send(`q${data.slice(1, 32)}`, false);
     if (kind === 'q') this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
   }
 
@@ -230,7 +256,8 @@ export class PeerLink implements FrameSink {
     const { connection } = this;
     if (this.#isEnded) return;
     if (description !== undefined) {
-      const isReady = !this.#isMakingOffer && (connection.signalingState === 'stable' || this.#isSettingAnswer);
+      const isReady =
+        !this.#isMakingOffer && (connection.signalingState === 'stable' || this.#isSettingAnswer);
       const collides = description.type === 'offer' && !isReady;
       this.#isIgnoringOffer = !this.#isPolite && collides;
       if (this.#isIgnoringOffer) {
@@ -271,12 +298,19 @@ export class PeerLink implements FrameSink {
     const description = this.connection.localDescription;
     if (description === null || this.#isEnded) return;
     this.#describedAt = this.#platform.now();
-    this.#events.signal({ attempt: this.attempt, description: { type: description.type, sdp: description.sdp } });
+    this.#events.signal({
+      attempt: this.attempt,
+      description: { type: description.type, sdp: description.sdp },
+    });
   }
 
   #handleCandidate(candidate: RTCIceCandidate | null): void {
     if (candidate === null || candidate.candidate === '') return;
-    this.#batch.push({ candidate: candidate.candidate, sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex });
+    this.#batch.push({
+      candidate: candidate.candidate,
+      sdpMid: candidate.sdpMid,
+      sdpMLineIndex: candidate.sdpMLineIndex,
+    });
     if (this.#batch.length > 1) return;
     this.#platform.setTimer(CANDIDATE_BATCH_MS, () => {
       if (!this.#isEnded) this.#events.signal({ attempt: this.attempt, candidates: this.#batch });

@@ -1,6 +1,12 @@
 import { Emitter, type Instant, LumameshError, instant } from '@lumamesh/base';
 import type { PeerSignal } from '../core/signal.ts';
-import { type FrameSink, type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../core/peer-frame.ts';
+import {
+  type FrameSink,
+  type SendOptions,
+  type ValueInbox,
+  type ValueOutbox,
+  encodeValue,
+} from '../core/peer-frame.ts';
 import type { IncomingFile } from './full/files.ts';
 import { PeerLink, type PeerLinkEvents } from './peer-link.ts';
 import type { Platform } from './platform.ts';
@@ -135,7 +141,8 @@ export abstract class Peer extends Emitter<PeerEvents> {
   /** @internal A signal of this peer, opened and checked. */
   handleSignal(signal: PeerSignal): void {
     // For a connection of ours that is gone.
-    if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link.attempt)) return;
+    if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link.attempt))
+      return;
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else of another attempt is late.
       const beginsAnew = signal.description?.type === 'offer' && signal.to === undefined;
@@ -151,7 +158,8 @@ export abstract class Peer extends Emitter<PeerEvents> {
       return;
     }
     this.#link.handleSignal(signal);
-    for (const held of this.#held.splice(0)) if (held.attempt === signal.attempt) this.#link.handleSignal(held);
+    for (const held of this.#held.splice(0))
+      if (held.attempt === signal.attempt) this.#link.handleSignal(held);
   }
 
   /** @internal The relay says that the peer is gone. A living connection knows better. */
@@ -270,17 +278,24 @@ export abstract class Peer extends Emitter<PeerEvents> {
       channel: (channel) => this.handleChannel(channel),
       track: (event) => this.handleTrack(event),
       ended: (reason) => this.#handleLinkEnded(reason),
-      signal: (signal) => this.sendSignal(this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt }),
+      signal: (signal) =>
+        this.sendSignal(
+          this.#remoteAttempt === null ? signal : { ...signal, to: this.#remoteAttempt },
+        ),
     };
     const { platform } = this.host;
-    return new PeerLink({ platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst }, events);
+    return new PeerLink(
+      { platform, isPolite: this.isPolite, iceServers: this.host.iceServers(), offersFirst },
+      events,
+    );
   }
 
   /** The other page closed its end, or the way between us is lost: then both try once more, and the one that is not polite offers. */
   #handleLinkEnded(reason: 'closed' | 'failed' | 'lost'): void {
     if (this.#state === 'closed') return;
     if (this.#hasLeft || reason === 'closed') return this.close('left');
-    if (this.isOverWithoutLink && (reason === 'lost' || this.#reconnects >= MAX_RECONNECTS)) return this.close(reason);
+    if (this.isOverWithoutLink && (reason === 'lost' || this.#reconnects >= MAX_RECONNECTS))
+      return this.close(reason);
     if (this.#reconnects >= MAX_RECONNECTS) return;
     this.#reconnects += 1;
     try {

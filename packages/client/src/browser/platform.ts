@@ -1,5 +1,11 @@
 import { type Instant, LumameshError, instant } from '@lumamesh/base';
-import { type SignedRelayRecord, type VerifyEd25519, type WebCrypto, verifyEd25519, verifyRecord } from '@lumamesh/protocol';
+import {
+  type SignedRelayRecord,
+  type VerifyEd25519,
+  type WebCrypto,
+  verifyEd25519,
+  verifyRecord,
+} from '@lumamesh/protocol';
 import type { KnownRelay } from '../core/relay-source.ts';
 import { dialRelay } from './dial-relay.ts';
 
@@ -18,7 +24,11 @@ export interface RelayChannelEvents {
   closed(code: string, text: string, cause?: unknown): void;
 }
 
-export type DialRelay = (relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents) => RelayChannel;
+export type DialRelay = (
+  relay: KnownRelay,
+  addresses: readonly string[],
+  events: RelayChannelEvents,
+) => RelayChannel;
 
 /** What the client takes from the world around it. Tests have one with a clock of their own. */
 export interface Platform {
@@ -40,12 +50,21 @@ export interface Platform {
 /** The page's own. Throws `INSECURE_ORIGIN` where the browser keeps WebCrypto from it. */
 export function browserPlatform(): Platform {
   // Plain http on anything but localhost has no crypto.subtle (W3C Secure Contexts).
-  if (globalThis.crypto?.subtle === undefined) throw new LumameshError('INSECURE_ORIGIN', 'this page has no WebCrypto: serve it over https, or from localhost');
+  if (globalThis.crypto?.subtle === undefined)
+    throw new LumameshError(
+      'INSECURE_ORIGIN',
+      'this page has no WebCrypto: serve it over https, or from localhost',
+    );
   const crypto = globalThis.crypto as unknown as WebCrypto;
   return {
     crypto,
     verifyRecord: async (record) =>
-      verifyRecord(record, async (key, signature, data) => (await verifyEd25519(crypto.subtle, key, signature, data)) ?? fallBack(key, signature, data)),
+      verifyRecord(
+        record,
+        async (key, signature, data) =>
+          (await verifyEd25519(crypto.subtle, key, signature, data)) ??
+          fallBack(key, signature, data),
+      ),
     PeerConnection: globalThis.RTCPeerConnection ?? null,
     dialRelay,
     storage: (name) => {

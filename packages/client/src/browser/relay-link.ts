@@ -31,7 +31,12 @@ export class RelayLink {
   #deadline: Instant;
   #isAsked = false;
 
-  constructor(relay: KnownRelay, addresses: readonly string[], platform: Platform, events: RelayLinkEvents) {
+  constructor(
+    relay: KnownRelay,
+    addresses: readonly string[],
+    platform: Platform,
+    events: RelayLinkEvents,
+  ) {
     this.relay = relay;
     this.#events = events;
     this.#platform = platform;
@@ -87,15 +92,23 @@ export class RelayLink {
     const { value } = message;
     if (value.action === 'welcome') {
       // The certificate has proven who answers; the record it shows must be of the same node.
-      if (value.node.nk !== this.relay.nk) return this.#end('RELAY_FORGED', 'the relay has another node key');
+      if (value.node.nk !== this.relay.nk)
+        return this.#end('RELAY_FORGED', 'the relay has another node key');
       this.#handleProgress({ isWelcomed: true });
     }
     // It stops, or is full: no need to wait for the end.
-    if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code)) return this.#end(value.code, value.message);
+    if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code))
+      return this.#end(value.code, value.message);
     this.#events.message(value);
   }
 
-  #handleProgress({ isChannelOpen = false, isWelcomed = false }: { readonly isChannelOpen?: boolean; readonly isWelcomed?: boolean }): void {
+  #handleProgress({
+    isChannelOpen = false,
+    isWelcomed = false,
+  }: {
+    readonly isChannelOpen?: boolean;
+    readonly isWelcomed?: boolean;
+  }): void {
     const wasOpen = this.isOpen;
     this.#isChannelOpen ||= isChannelOpen;
     this.#isWelcomed ||= isWelcomed;

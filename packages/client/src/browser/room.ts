@@ -1,5 +1,11 @@
 import { Emitter, type Instant, LumameshError, instant, later } from '@lumamesh/base';
-import { type ClientMessage, type RelayMessage, type RoomMember, type RoomSecret, deriveRoomSecret } from '@lumamesh/protocol';
+import {
+  type ClientMessage,
+  type RelayMessage,
+  type RoomMember,
+  type RoomSecret,
+  deriveRoomSecret,
+} from '@lumamesh/protocol';
 import type { PeerIdentity } from '../core/peer-identity.ts';
 import { EVERYONE, Sealer } from '../core/sealing.ts';
 import { type PeerSignal, parsePeerSignal } from '../core/signal.ts';
@@ -96,7 +102,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
 
   constructor(name: string, options: RoomOptions, host: RoomHost) {
     super(host.onListenerError);
-    if (typeof name !== 'string' || name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
+    if (typeof name !== 'string' || name === '')
+      throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
     this.name = name;
     this.host = host;
     this.options = options;
@@ -161,7 +168,12 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   /** @internal What to tell a relay that has just come up. */
   joinMessage(): ClientMessage | null {
     if (this.#secret === null || this.#state === 'left') return null;
-    return { action: 'join', room: this.#secret.roomId, peer: this.selfId, presence: this.#presence };
+    return {
+      action: 'join',
+      room: this.#secret.roomId,
+      peer: this.selfId,
+      presence: this.#presence,
+    };
   }
 
   /** @internal A relay has come up (again): what it had begun to tell before is void. */
@@ -190,7 +202,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   /** @internal The network may have changed: everybody is asked for a sign of life. */
   handleWake(now: Instant): void {
     for (const peer of this.#peers.values()) peer.handleWake(now);
-    for (const [id, member] of this.#members) if (!this.#peers.has(id) && member.relays.size > 0) member.dueAt = now;
+    for (const [id, member] of this.#members)
+      if (!this.#peers.has(id) && member.relays.size > 0) member.dueAt = now;
   }
 
   /** @internal The page is put aside: connections would end by themselves, and nobody be told. */
@@ -241,7 +254,11 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     return this.#peers.get(id);
   }
 
-  protected async broadcastTagged(tag: string, value: unknown, options: SendOptions): Promise<boolean> {
+  protected async broadcastTagged(
+    tag: string,
+    value: unknown,
+    options: SendOptions,
+  ): Promise<boolean> {
     const sent: Promise<boolean>[] = [];
     for (const peer of this.#peers.values()) {
       try {
@@ -311,12 +328,20 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     if (this.#state === 'left') return;
     if (!opened.ok) {
       // Same room id, another key: only a relay or a broken client can bring that about. The peer is not let in, and the page hears why.
-      if (!this.#saidMismatch) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`));
+      if (!this.#saidMismatch)
+        this.emit(
+          'error',
+          new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`),
+        );
       this.#saidMismatch = true;
       return;
     }
     const { nick } = (opened.value ?? {}) as { nick?: unknown };
-    const known = this.#members.get(id) ?? { nick: '', relays: new Set<string>(), dueAt: instant(0) };
+    const known = this.#members.get(id) ?? {
+      nick: '',
+      relays: new Set<string>(),
+      dueAt: instant(0),
+    };
     known.nick = typeof nick === 'string' ? nick.slice(0, MAX_NICK_LENGTH) : '';
     known.dueAt = later(this.host.platform.now(), MEMBER_RETRY_MS);
     known.relays.add(relay);
@@ -332,11 +357,13 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     const { platform, onListenerError } = this.host;
     if (this.#refused.has(id)) return null;
     if (this.#peers.size >= Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) {
-      if (!this.#saidFull && this.#peers.size > 0) this.emit('error', new LumameshError('ROOM_FULL', `more than ${this.#peers.size} members`));
+      if (!this.#saidFull && this.#peers.size > 0)
+        this.emit('error', new LumameshError('ROOM_FULL', `more than ${this.#peers.size} members`));
       this.#saidFull = true;
       return null;
     }
-    if (platform.PeerConnection === null) throw new LumameshError('WEBRTC_MISSING', 'no WebRTC to reach peers with');
+    if (platform.PeerConnection === null)
+      throw new LumameshError('WEBRTC_MISSING', 'no WebRTC to reach peers with');
     const peer = this.makePeer(id, nick, this.selfId, {
       platform,
       onListenerError,
@@ -354,7 +381,8 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
   #forget(relay: string, ids: readonly string[]): void {
     for (const id of ids) {
       const member = this.#members.get(id);
-      if (member?.relays.delete(relay) === true && member.relays.size === 0) member.dueAt = later(this.host.platform.now(), REJOIN_GRACE_MS);
+      if (member?.relays.delete(relay) === true && member.relays.size === 0)
+        member.dueAt = later(this.host.platform.now(), REJOIN_GRACE_MS);
     }
   }
 
@@ -384,7 +412,11 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
     const previous = this.#outgoing.get(to) ?? Promise.resolve();
     const sent = previous.then(async () => {
       const data = await sealer.seal('signal', to, signal);
-      if (this.#state !== 'left' && !this.host.send(this.#routes.get(to) ?? null, { action: 'signal', room, to, data })) this.#missed.add(to);
+      if (
+        this.#state !== 'left' &&
+        !this.host.send(this.#routes.get(to) ?? null, { action: 'signal', room, to, data })
+      )
+        this.#missed.add(to);
     });
     this.#outgoing.set(to, sent.catch(this.host.onListenerError));
   }
@@ -409,5 +441,7 @@ export abstract class Room<P extends Peer> extends Emitter<RoomEvents<P>> {
 
 /** Everything that a page hears of is a LumameshError. */
 export function toError(cause: unknown, code = 'PEER_FAILED'): LumameshError {
-  return cause instanceof LumameshError ? cause : new LumameshError(code, cause instanceof Error ? cause.message : String(cause), { cause });
+  return cause instanceof LumameshError
+    ? cause
+    : new LumameshError(code, cause instanceof Error ? cause.message : String(cause), { cause });
 }

@@ -14,10 +14,26 @@ async function sealers(
   roomA = 'tea',
   roomB = roomA,
   password = '',
-): Promise<{ readonly ada: Sealer; readonly bob: Sealer; readonly adaId: string; readonly bobId: string }> {
-  const [a, b] = await Promise.all([createPeerIdentity(web.subtle), createPeerIdentity(web.subtle)]);
-  const [secretA, secretB] = await Promise.all([deriveRoomSecret(web.subtle, roomA, ''), deriveRoomSecret(web.subtle, roomB, password)]);
-  return { ada: new Sealer(web, secretA, a), bob: new Sealer(web, secretB, b), adaId: a.id, bobId: b.id };
+): Promise<{
+  readonly ada: Sealer;
+  readonly bob: Sealer;
+  readonly adaId: string;
+  readonly bobId: string;
+}> {
+  const [a, b] = await Promise.all([
+    createPeerIdentity(web.subtle),
+    createPeerIdentity(web.subtle),
+  ]);
+  const [secretA, secretB] = await Promise.all([
+    deriveRoomSecret(web.subtle, roomA, ''),
+    deriveRoomSecret(web.subtle, roomB, password),
+  ]);
+  return {
+    ada: new Sealer(web, secretA, a),
+    bob: new Sealer(web, secretB, b),
+    adaId: a.id,
+    bobId: b.id,
+  };
 }
 
 function isCode(code: string): (error: unknown) => boolean {
@@ -27,8 +43,14 @@ function isCode(code: string): (error: unknown) => boolean {
 describe('sealing', () => {
   it('carries presence to everybody and a signal to one', async () => {
     const { ada, bob, adaId, bobId } = await sealers();
-    assert.deepEqual(await bob.open('presence', adaId, await ada.seal('presence', EVERYONE, { nick: 'Ada' })), { ok: true, value: { nick: 'Ada' } });
-    assert.deepEqual(await bob.open('signal', adaId, await ada.seal('signal', bobId, [1, '\u00e9'])), { ok: true, value: [1, '\u00e9'] });
+    assert.deepEqual(
+      await bob.open('presence', adaId, await ada.seal('presence', EVERYONE, { nick: 'Ada' })),
+      { ok: true, value: { nick: 'Ada' } },
+    );
+    assert.deepEqual(
+      await bob.open('signal', adaId, await ada.seal('signal', bobId, [1, '\u00e9'])),
+      { ok: true, value: [1, '\u00e9'] },
+    );
   });
 
   it('shows a relay neither payload nor who speaks', async () => {
@@ -41,12 +63,22 @@ describe('sealing', () => {
   it('is bound to purpose, sender, receiver, room and counter', async () => {
     const { ada, bob, adaId, bobId } = await sealers();
     const signal = await ada.seal('signal', bobId, 1);
-    const drop = async (promise: Promise<unknown>): Promise<string> => ((await promise) as { drop: string }).drop;
+    const drop = async (promise: Promise<unknown>): Promise<string> =>
+      ((await promise) as { drop: string }).drop;
     assert.equal(await drop(bob.open('presence', adaId, signal)), 'sealing.key');
     assert.equal(await drop(bob.open('signal', bobId, signal)), 'sealing.key');
     assert.equal(await drop(ada.open('signal', adaId, signal)), 'sealing.key', 'not meant for her');
     const elsewhere = await sealers('tea', 'coffee');
-    assert.equal(await drop(elsewhere.bob.open('signal', elsewhere.adaId, await elsewhere.ada.seal('signal', elsewhere.bobId, 1))), 'sealing.key');
+    assert.equal(
+      await drop(
+        elsewhere.bob.open(
+          'signal',
+          elsewhere.adaId,
+          await elsewhere.ada.seal('signal', elsewhere.bobId, 1),
+        ),
+      ),
+      'sealing.key',
+    );
     const recounted = fromBase64Url(signal);
     assert.ok(recounted !== null);
     recounted[6] = 9;
@@ -63,16 +95,27 @@ describe('sealing', () => {
     ]);
     const receiver = new Sealer(web, secret, bob);
     const impostor = new Sealer(web, secret, { ...mallory, id: ada.id });
-    assert.deepEqual(await receiver.open('signal', ada.id, await impostor.seal('signal', bob.id, 1)), { ok: false, drop: 'sealing.forged' });
-    const withHerKey = new Sealer(web, secret, { ...mallory, id: ada.id, publicKey: ada.publicKey });
-    assert.deepEqual(await receiver.open('signal', ada.id, await withHerKey.seal('signal', bob.id, 1)), { ok: false, drop: 'sealing.forged' });
+    assert.deepEqual(
+      await receiver.open('signal', ada.id, await impostor.seal('signal', bob.id, 1)),
+      { ok: false, drop: 'sealing.forged' },
+    );
+    const withHerKey = new Sealer(web, secret, {
+      ...mallory,
+      id: ada.id,
+      publicKey: ada.publicKey,
+    });
+    assert.deepEqual(
+      await receiver.open('signal', ada.id, await withHerKey.seal('signal', bob.id, 1)),
+      { ok: false, drop: 'sealing.forged' },
+    );
   });
 
   it('refuses a replayed signal, takes late ones within 64, and presence however often', async () => {
     const { ada, bob, adaId, bobId } = await sealers();
     const signals: string[] = [];
     for (let i = 0; i < 70; i++) signals.push(await ada.seal('signal', bobId, i));
-    const open = async (i: number): Promise<boolean> => (await bob.open('signal', adaId, signals[i] ?? '')).ok;
+    const open = async (i: number): Promise<boolean> =>
+      (await bob.open('signal', adaId, signals[i] ?? '')).ok;
     assert.ok(await open(1));
     assert.ok(await open(0));
     assert.ok(!(await open(1)));
@@ -89,7 +132,8 @@ describe('sealing', () => {
     const bytes = fromBase64Url(await ada.seal('signal', bobId, 'x'));
     assert.ok(bytes !== null && bytes.length > SEALED_HEAD_BYTES);
     for (const mutated of mutations(bytes, 300, 8)) {
-      const isSame = mutated.length === bytes.length && mutated.every((byte, i) => byte === bytes[i]);
+      const isSame =
+        mutated.length === bytes.length && mutated.every((byte, i) => byte === bytes[i]);
       if (!isSame) assert.ok(!(await bob.open('signal', adaId, toBase64Url(mutated))).ok);
     }
     assert.ok(!(await bob.open('signal', adaId, 'not base64!')).ok);
@@ -105,7 +149,14 @@ describe('peer identities', () => {
 });
 
 describe('relay sources', () => {
-  const bare = { fingerprint: `AA${':AA'.repeat(31)}`, ip: '203.0.113.1', port: 3478, ufrag: 'luma', pwd: 'x'.repeat(22), nk: toBase64Url(new Uint8Array(32)) };
+  const bare = {
+    fingerprint: `AA${':AA'.repeat(31)}`,
+    ip: '203.0.113.1',
+    port: 3478,
+    ufrag: 'luma',
+    pwd: 'x'.repeat(22),
+    nk: toBase64Url(new Uint8Array(32)),
+  };
 
   it('are bare records, signed ones, lines and whole lists with comments', () => {
     assert.equal(readRelaySources([bare])[0]?.ip, '203.0.113.1');
@@ -121,7 +172,11 @@ describe('relay sources', () => {
 
 describe('signals', () => {
   it('are taken apart field by field', () => {
-    const good = { attempt: 'a', description: { type: 'offer', sdp: 'v=0' }, candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }] };
+    const good = {
+      attempt: 'a',
+      description: { type: 'offer', sdp: 'v=0' },
+      candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }],
+    };
     assert.deepEqual(parsePeerSignal(good), good);
     const bad = [
       null,
@@ -134,7 +189,8 @@ describe('signals', () => {
       { attempt: 'a', candidates: Array.from({ length: 100 }, () => good.candidates[0]) },
       { attempt: 'a', candidates: [{ candidate: 7, sdpMid: null, sdpMLineIndex: null }] },
     ];
-    for (const value of bad) assert.equal(parsePeerSignal(value), null, JSON.stringify(value)?.slice(0, 60));
+    for (const value of bad)
+      assert.equal(parsePeerSignal(value), null, JSON.stringify(value)?.slice(0, 60));
   });
 });
 

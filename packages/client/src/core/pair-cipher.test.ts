@@ -6,8 +6,16 @@ import { PairCipher, type PairMessage, createPairKeys } from './pair-cipher.ts';
 
 const web = crypto as unknown as WebCrypto;
 
-async function pair(): Promise<{ readonly ada: PairCipher; readonly bob: PairCipher; readonly eve: PairCipher }> {
-  const [a, b, e] = [await createPairKeys(web), await createPairKeys(web), await createPairKeys(web)];
+async function pair(): Promise<{
+  readonly ada: PairCipher;
+  readonly bob: PairCipher;
+  readonly eve: PairCipher;
+}> {
+  const [a, b, e] = [
+    await createPairKeys(web),
+    await createPairKeys(web),
+    await createPairKeys(web),
+  ];
   return {
     ada: await PairCipher.create(web, a, b.publicKey, 'room', 'Ada', 'Bob'),
     bob: await PairCipher.create(web, b, a.publicKey, 'room', 'Bob', 'Ada'),
@@ -28,8 +36,12 @@ describe('what two peers say through a third', () => {
       frame('u', -1),
       { type: 'frame', frame: new Uint8Array(0), index: -1 },
     ];
-    for (const message of messages) assert.deepEqual(await bob.open(await ada.seal(message)), { ok: true, value: message });
-    assert.deepEqual(await ada.open(await bob.seal(frame('back'))), { ok: true, value: frame('back') });
+    for (const message of messages)
+      assert.deepEqual(await bob.open(await ada.seal(message)), { ok: true, value: message });
+    assert.deepEqual(await ada.open(await bob.seal(frame('back'))), {
+      ok: true,
+      value: frame('back'),
+    });
   });
 
   it('is of one pair, one direction, one room and one time', async () => {
@@ -42,18 +54,27 @@ describe('what two peers say through a third', () => {
     assert.deepEqual(await bob.open(sealed), { ok: false, drop: 'forward.replayed' });
     const [first, second] = [await ada.seal(frame('1', 1)), await ada.seal(frame('2', 2))];
     assert.ok((await bob.open(second)).ok);
-    assert.deepEqual(await bob.open(first), { ok: false, drop: 'forward.replayed' }, 'ordered frames come in their order');
+    assert.deepEqual(
+      await bob.open(first),
+      { ok: false, drop: 'forward.replayed' },
+      'ordered frames come in their order',
+    );
     const [late, later] = [await ada.seal(frame('a', -1)), await ada.seal(frame('b', -1))];
-    assert.ok((await bob.open(later)).ok && (await bob.open(late)).ok && !(await bob.open(late)).ok);
+    assert.ok(
+      (await bob.open(later)).ok && (await bob.open(late)).ok && !(await bob.open(late)).ok,
+    );
   });
 
   it('throws at no mutation, and takes none for true', async () => {
     const { ada, bob } = await pair();
     const sealed = await ada.seal(frame('x'));
     for (const mutated of mutations(sealed, 200, 3)) {
-      const isSame = mutated.length === sealed.length && mutated.every((byte, i) => byte === sealed[i]);
+      const isSame =
+        mutated.length === sealed.length && mutated.every((byte, i) => byte === sealed[i]);
       if (!isSame) assert.ok(!(await bob.open(mutated)).ok);
     }
-    await assert.rejects(PairCipher.create(web, await createPairKeys(web), 'AAAA', 'room', 'Ada', 'Bob'));
+    await assert.rejects(
+      PairCipher.create(web, await createPairKeys(web), 'AAAA', 'room', 'Ada', 'Bob'),
+    );
   });
 });

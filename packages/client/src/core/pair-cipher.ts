@@ -12,7 +12,13 @@ import {
   utf8Encode,
   writeUint32,
 } from '@lumamesh/base';
-import { type WebCrypto, type WebCryptoKey, type WebCryptoKeyPair, hkdf, importSealingKey } from '@lumamesh/protocol';
+import {
+  type WebCrypto,
+  type WebCryptoKey,
+  type WebCryptoKeyPair,
+  hkdf,
+  importSealingKey,
+} from '@lumamesh/protocol';
 import type { Frame } from './peer-frame.ts';
 import { ReplayWindow } from './replay-window.ts';
 
@@ -32,7 +38,9 @@ const HEAD_BYTES = COUNTER_BYTES + 12;
 const INDEX_END = 5;
 
 /** `index`: of an ordered frame; -1 for the others. */
-export type PairMessage = { readonly type: 'frame'; readonly frame: Frame; readonly index: number } | { readonly type: 'hello' | 'welcome' };
+export type PairMessage =
+  | { readonly type: 'frame'; readonly frame: Frame; readonly index: number }
+  | { readonly type: 'hello' | 'welcome' };
 
 /** This page's half of the agreement, one for each room. */
 export interface PairKeys {
@@ -43,7 +51,10 @@ export interface PairKeys {
 
 export async function createPairKeys({ subtle }: WebCrypto): Promise<PairKeys> {
   const pair = (await subtle.generateKey(KEY_ALGORITHM, false, ['deriveBits'])) as WebCryptoKeyPair;
-  return { publicKey: toBase64Url(new Uint8Array(await subtle.exportKey('raw', pair.publicKey))), privateKey: pair.privateKey };
+  return {
+    publicKey: toBase64Url(new Uint8Array(await subtle.exportKey('raw', pair.publicKey))),
+    privateKey: pair.privateKey,
+  };
 }
 
 /** Seals and opens for one peer. */
@@ -57,7 +68,13 @@ export class PairCipher {
   #sent = 0;
   #heard = -1;
 
-  private constructor(crypto: WebCrypto, key: WebCryptoKey, context: string, ownId: string, peerId: string) {
+  private constructor(
+    crypto: WebCrypto,
+    key: WebCryptoKey,
+    context: string,
+    ownId: string,
+    peerId: string,
+  ) {
     this.#crypto = crypto;
     this.#key = key;
     this.#context = context;
@@ -66,12 +83,30 @@ export class PairCipher {
   }
 
   /** Rejects at a public key that is none. */
-  static async create(crypto: WebCrypto, own: PairKeys, peerKey: string, roomId: string, ownId: string, peerId: string): Promise<PairCipher> {
+  static async create(
+    crypto: WebCrypto,
+    own: PairKeys,
+    peerKey: string,
+    roomId: string,
+    ownId: string,
+    peerId: string,
+  ): Promise<PairCipher> {
     const { subtle } = crypto;
-    const publicKey = await subtle.importKey('raw', fromBase64Url(peerKey) ?? new Uint8Array(0), KEY_ALGORITHM, false, []);
-    const shared = new Uint8Array(await subtle.deriveBits({ name: 'ECDH', public: publicKey }, own.privateKey, 256));
+    const publicKey = await subtle.importKey(
+      'raw',
+      fromBase64Url(peerKey) ?? new Uint8Array(0),
+      KEY_ALGORITHM,
+      false,
+      [],
+    );
+    const shared = new Uint8Array(
+      await subtle.deriveBits({ name: 'ECDH', public: publicKey }, own.privateKey, 256),
+    );
     const expand = await hkdf(subtle, shared, SALT);
-    const key = await importSealingKey(subtle, await expand([roomId, ...[ownId, peerId].toSorted()].join('\n')));
+    const key = await importSealingKey(
+      subtle,
+      await expand([roomId, ...[ownId, peerId].toSorted()].join('\n')),
+    );
     return new PairCipher(crypto, key, roomId, ownId, peerId);
   }
 
@@ -80,7 +115,11 @@ export class PairCipher {
     this.#sent += 1;
     const iv = this.#crypto.getRandomValues(new Uint8Array(HEAD_BYTES - COUNTER_BYTES));
     const additionalData = this.#additionalData(this.#ownId, this.#peerId, counter);
-    const sealed = await this.#crypto.subtle.encrypt({ name: 'AES-GCM', iv, additionalData }, this.#key, encode(message));
+    const sealed = await this.#crypto.subtle.encrypt(
+      { name: 'AES-GCM', iv, additionalData },
+      this.#key,
+      encode(message),
+    );
     return concatBytes([uint48Bytes(counter), iv, new Uint8Array(sealed)]);
   }
 
@@ -92,13 +131,20 @@ export class PairCipher {
     try {
       const additionalData = this.#additionalData(this.#peerId, this.#ownId, counter);
       const iv = bytes.slice(COUNTER_BYTES, HEAD_BYTES);
-      plaintext = new Uint8Array(await this.#crypto.subtle.decrypt({ name: 'AES-GCM', iv, additionalData }, this.#key, bytes.slice(HEAD_BYTES)));
+      plaintext = new Uint8Array(
+        await this.#crypto.subtle.decrypt(
+          { name: 'AES-GCM', iv, additionalData },
+          this.#key,
+          bytes.slice(HEAD_BYTES),
+        ),
+      );
     } catch {
       return dropped('forward.key');
     }
     const message = decode(plaintext);
     if (message === null) return dropped('forward.payload');
-    if (message.type === 'frame' && message.index < 0) return this.#unordered.accept(counter) ? decoded(message) : dropped('forward.replayed');
+    if (message.type === 'frame' && message.index < 0)
+      return this.#unordered.accept(counter) ? decoded(message) : dropped('forward.replayed');
     if (counter <= this.#heard) return dropped('forward.replayed');
     this.#heard = counter;
     return decoded(message);
@@ -125,5 +171,7 @@ function decode(bytes: Uint8Array): PairMessage | null {
   if (kind > 3 || bytes.length < INDEX_END) return null;
   const payload = bytes.slice(INDEX_END);
   const frame = kind % 2 === 0 ? utf8Decode(payload) : payload;
-  return frame === null ? null : { type: 'frame', frame, index: kind < 2 ? readUint32(bytes, 1) : -1 };
+  return frame === null
+    ? null
+    : { type: 'frame', frame, index: kind < 2 ? readUint32(bytes, 1) : -1 };
 }

@@ -61,7 +61,9 @@ export function encodeValue(value: unknown): Frame {
   if (ArrayBuffer.isView(value)) {
     const { buffer, byteOffset, byteLength } = value;
     // A view of shared memory cannot be sent as it is, so it is copied.
-    return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : new Uint8Array(buffer, byteOffset, byteLength).slice();
+    return buffer instanceof ArrayBuffer
+      ? new Uint8Array(buffer, byteOffset, byteLength)
+      : new Uint8Array(buffer, byteOffset, byteLength).slice();
   }
   let json: string | undefined;
   let cause: unknown = typeof value;
@@ -70,7 +72,10 @@ export function encodeValue(value: unknown): Frame {
   } catch (error) {
     cause = error;
   }
-  if (json === undefined) throw new LumameshError('NOT_SENDABLE', `not to be written as JSON: ${String(cause)}`, { cause });
+  if (json === undefined)
+    throw new LumameshError('NOT_SENDABLE', `not to be written as JSON: ${String(cause)}`, {
+      cause,
+    });
   return `j${json}`;
 }
 
@@ -92,9 +97,22 @@ export class FrameQueue implements ValueOutbox {
   #frames: Frame[] = [];
   pendingBytes = 0;
 
-  send(sink: FrameSink, _tag: string, frame: Frame, { reliable = true }: SendOptions): Promise<boolean> {
-    if (isLarge(frame)) throw new LumameshError('MESSAGE_TOO_LARGE', `a message has at most ${MAX_FRAME_BYTES} bytes`);
-    if (!reliable) return sendUnordered(sink, typeof frame === 'string' ? frame : concatBytes([Uint8Array.of(0), frame]));
+  send(
+    sink: FrameSink,
+    _tag: string,
+    frame: Frame,
+    { reliable = true }: SendOptions,
+  ): Promise<boolean> {
+    if (isLarge(frame))
+      throw new LumameshError(
+        'MESSAGE_TOO_LARGE',
+        `a message has at most ${MAX_FRAME_BYTES} bytes`,
+      );
+    if (!reliable)
+      return sendUnordered(
+        sink,
+        typeof frame === 'string' ? frame : concatBytes([Uint8Array.of(0), frame]),
+      );
     if (this.pendingBytes + sink.bufferedAmount + frame.length > MAX_PENDING_BYTES)
       throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
     this.#frames.push(frame);

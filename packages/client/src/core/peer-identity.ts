@@ -20,27 +20,60 @@ export interface PeerIdentity {
 
 /** A new identity. Its private key can be exported, for the page to be the same peer after a reload: {@link storePeerIdentity}. */
 export async function createPeerIdentity(subtle: WebCryptoSubtle): Promise<PeerIdentity> {
-  const pair = (await subtle.generateKey(PEER_KEY_ALGORITHM, true, ['sign', 'verify'])) as WebCryptoKeyPair;
-  return identityOf(subtle, new Uint8Array(await subtle.exportKey('raw', pair.publicKey)), pair.privateKey, 0);
+  const pair = (await subtle.generateKey(PEER_KEY_ALGORITHM, true, [
+    'sign',
+    'verify',
+  ])) as WebCryptoKeyPair;
+  return identityOf(
+    subtle,
+    new Uint8Array(await subtle.exportKey('raw', pair.publicKey)),
+    pair.privateKey,
+    0,
+  );
 }
 
 /** An identity as a text; whoever has it is the peer. */
-export async function storePeerIdentity(subtle: WebCryptoSubtle, { publicKey, privateKey }: PeerIdentity): Promise<string> {
+export async function storePeerIdentity(
+  subtle: WebCryptoSubtle,
+  { publicKey, privateKey }: PeerIdentity,
+): Promise<string> {
   return `${toBase64Url(publicKey)}.${toBase64Url(new Uint8Array(await subtle.exportKey('pkcs8', privateKey)))}`;
 }
 
 /** Reads what {@link storePeerIdentity} wrote; rejects at anything else. `counter`: where the identity has come to. */
-export async function restorePeerIdentity(subtle: WebCryptoSubtle, stored: string, counter: number): Promise<PeerIdentity> {
-  const [publicKey, pkcs8] = stored.split('.').map((part) => fromBase64Url(part) ?? new Uint8Array(0));
-  const privateKey = await subtle.importKey('pkcs8', pkcs8 ?? new Uint8Array(0), PEER_KEY_ALGORITHM, true, ['sign']);
+export async function restorePeerIdentity(
+  subtle: WebCryptoSubtle,
+  stored: string,
+  counter: number,
+): Promise<PeerIdentity> {
+  const [publicKey, pkcs8] = stored
+    .split('.')
+    .map((part) => fromBase64Url(part) ?? new Uint8Array(0));
+  const privateKey = await subtle.importKey(
+    'pkcs8',
+    pkcs8 ?? new Uint8Array(0),
+    PEER_KEY_ALGORITHM,
+    true,
+    ['sign'],
+  );
   return identityOf(subtle, publicKey ?? new Uint8Array(0), privateKey, counter);
 }
 
-async function identityOf(subtle: WebCryptoSubtle, publicKey: Uint8Array<ArrayBuffer>, privateKey: WebCryptoKey, counter: number): Promise<PeerIdentity> {
+async function identityOf(
+  subtle: WebCryptoSubtle,
+  publicKey: Uint8Array<ArrayBuffer>,
+  privateKey: WebCryptoKey,
+  counter: number,
+): Promise<PeerIdentity> {
   return { id: await peerIdOf(subtle, publicKey), publicKey, privateKey, counter };
 }
 
 /** The id that belongs to a public key. */
-export async function peerIdOf(subtle: WebCryptoSubtle, publicKey: Uint8Array<ArrayBuffer>): Promise<string> {
-  return toBase64Url(new Uint8Array(await subtle.digest('SHA-256', publicKey)).subarray(0, PEER_ID_BYTES));
+export async function peerIdOf(
+  subtle: WebCryptoSubtle,
+  publicKey: Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  return toBase64Url(
+    new Uint8Array(await subtle.digest('SHA-256', publicKey)).subarray(0, PEER_ID_BYTES),
+  );
 }

@@ -29,7 +29,8 @@ function record(i: number, change: Partial<SignedRelayRecord> = {}): SignedRelay
 }
 
 /** Relays of networks of their own. */
-const relay = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord => record(i * 256, change);
+const relay = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord =>
+  record(i * 256, change);
 
 function book(seeds: readonly SignedRelayRecord[] = [relay(1)]): RelayBook {
   const made = new RelayBook(seededRandom(1));
@@ -47,7 +48,10 @@ describe('what a page knows of relays', () => {
     assert.ok(!known.wants(relay(9), other, NOW), 'of another mesh than its teller');
     assert.ok(!known.wants(relay(9), relay(8).nk, NOW), 'a teller that nobody knows');
     assert.ok(!known.wants(relay(9, { expires: NOW - 1 }), teller, NOW));
-    assert.ok(!known.wants(relay(9, { ip: '10.0.0.2' }), teller, NOW), 'a public relay on our own network');
+    assert.ok(
+      !known.wants(relay(9, { ip: '10.0.0.2' }), teller, NOW),
+      'a public relay on our own network',
+    );
     assert.ok(!known.wants(relay(9, { ip: '127.0.0.1' }), local, NOW));
     assert.ok(known.wants(relay(9, { ip: '10.0.0.2' }), local, NOW));
     assert.ok(!known.wants(relay(9, { ip: '224.0.0.1' }), teller, NOW));
@@ -95,7 +99,10 @@ describe('what a page knows of relays', () => {
     assert.ok(!known.wants(record(5 * 65_536 + 77), teller, NOW));
     failed.failures = 2;
     known.take(record(5 * 65_536 + 77), teller, NOW);
-    assert.ok(known.get(record(5 * 65_536 + 77).nk) !== undefined && known.get(failed.record.nk) === undefined);
+    assert.ok(
+      known.get(record(5 * 65_536 + 77).nk) !== undefined &&
+        known.get(failed.record.nk) === undefined,
+    );
     for (let i = 100; i < 2000; i++) {
       known.take(relay(i), teller, NOW);
       const entry = known.get(relay(i).nk);
@@ -122,7 +129,14 @@ describe('what a page remembers of relays', () => {
     const again = book();
     again.load(text, NOW);
     assert.ok(again.size > 30 && again.size <= 48);
-    assert.deepEqual([again.get(relay(20).nk)?.isProven, again.get(relay(20).nk)?.connectMs, again.get(relay(20).nk)?.isSeed], [true, 42, false]);
+    assert.deepEqual(
+      [
+        again.get(relay(20).nk)?.isProven,
+        again.get(relay(20).nk)?.connectMs,
+        again.get(relay(20).nk)?.isSeed,
+      ],
+      [true, 42, false],
+    );
     const alone = new RelayBook(seededRandom(2));
     alone.load(text, NOW);
     assert.ok(alone.size > 30, 'a page that names no relay lives on what it remembers');
@@ -140,7 +154,11 @@ describe('what a page remembers of relays', () => {
   });
 
   it('is poisoned by nobody: no addresses of our own network, few of one network, and never in the place of the page\u2019s own', () => {
-    const poison = [...Array.from({ length: 20 }, (_, i) => record(9 * 65_536 + i)), relay(300, { ip: '10.0.0.7' }), relay(301, { ip: '127.0.0.1' })];
+    const poison = [
+      ...Array.from({ length: 20 }, (_, i) => record(9 * 65_536 + i)),
+      relay(300, { ip: '10.0.0.7' }),
+      relay(301, { ip: '127.0.0.1' }),
+    ];
     const known = book();
     known.load(JSON.stringify(poison.map((one) => [encodeRecordLine(one), 0])), NOW);
     assert.equal(known.size, 1 + 4);
@@ -148,7 +166,18 @@ describe('what a page remembers of relays', () => {
   });
 
   it('may be any rubbish', () => {
-    for (const text of ['', '{', 'null', '7', '[]', '[1]', '[["x",1]]', '[["luma1.AAAA",-1],null,["a"]]', '{"length":3}', JSON.stringify([[{}, 1]])]) {
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '7',
+      '[]',
+      '[1]',
+      '[["x",1]]',
+      '[["luma1.AAAA",-1],null,["a"]]',
+      '{"length":3}',
+      JSON.stringify([[{}, 1]]),
+    ]) {
       const known = book();
       known.load(text, NOW);
       assert.equal(known.size, 1);

@@ -1,5 +1,10 @@
 import { type Instant, instant, scopeOf } from '@lumamesh/base';
-import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine, prefixOf } from '@lumamesh/protocol';
+import {
+  type SignedRelayRecord,
+  decodeRecordLine,
+  encodeRecordLine,
+  prefixOf,
+} from '@lumamesh/protocol';
 import type { KnownRelay } from './relay-source.ts';
 
 /*
@@ -70,13 +75,27 @@ export class RelayBook {
     const teller = this.#entries.get(source)?.record;
     const scope = scopeOf(record.ip);
     // A relay speaks for itself and for its own mesh, and a public one not for addresses in our own network.
-    const maySay = record.nk === source || (record.mesh !== undefined && teller?.mesh === record.mesh);
-    if (!maySay || record.expires < unixSeconds || (scope !== 'public' && scopeOf(teller?.ip ?? '') !== scope)) return false;
-    if (known !== undefined) return record.sequence > known.record.sequence || (!known.sources.has(source) && known.sources.size < MAX_SOURCES);
+    const maySay =
+      record.nk === source || (record.mesh !== undefined && teller?.mesh === record.mesh);
+    if (
+      !maySay ||
+      record.expires < unixSeconds ||
+      (scope !== 'public' && scopeOf(teller?.ip ?? '') !== scope)
+    )
+      return false;
+    if (known !== undefined)
+      return (
+        record.sequence > known.record.sequence ||
+        (!known.sources.has(source) && known.sources.size < MAX_SOURCES)
+      );
     const all = [...this.#entries.values()];
     const ofSource = all.filter((entry) => !entry.isProven && entry.sources.has(source));
     const inPrefix = scope === 'public' ? this.#inPrefix(record) : [];
-    return ofSource.length < MAX_UNPROVEN_PER_SOURCE && hasRoom(inPrefix, MAX_PER_PREFIX) && hasRoom(all, MAX_RELAYS);
+    return (
+      ofSource.length < MAX_UNPROVEN_PER_SOURCE &&
+      hasRoom(inPrefix, MAX_PER_PREFIX) &&
+      hasRoom(all, MAX_RELAYS)
+    );
   }
 
   /** Takes a record whose signature was verified, if it is still wanted. */
@@ -100,11 +119,18 @@ export class RelayBook {
 
   /** The text to remember until the next visit: relays that were reached before any others. */
   serialise(): string {
-    const signed = [...this.#entries.values()].filter(({ record }) => record.signature !== undefined && scopeOf(record.ip) !== 'unusable');
-    const best = signed.toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || a.failures - b.failures).slice(0, MAX_CACHED);
+    const signed = [...this.#entries.values()].filter(
+      ({ record }) => record.signature !== undefined && scopeOf(record.ip) !== 'unusable',
+    );
+    const best = signed
+      .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || a.failures - b.failures)
+      .slice(0, MAX_CACHED);
     // Signed, as the filter has seen.
     return JSON.stringify(
-      best.map(({ record, isProven, connectMs }) => [encodeRecordLine(record as SignedRelayRecord), isProven ? Math.round(connectMs) : -1]),
+      best.map(({ record, isProven, connectMs }) => [
+        encodeRecordLine(record as SignedRelayRecord),
+        isProven ? Math.round(connectMs) : -1,
+      ]),
     );
   }
 
@@ -112,13 +138,20 @@ export class RelayBook {
   load(text: string | null, unixSeconds: number): void {
     const meshes = new Set([...this.#entries.values()].map(({ record }) => record.mesh));
     // Local addresses only where the page's own relays are local.
-    const scopes = new Set<string>(['public', ...[...this.#entries.values()].map(({ record }) => scopeOf(record.ip))]);
+    const scopes = new Set<string>([
+      'public',
+      ...[...this.#entries.values()].map(({ record }) => scopeOf(record.ip)),
+    ]);
     for (const [line, connectMs] of readList(text)) {
       const record = decodeRecordLine(line);
       if (!record.ok || record.value.expires < unixSeconds) continue;
       if (!this.#entries.has(record.value.nk)) {
         const isCrowded = this.#inPrefix(record.value).length >= MAX_PER_PREFIX;
-        if (isCrowded || !scopes.has(scopeOf(record.value.ip)) || (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh))))
+        if (
+          isCrowded ||
+          !scopes.has(scopeOf(record.value.ip)) ||
+          (meshes.size > 0 && (record.value.mesh === undefined || !meshes.has(record.value.mesh)))
+        )
           continue;
         this.#add(record.value, false);
         this.#entries.get(record.value.nk)?.sources.add(CACHE);
@@ -170,7 +203,8 @@ function hasRoom(bucket: readonly KnownEntry[], max: number): boolean {
 function readList(text: string | null): readonly (readonly [line: string, connectMs: number])[] {
   try {
     const list: unknown = JSON.parse(text ?? '[]');
-    const isPair = (item: unknown): item is [string, number] => Array.isArray(item) && typeof item[0] === 'string' && typeof item[1] === 'number';
+    const isPair = (item: unknown): item is [string, number] =>
+      Array.isArray(item) && typeof item[0] === 'string' && typeof item[1] === 'number';
     return Array.isArray(list) ? list.filter(isPair).slice(0, MAX_CACHED) : [];
   } catch {
     return [];

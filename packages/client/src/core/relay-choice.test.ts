@@ -73,7 +73,11 @@ class World {
           const { nk } = action.relay;
           const answersMs = this.relays.get(nk)?.answersMs ?? null;
           this.dialled.push({ nk, at: this.now });
-          this.links.set(nk, { openAt: answersMs === null ? Number.POSITIVE_INFINITY : this.now + answersMs, failAt: this.now + 10_000, isOpen: false });
+          this.links.set(nk, {
+            openAt: answersMs === null ? Number.POSITIVE_INFINITY : this.now + answersMs,
+            failAt: this.now + 10_000,
+            isOpen: false,
+          });
         }
       }
       assert.ok(this.links.size <= MAX_LINKS);
@@ -89,7 +93,8 @@ describe('the choice of relays', () => {
     assert.equal(world.open.length, 2);
     assert.equal(world.links.size, 2, 'slower ones were let go');
     assert.ok(world.dialled.length <= 6);
-    for (const [i, { at }] of world.dialled.entries()) assert.ok(i === 0 || at - (world.dialled[i - 1]?.at ?? 0) >= 150);
+    for (const [i, { at }] of world.dialled.entries())
+      assert.ok(i === 0 || at - (world.dialled[i - 1]?.at ?? 0) >= 150);
   });
 
   it('is not held up by dead ones: behind nine of them the tenth and eleventh are found within ten seconds', () => {
@@ -165,7 +170,9 @@ describe('the choice of relays', () => {
         for (const i of order) world.add(i, 20 * i, mesh);
         world.choice.addRoom(room, []);
         world.run(2000);
-        const expected = new Rendezvous([...world.book.entries].map(({ record }) => record)).rank(room, HOMES_PER_ROOM).map(({ nk }) => nk);
+        const expected = new Rendezvous([...world.book.entries].map(({ record }) => record))
+          .rank(room, HOMES_PER_ROOM)
+          .map(({ nk }) => nk);
         assert.ok(
           expected.every((nk) => world.open.includes(nk)),
           'the homes are held',
@@ -182,7 +189,9 @@ describe('the choice of relays', () => {
     const room = 'r'.repeat(43);
     const world = new World();
     for (let i = 1; i <= 8; i++) world.add(i, 20, null);
-    const ranked = new Rendezvous([...world.book.entries].map(({ record }) => record)).rank(room, 4).map(({ nk }) => nk);
+    const ranked = new Rendezvous([...world.book.entries].map(({ record }) => record))
+      .rank(room, 4)
+      .map(({ nk }) => nk);
     Object.assign(world.relays.get(ranked[0] ?? '') ?? {}, { answersMs: null });
     world.choice.addRoom(room, []);
     world.run(60_000);
@@ -217,7 +226,8 @@ describe('the choice of relays', () => {
     }
     world.run(3_600_000);
     assert.equal(world.open.length, 2);
-    for (let i = 20; i < 30; i++) assert.equal(world.book.get(relay(i).nk)?.isProven, i < 25, String(i));
+    for (let i = 20; i < 30; i++)
+      assert.equal(world.book.get(relay(i).nk)?.isProven, i < 25, String(i));
     assert.ok(world.dialled.length < 60, `${world.dialled.length} attempts in an hour`);
   });
 });

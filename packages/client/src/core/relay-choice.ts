@@ -23,7 +23,9 @@ const RETRY_MAX_MS = 60_000;
 /** A relay heard of, but never reached, is tried this often while all is well: what is remembered should be known to work. */
 const FEELER_INTERVAL_MS = 120_000;
 
-export type RelayAction = { readonly type: 'dial'; readonly relay: KnownRelay } | { readonly type: 'hangUp'; readonly nk: string };
+export type RelayAction =
+  | { readonly type: 'dial'; readonly relay: KnownRelay }
+  | { readonly type: 'hangUp'; readonly nk: string };
 
 interface LinkState {
   isOpen: boolean;
@@ -76,12 +78,16 @@ export class RelayChoice {
 
   /** The network has changed or the machine was asleep: what failed before may work now. */
   wake(): void {
-    for (const entry of this.#book.entries) if (entry.retryAt < Number.POSITIVE_INFINITY) entry.retryAt = instant(0);
+    for (const entry of this.#book.entries)
+      if (entry.retryAt < Number.POSITIVE_INFINITY) entry.retryAt = instant(0);
   }
 
   /** A room of this page, with the homes that a relay named for it. */
   addRoom(roomId: string, homes: readonly string[]): void {
-    this.#homes.set(roomId, [...new Set([...homes, ...(this.#homes.get(roomId) ?? [])])].slice(0, 2 * HOMES_PER_ROOM));
+    this.#homes.set(
+      roomId,
+      [...new Set([...homes, ...(this.#homes.get(roomId) ?? [])])].slice(0, 2 * HOMES_PER_ROOM),
+    );
   }
 
   removeRoom(roomId: string): void {
@@ -111,19 +117,28 @@ export class RelayChoice {
     if (candidates.length > 0) this.#giveUpSlow(now, actions);
     for (const entry of candidates) {
       const open = this.#count(true);
-      const isShort = open < RELAYS_HELD && this.#count(false, now) < MAX_DIALLING && now - this.#lastDialAt >= STAGGER_MS;
-      if (this.#links.size < MAX_LINKS && (isShort || (open > 0 && wanted.has(entry.record.nk)))) dial(entry);
+      const isShort =
+        open < RELAYS_HELD &&
+        this.#count(false, now) < MAX_DIALLING &&
+        now - this.#lastDialAt >= STAGGER_MS;
+      if (this.#links.size < MAX_LINKS && (isShort || (open > 0 && wanted.has(entry.record.nk))))
+        dial(entry);
     }
     const isSettled = this.#count(true) >= RELAYS_HELD;
     for (const [nk, link] of this.#links) {
-      const isSurplus = !wanted.has(nk) && this.#count(true) > RELAYS_HELD && (!link.isOpen || now - link.since >= SURPLUS_MS);
+      const isSurplus =
+        !wanted.has(nk) &&
+        this.#count(true) > RELAYS_HELD &&
+        (!link.isOpen || now - link.since >= SURPLUS_MS);
       const isLate = isSettled && !link.isOpen && !link.isFeeler && !wanted.has(nk);
       if (!isSurplus && !isLate) continue;
       this.#links.delete(nk);
       actions.push({ type: 'hangUp', nk });
     }
     this.#feelerAt ??= later(now, FEELER_INTERVAL_MS);
-    const untried = candidates.find((entry) => !entry.isProven && !this.#links.has(entry.record.nk));
+    const untried = candidates.find(
+      (entry) => !entry.isProven && !this.#links.has(entry.record.nk),
+    );
     if (isSettled && now >= this.#feelerAt && untried !== undefined) {
       this.#feelerAt = later(now, FEELER_INTERVAL_MS);
       dial(untried, true);
@@ -144,7 +159,8 @@ export class RelayChoice {
   /** Links that are open, or that are not; of the latter, where `now` is given, only those that are not slow. */
   #count(isOpen: boolean, now?: Instant): number {
     let count = 0;
-    for (const link of this.#links.values()) if (link.isOpen === isOpen && (now === undefined || now - link.since < SLOW_MS)) count += 1;
+    for (const link of this.#links.values())
+      if (link.isOpen === isOpen && (now === undefined || now - link.since < SLOW_MS)) count += 1;
     return count;
   }
 
@@ -155,13 +171,21 @@ export class RelayChoice {
     const mesh = seeds[0]?.record.mesh;
     const isOneMesh = mesh !== undefined && seeds.every(({ record }) => record.mesh === mesh);
     // Relays of several meshes, or of none, pass nothing on to each other: then the page's own list is what all its visitors share.
-    const pool = isOneMesh ? entries.filter(({ record, isProven, isSeed, sources }) => mayBeHome(record) && (isProven || isSeed || sources.size > 1)) : seeds;
+    const pool = isOneMesh
+      ? entries.filter(
+          ({ record, isProven, isSeed, sources }) =>
+            mayBeHome(record) && (isProven || isSeed || sources.size > 1),
+        )
+      : seeds;
     // Who did not answer lately is passed over, as by everybody else.
-    const rendezvous = new Rendezvous(pool.filter(({ failures }) => failures === 0).map(({ record }) => record));
+    const rendezvous = new Rendezvous(
+      pool.filter(({ failures }) => failures === 0).map(({ record }) => record),
+    );
     const wanted = new Set<string>();
     for (const [roomId, homes] of this.#homes) {
       for (const nk of homes) if ((this.#book.get(nk)?.failures ?? 1) < 2) wanted.add(nk);
-      if (homes.length === 0 || !isOneMesh) for (const { nk } of rendezvous.rank(roomId, HOMES_PER_ROOM)) wanted.add(nk);
+      if (homes.length === 0 || !isOneMesh)
+        for (const { nk } of rendezvous.rank(roomId, HOMES_PER_ROOM)) wanted.add(nk);
     }
     return wanted;
   }

@@ -1,8 +1,18 @@
 import { type Decoded, LumameshError, decoded, dropped } from '@lumamesh/base';
-import { type RelayRecord, type SignedRelayRecord, decodeRecordLine, findRecordFault, parseRecordJson } from '@lumamesh/protocol';
+import {
+  type RelayRecord,
+  type SignedRelayRecord,
+  decodeRecordLine,
+  findRecordFault,
+  parseRecordJson,
+} from '@lumamesh/protocol';
 
 /** A relay as a page names it: a record (signed, or the bare fields), a `relay.txt` line, the text of a whole `relay.txt`, or the URL of one. */
-export type RelaySource = string | { readonly href: string } | RelayRecord | Omit<RelayRecord, 'sequence' | 'expires'>;
+export type RelaySource =
+  | string
+  | { readonly href: string }
+  | RelayRecord
+  | Omit<RelayRecord, 'sequence' | 'expires'>;
 
 /** A relay to dial. Records without a signature are trusted as far as the page that holds them. */
 export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signature'>>;
@@ -19,7 +29,9 @@ export function readRelaySources(sources: string | readonly RelaySource[]): read
     try {
       return typeof entry === 'string' ? readRelayList(entry) : taken(readRecord(entry));
     } catch (error) {
-      throw error instanceof LumameshError ? new LumameshError(error.code, `relays[${i}]: ${error.message}`) : error;
+      throw error instanceof LumameshError
+        ? new LumameshError(error.code, `relays[${i}]: ${error.message}`)
+        : error;
     }
   });
 }
@@ -32,7 +44,8 @@ export function readRelayList(text: string): KnownRelay[] {
 
 function readRecord(entry: Exclude<RelaySource, string>): Decoded<KnownRelay> {
   // A page without type checks may name anything.
-  if (typeof entry !== 'object' || entry === null || !('nk' in entry)) return dropped('it is neither a record nor a line');
+  if (typeof entry !== 'object' || entry === null || !('nk' in entry))
+    return dropped('it is neither a record nor a line');
   if ('signature' in entry) return parseRecordJson(entry);
   const record: KnownRelay = { sequence: 0, expires: 2 ** 48 - 1, ...entry };
   const fault = findRecordFault(record);

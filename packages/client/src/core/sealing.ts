@@ -13,7 +13,13 @@ import {
 } from '@lumamesh/base';
 import type { RoomSecret, WebCrypto } from '@lumamesh/protocol';
 import { ReplayWindow } from './replay-window.ts';
-import { PEER_KEY_ALGORITHM, PEER_KEY_BYTES, PEER_SIGN_ALGORITHM, type PeerIdentity, peerIdOf } from './peer-identity.ts';
+import {
+  PEER_KEY_ALGORITHM,
+  PEER_KEY_BYTES,
+  PEER_SIGN_ALGORITHM,
+  type PeerIdentity,
+  peerIdOf,
+} from './peer-identity.ts';
 
 /*
  * What peers say through relays (docs/wire-protocol.md, "Sealing"):
@@ -69,11 +75,23 @@ export class Sealer {
     const { subtle } = this.#crypto;
     const additionalData = this.#additionalData({ purpose, from: this.#identity.id, to }, counter);
     const text = utf8Encode(JSON.stringify(payload));
-    const signature = new Uint8Array(await subtle.sign(PEER_SIGN_ALGORITHM, this.#identity.privateKey, concatBytes([additionalData, text])));
+    const signature = new Uint8Array(
+      await subtle.sign(
+        PEER_SIGN_ALGORITHM,
+        this.#identity.privateKey,
+        concatBytes([additionalData, text]),
+      ),
+    );
     const nonce = this.#crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const plaintext = concatBytes([this.#identity.publicKey, signature, text]);
-    const sealed = await subtle.encrypt({ name: 'AES-GCM', iv: nonce, additionalData }, this.#secret.key, plaintext);
-    return toBase64Url(concatBytes([Uint8Array.of(VERSION), uint48Bytes(counter), nonce, new Uint8Array(sealed)]));
+    const sealed = await subtle.encrypt(
+      { name: 'AES-GCM', iv: nonce, additionalData },
+      this.#secret.key,
+      plaintext,
+    );
+    return toBase64Url(
+      concatBytes([Uint8Array.of(VERSION), uint48Bytes(counter), nonce, new Uint8Array(sealed)]),
+    );
   }
 
   /** Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or not from this room), forged, replayed. */
@@ -85,32 +103,59 @@ export class Sealer {
     const counter = readUint48(bytes.subarray(1));
     const to = purpose === 'presence' ? EVERYONE : this.#identity.id;
     const additionalData = this.#additionalData({ purpose, from, to }, counter);
-    const plaintext = await this.#decrypt(bytes.slice(1 + COUNTER_BYTES, SEALED_HEAD_BYTES), additionalData, bytes.slice(SEALED_HEAD_BYTES));
+    const plaintext = await this.#decrypt(
+      bytes.slice(1 + COUNTER_BYTES, SEALED_HEAD_BYTES),
+      additionalData,
+      bytes.slice(SEALED_HEAD_BYTES),
+    );
     if (plaintext === null) return dropped('sealing.key');
     if (plaintext.length < PEER_KEY_BYTES + SIGNATURE_BYTES) return dropped('sealing.truncated');
     const payload = plaintext.slice(PEER_KEY_BYTES + SIGNATURE_BYTES);
-    const isSigned = await this.#isSignedBy(from, plaintext, concatBytes([additionalData, payload]));
+    const isSigned = await this.#isSignedBy(
+      from,
+      plaintext,
+      concatBytes([additionalData, payload]),
+    );
     if (!isSigned) return dropped('sealing.forged');
     // Presence says the same however often it is heard; a signal acts.
     if (purpose === 'signal' && !this.#isFresh(from, counter)) return dropped('sealing.replayed');
     return parse(payload);
   }
 
-  async #decrypt(nonce: Uint8Array<ArrayBuffer>, additionalData: Uint8Array, sealed: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
+  async #decrypt(
+    nonce: Uint8Array<ArrayBuffer>,
+    additionalData: Uint8Array,
+    sealed: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
     try {
-      return new Uint8Array(await this.#crypto.subtle.decrypt({ name: 'AES-GCM', iv: nonce, additionalData }, this.#secret.key, sealed));
+      return new Uint8Array(
+        await this.#crypto.subtle.decrypt(
+          { name: 'AES-GCM', iv: nonce, additionalData },
+          this.#secret.key,
+          sealed,
+        ),
+      );
     } catch {
       return null;
     }
   }
 
-  async #isSignedBy(from: string, plaintext: Uint8Array<ArrayBuffer>, covered: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  async #isSignedBy(
+    from: string,
+    plaintext: Uint8Array<ArrayBuffer>,
+    covered: Uint8Array<ArrayBuffer>,
+  ): Promise<boolean> {
     const { subtle } = this.#crypto;
     const publicKey = plaintext.slice(0, PEER_KEY_BYTES);
     if ((await peerIdOf(subtle, publicKey)) !== from) return false;
     try {
       const key = await subtle.importKey('raw', publicKey, PEER_KEY_ALGORITHM, false, ['verify']);
-      return await subtle.verify(PEER_SIGN_ALGORITHM, key, plaintext.slice(PEER_KEY_BYTES, PEER_KEY_BYTES + SIGNATURE_BYTES), covered);
+      return await subtle.verify(
+        PEER_SIGN_ALGORITHM,
+        key,
+        plaintext.slice(PEER_KEY_BYTES, PEER_KEY_BYTES + SIGNATURE_BYTES),
+        covered,
+      );
     } catch {
       return false;
     }
@@ -126,7 +171,9 @@ export class Sealer {
   }
 
   #additionalData({ purpose, from, to }: Envelope, counter: number): Uint8Array<ArrayBuffer> {
-    return utf8Encode(`lumamesh ${purpose} ${VERSION}\n${this.#secret.roomId}\n${from}\n${to}\n${counter}`);
+    return utf8Encode(
+      `lumamesh ${purpose} ${VERSION}\n${this.#secret.roomId}\n${from}\n${to}\n${counter}`,
+    );
   }
 }
 

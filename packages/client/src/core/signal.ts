@@ -4,7 +4,10 @@ export interface PeerSignal {
   readonly attempt: string;
   /** The attempt of the receiver that this is meant for, once it is known; without it an offer opens a new one. */
   readonly to?: string;
-  readonly description?: { readonly type: 'offer' | 'answer' | 'rollback' | 'pranswer'; readonly sdp: string };
+  readonly description?: {
+    readonly type: 'offer' | 'answer' | 'rollback' | 'pranswer';
+    readonly sdp: string;
+  };
   readonly candidates?: readonly SignalCandidate[];
 }
 
@@ -19,10 +22,27 @@ const MAX_CANDIDATES = 64;
 /** A signal, or `null`. How long it may be is the relay's limit of a frame; descriptions and candidates are read by the browser, which throws at rubbish. */
 export function parsePeerSignal(value: unknown): PeerSignal | null {
   const { attempt, to, description, candidates } = fieldsOf(value);
-  if (typeof attempt !== 'string' || attempt.length > 64 || (to !== undefined && typeof to !== 'string')) return null;
+  if (
+    typeof attempt !== 'string' ||
+    attempt.length > 64 ||
+    (to !== undefined && typeof to !== 'string')
+  )
+    return null;
   const { type, sdp } = fieldsOf(description);
-  if (description !== undefined && ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string')) return null;
-  if (candidates !== undefined && !(Array.isArray(candidates) && candidates.length <= MAX_CANDIDATES && candidates.every(isCandidate))) return null;
+  if (
+    description !== undefined &&
+    ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string')
+  )
+    return null;
+  if (
+    candidates !== undefined &&
+    !(
+      Array.isArray(candidates) &&
+      candidates.length <= MAX_CANDIDATES &&
+      candidates.every(isCandidate)
+    )
+  )
+    return null;
   // Each field was looked at above.
   return value as PeerSignal;
 }

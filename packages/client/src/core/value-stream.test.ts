@@ -28,29 +28,51 @@ class Wire implements FrameSink {
   readonly frames: (readonly [frame: Frame, isReliable: boolean])[] = [];
 
   send(frame: Frame, isReliable: boolean): void {
-    assert.ok(typeof frame === 'string' || frame.length <= MAX_FRAME_BYTES, 'no frame is larger than every browser takes');
+    assert.ok(
+      typeof frame === 'string' || frame.length <= MAX_FRAME_BYTES,
+      'no frame is larger than every browser takes',
+    );
     this.frames.push([frame, isReliable]);
     if (this.isSlow) this.bufferedAmount += frame.length;
   }
 
   /** As the other side hears it: binary frames are ArrayBuffers there. */
   deliverTo(inbox: ValueInbox): void {
-    for (const [frame, isReliable] of this.frames.splice(0)) inbox.handleFrame(typeof frame === 'string' ? frame : frame.slice().buffer, isReliable);
+    for (const [frame, isReliable] of this.frames.splice(0))
+      inbox.handleFrame(typeof frame === 'string' ? frame : frame.slice().buffer, isReliable);
     this.bufferedAmount = 0;
   }
 }
 
-function pair(): { wire: Wire; sender: ValueSender; receiver: ValueReceiver; heard: Delivered[]; progress: number[] } {
+function pair(): {
+  wire: Wire;
+  sender: ValueSender;
+  receiver: ValueReceiver;
+  heard: Delivered[];
+  progress: number[];
+} {
   const heard: Delivered[] = [];
   const progress: number[] = [];
   const receiver = new ValueReceiver(
     (tag, value) => heard.push({ tag, value }),
     (received) => progress.push(received),
   );
-  return { wire: new Wire(), sender: new ValueSender((error) => assert.fail(String(error))), receiver, heard, progress };
+  return {
+    wire: new Wire(),
+    sender: new ValueSender((error) => assert.fail(String(error))),
+    receiver,
+    heard,
+    progress,
+  };
 }
 
-function send(outbox: ValueOutbox, wire: Wire, value: unknown, options: SendOptions = {}, tag = ''): Promise<boolean> {
+function send(
+  outbox: ValueOutbox,
+  wire: Wire,
+  value: unknown,
+  options: SendOptions = {},
+  tag = '',
+): Promise<boolean> {
   return outbox.send(wire, tag, encodeValue(value), options);
 }
 
@@ -75,11 +97,17 @@ describe('values', () => {
       new Uint8Array([1, 2, 3, 4]).subarray(1, 3),
       large,
     ];
-    for (const tag of ['', 'amove']) for (const value of values) assert.equal(await send(sender, wire, value, {}, tag), true);
+    for (const tag of ['', 'amove'])
+      for (const value of values) assert.equal(await send(sender, wire, value, {}, tag), true);
     wire.deliverTo(receiver);
     assert.deepEqual(
       heard,
-      ['', 'amove'].flatMap((tag) => values.map((value) => ({ tag, value: value instanceof Uint8Array ? Uint8Array.from(value) : value }))),
+      ['', 'amove'].flatMap((tag) =>
+        values.map((value) => ({
+          tag,
+          value: value instanceof Uint8Array ? Uint8Array.from(value) : value,
+        })),
+      ),
     );
   });
 
@@ -87,7 +115,11 @@ describe('values', () => {
     const { wire, sender } = pair();
     const bytes = new Uint8Array(300_000);
     void send(sender, wire, bytes);
-    assert.ok(wire.frames.slice(1).every(([frame]) => frame instanceof Uint8Array && frame.buffer === bytes.buffer));
+    assert.ok(
+      wire.frames
+        .slice(1)
+        .every(([frame]) => frame instanceof Uint8Array && frame.buffer === bytes.buffer),
+    );
   });
 
   it('wait for the connection, and for a queue that is full', async () => {
@@ -142,7 +174,11 @@ describe('values', () => {
       wire.deliverTo(receiver);
     }
     assert.equal(await done, true);
-    assert.ok(heard.length === 1 && heard[0]?.tag === 'abig' && (heard[0].value as Uint8Array).length === 2_000_000);
+    assert.ok(
+      heard.length === 1 &&
+        heard[0]?.tag === 'abig' &&
+        (heard[0].value as Uint8Array).length === 2_000_000,
+    );
   });
 
   it('may be sent from inside a listener of progress, and none is lost', async () => {
@@ -194,31 +230,69 @@ describe('values', () => {
     ]);
     wire.isOpen = false;
     assert.equal(await send(sender, wire, 1, { reliable: false }), false);
-    assert.throws(() => void send(sender, wire, 'x'.repeat(30_000), { reliable: false }), isCode('MESSAGE_TOO_LARGE'));
+    assert.throws(
+      () => void send(sender, wire, 'x'.repeat(30_000), { reliable: false }),
+      isCode('MESSAGE_TOO_LARGE'),
+    );
   });
 
   it('say what cannot be sent, and how much may wait', async () => {
     const { wire, sender } = pair();
     const cycle: { self?: unknown } = {};
     cycle.self = cycle;
-    for (const bad of [undefined, () => 1, 10n, cycle]) assert.throws(() => encodeValue(bad), isCode('NOT_SENDABLE'));
+    for (const bad of [undefined, () => 1, 10n, cycle])
+      assert.throws(() => encodeValue(bad), isCode('NOT_SENDABLE'));
     wire.isOpen = false;
     const waiting = send(sender, wire, new Uint8Array(20_000_000));
     assert.throws(() => void send(sender, wire, 'x'), isCode('TOO_MUCH_PENDING'));
     sender.close();
     assert.equal(await waiting, false);
     // Its length is looked at before its bytes are.
-    assert.throws(() => void sender.send(wire, '', { length: MAX_VALUE_BYTES + 1 } as unknown as Uint8Array<ArrayBuffer>, {}), isCode('MESSAGE_TOO_LARGE'));
+    assert.throws(
+      () =>
+        void sender.send(
+          wire,
+          '',
+          { length: MAX_VALUE_BYTES + 1 } as unknown as Uint8Array<ArrayBuffer>,
+          {},
+        ),
+      isCode('MESSAGE_TOO_LARGE'),
+    );
   });
 
   it('of a stranger make nothing throw, and are kept only as far as they were sent', () => {
     const random = seededRandom(7);
     const { receiver, heard } = pair();
-    const parts = ['j', 'j{', 'jnull', 't', 'tx', 'f', 'fj', 'fj-1', 'fj1e99', 'fb3', `fb${MAX_VALUE_BYTES + 1}`, 'x', 'u', 'uz\n1', 'uz\n{', '\u0000', ''];
+    const parts = [
+      'j',
+      'j{',
+      'jnull',
+      't',
+      'tx',
+      'f',
+      'fj',
+      'fj-1',
+      'fj1e99',
+      'fb3',
+      `fb${MAX_VALUE_BYTES + 1}`,
+      'x',
+      'u',
+      'uz\n1',
+      'uz\n{',
+      '\u0000',
+      '',
+    ];
     for (let i = 0; i < 20_000; i++) {
       const kind = random();
-      const bytes = Uint8Array.from({ length: Math.floor(random() * 6) }, () => Math.floor(random() * 256)).buffer;
-      const data = kind < 0.6 ? parts[Math.floor(random() * parts.length)] : kind < 0.95 ? bytes : [null, 7, new Blob([])][i % 3];
+      const bytes = Uint8Array.from({ length: Math.floor(random() * 6) }, () =>
+        Math.floor(random() * 256),
+      ).buffer;
+      const data =
+        kind < 0.6
+          ? parts[Math.floor(random() * parts.length)]
+          : kind < 0.95
+            ? bytes
+            : [null, 7, new Blob([])][i % 3];
       try {
         receiver.handleFrame(data, random() < 0.5);
       } catch (error) {
@@ -263,6 +337,9 @@ describe('a page with lumamesh/core only', () => {
       { tag: '', value: 'early' },
       { tag: '', value: Uint8Array.of(1) },
     ]);
-    assert.throws(() => void send(queue, wire, new Uint8Array(70_000)), isCode('MESSAGE_TOO_LARGE'));
+    assert.throws(
+      () => void send(queue, wire, new Uint8Array(70_000)),
+      isCode('MESSAGE_TOO_LARGE'),
+    );
   });
 });

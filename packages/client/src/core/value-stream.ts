@@ -62,14 +62,25 @@ export class ValueSender implements ValueOutbox {
     const isText = typeof frame === 'string';
     const isReliable = options.reliable ?? true;
     if (frame.length > MAX_VALUE_BYTES || (!isReliable && isLarge(frame)))
-      throw new LumameshError('MESSAGE_TOO_LARGE', 'a value has at most 256 MB, an unreliable one 64 KB');
+      throw new LumameshError(
+        'MESSAGE_TOO_LARGE',
+        'a value has at most 256 MB, an unreliable one 64 KB',
+      );
     if (!isReliable) return sendUnordered(sink, unordered(tag, frame));
-    if (this.#pendingBytes > MAX_PENDING_BYTES) throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer already');
+    if (this.#pendingBytes > MAX_PENDING_BYTES)
+      throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer already');
     const isWhole = !isLarge(frame);
     const body = !isWhole && isText ? utf8Encode(frame.slice(1)) : frame;
     return new Promise((resolve) => {
       this.#pendingBytes += body.length;
-      this.#queue.push({ tag, kind: isWhole ? '' : isText ? 'j' : 'b', body, options, resolve, sent: 0 });
+      this.#queue.push({
+        tag,
+        kind: isWhole ? '' : isText ? 'j' : 'b',
+        body,
+        options,
+        resolve,
+        sent: 0,
+      });
       this.pump(sink);
     });
   }
@@ -108,7 +119,10 @@ export class ValueSender implements ValueOutbox {
       if (kind !== '') sink.send(`f${kind}${body.length}`, true);
     }
     // What has a kind has bytes.
-    const part = kind === '' ? body : (body as Uint8Array<ArrayBuffer>).subarray(item.sent, item.sent + MAX_FRAME_BYTES);
+    const part =
+      kind === ''
+        ? body
+        : (body as Uint8Array<ArrayBuffer>).subarray(item.sent, item.sent + MAX_FRAME_BYTES);
     sink.send(part, true);
     item.sent += part.length;
     try {
@@ -164,7 +178,8 @@ export class ValueReceiver implements ValueInbox {
         this.#tag = rest.slice(0, MAX_TAG_LENGTH);
         return;
       case 'f':
-        if (!(total > 0 && total <= this.#maxBytes())) throw new LumameshError('MESSAGE_TOO_LARGE', data);
+        if (!(total > 0 && total <= this.#maxBytes()))
+          throw new LumameshError('MESSAGE_TOO_LARGE', data);
         this.#large = { isJson: rest[0] === 'j', total, received: 0, bytes: new Uint8Array(0) };
         return;
       case 'x':

@@ -15,20 +15,25 @@ const scene = useRelayProcess();
 const { nets } = scene;
 
 /** What becomes of a frame: the frames that are passed on instead. `isIn`: from the relay. */
-type Tamper = (frame: { readonly action?: string } & Record<string, unknown>, isIn: boolean) => readonly object[];
+type Tamper = (
+  frame: { readonly action?: string } & Record<string, unknown>,
+  isIn: boolean,
+) => readonly object[];
 
 function tampered(tamper: Tamper): DialRelay {
   return (record, addresses, events) => {
     const channel = dialRelay(record, addresses, {
       ...events,
       frame: (text) => {
-        for (const frame of tamper(JSON.parse(text) as object as Record<string, unknown>, true)) events.frame(JSON.stringify(frame));
+        for (const frame of tamper(JSON.parse(text) as object as Record<string, unknown>, true))
+          events.frame(JSON.stringify(frame));
       },
     });
     return {
       send: (text) => {
         let isSent = true;
-        for (const frame of tamper(JSON.parse(text) as Record<string, unknown>, false)) isSent = channel.send(JSON.stringify(frame)) && isSent;
+        for (const frame of tamper(JSON.parse(text) as Record<string, unknown>, false))
+          isSent = channel.send(JSON.stringify(frame)) && isSent;
         return isSent;
       },
       close: () => channel.close(),
@@ -36,9 +41,19 @@ function tampered(tamper: Tamper): DialRelay {
   };
 }
 
-function enter(nick: string, name: string, tamper: Tamper = (frame) => [frame], options: { password?: string; maxPeers?: number } = {}): FullRoom {
+function enter(
+  nick: string,
+  name: string,
+  tamper: Tamper = (frame) => [frame],
+  options: { password?: string; maxPeers?: number } = {},
+): FullRoom {
   const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
-  const platform = { ...browserPlatform(), PeerConnection, dialRelay: tampered(tamper), storage: () => null };
+  const platform = {
+    ...browserPlatform(),
+    PeerConnection,
+    dialRelay: tampered(tamper),
+    storage: () => null,
+  };
   const net = new FullNet({ relays: scene.line, storage: null }, platform).start();
   nets.push(net);
   return net.joinRoom(name, { nick, ...options });
@@ -52,16 +67,21 @@ async function until(isDone: () => boolean, what: string): Promise<void> {
   }
 }
 
-const openTo = (room: FullRoom, nick: string): boolean => room.peers.some((peer) => peer.nick === nick && peer.isOpen);
+const openTo = (room: FullRoom, nick: string): boolean =>
+  room.peers.some((peer) => peer.nick === nick && peer.isOpen);
 
 async function meet(a: FullRoom, b: FullRoom, nickOfB: string, nickOfA: string): Promise<void> {
-  await until(() => openTo(a, nickOfB) && openTo(b, nickOfA), `${a.peers.map(({ state }) => state).join()} ${b.peers.map(({ state }) => state).join()}`);
+  await until(
+    () => openTo(a, nickOfB) && openTo(b, nickOfA),
+    `${a.peers.map(({ state }) => state).join()} ${b.peers.map(({ state }) => state).join()}`,
+  );
 }
 
 describe('two peers meet', () => {
   it('when the first offer is lost', async () => {
     let lost = 0;
-    const tamper: Tamper = (frame, isIn) => (!isIn && frame.action === 'signal' && lost++ === 0 ? [] : [frame]);
+    const tamper: Tamper = (frame, isIn) =>
+      !isIn && frame.action === 'signal' && lost++ === 0 ? [] : [frame];
     const ada = enter('Ada', 'lost offer');
     await until(() => ada.state === 'joined', 'joined');
     await meet(ada, enter('Bob', 'lost offer', tamper), 'Bob', 'Ada');
@@ -70,7 +90,8 @@ describe('two peers meet', () => {
 
   it('when the first answer is lost', async () => {
     let lost = 0;
-    const tamper: Tamper = (frame, isIn) => (!isIn && frame.action === 'signal' && lost++ === 0 ? [] : [frame]);
+    const tamper: Tamper = (frame, isIn) =>
+      !isIn && frame.action === 'signal' && lost++ === 0 ? [] : [frame];
     const ada = enter('Ada', 'lost answer', tamper);
     await until(() => ada.state === 'joined', 'joined');
     await meet(ada, enter('Bob', 'lost answer'), 'Bob', 'Ada');
@@ -99,7 +120,14 @@ describe('two peers meet', () => {
     // As between two relays that learn of both at once: everybody is a newcomer to everybody.
     const tamper: Tamper = (frame, isIn) =>
       isIn && frame.action === 'joined'
-        ? [{ ...frame, members: [] }, ...(frame['members'] as object[]).map((member) => ({ action: 'peer-joined', room: frame['room'], ...member }))]
+        ? [
+            { ...frame, members: [] },
+            ...(frame['members'] as object[]).map((member) => ({
+              action: 'peer-joined',
+              room: frame['room'],
+              ...member,
+            })),
+          ]
         : [frame];
     await meet(enter('Ada', 'newcomers', tamper), enter('Bob', 'newcomers', tamper), 'Bob', 'Ada');
   });
@@ -121,10 +149,17 @@ describe('a relay that lies', () => {
   it('cannot let anybody in who does not know the room, and fills neither memory nor connections', async () => {
     const errors: string[] = [];
     const random = seededRandom(5);
-    const id = (): string => Array.from({ length: 22 }, () => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef'[Math.floor(random() * 32)]).join('');
+    const id = (): string =>
+      Array.from(
+        { length: 22 },
+        () => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef'[Math.floor(random() * 32)],
+      ).join('');
     const tamper: Tamper = (frame, isIn) => {
       if (!isIn || frame.action !== 'joined') return [frame];
-      const members = Array.from({ length: 300 }, () => ({ peer: id(), presence: 'A'.repeat(300) }));
+      const members = Array.from({ length: 300 }, () => ({
+        peer: id(),
+        presence: 'A'.repeat(300),
+      }));
       return [{ ...frame, members: [...members, ...(frame['members'] as object[])] }];
     };
     const ada = enter('Ada', 'crowd');
@@ -176,7 +211,15 @@ describe('a relay that lies', () => {
       { action: 'nodes', nodes: [null, 7, { nk: {} }] },
     ];
     const tamper: Tamper = (frame, isIn) =>
-      isIn ? [...Array.from({ length: 5 }, () => rubbish[Math.floor(random() * rubbish.length)] as object), frame] : [frame];
+      isIn
+        ? [
+            ...Array.from(
+              { length: 5 },
+              () => rubbish[Math.floor(random() * rubbish.length)] as object,
+            ),
+            frame,
+          ]
+        : [frame];
     await meet(enter('Ada', 'rubbish', tamper), enter('Bob', 'rubbish', tamper), 'Bob', 'Ada');
   });
 });
@@ -186,7 +229,10 @@ describe('a page\u2019s own listeners', () => {
     const thrown: unknown[] = [];
     const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
     const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
-    const net = new FullNet({ relays: scene.line, storage: null, onListenerError: (error) => thrown.push(error) }, platform).start();
+    const net = new FullNet(
+      { relays: scene.line, storage: null, onListenerError: (error) => thrown.push(error) },
+      platform,
+    ).start();
     nets.push(net);
     const ada = net.joinRoom('listeners', { nick: 'Ada' });
     ada.on('peer', (peer) => {
@@ -204,7 +250,10 @@ describe('a page\u2019s own listeners', () => {
     await until(() => thrown.length >= 3, 'the errors are told');
     bob.peers[0]?.on('data', () => net.close());
     await ada.peers[0]?.send('go');
-    await until(() => net.status.state === 'closed' || ada.peers.length === 0, 'closed from inside data');
+    await until(
+      () => net.status.state === 'closed' || ada.peers.length === 0,
+      'closed from inside data',
+    );
     const cyd = enter('Cyd', 'listeners two');
     enter('Dan', 'listeners two');
     cyd.on('peer', (peer) => peer.on('open', () => cyd.leave()));

@@ -5,7 +5,11 @@ import type { RelayChannel, RelayChannelEvents } from '../browser/platform.ts';
 import type { KnownRelay } from '../core/relay-source.ts';
 
 /** Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a relay. */
-export function dialRelay(relay: KnownRelay, addresses: readonly string[], events: RelayChannelEvents): RelayChannel {
+export function dialRelay(
+  relay: KnownRelay,
+  addresses: readonly string[],
+  events: RelayChannelEvents,
+): RelayChannel {
   let client: UdpClient | null = null;
   let isEnded = false;
   let isOpen = false;
@@ -27,7 +31,8 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
       if (typeof event.data === 'string') events.frame(event.data);
     } else if (event.type === 'closed') {
       // The handshake fails at once when the certificate is another one, and takes its time when nobody is there.
-      if (event.reason === 'handshakeFailed') end('RELAY_FORGED', `the relay has another certificate: ${event.detail}`);
+      if (event.reason === 'handshakeFailed')
+        end('RELAY_FORGED', `the relay has another certificate: ${event.detail}`);
       else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${event.reason} ${event.detail}`);
     }
   };
@@ -52,5 +57,8 @@ export function dialRelay(relay: KnownRelay, addresses: readonly string[], event
   };
   // Whoever dials has the channel in hand before it hears anything of it.
   queueMicrotask(() => void start());
-  return { send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false), close };
+  return {
+    send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false),
+    close,
+  };
 }

@@ -10,10 +10,17 @@ const PATIENCE_MS = 30_000;
 const scene = useRelayProcess();
 const { nets } = scene;
 
-function join2(nick: string, room: string, password?: string): { readonly net: Net; readonly room: Room } {
+function join2(
+  nick: string,
+  room: string,
+  password?: string,
+): { readonly net: Net; readonly room: Room } {
   const net = connect({ relays: [scene.line], webrtc });
   nets.push(net);
-  return { net, room: net.joinRoom(room, { nick, ...(password === undefined ? {} : { password }) }) };
+  return {
+    net,
+    room: net.joinRoom(room, { nick, ...(password === undefined ? {} : { password }) }),
+  };
 }
 
 async function within<T>(promise: Promise<T>, what: string): Promise<T> {
@@ -32,7 +39,8 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
 async function firstPeer(room: Room): Promise<Peer> {
   return within(
     new Promise((resolve) => {
-      const take = (peer: Peer): void => void (peer.isOpen ? resolve(peer) : peer.on('open', () => resolve(peer)));
+      const take = (peer: Peer): void =>
+        void (peer.isOpen ? resolve(peer) : peer.on('open', () => resolve(peer)));
       for (const peer of room.peers) take(peer);
       room.on('peer', take);
     }),
@@ -40,8 +48,10 @@ async function firstPeer(room: Room): Promise<Peer> {
   );
 }
 
-const next = async <T>(listen: (resolve: (value: T) => void) => unknown, what: string): Promise<T> =>
-  within(new Promise<T>((resolve) => void listen(resolve)), what);
+const next = async <T>(
+  listen: (resolve: (value: T) => void) => unknown,
+  what: string,
+): Promise<T> => within(new Promise<T>((resolve) => void listen(resolve)), what);
 
 describe('two Node programs', () => {
   it('meet over a real relay, and do with each other what pages do', async () => {
@@ -53,7 +63,10 @@ describe('two Node programs', () => {
     assert.deepEqual(await heard, { hello: 'Bob' });
     const [move] = ada.room.action<{ x: number }>('move');
     const [, onMove] = bob.room.action<{ x: number }>('move');
-    const moved = next<readonly [unknown, string]>((resolve) => onMove((value, peer) => resolve([value, peer.nick])), 'an action');
+    const moved = next<readonly [unknown, string]>(
+      (resolve) => onMove((value, peer) => resolve([value, peer.nick])),
+      'an action',
+    );
     await move({ x: 7 });
     assert.deepEqual(await moved, [{ x: 7 }, 'Ada']);
     bob.room.answer('double', (value) => Number(value) * 2);
@@ -64,16 +77,24 @@ describe('two Node programs', () => {
     await assert.rejects(toBob.request('nothing'), { code: 'NO_HANDLER' });
     await assert.rejects(
       toBob.request('secret'),
-      (error: unknown) => error instanceof LumameshError && error.code === 'REQUEST_FAILED' && !error.message.includes('private'),
+      (error: unknown) =>
+        error instanceof LumameshError &&
+        error.code === 'REQUEST_FAILED' &&
+        !error.message.includes('private'),
     );
     bob.room.answer('slow', async () => new Promise(() => undefined));
-    await assert.rejects(toBob.request('slow', null, { timeoutMs: 100 }), { code: 'REQUEST_TIMEOUT' });
+    await assert.rejects(toBob.request('slow', null, { timeoutMs: 100 }), {
+      code: 'REQUEST_TIMEOUT',
+    });
     assert.ok((await toBob.rtt()) < 5000);
     const large = Uint8Array.from({ length: 3_000_000 }, (_, i) => i % 253);
     const arrived = next<unknown>((resolve) => toBob.on('data', resolve), 'a large value');
     await toAda.send(large);
     assert.deepEqual(await arrived, large);
-    const left = next<string>((resolve) => ada.room.on('leave', (_peer, reason) => resolve(reason)), 'leave');
+    const left = next<string>(
+      (resolve) => ada.room.on('leave', (_peer, reason) => resolve(reason)),
+      'leave',
+    );
     bob.net.close();
     assert.equal(await left, 'left');
     await assert.rejects(async () => toBob.send('too late'), { code: 'PEER_CLOSED' });
@@ -133,7 +154,10 @@ describe('two Node programs', () => {
     });
     const atAda: unknown[] = [];
     room.on('peer', (peer) => peer.on('data', (value) => atAda.push(value)));
-    await next((resolve) => other.on('peer', (peer) => peer.on('open', () => resolve(null))), 'Eve is connected');
+    await next(
+      (resolve) => other.on('peer', (peer) => peer.on('open', () => resolve(null))),
+      'Eve is connected',
+    );
     const timer = setInterval(() => void room.broadcast('secret too'), 100);
     await new Promise((resolve) => setTimeout(resolve, 3000));
     clearInterval(timer);

@@ -16,7 +16,8 @@ describe('a relay that stops', { timeout: 60_000 }, () => {
     relays.push(await startRelayProcess(), await startRelayProcess());
     const net = connect({ relays: relays.map(({ line }) => line), webrtc });
     nets.push(net);
-    const openRelays = (): number => net.status.relays.filter(({ state }) => state === 'open').length;
+    const openRelays = (): number =>
+      net.status.relays.filter(({ state }) => state === 'open').length;
     const until = async (isDone: () => boolean): Promise<void> => {
       for (const endsAt = Date.now() + 30_000; !isDone();) {
         assert.ok(Date.now() < endsAt, JSON.stringify(net.status));
@@ -31,7 +32,9 @@ describe('a relay that stops', { timeout: 60_000 }, () => {
     const leftAfterMs = performance.now() - startedAt;
     await closed;
     const closedAfterMs = performance.now() - startedAt;
-    t.diagnostic(`left after ${Math.round(leftAfterMs)} ms, ended after ${Math.round(closedAfterMs)} ms`);
+    t.diagnostic(
+      `left after ${Math.round(leftAfterMs)} ms, ended after ${Math.round(closedAfterMs)} ms`,
+    );
     assert.ok(closedAfterMs < 2500, `the relay waited ${closedAfterMs} ms`);
     assert.deepEqual([net.status.state, room.state], ['online', 'joined']);
   });

@@ -16,8 +16,18 @@ export async function startRelayProcess(): Promise<RelayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
   const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
   const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const env = { PATH: process.env['PATH'], PUBLIC_IP: '127.0.0.1', LISTEN_IP: '127.0.0.1', UDP_PORT: String(port), LOG_LEVEL: 'error' };
-  const child = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = {
+    PATH: process.env['PATH'],
+    PUBLIC_IP: '127.0.0.1',
+    LISTEN_IP: '127.0.0.1',
+    UDP_PORT: String(port),
+    LOG_LEVEL: 'error',
+  };
+  const child = spawn(process.execPath, [main], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const line = await new Promise<string>((resolve, reject) => {
     let output = '';
     child.stdout.on('data', (data: Buffer) => {

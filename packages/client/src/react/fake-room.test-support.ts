@@ -1,5 +1,13 @@
 import { Emitter } from '@lumamesh/base';
-import type { ActionOptions, Peer, PeerEvents, PeerState, Room, RoomEvents, RoomState } from '../browser/index.ts';
+import type {
+  ActionOptions,
+  Peer,
+  PeerEvents,
+  PeerState,
+  Room,
+  RoomEvents,
+  RoomState,
+} from '../browser/index.ts';
 
 type ActionListener = (value: unknown, peer: Peer) => void;
 
@@ -106,7 +114,13 @@ export class FakeRoom extends Emitter<RoomEvents<Peer>> {
 }
 
 /** Two rooms, each with the other as a peer that connects; `open` opens both ends. */
-export function makePair(): { readonly a: FakeRoom; readonly b: FakeRoom; readonly peerOfA: FakePeer; readonly peerOfB: FakePeer; readonly open: () => void } {
+export function makePair(): {
+  readonly a: FakeRoom;
+  readonly b: FakeRoom;
+  readonly peerOfA: FakePeer;
+  readonly peerOfB: FakePeer;
+  readonly open: () => void;
+} {
   const a = new FakeRoom();
   const b = new FakeRoom();
   /** How A sees B, and B sees A. */

@@ -23,7 +23,8 @@ class Frames {
 function makeStores() {
   const frames = new Frames();
   const pair = makePair();
-  const storeOf = (room: FakeRoom): PresenceStore => new PresenceStore(room.asRoom, frames.schedule);
+  const storeOf = (room: FakeRoom): PresenceStore =>
+    new PresenceStore(room.asRoom, frames.schedule);
   return { frames, ...pair, storeA: storeOf(pair.a), storeB: storeOf(pair.b) };
 }
 
@@ -143,8 +144,13 @@ describe('presence', () => {
     const { frames, b, peerOfB, storeB, open } = makeStores();
     open();
     storeB.subscribe(ignore);
-    for (const odd of [null, 1, 'text', [], { value: 'x'.repeat(70_000) }, { ask: 'yes' }]) b.receive('lumamesh:presence', odd, peerOfB);
-    b.receive('lumamesh:presence', { value: 1 }, Object.assign(new FakePeer('gone'), { state: 'closed' }));
+    for (const odd of [null, 1, 'text', [], { value: 'x'.repeat(70_000) }, { ask: 'yes' }])
+      b.receive('lumamesh:presence', odd, peerOfB);
+    b.receive(
+      'lumamesh:presence',
+      { value: 1 },
+      Object.assign(new FakePeer('gone'), { state: 'closed' }),
+    );
     await frames.settle();
     assert.equal(storeB.others().size, 0);
     assert.throws(
@@ -158,9 +164,15 @@ describe('presence', () => {
     open();
     const stop = storeA.subscribe(ignore);
     await frames.settle();
-    assert.deepEqual([a.listeners, peerOfA.has('open'), a.has('leave'), a.has('peer')], [1, true, true, true]);
+    assert.deepEqual(
+      [a.listeners, peerOfA.has('open'), a.has('leave'), a.has('peer')],
+      [1, true, true, true],
+    );
     stop();
     await Promise.resolve();
-    assert.deepEqual([a.listeners, peerOfA.has('open'), a.has('leave'), a.has('peer')], [0, false, false, false]);
+    assert.deepEqual(
+      [a.listeners, peerOfA.has('open'), a.has('leave'), a.has('peer')],
+      [0, false, false, false],
+    );
   });
 });

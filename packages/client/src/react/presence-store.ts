@@ -84,7 +84,11 @@ export class PresenceStore {
 
   /** Shares a value, given as JSON, until the answer is called. Throws `MESSAGE_TOO_LARGE`. */
   share(json: string): () => void {
-    if (json.length > MAX_JSON_LENGTH) throw new LumameshError('MESSAGE_TOO_LARGE', `presence takes at most ${MAX_JSON_LENGTH} characters of JSON`);
+    if (json.length > MAX_JSON_LENGTH)
+      throw new LumameshError(
+        'MESSAGE_TOO_LARGE',
+        `presence takes at most ${MAX_JSON_LENGTH} characters of JSON`,
+      );
     const entry = { json };
     this.#shared.add(entry);
     this.#due();
@@ -113,7 +117,8 @@ export class PresenceStore {
     for (const stop of [...this.#listeners, ...this.#peerListeners.values()]) stop();
     this.#listeners = [];
     this.#peerListeners.clear();
-    for (const [peer, json] of this.#told) if (json !== NOTHING && isReached(peer)) void this.#tell(peer, NOTHING, false);
+    for (const [peer, json] of this.#told)
+      if (json !== NOTHING && isReached(peer)) void this.#tell(peer, NOTHING, false);
     this.#told.clear();
     this.#owed.clear();
     this.#sending.clear();
@@ -145,7 +150,8 @@ export class PresenceStore {
       this.#due();
     }
     const json = value === undefined ? NOTHING : JSON.stringify(value);
-    if (json.length > MAX_JSON_LENGTH || json === (this.#heard.get(peer.id)?.json ?? NOTHING)) return;
+    if (json.length > MAX_JSON_LENGTH || json === (this.#heard.get(peer.id)?.json ?? NOTHING))
+      return;
     if (json === NOTHING) this.#heard.delete(peer.id);
     else this.#heard.set(peer.id, { json, value });
     this.#markStale();
@@ -178,13 +184,20 @@ export class PresenceStore {
       this.#sending.add(peer);
       void this.#tell(peer, own, told === undefined).then(() => {
         // Somebody else by now, or nobody, when it left meanwhile.
-        if (this.#sending.delete(peer) && (this.#told.get(peer) !== this.#own || this.#owed.has(peer))) this.#due();
+        if (
+          this.#sending.delete(peer) &&
+          (this.#told.get(peer) !== this.#own || this.#owed.has(peer))
+        )
+          this.#due();
       });
     }
   }
 
   async #tell(peer: Peer, json: string, asks: boolean): Promise<void> {
-    const message: Message = { ...(json === NOTHING ? {} : { value: JSON.parse(json) as unknown }), ...(asks ? { ask: true } : {}) };
+    const message: Message = {
+      ...(json === NOTHING ? {} : { value: JSON.parse(json) as unknown }),
+      ...(asks ? { ask: true } : {}),
+    };
     try {
       await this.#send(message, { to: peer });
     } catch (error) {

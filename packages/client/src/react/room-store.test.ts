@@ -67,7 +67,8 @@ describe('a room as React sees it', () => {
     const seen = subscribe(RoomStore.of(room.asRoom));
     assert.ok(room.has('peer') && peer.has('open'));
     seen.stop();
-    for (const event of ['peer', 'leave', 'joined', 'status', 'error'] as const) assert.ok(!room.has(event), event);
+    for (const event of ['peer', 'leave', 'joined', 'status', 'error'] as const)
+      assert.ok(!room.has(event), event);
     assert.ok(!peer.has('open') && !peer.has('status'));
   });
 

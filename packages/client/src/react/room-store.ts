@@ -117,7 +117,9 @@ export class RoomStore {
     const { state, peers } = this.#room;
     const labels = peers.map(labelOf);
     const old = this.#view;
-    const isSamePeers = peers.length === old.peers.length && peers.every((peer, i) => peer === old.peers[i] && labels[i] === this.#labels[i]);
+    const isSamePeers =
+      peers.length === old.peers.length &&
+      peers.every((peer, i) => peer === old.peers[i] && labels[i] === this.#labels[i]);
     if (isSamePeers && state === old.state && error === old.error) return false;
     this.#view = { room: this.#room, state, peers: isSamePeers ? old.peers : peers, error };
     this.#labels = labels;

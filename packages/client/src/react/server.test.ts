@@ -13,7 +13,18 @@ function App(hooks: typeof Hooks): string {
   const open = hooks.usePeers(room, { onlyOpen: true });
   const [others] = hooks.usePresence(room, { x: 1 });
   const send = hooks.useAction<string>(room, 'say');
-  return JSON.stringify([net, status, room, state, peers, error, nowhere.state, open, others.size, typeof send]);
+  return JSON.stringify([
+    net,
+    status,
+    room,
+    state,
+    peers,
+    error,
+    nowhere.state,
+    open,
+    others.size,
+    typeof send,
+  ]);
 }
 
 describe('lumamesh/react on a server', () => {

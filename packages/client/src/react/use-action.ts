@@ -8,7 +8,11 @@ import type { ActionSend, Peer, Room } from '../browser/index.ts';
  *
  * The other pages give their values whatever type they like: a page that must be sure looks at them.
  */
-export function useAction<Value = unknown>(room: Room | null, name: string, listener?: (value: Value, peer: Peer) => void): ActionSend<Value> {
+export function useAction<Value = unknown>(
+  room: Room | null,
+  name: string,
+  listener?: (value: Value, peer: Peer) => void,
+): ActionSend<Value> {
   const latest = useRef(listener);
   useEffect(() => {
     latest.current = listener;
@@ -17,5 +21,8 @@ export function useAction<Value = unknown>(room: Room | null, name: string, list
     const [, on] = room?.action<Value>(name) ?? [];
     return on?.((value, peer) => latest.current?.(value, peer));
   }, [room, name]);
-  return useCallback<ActionSend<Value>>(async (value, options) => room?.action<Value>(name)[0](value, options) ?? false, [room, name]);
+  return useCallback<ActionSend<Value>>(
+    async (value, options) => room?.action<Value>(name)[0](value, options) ?? false,
+    [room, name],
+  );
 }

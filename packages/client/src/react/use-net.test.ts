@@ -5,7 +5,10 @@ import { netKey } from './use-net.ts';
 describe('the options of a net', () => {
   it('are the same when the same is in them', () => {
     const write = (port: number): string =>
-      netKey({ relays: ['luma1.a', new URL('https://example.org/relay.txt')], iceServers: [{ urls: `stun:192.0.2.1:${port}` }] });
+      netKey({
+        relays: ['luma1.a', new URL('https://example.org/relay.txt')],
+        iceServers: [{ urls: `stun:192.0.2.1:${port}` }],
+      });
     assert.equal(write(1), write(1));
     assert.notEqual(write(1), write(2));
     assert.equal(netKey({}), netKey({ relays: [], discover: true }));

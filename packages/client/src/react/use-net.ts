@@ -44,7 +44,11 @@ export function useNet(options: ConnectOptions | null): Net | null {
 /** How a net is doing (`online`, `offline` and why, …), anew whenever that changes; `null` while there is none. */
 export function useNetStatus(net: Net | null): NetStatus | null {
   const store = net === null ? null : NetStore.of(net);
-  return useSyncExternalStore<NetStatus | null>(store?.subscribe ?? never, store?.status ?? none, none);
+  return useSyncExternalStore<NetStatus | null>(
+    store?.subscribe ?? never,
+    store?.status ?? none,
+    none,
+  );
 }
 
 /** What tells two nets apart: the options that can be compared. */

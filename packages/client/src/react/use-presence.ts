@@ -14,7 +14,10 @@ const nobody = (): ReadonlyMap<string, unknown> => NOBODY;
  *
  * The other pages give their values whatever type they like: a page that must be sure looks at them.
  */
-export function usePresence<Value>(room: Room | null, value: Value | undefined): readonly [others: ReadonlyMap<string, Value>] {
+export function usePresence<Value>(
+  room: Room | null,
+  value: Value | undefined,
+): readonly [others: ReadonlyMap<string, Value>] {
   const store = room === null ? null : PresenceStore.of(room);
   const json = JSON.stringify(value) as string | undefined;
   const others = useSyncExternalStore(store?.subscribe ?? never, store?.others ?? nobody, nobody);

@@ -45,17 +45,29 @@ export function useRoom(net: Net | null, name: string | null, options: RoomOptio
     // The other options count when joining.
   }, [net, name, password]);
   // In the render that brings another room the old one is over.
-  const current = joined?.net === net && joined.name === name && joined.password === password ? joined : null;
+  const current =
+    joined?.net === net && joined.name === name && joined.password === password ? joined : null;
   const store = current?.store;
   const without = current?.failure ?? (name === null ? NOWHERE : NOT_YET);
-  return useSyncExternalStore(store?.subscribe ?? never, store?.view ?? (() => without), () => without);
+  return useSyncExternalStore(
+    store?.subscribe ?? never,
+    store?.view ?? (() => without),
+    () => without,
+  );
 }
 
 /** The peers of a room, anew whenever one comes, leaves or changes its state. Of a room of {@link useRoom}, or one that the page has joined itself. */
-export function usePeers(room: Room | null, { onlyOpen = false }: PeersOptions = {}): readonly Peer[] {
+export function usePeers(
+  room: Room | null,
+  { onlyOpen = false }: PeersOptions = {},
+): readonly Peer[] {
   const store = room === null ? null : RoomStore.of(room);
   const peers = useSyncExternalStore(store?.subscribe ?? never, store?.peers ?? noPeers, noPeers);
-  return useMemo(() => (onlyOpen ? peers.filter(({ state }) => state === 'open' || state === 'forwarded') : peers), [peers, onlyOpen]);
+  return useMemo(
+    () =>
+      onlyOpen ? peers.filter(({ state }) => state === 'open' || state === 'forwarded') : peers,
+    [peers, onlyOpen],
+  );
 }
 
 function join(net: Net, name: string, options: RoomOptions): Pick<Joined, 'store' | 'failure'> {

@@ -15,15 +15,23 @@ interface CheckFlags {
 export function addCheckCommand(program: Command): void {
   program
     .command('check')
-    .description('connect to a relay from this machine as a browser would: DNS, UDP, STUN, ICE, DTLS, node key, join')
-    .argument('<relay>', 'its line (luma1.…), or host[:port], of which only DNS, UDP and STUN can be checked unless --list has its line')
+    .description(
+      'connect to a relay from this machine as a browser would: DNS, UDP, STUN, ICE, DTLS, node key, join',
+    )
+    .argument(
+      '<relay>',
+      'its line (luma1.…), or host[:port], of which only DNS, UDP and STUN can be checked unless --list has its line',
+    )
     .option('--address <ip>', 'dial this address instead of the one in the record')
     .option('--list <file>', 'look the host up in a relay.txt')
     .option('--json', 'findings as JSON')
     .action(async (relay: string, flags: CheckFlags) => {
       const record = await findRecord(relay, flags);
       const address = flags.address === undefined ? {} : { address: flags.address };
-      await report(record === null ? checkHost(parseHost(relay)) : checkRecord(record, address), flags.json === true);
+      await report(
+        record === null ? checkHost(parseHost(relay)) : checkRecord(record, address),
+        flags.json === true,
+      );
     });
 }
 
@@ -33,7 +41,11 @@ async function findRecord(relay: string, { list }: CheckFlags): Promise<SignedRe
   const { host, port } = parseHost(relay);
   for (const line of (await readList(list)).split('\n')) {
     const record = decodeRecordLine(line);
-    if (record.ok && [record.value.host, record.value.ip, record.value.ip6].includes(host) && (!relay.endsWith(`:${port}`) || record.value.port === port))
+    if (
+      record.ok &&
+      [record.value.host, record.value.ip, record.value.ip6].includes(host) &&
+      (!relay.endsWith(`:${port}`) || record.value.port === port)
+    )
       return record.value;
   }
   throw new LumameshError('BAD_ARGUMENT', `${list} has no record of ${relay}`);
@@ -43,7 +55,11 @@ async function readList(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new LumameshError('BAD_ARGUMENT', `--list: cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError(
+      'BAD_ARGUMENT',
+      `--list: cannot read ${file}: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 
@@ -55,10 +71,16 @@ export function readLine(line: string): SignedRelayRecord {
 }
 
 function parseHost(text: string): { readonly host: string; readonly port: number } {
-  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const [, bracketed, plain, digits] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?$/.exec(text) ??
+    [];
   const host = bracketed ?? plain;
   const port = Number(digits ?? DEFAULT_PORT);
-  if (host === undefined || port < 1 || port > 65_535) throw new LumameshError('BAD_ARGUMENT', `${JSON.stringify(text)} is no record line, and no host[:port]`);
+  if (host === undefined || port < 1 || port > 65_535)
+    throw new LumameshError(
+      'BAD_ARGUMENT',
+      `${JSON.stringify(text)} is no record line, and no host[:port]`,
+    );
   return { host, port };
 }
 

@@ -1,5 +1,10 @@
 import { type Command, Option } from 'commander';
-import { type ConfigSources, type SettingName, listSettings, readConfigFile } from '../io/config/config.ts';
+import {
+  type ConfigSources,
+  type SettingName,
+  listSettings,
+  readConfigFile,
+} from '../io/config/config.ts';
 
 /** Exit codes: 1 for what happens while running or what a check found, 2 for what the operator must mend first. */
 export const EXIT_FAILED = 1;
@@ -9,10 +14,17 @@ const CONFIG_VARIABLE = 'LUMAMESH_CONFIG';
 
 /** Adds every setting as a flag, and `--config`. Commands below it take them too. */
 export function addSettingOptions(program: Command): void {
-  program.addOption(new Option('--config <file>', `read settings from a file of VARIABLE=value lines (${CONFIG_VARIABLE})`));
+  program.addOption(
+    new Option(
+      '--config <file>',
+      `read settings from a file of VARIABLE=value lines (${CONFIG_VARIABLE})`,
+    ),
+  );
   for (const { flag, placeholder, description, defaultText, variable } of listSettings()) {
     const fallback = defaultText === '' ? '' : `, default ${defaultText}`;
-    program.addOption(new Option(`${flag} ${placeholder}`, `${description} (${variable}${fallback})`));
+    program.addOption(
+      new Option(`${flag} ${placeholder}`, `${description} (${variable}${fallback})`),
+    );
   }
 }
 
@@ -20,7 +32,11 @@ export function addSettingOptions(program: Command): void {
 export function sourcesOf(command: Command): ConfigSources {
   const flags: Partial<Record<SettingName | 'config', string>> = command.optsWithGlobals();
   const path = flags.config ?? process.env[CONFIG_VARIABLE];
-  return { flags, environment: process.env, ...(path === undefined || path === '' ? {} : { file: readConfigFile(path) }) };
+  return {
+    flags,
+    environment: process.env,
+    ...(path === undefined || path === '' ? {} : { file: readConfigFile(path) }),
+  };
 }
 
 export function say(text: string): void {

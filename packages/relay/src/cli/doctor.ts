@@ -15,18 +15,27 @@ interface DoctorFlags {
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('look at this machine: identity files, UDP port, receive buffer, addresses, NAT, clock; with MESH_PEERS, one of them dials back')
-    .option('--stun <host:port>', 'a STUN server (any relay is one) to compare the public address with')
+    .description(
+      'look at this machine: identity files, UDP port, receive buffer, addresses, NAT, clock; with MESH_PEERS, one of them dials back',
+    )
+    .option(
+      '--stun <host:port>',
+      'a STUN server (any relay is one) to compare the public address with',
+    )
     .option('--ntp <host>', 'the time server to compare the clock with', 'pool.ntp.org')
     .option('--json', 'findings as JSON')
     .action(async (flags: DoctorFlags, command: Command) => {
       const stun = flags.stun === undefined ? {} : { stun: parseServer(flags.stun) };
-      await report(diagnoseHost(readConfig(sourcesOf(command)), { ...stun, timeServer: flags.ntp }), flags.json === true);
+      await report(
+        diagnoseHost(readConfig(sourcesOf(command)), { ...stun, timeServer: flags.ntp }),
+        flags.json === true,
+      );
     });
 }
 
 function parseServer(text: string): { readonly host: string; readonly port: number } {
   const [, host, port] = /^([^\s:]+):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined) throw new LumameshError('BAD_ARGUMENT', `--stun: ${JSON.stringify(text)} is not host:port`);
+  if (host === undefined)
+    throw new LumameshError('BAD_ARGUMENT', `--stun: ${JSON.stringify(text)} is not host:port`);
   return { host, port: Number(port) };
 }

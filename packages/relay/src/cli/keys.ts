@@ -7,7 +7,9 @@ import { say, sourcesOf } from './context.ts';
 
 /** `keys make | show | backup | restore`: the four files that are the relay. */
 export function addKeysCommands(program: Command): void {
-  const keys = program.command('keys').description('the identity files: server.crt, server.key, server.key.icepwd, node.key');
+  const keys = program
+    .command('keys')
+    .description('the identity files: server.crt, server.key, server.key.icepwd, node.key');
   keys
     .command('make')
     .description('make what is missing (0600); what is there is kept')
@@ -24,14 +26,18 @@ export function addKeysCommands(program: Command): void {
     });
   keys
     .command('backup <folder>')
-    .description('copy the identity (0600) with checksums; a backup of another identity is not touched')
+    .description(
+      'copy the identity (0600) with checksums; a backup of another identity is not touched',
+    )
     .action(async (folder: string, _flags, command: Command) => {
       for (const file of await backupKeys(filesOf(command), folder)) say(file);
       say(`\nTo restore it:  lumamesh-relay keys restore ${JSON.stringify(resolve(folder))}`);
     });
   keys
     .command('restore <folder>')
-    .description('put a backup back after checking it; files of another identity are never overwritten')
+    .description(
+      'put a backup back after checking it; files of another identity are never overwritten',
+    )
     .action(async (folder: string, _flags, command: Command) => {
       const files = filesOf(command);
       show(files, await restoreKeys(folder, files));

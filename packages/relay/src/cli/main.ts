@@ -11,15 +11,24 @@ import { run } from './run.ts';
 import { addStatusCommand } from './status.ts';
 
 const program = new Command('lumamesh-relay')
-  .description('A Lumamesh relay: browsers meet through it, over one UDP port. Without a command it runs the relay.')
-  .version(`lumamesh-relay ${BUILD.version} (commit ${BUILD.commit}, ${BUILD.runtime})`, '-v, --version', 'version, commit and runtime')
+  .description(
+    'A Lumamesh relay: browsers meet through it, over one UDP port. Without a command it runs the relay.',
+  )
+  .version(
+    `lumamesh-relay ${BUILD.version} (commit ${BUILD.commit}, ${BUILD.runtime})`,
+    '-v, --version',
+    'version, commit and runtime',
+  )
   .exitOverride();
 addSettingOptions(program);
 program.action(async (_flags, command: Command) => {
   const [stray] = command.args;
   if (stray === undefined) return run(command);
   const names = program.commands.map((one) => one.name());
-  throw new LumameshError('BAD_ARGUMENT', `there is no command ${JSON.stringify(stray)}; there are ${names.join(', ')} (--help tells more)`);
+  throw new LumameshError(
+    'BAD_ARGUMENT',
+    `there is no command ${JSON.stringify(stray)}; there are ${names.join(', ')} (--help tells more)`,
+  );
 });
 program
   .command('run')
@@ -51,7 +60,9 @@ try {
     process.stderr.write(`lumamesh-relay: ${printable(error.message)} [${error.code}]\n`);
     process.exitCode = error.code === 'RELAY_NOT_RUNNING' ? EXIT_FAILED : EXIT_BAD_INPUT;
   } else {
-    process.stderr.write(`lumamesh-relay: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `lumamesh-relay: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exitCode = EXIT_FAILED;
   }
 }

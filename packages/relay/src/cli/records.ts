@@ -18,25 +18,34 @@ interface QrFlag {
 export function addRecordCommands(program: Command): void {
   program
     .command('encode')
-    .description('the line for relay.txt: of a record as JSON (a file, or - for standard input), or of this relay, by its settings and identity')
+    .description(
+      'the line for relay.txt: of a record as JSON (a file, or - for standard input), or of this relay, by its settings and identity',
+    )
     .argument('[json]', 'file with the record as JSON, or -')
     .option('--qr', 'show it as a QR code besides')
     .action(async (json: string | undefined, flags: QrFlag, command: Command) => {
-      const record = json === undefined ? await ownRecord(command) : parseJson(await readInput(json));
+      const record =
+        json === undefined ? await ownRecord(command) : parseJson(await readInput(json));
       const line = encodeRecordLine(record);
       say(line);
       if (flags.qr === true) showQr(line);
     });
   program
     .command('decode')
-    .description('a line of relay.txt as JSON; the exit code is 1 when its signature or its time is not valid')
+    .description(
+      'a line of relay.txt as JSON; the exit code is 1 when its signature or its time is not valid',
+    )
     .argument('<line>', 'the line (luma1.…), or - for standard input')
     .option('--qr', 'show the line as a QR code besides')
     .action(async (line: string, flags: QrFlag) => {
       const record = readLine(line === '-' ? await readInput('-') : line);
       say(printableJson(record));
       if (flags.qr === true) showQr(encodeRecordLine(record));
-      const fault = isSignedRecord(record) ? (record.expires * 1000 < Date.now() ? 'it has expired' : null) : 'it is not signed by its node key';
+      const fault = isSignedRecord(record)
+        ? record.expires * 1000 < Date.now()
+          ? 'it has expired'
+          : null
+        : 'it is not signed by its node key';
       if (fault === null) return;
       process.stderr.write(`lumamesh-relay: the record is not valid: ${fault}\n`);
       process.exitCode = EXIT_FAILED;
@@ -53,7 +62,9 @@ async function readInput(file: string): Promise<string> {
   try {
     return file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
-    throw new LumameshError('BAD_ARGUMENT', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError('BAD_ARGUMENT', `cannot read ${file}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -62,7 +73,9 @@ function parseJson(text: string): SignedRelayRecord {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new LumameshError('BAD_RECORD', `this is no JSON: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError('BAD_RECORD', `this is no JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   const record = parseRecordJson(json);
   if (!record.ok) throw new LumameshError('BAD_RECORD', `this is no record: ${record.drop}`);

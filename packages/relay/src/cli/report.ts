@@ -3,7 +3,12 @@ import { printable, printableJson } from '@lumamesh/base';
 import type { Finding } from '../io/check/finding.ts';
 import { EXIT_FAILED, say } from './context.ts';
 
-const MARKS = { ok: ['ok  ', 'green'], warn: ['WARN', 'yellow'], fail: ['FAIL', 'red'], skip: ['–   ', 'gray'] } as const;
+const MARKS = {
+  ok: ['ok  ', 'green'],
+  warn: ['WARN', 'yellow'],
+  fail: ['FAIL', 'red'],
+  skip: ['–   ', 'gray'],
+} as const;
 const NAME_WIDTH = 18;
 
 /** Prints findings as they come (or all as JSON at the end); the exit code is 1 when one of them is a failure. */

@@ -46,7 +46,13 @@ class RunningRelay {
   /** One after the other. */
   #reloads = Promise.resolve();
 
-  constructor(command: Command, config: RelayConfig, relay: RelayServer, log: RelayLogger, unlock: InstanceLock) {
+  constructor(
+    command: Command,
+    config: RelayConfig,
+    relay: RelayServer,
+    log: RelayLogger,
+    unlock: InstanceLock,
+  ) {
     this.#command = command;
     this.#atStart = config;
     this.#config = config;
@@ -62,17 +68,28 @@ class RunningRelay {
 
   async start(): Promise<void> {
     const { healthListen, publicIp } = this.#config;
-    if (healthListen !== undefined || this.#notify.watchdogMs !== null) this.#monitor = new HealthMonitor(this.#relay);
+    if (healthListen !== undefined || this.#notify.watchdogMs !== null)
+      this.#monitor = new HealthMonitor(this.#relay);
     await this.#startHealth(healthListen);
     const { record } = this.#relay;
     // Standard output holds exactly these two lines: JSON for programs, and what goes into relay.txt.
     say(JSON.stringify(record));
     say(encodeRecordLine(record));
     this.#log.info(
-      { nodeId: record.nk, port: record.port, dualStack: this.#relay.isDualStack, version: BUILD.version, commit: BUILD.commit },
+      {
+        nodeId: record.nk,
+        port: record.port,
+        dualStack: this.#relay.isDualStack,
+        version: BUILD.version,
+        commit: BUILD.commit,
+      },
       `relay is up: ${this.#whereabouts}`,
     );
-    if (publicIp === '127.0.0.1') this.#log.warn({}, 'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those');
+    if (publicIp === '127.0.0.1')
+      this.#log.warn(
+        {},
+        'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those',
+      );
     process.on('SIGINT', () => this.#stop('SIGINT'));
     process.on('SIGTERM', () => this.#stop('SIGTERM'));
     process.on('SIGHUP', () => {
@@ -110,7 +127,10 @@ class RunningRelay {
 
   async #drainAndClose(signal: string): Promise<void> {
     const { sessions } = this.#relay.stats();
-    this.#log.info({ signal, sessions: sessions.established }, 'stopping: sessions are told to go on by another relay');
+    this.#log.info(
+      { signal, sessions: sessions.established },
+      'stopping: sessions are told to go on by another relay',
+    );
     const left = await this.#relay.moveSessionsOn(MOVE_ON_MS);
     this.#endHostWatch();
     this.#monitor?.stop();
@@ -130,15 +150,31 @@ class RunningRelay {
     this.#notify.reloading();
     try {
       const next = readConfig(sourcesOf(this.#command));
-      const changed = listSettings().filter(({ name, isReloadable }) => isReloadable && !isDeepStrictEqual(next[name], this.#config[name]));
-      const needRestart = listSettings().filter(({ name, isReloadable }) => !isReloadable && !isDeepStrictEqual(next[name], this.#atStart[name]));
+      const changed = listSettings().filter(
+        ({ name, isReloadable }) =>
+          isReloadable && !isDeepStrictEqual(next[name], this.#config[name]),
+      );
+      const needRestart = listSettings().filter(
+        ({ name, isReloadable }) =>
+          !isReloadable && !isDeepStrictEqual(next[name], this.#atStart[name]),
+      );
       await this.#relay.reload(next);
       this.#log.setLevel(next.logLevel);
       this.#config = next;
-      this.#log.info({ changed: changed.map(({ variable }) => variable) }, 'settings were read again');
-      if (needRestart.length > 0) this.#log.warn({ settings: needRestart.map(({ variable }) => variable) }, 'these settings take a restart');
+      this.#log.info(
+        { changed: changed.map(({ variable }) => variable) },
+        'settings were read again',
+      );
+      if (needRestart.length > 0)
+        this.#log.warn(
+          { settings: needRestart.map(({ variable }) => variable) },
+          'these settings take a restart',
+        );
     } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'settings could not be read again; the old ones hold');
+      this.#log.error(
+        { error: (error as Error).message },
+        'settings could not be read again; the old ones hold',
+      );
     }
     this.#notify.ready(this.#whereabouts);
   }

@@ -8,7 +8,14 @@ describe('the status view', () => {
   it('shows rates between the last two answers, and what was dropped most first', () => {
     const before = { atMs: 1000, stats: stats() };
     const drops = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`kind.${i}`, i]));
-    const after = { atMs: 3000, stats: stats({ signals: 125, drops: { ...drops, 'ice.username': 203 }, sessions: { established: 10, halfOpen: 0, max: 10 } }) };
+    const after = {
+      atMs: 3000,
+      stats: stats({
+        signals: 125,
+        drops: { ...drops, 'ice.username': 203 },
+        sessions: { established: 10, halfOpen: 0, max: 10 },
+      }),
+    };
     const text = drawStatus([before, after], 120, false).join('\n');
     assert.match(text, /1\.2\.3 \(abc\) {2}up 1 d 1 h {2}well/);
     assert.match(text, /signals +12\.5\/s, 125 in all/);
@@ -41,6 +48,9 @@ describe('the status view', () => {
     ).join('\n');
     assert.match(text, /signals +0\/s, 0 in all/);
     assert.deepEqual(drawStatus([], 100, false), ['waiting for the first answer …']);
-    assert.match(drawStatus([{ atMs: 0, stats: stats() }], 100, false).join('\n'), /signals +0\/s, 100 in all/);
+    assert.match(
+      drawStatus([{ atMs: 0, stats: stats() }], 100, false).join('\n'),
+      /signals +0\/s, 100 in all/,
+    );
   });
 });

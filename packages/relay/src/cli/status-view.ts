@@ -14,16 +14,25 @@ const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
 
 /** The screen of `lumamesh-relay status`, line by line; rates are those between the last two samples. */
-export function drawStatus(samples: readonly Sample[], columns: number, hasColor: boolean): string[] {
+export function drawStatus(
+  samples: readonly Sample[],
+  columns: number,
+  hasColor: boolean,
+): string[] {
   const last = samples.at(-1);
   if (last === undefined) return ['waiting for the first answer …'];
   const { stats } = last;
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (hasColor ? styleText(style, text, { validateStream: false }) : text);
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    hasColor ? styleText(style, text, { validateStream: false }) : text;
   const label = (text: string): string => paint('gray', text.padEnd(LABEL_WIDTH));
   const rate = (read: (stats: HealthStats) => number): string => formatRate(rateOf(samples, read));
-  const history = (read: (stats: HealthStats) => number): string => sparkline(samples.map((sample) => read(sample.stats)));
+  const history = (read: (stats: HealthStats) => number): string =>
+    sparkline(samples.map((sample) => read(sample.stats)));
   const { sessions, rooms, traffic, memory, eventLoop, mesh } = stats;
-  const health = stats.health.length === 0 ? paint('green', 'well') : paint('red', `not well: ${stats.health.join(', ')}`);
+  const health =
+    stats.health.length === 0
+      ? paint('green', 'well')
+      : paint('red', `not well: ${stats.health.join(', ')}`);
   const lines = [
     `${paint('bold', 'lumamesh-relay')} ${stats.version} (${stats.commit})  up ${formatDuration(stats.uptimeSeconds)}  ${health}`,
     paint('gray', stats.nodeId),
@@ -50,17 +59,30 @@ export function drawStatus(samples: readonly Sample[], columns: number, hasColor
   return lines.map((text) => clip(text, columns));
 }
 
-function drawDrops(samples: readonly Sample[], drops: Readonly<Record<string, number>>, paint: (style: 'gray', text: string) => string): string[] {
+function drawDrops(
+  samples: readonly Sample[],
+  drops: Readonly<Record<string, number>>,
+  paint: (style: 'gray', text: string) => string,
+): string[] {
   const entries = Object.entries(drops)
-    .map(([reason, count]) => ({ reason, count, perSecond: rateOf(samples, ({ drops: own, mesh }) => own[reason] ?? mesh?.drops[reason] ?? 0) }))
+    .map(([reason, count]) => ({
+      reason,
+      count,
+      perSecond: rateOf(samples, ({ drops: own, mesh }) => own[reason] ?? mesh?.drops[reason] ?? 0),
+    }))
     .toSorted((a, b) => b.perSecond - a.perSecond || b.count - a.count);
   if (entries.length === 0) return [paint('gray', 'nothing was dropped')];
   const shown = entries.slice(0, MAX_DROPS);
   const width = Math.max(...shown.map(({ reason }) => reason.length));
   return [
     paint('gray', 'dropped, by reason (docs/operations.md)'),
-    ...shown.map(({ reason, count, perSecond }) => `  ${reason.padEnd(width)}  ${formatRate(perSecond).padStart(8)}/s  ${String(count).padStart(10)}`),
-    ...(entries.length > MAX_DROPS ? [paint('gray', `  and ${entries.length - MAX_DROPS} more kinds`)] : []),
+    ...shown.map(
+      ({ reason, count, perSecond }) =>
+        `  ${reason.padEnd(width)}  ${formatRate(perSecond).padStart(8)}/s  ${String(count).padStart(10)}`,
+    ),
+    ...(entries.length > MAX_DROPS
+      ? [paint('gray', `  and ${entries.length - MAX_DROPS} more kinds`)]
+      : []),
   ];
 }
 
@@ -77,7 +99,13 @@ function differences(samples: readonly Sample[], read: (stats: HealthStats) => n
 
 function sparkline(values: readonly number[]): string {
   const top = Math.max(...values, 0);
-  return top === 0 ? '' : values.map((value) => BARS[Math.min(BARS.length - 1, Math.floor((value / top) * (BARS.length - 1)))]).join('');
+  return top === 0
+    ? ''
+    : values
+        .map(
+          (value) => BARS[Math.min(BARS.length - 1, Math.floor((value / top) * (BARS.length - 1)))],
+        )
+        .join('');
 }
 
 function formatRate(perSecond: number): string {
@@ -93,7 +121,11 @@ function formatBytes(bytes: number): string {
 }
 
 function formatDuration(seconds: number): string {
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
   if (days > 0) return `${days} d ${hours} h`;
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
 }
@@ -101,5 +133,7 @@ function formatDuration(seconds: number): string {
 /** Cuts a line to the width of the terminal; escape sequences take no room. */
 function clip(text: string, columns: number): string {
   let width = 0;
-  return text.replaceAll(COLOUR_OR_CHARACTER, (part) => (part.startsWith('\u001B') || ++width <= columns ? part : ''));
+  return text.replaceAll(COLOUR_OR_CHARACTER, (part) =>
+    part.startsWith('\u001B') || ++width <= columns ? part : '',
+  );
 }

@@ -27,14 +27,20 @@ const LEAVE = '\u001B[?25h\u001B[?1049l';
 export function addStatusCommand(program: Command): void {
   program
     .command('status')
-    .description('live view of a running relay: sessions, rooms, rates, drops, mesh (asks HEALTH_LISTEN, else 127.0.0.1:7401)')
+    .description(
+      'live view of a running relay: sessions, rooms, rates, drops, mesh (asks HEALTH_LISTEN, else 127.0.0.1:7401)',
+    )
     .option('--once', 'print it once, and end; the exit code is 1 when the relay is not well')
     .option('--json', 'what /statsz says, once')
     .action(async (flags: StatusFlags, command: Command) => {
       const listen = readConfig(sourcesOf(command)).healthListen ?? DEFAULT_HEALTH;
       if (flags.json !== true && flags.once !== true && process.stdout.isTTY) return watch(listen);
       const sample = await ask(listen);
-      say(flags.json === true ? JSON.stringify(sample.stats, null, 2) : drawStatus([sample], DEFAULT_COLUMNS, process.stdout.isTTY).join('\n'));
+      say(
+        flags.json === true
+          ? JSON.stringify(sample.stats, null, 2)
+          : drawStatus([sample], DEFAULT_COLUMNS, process.stdout.isTTY).join('\n'),
+      );
       // For those who ask by a program: HEALTHCHECK of a container, cron.
       if (sample.stats.health.length > 0) process.exitCode = EXIT_FAILED;
     });
@@ -50,8 +56,17 @@ async function watch(listen: typeof DEFAULT_HEALTH): Promise<void> {
   process.once('SIGTERM', leave);
   process.stdout.write(ENTER);
   for (let note = ''; ;) {
-    const lines = [...drawStatus(samples, process.stdout.columns, true).slice(0, Math.max(1, process.stdout.rows - 2)), note, 'Ctrl+C ends the view'];
-    process.stdout.write(`${HOME}${lines.map((line) => line + CLEAR_LINE).join('\n')}${CLEAR_BELOW}`);
+    const lines = [
+      ...drawStatus(samples, process.stdout.columns, true).slice(
+        0,
+        Math.max(1, process.stdout.rows - 2),
+      ),
+      note,
+      'Ctrl+C ends the view',
+    ];
+    process.stdout.write(
+      `${HOME}${lines.map((line) => line + CLEAR_LINE).join('\n')}${CLEAR_BELOW}`,
+    );
     await sleep(INTERVAL_MS);
     try {
       samples.push(await ask(listen));
@@ -71,8 +86,12 @@ async function ask(listen: typeof DEFAULT_HEALTH): Promise<Sample> {
   } catch (error) {
     const { message, cause } = error as Error;
     const why = cause instanceof Error ? cause.message : message;
-    throw new LumameshError('RELAY_NOT_RUNNING', `no relay answers at ${listen.host}:${listen.port} (${why}): is one running with this HEALTH_LISTEN?`, {
-      cause: error,
-    });
+    throw new LumameshError(
+      'RELAY_NOT_RUNNING',
+      `no relay answers at ${listen.host}:${listen.port} (${why}): is one running with this HEALTH_LISTEN?`,
+      {
+        cause: error,
+      },
+    );
   }
 }

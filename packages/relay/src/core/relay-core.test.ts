@@ -23,7 +23,13 @@ class Bench {
 
   constructor(options: Partial<RelayCoreOptions<string>> = {}, elsewhere?: RoomsElsewhere) {
     this.core = new RelayCore<string>(
-      { maxSessions: 10, maxRoomSize: 5, messagesPerSecond: 100, queuedBytes: (session) => this.queued.get(session) ?? 0, ...options },
+      {
+        maxSessions: 10,
+        maxRoomSize: 5,
+        messagesPerSecond: 100,
+        queuedBytes: (session) => this.queued.get(session) ?? 0,
+        ...options,
+      },
       RECORD,
       elsewhere,
     );
@@ -36,27 +42,39 @@ class Bench {
   }
 
   say(session: string, message: unknown): Frame[] {
-    this.core.handleFrame(this.now, session, typeof message === 'string' ? message : JSON.stringify(message));
+    this.core.handleFrame(
+      this.now,
+      session,
+      typeof message === 'string' ? message : JSON.stringify(message),
+    );
     return this.drain()
       .filter(({ to }) => to === session)
       .map(({ frame }) => frame);
   }
 
   join(session: string, peer: string, room = ROOM): Frame[] {
-    return this.say(session, { action: 'join', room, peer: peer.padEnd(16, '_'), presence: `from-${peer}` });
+    return this.say(session, {
+      action: 'join',
+      room,
+      peer: peer.padEnd(16, '_'),
+      presence: `from-${peer}`,
+    });
   }
 
   drain(): { readonly to: string; readonly frame: Frame }[] {
     const from = this.sent.length;
     for (let output = this.core.poll(); output.type !== 'timeout'; output = this.core.poll()) {
-      if (output.type === 'send') this.sent.push({ to: output.session, frame: JSON.parse(output.frame) as Frame });
+      if (output.type === 'send')
+        this.sent.push({ to: output.session, frame: JSON.parse(output.frame) as Frame });
       else this.closed.push(output.session);
     }
     return this.sent.slice(from);
   }
 
   heard(session: string, action: string): Frame[] {
-    return this.sent.filter(({ to, frame }) => to === session && frame.action === action).map(({ frame }) => frame);
+    return this.sent
+      .filter(({ to, frame }) => to === session && frame.action === action)
+      .map(({ frame }) => frame);
   }
 }
 
@@ -68,21 +86,39 @@ describe('rooms', () => {
       action: 'welcome',
       version: 1,
       node: RECORD,
-      limits: { maxRoomSize: 5, maxRoomsPerSession: 32, maxFrameBytes: 65_536, maxPresenceLength: 2048, maxSignalLength: 32_768 },
+      limits: {
+        maxRoomSize: 5,
+        maxRoomsPerSession: 32,
+        maxFrameBytes: 65_536,
+        maxPresenceLength: 2048,
+        maxSignalLength: 32_768,
+      },
     });
   });
 
   it('tell the newcomer who is there and the others who came, signal between two, and tell who left', () => {
     const bench = new Bench().open('a', 'b', 'c');
     assert.deepEqual(bench.join('a', 'ada'), [{ action: 'joined', room: ROOM, members: [] }]);
-    assert.deepEqual(bench.join('b', 'bob'), [{ action: 'joined', room: ROOM, members: [{ peer: 'ada_____________', presence: 'from-ada' }] }]);
-    assert.deepEqual(bench.heard('a', 'peer-joined'), [{ action: 'peer-joined', room: ROOM, peer: 'bob_____________', presence: 'from-bob' }]);
+    assert.deepEqual(bench.join('b', 'bob'), [
+      {
+        action: 'joined',
+        room: ROOM,
+        members: [{ peer: 'ada_____________', presence: 'from-ada' }],
+      },
+    ]);
+    assert.deepEqual(bench.heard('a', 'peer-joined'), [
+      { action: 'peer-joined', room: ROOM, peer: 'bob_____________', presence: 'from-bob' },
+    ]);
     bench.join('c', 'cyd');
     bench.say('a', { action: 'signal', room: ROOM, to: 'cyd_____________', data: 'sealed' });
-    assert.deepEqual(bench.heard('c', 'signal'), [{ action: 'signal', room: ROOM, from: 'ada_____________', data: 'sealed' }]);
+    assert.deepEqual(bench.heard('c', 'signal'), [
+      { action: 'signal', room: ROOM, from: 'ada_____________', data: 'sealed' },
+    ]);
     assert.equal(bench.heard('b', 'signal').length, 0);
     bench.say('b', { action: 'leave', room: ROOM });
-    assert.deepEqual(bench.heard('a', 'peer-left'), [{ action: 'peer-left', room: ROOM, peer: 'bob_____________' }]);
+    assert.deepEqual(bench.heard('a', 'peer-left'), [
+      { action: 'peer-left', room: ROOM, peer: 'bob_____________' },
+    ]);
     bench.core.handleSessionClosed('c');
     bench.drain();
     assert.equal(bench.heard('a', 'peer-left').length, 2);
@@ -132,7 +168,8 @@ describe('rooms', () => {
     for (let i = 1; i <= 6; i++) bench.join(`${i}`, `peer${i}`);
     assert.equal(bench.heard('6', 'error')[0]?.['code'], 'ROOM_FULL');
     assert.equal(bench.heard('6', 'error')[0]?.['room'], ROOM);
-    for (let i = 0; i < LIMITS.maxRoomsPerSession + 1; i++) bench.join('7', 'p', `${i}`.padStart(20, 'r'));
+    for (let i = 0; i < LIMITS.maxRoomsPerSession + 1; i++)
+      bench.join('7', 'p', `${i}`.padStart(20, 'r'));
     assert.equal(bench.heard('7', 'error').at(-1)?.['code'], 'TOO_MANY_ROOMS');
   });
 
@@ -148,7 +185,10 @@ describe('rooms', () => {
       );
     assert.deepEqual(bench.closed, [], 'they go by themselves');
     bench.open('c');
-    assert.deepEqual([bench.heard('c', 'error')[0]?.['code'], bench.heard('c', 'welcome').length, bench.closed], ['RELAY_CLOSING', 0, ['c']]);
+    assert.deepEqual(
+      [bench.heard('c', 'error')[0]?.['code'], bench.heard('c', 'welcome').length, bench.closed],
+      ['RELAY_CLOSING', 0, ['c']],
+    );
   });
 
   it('take other limits while they run: nobody is put out, newcomers hear the new ones', () => {
@@ -163,14 +203,23 @@ describe('rooms', () => {
     assert.equal(bench.join('d', 'dee')[0]?.action, 'joined');
     bench.core.setLimits({ maxSessions: 1, maxRoomSize: 2, messagesPerSecond: 1 });
     assert.equal(bench.core.counts.sessions, 3);
-    assert.equal(bench.join('a', 'ada')[0]?.action, 'joined', 'a member may say its presence again');
+    assert.equal(
+      bench.join('a', 'ada')[0]?.action,
+      'joined',
+      'a member may say its presence again',
+    );
   });
 
   it('hand a large membership out in frames that fit', () => {
     const bench = new Bench({ maxRoomSize: 300, maxSessions: 300 });
     for (let i = 0; i < 200; i++) {
       bench.open(`s${i}`);
-      bench.say(`s${i}`, { action: 'join', room: ROOM, peer: `peer${i}`.padEnd(22, '-'), presence: 'p'.repeat(2048) });
+      bench.say(`s${i}`, {
+        action: 'join',
+        room: ROOM,
+        peer: `peer${i}`.padEnd(22, '-'),
+        presence: 'p'.repeat(2048),
+      });
     }
     const frames = bench.heard('s199', 'joined');
     assert.ok(frames.length > 5);
@@ -196,13 +245,21 @@ describe('mistakes and attacks', () => {
       [{ action: 'dance' }, 'UNKNOWN_ACTION'],
       [{ action: 'join', room: 'short', peer: 'p'.repeat(16) }, 'BAD_FRAME'],
       [{ action: 'join', room: ROOM, peer: 'p'.repeat(44) }, 'BAD_FRAME'],
-      [{ action: 'join', room: ROOM, peer: 'p'.repeat(16), presence: 'x'.repeat(2049) }, 'BAD_FRAME'],
+      [
+        { action: 'join', room: ROOM, peer: 'p'.repeat(16), presence: 'x'.repeat(2049) },
+        'BAD_FRAME',
+      ],
       [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'a b' }, 'BAD_FRAME'],
       [{ action: 'signal', room: ROOM, to: 'p'.repeat(16), data: 'x' }, 'NOT_IN_ROOM'],
       ['x'.repeat(70_000), 'FRAME_TOO_LARGE'],
       [{ action: 'nodes', limit: -1 }, 'BAD_FRAME'],
     ];
-    for (const [message, code] of cases) assert.equal(bench.say('a', message)[0]?.['code'], code, JSON.stringify(message).slice(0, 60));
+    for (const [message, code] of cases)
+      assert.equal(
+        bench.say('a', message)[0]?.['code'],
+        code,
+        JSON.stringify(message).slice(0, 60),
+      );
     assert.deepEqual(bench.say('a', { action: 'ping' }), [{ action: 'pong' }], 'the session lives');
     for (let i = 0; i < 20; i++) bench.say('a', '{');
     assert.deepEqual(bench.closed, ['a']);
@@ -229,7 +286,12 @@ describe('mistakes and attacks', () => {
     busy.join('slow', 'sloth');
     busy.join('a', 'ada');
     busy.queued.set('slow', 300_000);
-    assert.equal(busy.say('a', { action: 'signal', room: ROOM, to: 'sloth___________', data: 'x' })[0]?.['code'], 'PEER_BUSY');
+    assert.equal(
+      busy.say('a', { action: 'signal', room: ROOM, to: 'sloth___________', data: 'x' })[0]?.[
+        'code'
+      ],
+      'PEER_BUSY',
+    );
     assert.deepEqual(busy.closed, []);
   });
 
@@ -242,7 +304,13 @@ describe('mistakes and attacks', () => {
   it('a signal to someone who just left is no strike', () => {
     const bench = new Bench().open('a');
     bench.join('a', 'ada');
-    for (let i = 0; i < 90; i++) assert.equal(bench.say('a', { action: 'signal', room: ROOM, to: 'gone____________', data: 'x' })[0]?.['code'], 'PEER_GONE');
+    for (let i = 0; i < 90; i++)
+      assert.equal(
+        bench.say('a', { action: 'signal', room: ROOM, to: 'gone____________', data: 'x' })[0]?.[
+          'code'
+        ],
+        'PEER_GONE',
+      );
     assert.deepEqual(bench.closed, []);
   });
 
@@ -268,7 +336,12 @@ describe('mistakes and attacks', () => {
           bench.say(session, { action: 'leave', room });
           break;
         default:
-          bench.say(session, { action: 'signal', room, to: `peer${pick(6)}`.padEnd(16, '_'), data: 'x' });
+          bench.say(session, {
+            action: 'signal',
+            room,
+            to: `peer${pick(6)}`.padEnd(16, '_'),
+            data: 'x',
+          });
       }
       bench.drain();
     }
@@ -304,7 +377,10 @@ describe('mistakes and attacks', () => {
       homesOf(): readonly SignedRelayRecord[] {
         return this.homes;
       }
-      nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next: string } {
+      nodes(
+        limit: number,
+        after: string,
+      ): { readonly nodes: readonly SignedRelayRecord[]; readonly next: string } {
         return { nodes: Array.from({ length: limit }, () => RECORD), next: `${after}+` };
       }
     }
@@ -319,8 +395,14 @@ describe('mistakes and attacks', () => {
       assert.deepEqual(joined?.['homes'], [RECORD]);
       bench.join('a2', 'ada');
       bench.join('b', 'bob');
-      assert.deepEqual(bench.say('a', { action: 'signal', room: ROOM, to: PEER('far'), data: 'x' }), []);
-      assert.equal(bench.say('a', { action: 'signal', room: ROOM, to: PEER('gone'), data: 'x' })[0]?.['code'], 'PEER_GONE');
+      assert.deepEqual(
+        bench.say('a', { action: 'signal', room: ROOM, to: PEER('far'), data: 'x' }),
+        [],
+      );
+      assert.equal(
+        bench.say('a', { action: 'signal', room: ROOM, to: PEER('gone'), data: 'x' })[0]?.['code'],
+        'PEER_GONE',
+      );
       bench.core.handleSessionClosed('a');
       bench.core.handleSessionClosed('a2');
       bench.drain();
@@ -338,7 +420,12 @@ describe('mistakes and attacks', () => {
       const bench = new Bench({}, elsewhere).open('a', 'b');
       bench.join('a', 'ada');
       bench.join('b', 'bob');
-      const heard = (): string[] => bench.drain().flatMap(({ to, frame }) => (to === 'a' ? [`${frame.action} ${String(frame['peer'] ?? frame['from'])}`] : []));
+      const heard = (): string[] =>
+        bench
+          .drain()
+          .flatMap(({ to, frame }) =>
+            to === 'a' ? [`${frame.action} ${String(frame['peer'] ?? frame['from'])}`] : [],
+          );
       bench.core.handleRemotePresent(ROOM, { peer: PEER('bob'), presence: 'other' });
       bench.core.handleRemoteAbsent(ROOM, PEER('bob'));
       assert.deepEqual(heard(), []);
@@ -350,13 +437,20 @@ describe('mistakes and attacks', () => {
       bench.core.handleRemotePresent(ROOM, { peer: PEER('far'), presence: 'f' });
       bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('ada'), 'sealed');
       bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('nobody'), 'sealed');
-      assert.deepEqual(heard(), [`peer-left ${PEER('bob')}`, `peer-joined ${PEER('far')}`, `signal ${PEER('far')}`]);
+      assert.deepEqual(heard(), [
+        `peer-left ${PEER('bob')}`,
+        `peer-joined ${PEER('far')}`,
+        `signal ${PEER('far')}`,
+      ]);
     });
 
     it('hands out nodes by pages, to one session and to all no faster than it can', () => {
       const bench = new Bench({}, new Elsewhere()).open('a');
       const [page] = bench.say('a', { action: 'nodes', limit: 2, after: 'here' });
-      assert.deepEqual([(page?.['nodes'] as unknown[] | undefined)?.length, page?.['next']], [2, 'here+']);
+      assert.deepEqual(
+        [(page?.['nodes'] as unknown[] | undefined)?.length, page?.['next']],
+        [2, 'here+'],
+      );
       const codes = Array.from({ length: 60 }, () => bench.say('a', { action: 'nodes' })[0]);
       assert.ok(codes.some((answer) => answer?.['code'] === 'RATE_LIMITED'));
     });

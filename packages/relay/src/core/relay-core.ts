@@ -88,7 +88,11 @@ export class RelayCore<Session> {
   #welcome: string;
   #isClosing = false;
 
-  constructor(options: RelayCoreOptions<Session>, record: SignedRelayRecord, elsewhere: RoomsElsewhere = NOWHERE_ELSE) {
+  constructor(
+    options: RelayCoreOptions<Session>,
+    record: SignedRelayRecord,
+    elsewhere: RoomsElsewhere = NOWHERE_ELSE,
+  ) {
     this.#options = options;
     this.#limits = options;
     this.#elsewhere = elsewhere;
@@ -142,7 +146,8 @@ export class RelayCore<Session> {
 
   /** The session's channel is another one now; it hears the welcome there. */
   handleChannelMoved(session: Session): void {
-    if (this.#sessions.has(session)) this.#outputs.push({ type: 'send', session, frame: this.#welcome });
+    if (this.#sessions.has(session))
+      this.#outputs.push({ type: 'send', session, frame: this.#welcome });
   }
 
   handleSessionClosed(session: Session): void {
@@ -153,17 +158,40 @@ export class RelayCore<Session> {
   handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
     const state = this.#sessions.get(session);
     if (state === undefined) return this.drops.count('relay.unknownSession');
-    if (!state.frames.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', `at most ${this.#limits.messagesPerSecond} frames a second`);
-    if (typeof frame !== 'string') return this.#strike(now, session, state, 'BAD_FRAME', 'a frame is text');
+    if (!state.frames.take(now))
+      return this.#strike(
+        now,
+        session,
+        state,
+        'RATE_LIMITED',
+        `at most ${this.#limits.messagesPerSecond} frames a second`,
+      );
+    if (typeof frame !== 'string')
+      return this.#strike(now, session, state, 'BAD_FRAME', 'a frame is text');
     const result = parseClientMessage(frame);
-    if (!result.ok) return this.#strike(now, session, state, result.fault.code, result.fault.message, result.fault.room);
+    if (!result.ok)
+      return this.#strike(
+        now,
+        session,
+        state,
+        result.fault.code,
+        result.fault.message,
+        result.fault.room,
+      );
     this.#handleMessage(now, session, state, result.value);
   }
 
   /** A message larger than the transport takes was skipped. */
   handleOversizedFrame(now: Instant, session: Session): void {
     const state = this.#sessions.get(session);
-    if (state !== undefined) this.#strike(now, session, state, 'FRAME_TOO_LARGE', `a frame has at most ${LIMITS.maxFrameBytes} bytes`);
+    if (state !== undefined)
+      this.#strike(
+        now,
+        session,
+        state,
+        'FRAME_TOO_LARGE',
+        `a frame has at most ${LIMITS.maxFrameBytes} bytes`,
+      );
   }
 
   /** A peer is in a room over another relay, or its presence there is new. */
@@ -179,7 +207,9 @@ export class RelayCore<Session> {
 
   /** A sealed signal that another relay passed on for a member here. */
   handleRemoteSignal(room: string, from: string, to: string, data: string): void {
-    const receivers = this.#reachable(this.#rooms.membersOf(room).filter((member) => member.peer === to));
+    const receivers = this.#reachable(
+      this.#rooms.membersOf(room).filter((member) => member.peer === to),
+    );
     if (receivers.length === 0) return this.drops.count('relay.remoteSignal.noReceiver');
     this.counters.signals += 1;
     this.#broadcast(receivers, { action: 'signal', room, from, data });
@@ -189,18 +219,33 @@ export class RelayCore<Session> {
     return this.#outputs.shift() ?? { type: 'timeout', at: null };
   }
 
-  #handleMessage(now: Instant, session: Session, state: SessionState, message: ClientMessage): void {
+  #handleMessage(
+    now: Instant,
+    session: Session,
+    state: SessionState,
+    message: ClientMessage,
+  ): void {
     switch (message.action) {
       case 'join':
-        if (!state.joins.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'joining too often', message.room);
+        if (!state.joins.take(now))
+          return this.#strike(
+            now,
+            session,
+            state,
+            'RATE_LIMITED',
+            'joining too often',
+            message.room,
+          );
         return this.#join(now, session, message.room, message.peer, message.presence);
       case 'leave':
         return this.#leave(session, message.room);
       case 'signal':
         return this.#signal(now, session, state, message);
       case 'nodes':
-        if (!state.nodes.take(now)) return this.#strike(now, session, state, 'RATE_LIMITED', 'asking for nodes too often');
-        if (!this.#allNodes.take(now)) return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
+        if (!state.nodes.take(now))
+          return this.#strike(now, session, state, 'RATE_LIMITED', 'asking for nodes too often');
+        if (!this.#allNodes.take(now))
+          return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
         return this.#sendNodes(session, message.limit, message.after);
       case 'ping':
         return this.#send(session, { action: 'pong' });
@@ -214,17 +259,37 @@ export class RelayCore<Session> {
     if (existing?.peer === peer) existing.presence = presence;
     else {
       if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession)
-        return this.#fail(session, 'TOO_MANY_ROOMS', `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`, room);
+        return this.#fail(
+          session,
+          'TOO_MANY_ROOMS',
+          `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`,
+          room,
+        );
       if (this.#rooms.sizeOf(room) >= this.#limits.maxRoomSize)
-        return this.#fail(session, 'ROOM_FULL', `a room has at most ${this.#limits.maxRoomSize} members`, room);
+        return this.#fail(
+          session,
+          'ROOM_FULL',
+          `a room has at most ${this.#limits.maxRoomSize} members`,
+          room,
+        );
       if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER)
-        return this.#fail(session, 'PEER_ID_IN_USE', 'this peer is in the room over other sessions', room);
+        return this.#fail(
+          session,
+          'PEER_ID_IN_USE',
+          'this peer is in the room over other sessions',
+          room,
+        );
       this.#rooms.add(session, room, peer, presence);
     }
     this.counters.joins += 1;
     this.#elsewhere.handleLocalPresent(now, room, peer, presence);
     const others = this.#others(session, room);
-    this.#sendMembers(session, room, [...others, ...this.#elsewhere.membersOf(room).filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0)]);
+    this.#sendMembers(session, room, [
+      ...others,
+      ...this.#elsewhere
+        .membersOf(room)
+        .filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0),
+    ]);
     this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
   }
 
@@ -234,22 +299,41 @@ export class RelayCore<Session> {
     if (membership === null || this.#rooms.sessionsAs(room, membership.peer) > 0) return;
     this.#elsewhere.handleLocalAbsent(room, membership.peer);
     if (this.#elsewhere.has(room, membership.peer)) return;
-    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer: membership.peer });
+    this.#broadcast(this.#rooms.membersOf(room), {
+      action: 'peer-left',
+      room,
+      peer: membership.peer,
+    });
   }
 
-  #signal(now: Instant, session: Session, state: SessionState, message: Extract<ClientMessage, { action: 'signal' }>): void {
+  #signal(
+    now: Instant,
+    session: Session,
+    state: SessionState,
+    message: Extract<ClientMessage, { action: 'signal' }>,
+  ): void {
     const { room, to, data } = message;
     const sender = this.#rooms.membershipOf(session, room);
-    if (sender === null) return this.#strike(now, session, state, 'NOT_IN_ROOM', 'join the room before signaling in it', room);
+    if (sender === null)
+      return this.#strike(
+        now,
+        session,
+        state,
+        'NOT_IN_ROOM',
+        'join the room before signaling in it',
+        room,
+      );
     const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
     if (receivers.length === 0) {
       // The other one has just left: nobody's mistake, and the sender is told by peer-left.
-      if (!this.#elsewhere.sendSignal(room, sender.peer, to, data)) return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
+      if (!this.#elsewhere.sendSignal(room, sender.peer, to, data))
+        return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
       this.counters.signals += 1;
       return;
     }
     const reachable = this.#reachable(receivers);
-    if (reachable.length === 0) return this.#fail(session, 'PEER_BUSY', 'too much is waiting for the peer already', room);
+    if (reachable.length === 0)
+      return this.#fail(session, 'PEER_BUSY', 'too much is waiting for the peer already', room);
     this.counters.signals += 1;
     this.#broadcast(reachable, { action: 'signal', room, from: sender.peer, data });
   }
@@ -269,12 +353,21 @@ export class RelayCore<Session> {
       bytes += cost;
     }
     const homes = this.#elsewhere.homesOf(room);
-    this.#send(session, { action: 'joined', room, members: page, ...(homes.length === 0 ? {} : { homes }) });
+    this.#send(session, {
+      action: 'joined',
+      room,
+      members: page,
+      ...(homes.length === 0 ? {} : { homes }),
+    });
   }
 
   #sendNodes(session: Session, limit: number, after: string): void {
     const { nodes, next } = this.#elsewhere.nodes(limit, after);
-    this.#send(session, { action: 'nodes', nodes: nodes.length === 0 ? [this.#record] : nodes, ...(next === undefined ? {} : { next }) });
+    this.#send(session, {
+      action: 'nodes',
+      nodes: nodes.length === 0 ? [this.#record] : nodes,
+      ...(next === undefined ? {} : { next }),
+    });
   }
 
   #isInRoom(room: string, peer: string): boolean {
@@ -283,7 +376,9 @@ export class RelayCore<Session> {
 
   /** Those that are not behind with reading already. */
   #reachable(members: readonly Membership<Session>[]): readonly Membership<Session>[] {
-    return members.filter(({ session }) => this.#options.queuedBytes(session) < SIGNAL_HIGH_WATER_BYTES);
+    return members.filter(
+      ({ session }) => this.#options.queuedBytes(session) < SIGNAL_HIGH_WATER_BYTES,
+    );
   }
 
   #others(session: Session, room: string): readonly Membership<Session>[] {
@@ -303,10 +398,22 @@ export class RelayCore<Session> {
   #fail(session: Session, code: string, message: string, room?: string): void {
     this.counters.errors += 1;
     this.drops.count(`relay.${code}`);
-    this.#send(session, { action: 'error', code, message, ...(room === undefined ? {} : { room }) });
+    this.#send(session, {
+      action: 'error',
+      code,
+      message,
+      ...(room === undefined ? {} : { room }),
+    });
   }
 
-  #strike(now: Instant, session: Session, state: SessionState, code: string, message: string, room?: string): void {
+  #strike(
+    now: Instant,
+    session: Session,
+    state: SessionState,
+    code: string,
+    message: string,
+    room?: string,
+  ): void {
     if (state.strikes.take(now)) return this.#fail(session, code, message, room);
     this.#fail(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
     this.handleSessionClosed(session);
@@ -316,8 +423,19 @@ export class RelayCore<Session> {
   #encodeWelcome(): string {
     const { maxRoomSize } = this.#limits;
     const { maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength } = LIMITS;
-    const limits = { maxRoomSize, maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength };
-    const message: RelayMessage = { action: 'welcome', version: PROTOCOL_VERSION, node: this.#record, limits };
+    const limits = {
+      maxRoomSize,
+      maxRoomsPerSession,
+      maxFrameBytes,
+      maxPresenceLength,
+      maxSignalLength,
+    };
+    const message: RelayMessage = {
+      action: 'welcome',
+      version: PROTOCOL_VERSION,
+      node: this.#record,
+      limits,
+    };
     return JSON.stringify(message);
   }
 }

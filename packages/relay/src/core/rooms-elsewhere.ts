@@ -15,7 +15,10 @@ export interface RoomsElsewhere {
   /** Relays that are responsible for the room, this one left out. */
   homesOf(room: string): readonly SignedRelayRecord[];
   /** Some of the relays that are known: `after` is where an earlier answer ended, or empty. */
-  nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string };
+  nodes(
+    limit: number,
+    after: string,
+  ): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string };
 }
 
 /** A relay by itself. */

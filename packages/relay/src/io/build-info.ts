@@ -4,7 +4,11 @@ import packageJson from '../../package.json' with { type: 'json' };
 declare const LUMAMESH_COMMIT: string | undefined;
 
 /** What this program is. */
-export const BUILD: { readonly version: string; readonly commit: string; readonly runtime: string } = {
+export const BUILD: {
+  readonly version: string;
+  readonly commit: string;
+  readonly runtime: string;
+} = {
   version: packageJson.version,
   commit: typeof LUMAMESH_COMMIT === 'string' ? LUMAMESH_COMMIT : 'sources',
   runtime: `Node ${process.version} ${process.platform}-${process.arch}`,

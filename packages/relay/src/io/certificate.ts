@@ -11,7 +11,10 @@ export async function makeCertificate(key: KeyObject): Promise<string> {
   await import('reflect-metadata');
   const { X509CertificateGenerator } = await import('@peculiar/x509');
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const importKey = async (object: KeyObject, usage: 'sign' | 'verify'): Promise<webcrypto.CryptoKey> =>
+  const importKey = async (
+    object: KeyObject,
+    usage: 'sign' | 'verify',
+  ): Promise<webcrypto.CryptoKey> =>
     webcrypto.subtle.importKey('jwk', object.export({ format: 'jwk' }), algorithm, true, [usage]);
   try {
     const certificate = await X509CertificateGenerator.createSelfSigned(
@@ -20,12 +23,19 @@ export async function makeCertificate(key: KeyObject): Promise<string> {
         notBefore: VALID_FROM,
         notAfter: VALID_TO,
         signingAlgorithm: algorithm,
-        keys: { privateKey: await importKey(key, 'sign'), publicKey: await importKey(createPublicKey(key), 'verify') },
+        keys: {
+          privateKey: await importKey(key, 'sign'),
+          publicKey: await importKey(createPublicKey(key), 'verify'),
+        },
       },
       webcrypto,
     );
     return `${certificate.toString('pem')}\n`;
   } catch (error) {
-    throw new LumameshError('CERTIFICATE_FAILED', `cannot make a certificate: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new LumameshError(
+      'CERTIFICATE_FAILED',
+      `cannot make a certificate: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -16,7 +26,11 @@ async function inFolder(test: (folder: string) => Promise<void>): Promise<void> 
 }
 
 function filesIn(folder: string): IdentityFiles {
-  return { certFile: join(folder, 'server.crt'), keyFile: join(folder, 'server.key'), nodeKeyFile: join(folder, 'node.key') };
+  return {
+    certFile: join(folder, 'server.crt'),
+    keyFile: join(folder, 'server.key'),
+    nodeKeyFile: join(folder, 'node.key'),
+  };
 }
 
 describe('a backup of the identity', () => {
@@ -26,13 +40,32 @@ describe('a backup of the identity', () => {
       const identity = await loadIdentity(files);
       const backup = join(folder, 'backup');
       await backupKeys(files, backup);
-      assert.deepEqual((await readdir(backup)).toSorted(), ['SHA256SUMS', 'node.key', 'server.crt', 'server.key', 'server.key.icepwd']);
+      assert.deepEqual((await readdir(backup)).toSorted(), [
+        'SHA256SUMS',
+        'node.key',
+        'server.crt',
+        'server.key',
+        'server.key.icepwd',
+      ]);
       assert.equal((await stat(backup)).mode & 0o777, 0o700);
-      for (const name of await readdir(backup)) assert.equal((await stat(join(backup, name))).mode & 0o777, 0o600, name);
-      const elsewhere = { certFile: join(folder, 'b/tls.pem'), keyFile: join(folder, 'b/tls.key'), nodeKeyFile: join(folder, 'b/me.key') };
+      for (const name of await readdir(backup))
+        assert.equal((await stat(join(backup, name))).mode & 0o777, 0o600, name);
+      const elsewhere = {
+        certFile: join(folder, 'b/tls.pem'),
+        keyFile: join(folder, 'b/tls.key'),
+        nodeKeyFile: join(folder, 'b/me.key'),
+      };
       const restored = await restoreKeys(backup, elsewhere);
-      assert.deepEqual([restored.nk, restored.fingerprint, restored.icePassword], [identity.nk, identity.fingerprint, identity.icePassword]);
-      for (const file of [elsewhere.certFile, elsewhere.keyFile, `${elsewhere.keyFile}.icepwd`, elsewhere.nodeKeyFile])
+      assert.deepEqual(
+        [restored.nk, restored.fingerprint, restored.icePassword],
+        [identity.nk, identity.fingerprint, identity.icePassword],
+      );
+      for (const file of [
+        elsewhere.certFile,
+        elsewhere.keyFile,
+        `${elsewhere.keyFile}.icepwd`,
+        elsewhere.nodeKeyFile,
+      ])
         assert.equal((await stat(file)).mode & 0o777, 0o600, file);
     }));
 
@@ -44,7 +77,10 @@ describe('a backup of the identity', () => {
       await backupKeys(filesIn(join(folder, 'one')), backup);
       await backupKeys(filesIn(join(folder, 'one')), backup);
       const before = await readFile(join(backup, 'node.key'), 'utf8');
-      await assert.rejects(backupKeys(filesIn(join(folder, 'two')), backup), { code: 'BACKUP_FAILED', message: /another relay/ });
+      await assert.rejects(backupKeys(filesIn(join(folder, 'two')), backup), {
+        code: 'BACKUP_FAILED',
+        message: /another relay/,
+      });
       assert.equal(await readFile(join(backup, 'node.key'), 'utf8'), before);
       assert.equal((await readdir(backup)).length, 5, 'nothing is left beside it');
     }));
@@ -54,7 +90,10 @@ describe('a backup of the identity', () => {
       const files = { ...filesIn(join(folder, 'live')), icePassword: 'given/by/the/operator/1' };
       await loadIdentity(files);
       await backupKeys(files, join(folder, 'backup'));
-      const restored = await restoreKeys(join(folder, 'backup'), filesIn(join(folder, 'elsewhere')));
+      const restored = await restoreKeys(
+        join(folder, 'backup'),
+        filesIn(join(folder, 'elsewhere')),
+      );
       assert.equal(restored.icePassword, files.icePassword);
     }));
 
@@ -65,8 +104,14 @@ describe('a backup of the identity', () => {
       const shared = join(folder, 'shared');
       await mkdir(shared, { mode: 0o755 });
       await writeFile(join(shared, 'server.key'), 'of the web server');
-      await assert.rejects(backupKeys(files, shared), { code: 'BACKUP_FAILED', message: /something else \(server\.key\)/ });
-      assert.deepEqual([await readdir(shared), await readFile(join(shared, 'server.key'), 'utf8')], [['server.key'], 'of the web server']);
+      await assert.rejects(backupKeys(files, shared), {
+        code: 'BACKUP_FAILED',
+        message: /something else \(server\.key\)/,
+      });
+      assert.deepEqual(
+        [await readdir(shared), await readFile(join(shared, 'server.key'), 'utf8')],
+        [['server.key'], 'of the web server'],
+      );
       assert.equal((await stat(shared)).mode & 0o777, 0o755);
       const backup = join(folder, 'backup');
       await backupKeys(files, backup);
@@ -76,14 +121,20 @@ describe('a backup of the identity', () => {
       assert.ok((await readdir(backup)).includes('node.key'));
     }));
 
-  it('as root follows no link that leads out of the folder of the relay', { skip: process.getuid?.() !== 0 && 'takes root' }, () =>
-    inFolder(async (folder) => {
-      const files = filesIn(join(folder, 'live'));
-      await loadIdentity(files);
-      await rename(files.nodeKeyFile, join(folder, 'elsewhere'));
-      await symlink(join(folder, 'elsewhere'), files.nodeKeyFile);
-      await assert.rejects(backupKeys(files, join(folder, 'backup')), { code: 'BACKUP_FAILED', message: /ELOOP/ });
-    }),
+  it(
+    'as root follows no link that leads out of the folder of the relay',
+    { skip: process.getuid?.() !== 0 && 'takes root' },
+    () =>
+      inFolder(async (folder) => {
+        const files = filesIn(join(folder, 'live'));
+        await loadIdentity(files);
+        await rename(files.nodeKeyFile, join(folder, 'elsewhere'));
+        await symlink(join(folder, 'elsewhere'), files.nodeKeyFile);
+        await assert.rejects(backupKeys(files, join(folder, 'backup')), {
+          code: 'BACKUP_FAILED',
+          message: /ELOOP/,
+        });
+      }),
   );
 
   it('is only made of a whole and sound identity', () =>
@@ -91,7 +142,10 @@ describe('a backup of the identity', () => {
       const files = filesIn(folder);
       await loadIdentity(files);
       await rm(files.nodeKeyFile);
-      await assert.rejects(backupKeys(files, join(folder, 'b')), { code: 'KEY_FILE_MISSING', message: /node\.key/ });
+      await assert.rejects(backupKeys(files, join(folder, 'b')), {
+        code: 'KEY_FILE_MISSING',
+        message: /node\.key/,
+      });
       await assert.rejects(stat(files.nodeKeyFile), { code: 'ENOENT' }, 'and none is made for it');
       await writeFile(files.nodeKeyFile, 'half a key');
       await assert.rejects(backupKeys(files, join(folder, 'b')), { code: 'KEY_FILE_DAMAGED' });
@@ -105,13 +159,19 @@ describe('a backup of the identity', () => {
       const target = filesIn(join(folder, 'target'));
       await mkdir(join(folder, 'target'));
       await writeFile(target.nodeKeyFile, 'of somebody else');
-      await assert.rejects(restoreKeys(backup, target), { code: 'RESTORE_FAILED', message: /node\.key is there already .*nothing was written/ });
+      await assert.rejects(restoreKeys(backup, target), {
+        code: 'RESTORE_FAILED',
+        message: /node\.key is there already .*nothing was written/,
+      });
       assert.deepEqual(await readdir(join(folder, 'target')), ['node.key']);
       await rm(target.nodeKeyFile);
       const key = await readFile(join(backup, 'server.key'), 'utf8');
       for (const damaged of [key.slice(0, -10), `${key} `, '']) {
         await writeFile(join(backup, 'server.key'), damaged);
-        await assert.rejects(restoreKeys(backup, target), { code: 'RESTORE_FAILED', message: /SHA256SUMS/ });
+        await assert.rejects(restoreKeys(backup, target), {
+          code: 'RESTORE_FAILED',
+          message: /SHA256SUMS/,
+        });
       }
       await rm(join(backup, 'SHA256SUMS'));
       await assert.rejects(restoreKeys(backup, target), { code: 'RESTORE_FAILED' });
@@ -126,8 +186,17 @@ describe('a backup of the identity', () => {
       await backupKeys(filesIn(join(folder, 'two')), join(folder, 'b2'));
       const sums = (await readFile(join(folder, 'b1/SHA256SUMS'), 'utf8')).split('\n');
       const others = (await readFile(join(folder, 'b2/SHA256SUMS'), 'utf8')).split('\n');
-      await writeFile(join(folder, 'b1/server.crt'), await readFile(join(folder, 'b2/server.crt'), 'utf8'));
-      await writeFile(join(folder, 'b1/SHA256SUMS'), sums.map((line, i) => (line.endsWith('server.crt') ? others[i] : line)).join('\n'));
-      await assert.rejects(restoreKeys(join(folder, 'b1'), filesIn(join(folder, 'target'))), { code: 'RESTORE_FAILED', message: /not the certificate/ });
+      await writeFile(
+        join(folder, 'b1/server.crt'),
+        await readFile(join(folder, 'b2/server.crt'), 'utf8'),
+      );
+      await writeFile(
+        join(folder, 'b1/SHA256SUMS'),
+        sums.map((line, i) => (line.endsWith('server.crt') ? others[i] : line)).join('\n'),
+      );
+      await assert.rejects(restoreKeys(join(folder, 'b1'), filesIn(join(folder, 'target'))), {
+        code: 'RESTORE_FAILED',
+        message: /not the certificate/,
+      });
     }));
 });

@@ -14,10 +14,17 @@ const PRIVATE_FOLDER = 0o700;
 /** As sha256sum(1) writes them. */
 const CHECKSUM_LINE = /^([0-9a-f]{64}) [ *](.+)$/;
 /** What identity files are called in a backup, whatever they are called where they live. */
-const NAMES = { key: 'server.key', icePassword: 'server.key.icepwd', certificate: 'server.crt', nodeKey: 'node.key' } as const;
+const NAMES = {
+  key: 'server.key',
+  icePassword: 'server.key.icepwd',
+  certificate: 'server.crt',
+  nodeKey: 'node.key',
+} as const;
 
 /** The files of an identity: the one in a backup, and the one in use. The key before its certificate, as when they are made. */
-export function identityPaths(files: IdentityFiles): readonly { readonly name: string; readonly path: string }[] {
+export function identityPaths(
+  files: IdentityFiles,
+): readonly { readonly name: string; readonly path: string }[] {
   return [
     { name: NAMES.key, path: files.keyFile },
     { name: NAMES.icePassword, path: `${files.keyFile}.icepwd` },
@@ -38,7 +45,10 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
     for (const { name, path } of identityPaths(files)) {
       // A password that was given as ICE_PWD belongs to the identity as well.
       const isGiven = name === NAMES.icePassword && files.icePassword !== undefined;
-      contents.set(name, isGiven ? Buffer.from(`${files.icePassword}\n`) : await readPlainFile(path));
+      contents.set(
+        name,
+        isGiven ? Buffer.from(`${files.icePassword}\n`) : await readPlainFile(path),
+      );
     }
     await requireOurs(identity, contents, target);
     await mkdir(target, { recursive: true, mode: PRIVATE_FOLDER });
@@ -47,11 +57,20 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
     try {
       const sums: string[] = [];
       for (const [name, data] of contents) {
-        await writeFile(join(temporary, name), data, { mode: PRIVATE_FILE, flag: 'wx', flush: true });
+        await writeFile(join(temporary, name), data, {
+          mode: PRIVATE_FILE,
+          flag: 'wx',
+          flush: true,
+        });
         sums.push(`${checksum(data)}  ${name}\n`);
       }
-      await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), { mode: PRIVATE_FILE, flag: 'wx', flush: true });
-      for (const name of [...contents.keys(), CHECKSUM_FILE]) await rename(join(temporary, name), join(target, name));
+      await writeFile(join(temporary, CHECKSUM_FILE), sums.join(''), {
+        mode: PRIVATE_FILE,
+        flag: 'wx',
+        flush: true,
+      });
+      for (const name of [...contents.keys(), CHECKSUM_FILE])
+        await rename(join(temporary, name), join(target, name));
     } finally {
       await rm(temporary, { recursive: true, force: true });
     }
@@ -68,7 +87,13 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
 export async function restoreKeys(folder: string, files: IdentityFiles): Promise<Identity> {
   const source = resolve(folder);
   const texts = await readBackup(source);
-  const there = await Promise.all(identityPaths(files).map(async ({ name, path }) => ({ name, path, text: await readKeyFile(path) })));
+  const there = await Promise.all(
+    identityPaths(files).map(async ({ name, path }) => ({
+      name,
+      path,
+      text: await readKeyFile(path),
+    })),
+  );
   const other = there.find(({ name, text }) => text !== null && text !== texts.get(name));
   if (other !== undefined) {
     throw new LumameshError(
@@ -76,7 +101,8 @@ export async function restoreKeys(folder: string, files: IdentityFiles): Promise
       `${other.path} is there already and is not the one of the backup; nothing was written. Move the identity files away first if you want to give them up`,
     );
   }
-  for (const { name, path, text } of there) if (text === null) await createKeyFile(path, texts.get(name) ?? '');
+  for (const { name, path, text } of there)
+    if (text === null) await createKeyFile(path, texts.get(name) ?? '');
   return loadIdentity(withoutGivenPassword(files));
 }
 
@@ -92,7 +118,8 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
     for (const name of Object.values(NAMES)) {
       const file = join(folder, name);
       const data = await readFile(file);
-      if (checksum(data) !== sums.get(name)) throw new Error(`${file} is not what ${CHECKSUM_FILE} says: the backup is damaged`);
+      if (checksum(data) !== sums.get(name))
+        throw new Error(`${file} is not what ${CHECKSUM_FILE} says: the backup is damaged`);
       texts.set(name, data.toString());
     }
     await loadIdentity(filesIn(folder));
@@ -103,16 +130,25 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
 }
 
 /** A folder may be new, empty, or hold a backup of this very identity (perhaps in part, of a copy that was cut short). */
-async function requireOurs(identity: Identity, contents: ReadonlyMap<string, Buffer>, folder: string): Promise<void> {
+async function requireOurs(
+  identity: Identity,
+  contents: ReadonlyMap<string, Buffer>,
+  folder: string,
+): Promise<void> {
   const names = (await readOptionalFolder(folder)).filter((name) => !name.startsWith(UNFINISHED));
   if ([...contents.keys()].every((name) => names.includes(name))) {
     const present = await loadIdentity(filesIn(folder), { mayMake: false });
     if (present.nk === identity.nk && present.fingerprint === identity.fingerprint) return;
-    throw new Error(`it holds the identity of another relay (${present.nk}); give this one a folder of its own`);
+    throw new Error(
+      `it holds the identity of another relay (${present.nk}); give this one a folder of its own`,
+    );
   }
   for (const name of names) {
-    const isOurs = name === CHECKSUM_FILE || contents.get(name)?.equals(await readFile(join(folder, name))) === true;
-    if (!isOurs) throw new Error(`it holds something else (${name}); give the backup a folder of its own`);
+    const isOurs =
+      name === CHECKSUM_FILE ||
+      contents.get(name)?.equals(await readFile(join(folder, name))) === true;
+    if (!isOurs)
+      throw new Error(`it holds something else (${name}); give the backup a folder of its own`);
   }
 }
 
@@ -127,7 +163,12 @@ async function readOptionalFolder(folder: string): Promise<readonly string[]> {
 
 /** Root reads a folder that belongs to the relay's user: it follows no link there, which could lead to a key of its own, and waits for no pipe. */
 async function readPlainFile(file: string): Promise<Buffer> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | (process.getuid?.() === 0 ? constants.O_NOFOLLOW : 0));
+  const handle = await open(
+    file,
+    constants.O_RDONLY |
+      constants.O_NONBLOCK |
+      (process.getuid?.() === 0 ? constants.O_NOFOLLOW : 0),
+  );
   try {
     if (!(await handle.stat()).isFile()) throw new Error(`${file} is no file`);
     return await handle.readFile();
@@ -137,7 +178,11 @@ async function readPlainFile(file: string): Promise<Buffer> {
 }
 
 function filesIn(folder: string): IdentityFiles {
-  return { certFile: join(folder, NAMES.certificate), keyFile: join(folder, NAMES.key), nodeKeyFile: join(folder, NAMES.nodeKey) };
+  return {
+    certFile: join(folder, NAMES.certificate),
+    keyFile: join(folder, NAMES.key),
+    nodeKeyFile: join(folder, NAMES.nodeKey),
+  };
 }
 
 /** ICE_PWD, where it is set, stands above the file; what was restored is the files. */
@@ -150,5 +195,7 @@ function checksum(data: Buffer): string {
 }
 
 function failed(code: string, what: string, error: unknown): LumameshError {
-  return error instanceof LumameshError && error.code === code ? error : new LumameshError(code, `${what}: ${(error as Error).message}`, { cause: error });
+  return error instanceof LumameshError && error.code === code
+    ? error
+    : new LumameshError(code, `${what}: ${(error as Error).message}`, { cause: error });
 }

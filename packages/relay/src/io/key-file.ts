@@ -26,7 +26,9 @@ export async function createKeyFile(file: string, text: string): Promise<string>
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return await readFile(file, 'utf8');
-    throw new LumameshError('KEY_FILE_UNWRITABLE', `cannot write ${file}: ${message}`, { cause: error });
+    throw new LumameshError('KEY_FILE_UNWRITABLE', `cannot write ${file}: ${message}`, {
+      cause: error,
+    });
   } finally {
     await unlink(temporary).catch(() => undefined);
   }
@@ -39,6 +41,8 @@ export async function readKeyFile(file: string): Promise<string | null> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
-    throw new LumameshError('KEY_FILE_UNREADABLE', `cannot read ${file}: ${message}`, { cause: error });
+    throw new LumameshError('KEY_FILE_UNREADABLE', `cannot read ${file}: ${message}`, {
+      cause: error,
+    });
   }
 }

@@ -16,7 +16,12 @@ describe('the log', () => {
       (level: string) =>
       (fields: object, message: string): void =>
         void lines.push({ level, fields: fields as Line['fields'], message });
-    const inner: Logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+    const inner: Logger = {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+    };
     let nowMs = 0;
     const log = limitRepeats(inner, () => instant(nowMs));
     for (let i = 0; i < 1000; i++) log.warn({ i }, 'somebody knocks');
@@ -25,7 +30,11 @@ describe('the log', () => {
     assert.equal(lines.at(-1)?.message, 'something else');
     nowMs += 10_000;
     log.warn({ i: 1000 }, 'somebody knocks');
-    assert.deepEqual(lines.at(-1), { level: 'warn', fields: { i: 1000, suppressed: 980 }, message: 'somebody knocks' });
+    assert.deepEqual(lines.at(-1), {
+      level: 'warn',
+      fields: { i: 1000, suppressed: 980 },
+      message: 'somebody knocks',
+    });
     nowMs += 10_000;
     log.warn({ i: 1001 }, 'somebody knocks');
     assert.deepEqual(lines.at(-1)?.fields, { i: 1001 });

@@ -23,9 +23,14 @@ const SAME_LINES_PER_SECOND = 0.1;
 const MAX_KINDS = 256;
 
 /** Lines on standard error, JSON for programs and text on a terminal; standard output belongs to the record. */
-export async function makeLogger({ logLevel, logFormat }: Pick<RelayConfig, 'logLevel' | 'logFormat'>): Promise<RelayLogger> {
+export async function makeLogger({
+  logLevel,
+  logFormat,
+}: Pick<RelayConfig, 'logLevel' | 'logFormat'>): Promise<RelayLogger> {
   const isText = logFormat === 'text' || (logFormat === 'auto' && process.stderr.isTTY);
-  const destination = isText ? await textDestination() : pino.destination({ dest: STANDARD_ERROR, sync: true });
+  const destination = isText
+    ? await textDestination()
+    : pino.destination({ dest: STANDARD_ERROR, sync: true });
   const log = pino({ level: logLevel, base: null }, destination);
   return { ...limitRepeats(log), setLevel: (level) => void (log.level = level) };
 }
@@ -39,7 +44,10 @@ export function limitRepeats(log: Logger, now = monotonicNow): Logger {
     (level: 'info' | 'warn' | 'error') =>
     (fields: object, message: string): void => {
       const known = kinds.get(message);
-      const kind = known ?? { bucket: new TokenBucket(SAME_LINES_PER_SECOND, SAME_LINES_BURST), suppressed: 0 };
+      const kind = known ?? {
+        bucket: new TokenBucket(SAME_LINES_PER_SECOND, SAME_LINES_BURST),
+        suppressed: 0,
+      };
       if (known === undefined && kinds.size < MAX_KINDS) kinds.set(message, kind);
       if (!kind.bucket.take(now())) {
         kind.suppressed += 1;
@@ -49,7 +57,12 @@ export function limitRepeats(log: Logger, now = monotonicNow): Logger {
       kind.suppressed = 0;
       log[level](suppressed === 0 ? fields : { ...fields, suppressed }, message);
     };
-  return { debug: (fields, message) => log.debug(fields, message), info: limited('info'), warn: limited('warn'), error: limited('error') };
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: limited('info'),
+    warn: limited('warn'),
+    error: limited('error'),
+  };
 }
 
 /** Loaded on terminals only. */

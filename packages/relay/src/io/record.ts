@@ -1,6 +1,11 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { LumameshError, fromBase64Url } from '@lumamesh/base';
-import { type RelayRecord, type SignedRelayRecord, recordBytes, signRecord } from '@lumamesh/protocol';
+import {
+  type RelayRecord,
+  type SignedRelayRecord,
+  recordBytes,
+  signRecord,
+} from '@lumamesh/protocol';
 import type { RelayConfig } from './config/config.ts';
 import type { Identity } from './identity.ts';
 
@@ -16,18 +21,32 @@ export interface RecordPlace {
 }
 
 /** What a configuration says of the place; deriving the mesh takes 60 ms. Ports 0 stand for ones that are not known before the relay runs. */
-export async function recordPlace({ udpPort, meshSalt, meshListen }: RelayConfig): Promise<RecordPlace> {
+export async function recordPlace({
+  udpPort,
+  meshSalt,
+  meshListen,
+}: RelayConfig): Promise<RecordPlace> {
   if (meshSalt === undefined) return { port: udpPort };
   const { deriveMeshSecret } = await import('./mesh/mesh-salt.ts');
   const { mesh } = await deriveMeshSecret(meshSalt);
-  return { port: udpPort, mesh, ...(meshListen === undefined || meshListen.port === 0 ? {} : { meshPort: meshListen.port }) };
+  return {
+    port: udpPort,
+    mesh,
+    ...(meshListen === undefined || meshListen.port === 0 ? {} : { meshPort: meshListen.port }),
+  };
 }
 
 /**
  * The signed record of this relay as of now. The sequence is the time of signing: it grows with every new record, restarts included; after the clock
  * was set back it goes on behind `lastSequence`. Throws `BAD_CONFIG` for what only shows when all of it comes together, such as a record that is too long.
  */
-export async function makeRecord(config: RelayConfig, identity: Identity, place: RecordPlace, nowUnixMs: number, lastSequence = 0): Promise<SignedRelayRecord> {
+export async function makeRecord(
+  config: RelayConfig,
+  identity: Identity,
+  place: RecordPlace,
+  nowUnixMs: number,
+  lastSequence = 0,
+): Promise<SignedRelayRecord> {
   const seconds = Math.floor(nowUnixMs / 1000);
   const record: RelayRecord = {
     fingerprint: identity.fingerprint,
@@ -44,19 +63,32 @@ export async function makeRecord(config: RelayConfig, identity: Identity, place:
   try {
     return await signRecord(record, async (data) => identity.sign(data));
   } catch (error) {
-    throw new LumameshError('BAD_CONFIG', `these settings make no valid record: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `these settings make no valid record: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 
 /** Whether a record is signed by its own node key. */
 export function isSignedRecord(record: SignedRelayRecord): boolean {
-  return isSignedBy(record.nk, recordBytes(record), fromBase64Url(record.signature) ?? new Uint8Array(0));
+  return isSignedBy(
+    record.nk,
+    recordBytes(record),
+    fromBase64Url(record.signature) ?? new Uint8Array(0),
+  );
 }
 
 /** Whether a node key signed these bytes; false for a key that is none. */
 export function isSignedBy(nk: string, data: Uint8Array, signature: Uint8Array): boolean {
   try {
-    return verify(null, data, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: nk }, format: 'jwk' }), signature);
+    return verify(
+      null,
+      data,
+      createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: nk }, format: 'jwk' }),
+      signature,
+    );
   } catch {
     // Not a point of the curve.
     return false;

@@ -1,9 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
 import { addressPrefix } from '@lumamesh/base';
-import { CHANNEL_ID, CHANNEL_LABEL, LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
-import { DEFAULT_SESSION_LIMITS, type EndpointLimits, type SessionEvent, type SessionId, type SessionLimits } from '@lumamesh/transport';
-import { RECEIVE_BUFFER_BYTES, UdpEndpoint, monotonicNow, nodeCrypto, warmUp } from '@lumamesh/transport/io';
+import {
+  CHANNEL_ID,
+  CHANNEL_LABEL,
+  LIMITS,
+  LUMAMESH_CHANNEL,
+  type SignedRelayRecord,
+} from '@lumamesh/protocol';
+import {
+  DEFAULT_SESSION_LIMITS,
+  type EndpointLimits,
+  type SessionEvent,
+  type SessionId,
+  type SessionLimits,
+} from '@lumamesh/transport';
+import {
+  RECEIVE_BUFFER_BYTES,
+  UdpEndpoint,
+  monotonicNow,
+  nodeCrypto,
+  warmUp,
+} from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
@@ -29,7 +47,11 @@ const MOVE_ON_POLL_MS = 50;
 /** Our record is signed anew at most this often when others show a newer one of ours. */
 const MIN_RENEWAL_MS = 60_000;
 
-const SESSION_LIMITS: SessionLimits = { ...DEFAULT_SESSION_LIMITS, maxMessageBytes: LIMITS.maxFrameBytes, maxChannels: 4 };
+const SESSION_LIMITS: SessionLimits = {
+  ...DEFAULT_SESSION_LIMITS,
+  maxMessageBytes: LIMITS.maxFrameBytes,
+  maxChannels: 4,
+};
 
 /** What tells whether a relay does its work. */
 export interface RelayCondition {
@@ -95,7 +117,11 @@ export class RelayServer {
   get condition(): RelayCondition {
     const conflictAgeMs = this.#conflictAtMs === null ? null : Date.now() - this.#conflictAtMs;
     const hasPeers = (this.#config.meshPeers ?? []).length > 0;
-    return { isClosing: this.#isClosing, conflictAgeMs, meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null };
+    return {
+      isClosing: this.#isClosing,
+      conflictAgeMs,
+      meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null,
+    };
   }
 
   /** What /statsz tells: no addresses of users, no room ids. */
@@ -106,24 +132,58 @@ export class RelayServer {
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
-      sessions: { established: counts.sessions - counts.halfOpen, halfOpen: counts.halfOpen, max: this.#config.maxSessions },
+      sessions: {
+        established: counts.sessions - counts.halfOpen,
+        halfOpen: counts.halfOpen,
+        max: this.#config.maxSessions,
+      },
       rooms: { rooms: rooms.rooms, members: rooms.members },
       joins,
       signals,
       errors,
-      traffic: this.#udp?.traffic ?? { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 },
+      traffic: this.#udp?.traffic ?? {
+        datagramsIn: 0,
+        datagramsOut: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+        sendErrors: 0,
+      },
       drops: { ...this.#udp?.endpoint.drops.snapshot(), ...this.#core?.drops.snapshot() },
       memory: readMemory(),
-      ...(this.#mesh === null ? {} : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
+      ...(this.#mesh === null
+        ? {}
+        : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
     };
   }
 
   /** Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md). The file of relays is read again. */
   async reload(config: RelayConfig): Promise<void> {
-    const { publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses } = config;
+    const {
+      publicIp,
+      publicIp6,
+      publicHost,
+      meshPeers,
+      maxSessions,
+      maxRoomSize,
+      maxMessagesPerSecond,
+      logAddresses,
+    } = config;
     const before = this.#config;
-    const next = { ...before, publicIp, publicIp6, publicHost, meshPeers, maxSessions, maxRoomSize, maxMessagesPerSecond, logAddresses };
-    const isElsewhere = publicIp !== before.publicIp || publicIp6 !== before.publicIp6 || publicHost !== before.publicHost;
+    const next = {
+      ...before,
+      publicIp,
+      publicIp6,
+      publicHost,
+      meshPeers,
+      maxSessions,
+      maxRoomSize,
+      maxMessagesPerSecond,
+      logAddresses,
+    };
+    const isElsewhere =
+      publicIp !== before.publicIp ||
+      publicIp6 !== before.publicIp6 ||
+      publicHost !== before.publicHost;
     // What may fail comes first.
     const record = isElsewhere ? await this.#makeRecord(next) : null;
     this.#config = next;
@@ -177,7 +237,11 @@ export class RelayServer {
     }
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
-    this.#core = new RelayCore<SessionId>({ maxSessions, maxRoomSize, messagesPerSecond, queuedBytes }, this.#record, this.#mesh?.core);
+    this.#core = new RelayCore<SessionId>(
+      { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes },
+      this.#record,
+      this.#mesh?.core,
+    );
     for (const [session, event] of this.#early.splice(0)) this.#handleEvent(session, event);
     this.#renewal = setInterval(() => void this.#renewRecord(), RECORD_RENEWAL_MS);
     this.#renewal.unref();
@@ -199,13 +263,27 @@ export class RelayServer {
       import('./mesh/mesh-salt.ts'),
       import('./mesh/free-port.ts'),
     ]);
-    if (meshSalt.length < SHORT_SALT) this.#log.warn({}, 'MESH_SALT is short: whoever tries a few can run a relay in this mesh');
+    if (meshSalt.length < SHORT_SALT)
+      this.#log.warn({}, 'MESH_SALT is short: whoever tries a few can run a relay in this mesh');
     const secret = await deriveMeshSecret(meshSalt);
-    const listen = meshListen === null ? null : { host: meshListen.host, port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port };
-    this.#place = { ...this.#place, mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) };
+    const listen =
+      meshListen === null
+        ? null
+        : {
+            host: meshListen.host,
+            port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port,
+          };
+    this.#place = {
+      ...this.#place,
+      mesh: secret.mesh,
+      ...(listen === null ? {} : { meshPort: listen.port }),
+    };
     this.#record = await this.#makeRecord(this.#config);
     if (listen === null && meshPeers.length === 0)
-      this.#log.warn({}, 'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met');
+      this.#log.warn(
+        {},
+        'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met',
+      );
     this.#mesh = await Server.start(
       {
         identity: this.identity,
@@ -222,7 +300,13 @@ export class RelayServer {
   }
 
   async #makeRecord(config: RelayConfig, lastSequence = 0): Promise<SignedRelayRecord> {
-    return makeRecord(config, this.identity, this.#place, Date.now(), Math.max(lastSequence, this.#record?.sequence ?? 0));
+    return makeRecord(
+      config,
+      this.identity,
+      this.#place,
+      Date.now(),
+      Math.max(lastSequence, this.#record?.sequence ?? 0),
+    );
   }
 
   #setRecord(record: SignedRelayRecord): void {
@@ -236,7 +320,10 @@ export class RelayServer {
     try {
       this.#setRecord(await this.#makeRecord(this.#config, lastSequence));
     } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'the record could not be signed anew; the old one holds');
+      this.#log.error(
+        { error: (error as Error).message },
+        'the record could not be signed anew; the old one holds',
+      );
     }
   }
 
@@ -263,7 +350,10 @@ export class RelayServer {
   }
 
   /** Somebody has a newer record of ours than we have. */
-  #handleOwnRecord({ record, isElsewhere }: Extract<MeshEvent, { readonly type: 'ownRecord' }>): void {
+  #handleOwnRecord({
+    record,
+    isElsewhere,
+  }: Extract<MeshEvent, { readonly type: 'ownRecord' }>): void {
     if (Date.now() - this.#renewedAtMs < MIN_RENEWAL_MS) return;
     if (!isElsewhere) {
       // Our clock was set back: go on behind what is known.
@@ -296,7 +386,8 @@ export class RelayServer {
         this.#handleChannelOpen(core, sessionId, event.channelId, event.properties.label);
         break;
       case 'message':
-        if (event.channelId === this.#channelOf(sessionId)) core.handleFrame(now, sessionId, event.data);
+        if (event.channelId === this.#channelOf(sessionId))
+          core.handleFrame(now, sessionId, event.data);
         break;
       case 'messageTooLarge':
         core.handleOversizedFrame(now, sessionId);
@@ -308,7 +399,10 @@ export class RelayServer {
       case 'closed':
         this.#channels.delete(sessionId);
         core.handleSessionClosed(sessionId);
-        this.#log.debug({ sessionId, reason: event.reason, detail: event.detail }, 'session closed');
+        this.#log.debug(
+          { sessionId, reason: event.reason, detail: event.detail },
+          'session closed',
+        );
         break;
       case 'reachable':
       case 'connected':
@@ -319,8 +413,14 @@ export class RelayServer {
   }
 
   /** Pages that let the browser choose the channel's id are served on that one. */
-  #handleChannelOpen(core: RelayCore<SessionId>, sessionId: SessionId, channelId: number, label: string): void {
-    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId)) return;
+  #handleChannelOpen(
+    core: RelayCore<SessionId>,
+    sessionId: SessionId,
+    channelId: number,
+    label: string,
+  ): void {
+    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId))
+      return;
     this.#channels.set(sessionId, channelId);
     core.handleChannelMoved(sessionId);
   }
@@ -340,7 +440,9 @@ export class RelayServer {
       if (output.type === 'close') {
         this.#log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
         this.#udp?.closeGracefully(output.session);
-      } else if (this.#udp?.send(output.session, this.#channelOf(output.session), output.frame) === false) {
+      } else if (
+        this.#udp?.send(output.session, this.#channelOf(output.session), output.frame) === false
+      ) {
         // A session whose queue of a megabyte is full does not read any more.
         core.drops.count('relay.slowConsumer');
         this.#udp.closeSession(output.session);
@@ -354,7 +456,10 @@ export class RelayServer {
 function endpointLimits(maxSessions: number): EndpointLimits {
   return {
     maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
-    cookieThreshold: Math.min(MAX_COOKIE_THRESHOLD, Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2))),
+    cookieThreshold: Math.min(
+      MAX_COOKIE_THRESHOLD,
+      Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2)),
+    ),
     maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
   };
 }

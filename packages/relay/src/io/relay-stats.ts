@@ -9,9 +9,19 @@ export interface MeshPurposeTraffic {
 
 /** What `/statsz` tells of the mesh, as far as programs of ours read it. */
 export interface MeshStats {
-  readonly links: { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly accepted: number; readonly dialing: number };
+  readonly links: {
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly proven: number;
+    readonly accepted: number;
+    readonly dialing: number;
+  };
   readonly records: { readonly known: number; readonly alive: number; readonly doubted: number };
-  readonly homes: { readonly roomsHeld: number; readonly hintsHeld: number; readonly reporters: number };
+  readonly homes: {
+    readonly roomsHeld: number;
+    readonly hintsHeld: number;
+    readonly reporters: number;
+  };
   readonly rooms: { readonly reported: number };
   readonly hints: { readonly in: number; readonly out: number };
   readonly signals: { readonly in: number; readonly out: number };
@@ -26,7 +36,11 @@ export interface MeshStats {
 export interface RelayStats {
   readonly nodeId: string;
   readonly uptimeSeconds: number;
-  readonly sessions: { readonly established: number; readonly halfOpen: number; readonly max: number };
+  readonly sessions: {
+    readonly established: number;
+    readonly halfOpen: number;
+    readonly max: number;
+  };
   readonly rooms: { readonly rooms: number; readonly members: number };
   readonly joins: number;
   readonly signals: number;

@@ -24,7 +24,11 @@ const CHROMIUM_ARGUMENTS = [
 /** Where a browser is on this machine, or `null`. */
 export function findBrowser(name: BrowserName): string | null {
   const chosen = process.env[`${name.toUpperCase()}_PATH`];
-  return [...(chosen === undefined ? [] : [chosen]), ...CANDIDATES[name]].find((path) => existsSync(path)) ?? null;
+  return (
+    [...(chosen === undefined ? [] : [chosen]), ...CANDIDATES[name]].find((path) =>
+      existsSync(path),
+    ) ?? null
+  );
 }
 
 /**
@@ -55,6 +59,10 @@ export async function launchBrowser(
 /** A program that is the browser, in another group. */
 function inGroup(browser: string, group: number): string {
   const script = join(mkdtempSync(join(tmpdir(), 'lumamesh-group-')), 'browser');
-  writeFileSync(script, `#!/bin/sh\nexec setpriv --regid ${group} --clear-groups ${browser} "$@"\n`, { mode: 0o755 });
+  writeFileSync(
+    script,
+    `#!/bin/sh\nexec setpriv --regid ${group} --clear-groups ${browser} "$@"\n`,
+    { mode: 0o755 },
+  );
   return script;
 }

@@ -20,7 +20,10 @@ export function addNamespace(name: string): void {
 
 /** Ends every process that lives in the namespace, which is ours, and takes it away. Does nothing when it is not there. */
 export function removeNamespace(name: string): void {
-  const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8', env: { PATH: SYSTEM_PATH } });
+  const { stdout } = spawnSync('ip', ['netns', 'pids', name], {
+    encoding: 'utf8',
+    env: { PATH: SYSTEM_PATH },
+  });
   for (const pid of (stdout ?? '').split('\n').filter((line) => line !== '')) {
     try {
       process.kill(Number(pid), 'SIGKILL');
@@ -47,12 +50,21 @@ export function setRules(namespace: string, rules: string): void {
 }
 
 /** Sets entries under /proc/sys/net, such as `ipv4/ip_forward`: they are the namespace's own. */
-export function setKernelSettings(namespace: string, settings: Readonly<Record<string, string>>): void {
-  const script = Object.entries(settings).map(([name, value]) => `echo ${value} > /proc/sys/net/${name}`);
+export function setKernelSettings(
+  namespace: string,
+  settings: Readonly<Record<string, string>>,
+): void {
+  const script = Object.entries(settings).map(
+    ([name, value]) => `echo ${value} > /proc/sys/net/${name}`,
+  );
   run(inNamespace(namespace, ['sh', '-e', '-c', script.join('\n')]));
 }
 
 function run(command: readonly string[], input = ''): void {
-  const { status, stderr, error } = spawnSync(command[0] ?? '', command.slice(1), { input, encoding: 'utf8', env: { PATH: SYSTEM_PATH } });
+  const { status, stderr, error } = spawnSync(command[0] ?? '', command.slice(1), {
+    input,
+    encoding: 'utf8',
+    env: { PATH: SYSTEM_PATH },
+  });
   if (status !== 0) throw new Error(`${command.join(' ')}: ${error?.message ?? stderr.trim()}`);
 }

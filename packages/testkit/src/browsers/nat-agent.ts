@@ -3,7 +3,13 @@ import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Browser, Page } from 'puppeteer-core';
 import { decodeXorMappedAddress } from '@lumamesh/transport/internal/stun/attributes/xor-mapped-address';
-import { ATTRIBUTE, METHOD_BINDING, StunBuilder, decodeStun, findAttribute } from '@lumamesh/transport/internal/stun/message';
+import {
+  ATTRIBUTE,
+  METHOD_BINDING,
+  StunBuilder,
+  decodeStun,
+  findAttribute,
+} from '@lumamesh/transport/internal/stun/message';
 import { launchBrowser } from './launch.ts';
 import type { AgentReply, AgentRequest, Datagram, UdpAddress } from './nat-messages.ts';
 import { type StrictPage, serveStrictPage } from './strict-page.ts';
@@ -61,7 +67,11 @@ async function obey(request: AgentRequest): Promise<unknown> {
     case 'openSocket':
       return openSocket();
     case 'send':
-      return socketOf(request.socket).socket.send(request.text, request.to.port, request.to.address);
+      return socketOf(request.socket).socket.send(
+        request.text,
+        request.to.port,
+        request.to.address,
+      );
     case 'received':
       return socketOf(request.socket).received;
     case 'mapped':
@@ -74,7 +84,13 @@ async function obey(request: AgentRequest): Promise<unknown> {
   }
 }
 
-async function openTab({ browser: name, script }: { readonly browser: 'chromium' | 'firefox'; readonly script: string }): Promise<number> {
+async function openTab({
+  browser: name,
+  script,
+}: {
+  readonly browser: 'chromium' | 'firefox';
+  readonly script: string;
+}): Promise<number> {
   const served = await serveStrictPage(script);
   const browser = await launchBrowser(name);
   const id = nextId++;
@@ -96,7 +112,11 @@ async function openTab({ browser: name, script }: { readonly browser: 'chromium'
 
 async function evaluate({ page, errors }: OpenTab, expression: string): Promise<unknown> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const limit = setTimeout(() => reject(new Error(`the page does not answer to ${expression}; errors: ${errors.join('; ')}`)), EVALUATE_TIMEOUT_MS);
+  const limit = setTimeout(
+    () =>
+      reject(new Error(`the page does not answer to ${expression}; errors: ${errors.join('; ')}`)),
+    EVALUATE_TIMEOUT_MS,
+  );
   try {
     return await Promise.race([page.evaluate(expression), promise]);
   } finally {
@@ -118,7 +138,8 @@ async function openSocket(): Promise<number> {
   const received: Datagram[] = [];
   socket.on('message', (data, from) => {
     // Answers to STUN begin with a byte below 4; everything else is text that another home has sent.
-    if ((data[0] ?? 0) > 3) received.push({ from: { address: from.address, port: from.port }, text: data.toString() });
+    if ((data[0] ?? 0) > 3)
+      received.push({ from: { address: from.address, port: from.port }, text: data.toString() });
   });
   // What ICMP says of a datagram is no fault of the socket's.
   socket.on('error', () => undefined);
@@ -130,7 +151,11 @@ async function openSocket(): Promise<number> {
 }
 
 /** Asks a STUN server (RFC 8489 §2) from where it sees this socket. `null` when it does not answer. */
-async function mapped(socket: Socket, server: UdpAddress, timeoutMs: number): Promise<UdpAddress | null> {
+async function mapped(
+  socket: Socket,
+  server: UdpAddress,
+  timeoutMs: number,
+): Promise<UdpAddress | null> {
   const transactionId = randomBytes(12);
   const request = new StunBuilder('request', METHOD_BINDING, transactionId).finish();
   const { promise, resolve } = Promise.withResolvers<UdpAddress | null>();

@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { BrowserName } from './launch.ts';
 import { SYSTEM_PATH, inNamespace } from './namespaces.ts';
-import type { AgentCommand, AgentReply, AgentRequest, Datagram, UdpAddress } from './nat-messages.ts';
+import type {
+  AgentCommand,
+  AgentReply,
+  AgentRequest,
+  Datagram,
+  UdpAddress,
+} from './nat-messages.ts';
 
 const END_TIMEOUT_MS = 20_000;
 
@@ -22,9 +28,15 @@ export class NatHost {
   #stderr = '';
 
   constructor(namespace: string) {
-    const [program = '', ...parameters] = inNamespace(namespace, [process.execPath, join(import.meta.dirname, 'nat-agent.ts')]);
+    const [program = '', ...parameters] = inNamespace(namespace, [
+      process.execPath,
+      join(import.meta.dirname, 'nat-agent.ts'),
+    ]);
     // The runner of this test reads its standard output: no child may write there.
-    this.#child = spawn(program, parameters, { env: { ...process.env, PATH: SYSTEM_PATH }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.#child = spawn(program, parameters, {
+      env: { ...process.env, PATH: SYSTEM_PATH },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
     this.#child.stderr?.on('data', (data: Buffer) => (this.#stderr += data.toString()));
     this.#child.on('message', (reply: AgentReply) => this.#handleReply(reply));
     this.#child.on('error', (error) => this.#fail(error.message));
@@ -33,7 +45,11 @@ export class NatHost {
 
   /** Starts a browser here, with a page of this host's own localhost that runs `script`; the script must set `globalThis.harness`. */
   async openTab(browser: BrowserName, script: string): Promise<NatTab> {
-    return new NatTab(this, browser, await this.ask<number>({ command: 'openTab', browser, script }));
+    return new NatTab(
+      this,
+      browser,
+      await this.ask<number>({ command: 'openTab', browser, script }),
+    );
   }
 
   async openSocket(): Promise<NatSocket> {
@@ -50,7 +66,11 @@ export class NatHost {
     const answer = Promise.withResolvers<unknown>();
     this.#waiting.set(id, answer);
     if (!this.#child.connected) this.#fail('the agent has ended');
-    else this.#child.send({ ...command, id } satisfies AgentRequest, (error) => error !== null && this.#fail(error.message));
+    else
+      this.#child.send(
+        { ...command, id } satisfies AgentRequest,
+        (error) => error !== null && this.#fail(error.message),
+      );
     return (await answer.promise) as T;
   }
 
@@ -72,7 +92,8 @@ export class NatHost {
   }
 
   #fail(reason: string): void {
-    for (const answer of this.#waiting.values()) answer.reject(new Error(`${reason} ${this.#stderr}`));
+    for (const answer of this.#waiting.values())
+      answer.reject(new Error(`${reason} ${this.#stderr}`));
     this.#waiting.clear();
   }
 }
@@ -91,7 +112,9 @@ export class NatTab {
 
   /** Calls a function of the harness. */
   async call<T>(method: string, ...values: readonly unknown[]): Promise<T> {
-    return this.evaluate<T>(`globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`);
+    return this.evaluate<T>(
+      `globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`,
+    );
   }
 
   /** Evaluates an expression in the page, and waits for it when it is a promise. */
@@ -108,11 +131,17 @@ export class NatTab {
     const endsAt = Date.now() + timeoutMs;
     for (;;) {
       const entries = await this.log();
-      const found = entries.find((entry) => entry.event === event && (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)));
+      const found = entries.find(
+        (entry) =>
+          entry.event === event &&
+          (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)),
+      );
       if (found !== undefined) return found;
       if (Date.now() >= endsAt) {
         const errors = await this.#host.ask<string[]>({ command: 'pageErrors', tab: this.#id });
-        assert.fail(`${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${errors.join('; ')}`);
+        assert.fail(
+          `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${errors.join('; ')}`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -17,11 +17,23 @@ export type AgentCommand =
   | { readonly command: 'evaluate'; readonly tab: number; readonly expression: string }
   | { readonly command: 'pageErrors' | 'closeTab' | 'killTab'; readonly tab: number }
   | { readonly command: 'openSocket' }
-  | { readonly command: 'send'; readonly socket: number; readonly to: UdpAddress; readonly text: string }
-  | { readonly command: 'mapped'; readonly socket: number; readonly server: UdpAddress; readonly timeoutMs: number }
+  | {
+      readonly command: 'send';
+      readonly socket: number;
+      readonly to: UdpAddress;
+      readonly text: string;
+    }
+  | {
+      readonly command: 'mapped';
+      readonly socket: number;
+      readonly server: UdpAddress;
+      readonly timeoutMs: number;
+    }
   | { readonly command: 'received' | 'closeSocket'; readonly socket: number }
   | { readonly command: 'fetchJson'; readonly url: string };
 
 export type AgentRequest = AgentCommand & { readonly id: number };
 
-export type AgentReply = { readonly id: number; readonly value?: unknown } | { readonly id: number; readonly error: string };
+export type AgentReply =
+  | { readonly id: number; readonly value?: unknown }
+  | { readonly id: number; readonly error: string };

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import type { BrowserName } from './launch.ts';
 import { NatHost, type NatSocket, type NatTab } from './nat-host.ts';
 import { type CommandOutcome, NatRelay, runRelayCommand } from './nat-relay.ts';
-import { addNamespace, ip, isInstalled, removeNamespace, setKernelSettings, setRules } from './namespaces.ts';
+import {
+  addNamespace,
+  ip,
+  isInstalled,
+  removeNamespace,
+  setKernelSettings,
+  setRules,
+} from './namespaces.ts';
 
 /*
  * An internet of its own, in network namespaces of Linux (IPv4 only):
@@ -58,7 +65,9 @@ interface Home {
 /** Why there can be no such network here, or `null`. */
 export function whyNoNatNetwork(): string | null {
   if (process.getuid?.() !== 0) return 'network namespaces need root';
-  const missing = Object.entries({ ip: 'iproute2', nft: 'nftables', setpriv: 'util-linux' }).filter(([program]) => !isInstalled(program));
+  const missing = Object.entries({ ip: 'iproute2', nft: 'nftables', setpriv: 'util-linux' }).filter(
+    ([program]) => !isInstalled(program),
+  );
   if (missing.length > 0) return `not installed: ${missing.map(([, name]) => name).join(', ')}`;
   const probe = `lumamesh-nat-${process.pid}-probe`;
   try {
@@ -112,7 +121,13 @@ export class NatNetwork {
     const k = this.#relays.length;
     if (k === MAX_RELAYS) throw new RangeError(`at most ${MAX_RELAYS} relays`);
     this.#internetHost ??= new NatHost(this.#internet);
-    const relay = new NatRelay(this.#internet, this.#internetHost, relayAddress(k), this.#folder, environment);
+    const relay = new NatRelay(
+      this.#internet,
+      this.#internetHost,
+      relayAddress(k),
+      this.#folder,
+      environment,
+    );
     this.#relays.push(relay);
     await relay.start();
     return relay;
@@ -121,7 +136,9 @@ export class NatNetwork {
   /** The relay's program in home `i`, which its router does not forward to before {@link forwardUdp}. Its record names the address of the router. */
   async startHomeRelay(i: number): Promise<NatRelay> {
     const { namespace, host, address } = this.#home(i);
-    const relay = new NatRelay(namespace, host, address, this.#folder, { PUBLIC_IP: this.publicAddress(i) });
+    const relay = new NatRelay(namespace, host, address, this.#folder, {
+      PUBLIC_IP: this.publicAddress(i),
+    });
     this.#homeRelays.push(relay);
     await relay.start();
     return relay;
@@ -135,7 +152,11 @@ export class NatNetwork {
   }
 
   /** What a command of the relay's program says in home `i`. */
-  async runRelayCommand(i: number, parameters: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<CommandOutcome> {
+  async runRelayCommand(
+    i: number,
+    parameters: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<CommandOutcome> {
     return runRelayCommand(this.#home(i).namespace, parameters, environment);
   }
 
@@ -162,7 +183,8 @@ export class NatNetwork {
   /** Changes the kind of router `i`, which forgets all its mappings, as one does that is turned off and on. */
   setNat(i: number, kind: Exclude<HomeKind, 'open'>): void {
     const router = this.#router(i);
-    if (router.kind === 'open') throw new Error('an open home has public addresses: there is nothing to translate');
+    if (router.kind === 'open')
+      throw new Error('an open home has public addresses: there is nothing to translate');
     router.kind = kind;
     this.#applyRules(router);
     this.forgetMappings(i);
@@ -186,7 +208,9 @@ export class NatNetwork {
   /** Home `i` gets another address from its router, and loses the one it had, with all routes: as when a laptop's lease changes. Answers the new one. */
   changeAddress(i: number): string {
     const home = this.#home(i);
-    ip(home.namespace, [`addr del ${home.address}/${prefixLength(this.#router(home.router).kind)} dev eth0`]);
+    ip(home.namespace, [
+      `addr del ${home.address}/${prefixLength(this.#router(home.router).kind)} dev eth0`,
+    ]);
     return this.#giveAddress(home);
   }
 
@@ -202,7 +226,10 @@ export class NatNetwork {
   async stop(): Promise<void> {
     const hosts = this.#homes.map(({ host }) => host);
     if (this.#internetHost !== null) hosts.push(this.#internetHost);
-    await Promise.allSettled([...hosts.map((host) => host.end()), ...[...this.#relays, ...this.#homeRelays].map((relay) => relay.kill())]);
+    await Promise.allSettled([
+      ...hosts.map((host) => host.end()),
+      ...[...this.#relays, ...this.#homeRelays].map((relay) => relay.kill()),
+    ]);
     this.#remove();
     process.off('exit', this.#removeAll);
     process.off('SIGTERM', this.#exitOnSignal);
@@ -221,7 +248,13 @@ export class NatNetwork {
 
   #makeRouter(kind: HomeKind): void {
     const i = this.#routers.length;
-    const router: Router = { namespace: this.#nameOf(`router-${i}`), kind, isUdpBlocked: false, forwarded: null, nextHost: 2 };
+    const router: Router = {
+      namespace: this.#nameOf(`router-${i}`),
+      kind,
+      isUdpBlocked: false,
+      forwarded: null,
+      nextHost: 2,
+    };
     this.#addNamespace(router.namespace);
     this.#routers.push(router);
     setKernelSettings(router.namespace, { 'ipv4/ip_forward': '1' });
@@ -238,7 +271,11 @@ export class NatNetwork {
     ip(this.#internet, [
       `link set wan${i} up`,
       `route add ${wanAddress(i)}/32 dev wan${i}`,
-      ...(kind === 'open' ? [`route add ${lanAddress(kind, i, 0)}/${prefixLength(kind)} via ${wanAddress(i)} dev wan${i} onlink`] : []),
+      ...(kind === 'open'
+        ? [
+            `route add ${lanAddress(kind, i, 0)}/${prefixLength(kind)} via ${wanAddress(i)} dev wan${i} onlink`,
+          ]
+        : []),
     ]);
     this.#applyRules(router);
   }
@@ -254,14 +291,20 @@ export class NatNetwork {
 
   #plugIn(i: number, home: Home, router: number): void {
     home.router = router;
-    ip(this.#router(router).namespace, [`link add home${i} type veth peer name eth0 netns ${home.namespace}`, `link set home${i} master lan up`]);
+    ip(this.#router(router).namespace, [
+      `link add home${i} type veth peer name eth0 netns ${home.namespace}`,
+      `link set home${i} master lan up`,
+    ]);
     ip(home.namespace, ['link set eth0 up']);
   }
 
   #giveAddress(home: Home): string {
     const router = this.#router(home.router);
     home.address = lanAddress(router.kind, home.router, router.nextHost++);
-    ip(home.namespace, [`addr add ${home.address}/${prefixLength(router.kind)} dev eth0`, `route add default via ${lanAddress(router.kind, home.router, 1)}`]);
+    ip(home.namespace, [
+      `addr add ${home.address}/${prefixLength(router.kind)} dev eth0`,
+      `route add default via ${lanAddress(router.kind, home.router, 1)}`,
+    ]);
     return home.address;
   }
 
@@ -328,8 +371,15 @@ function wanRoutes(): string[] {
  * What comes from outside is dropped, not refused: an entry for the refusal would hold the port that the home is about to be given. Questions for names
  * are refused, as there is nobody to answer: a Firefox that waits for its resolver takes five seconds longer to end.
  */
-function rulesFor({ kind, isUdpBlocked, forwarded }: Pick<Router, 'kind' | 'isUdpBlocked' | 'forwarded'>): string {
-  const masquerade = kind === 'open' ? '' : `oifname "wan" masquerade ${kind === 'symmetric' ? 'random,fully-random' : ''}`;
+function rulesFor({
+  kind,
+  isUdpBlocked,
+  forwarded,
+}: Pick<Router, 'kind' | 'isUdpBlocked' | 'forwarded'>): string {
+  const masquerade =
+    kind === 'open'
+      ? ''
+      : `oifname "wan" masquerade ${kind === 'symmetric' ? 'random,fully-random' : ''}`;
   return `
     table inet lumamesh_firewall {
       chain input { type filter hook input priority 0; policy drop; }

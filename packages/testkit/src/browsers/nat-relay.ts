@@ -21,16 +21,39 @@ export class NatRelay {
   #output = '';
 
   /** @param folder where it keeps its identity, which a restart finds again */
-  constructor(namespace: string, internet: NatHost, address: string, folder: string, environment: Readonly<Record<string, string>>) {
+  constructor(
+    namespace: string,
+    internet: NatHost,
+    address: string,
+    folder: string,
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.#namespace = namespace;
     this.#internet = internet;
     this.address = address;
     const file = (name: string): string => join(folder, `${address}.${name}`);
-    const files = { CERT_FILE: file('crt'), KEY_FILE: file('key'), NODE_KEY: file('node'), MESH_FILE: file('mesh') };
+    const files = {
+      CERT_FILE: file('crt'),
+      KEY_FILE: file('key'),
+      NODE_KEY: file('node'),
+      MESH_FILE: file('mesh'),
+    };
     // A relay that listens everywhere answers from the first address of its namespace, whichever was asked.
-    const addresses = { PUBLIC_IP: address, LISTEN_IP: address, UDP_PORT, HEALTH_LISTEN: `${address}:${HEALTH_PORT}` };
+    const addresses = {
+      PUBLIC_IP: address,
+      LISTEN_IP: address,
+      UDP_PORT,
+      HEALTH_LISTEN: `${address}:${HEALTH_PORT}`,
+    };
     const mesh = 'MESH_SALT' in environment ? { MESH_LISTEN: this.meshAddress } : {};
-    this.#environment = { PATH: SYSTEM_PATH, LOG_LEVEL: 'warn', ...files, ...addresses, ...mesh, ...environment };
+    this.#environment = {
+      PATH: SYSTEM_PATH,
+      LOG_LEVEL: 'warn',
+      ...files,
+      ...addresses,
+      ...mesh,
+      ...environment,
+    };
   }
 
   /** The settings it runs with, for commands that look at the same relay. */
@@ -55,18 +78,30 @@ export class NatRelay {
 
   /** What /statsz of the relay tells. */
   async stats(): Promise<Record<string, unknown>> {
-    return (await this.#internet.fetchJson(`http://${this.address}:${HEALTH_PORT}/statsz`)) as Record<string, unknown>;
+    return (await this.#internet.fetchJson(
+      `http://${this.address}:${HEALTH_PORT}/statsz`,
+    )) as Record<string, unknown>;
   }
 
   async start(): Promise<void> {
     // A test process that is killed takes its relays along.
-    const [program = '', ...parameters] = inNamespace(this.#namespace, ['setpriv', '--pdeathsig', 'KILL', process.execPath, MAIN]);
-    const child = spawn(program, parameters, { env: this.#environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program = '', ...parameters] = inNamespace(this.#namespace, [
+      'setpriv',
+      '--pdeathsig',
+      'KILL',
+      process.execPath,
+      MAIN,
+    ]);
+    const child = spawn(program, parameters, {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child = child;
     this.#output = '';
     let errors = '';
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const failed = (reason: string): void => reject(new Error(`relay at ${this.address}: ${reason} ${errors}`));
+    const failed = (reason: string): void =>
+      reject(new Error(`relay at ${this.address}: ${reason} ${errors}`));
     child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
     child.stdout.on('data', (data: Buffer) => {
       this.#output += data.toString();
@@ -114,7 +149,10 @@ export async function runRelayCommand(
   environment: Readonly<Record<string, string>>,
 ): Promise<CommandOutcome> {
   const [program = '', ...rest] = inNamespace(namespace, [process.execPath, MAIN, ...parameters]);
-  const child = spawn(program, rest, { env: { PATH: SYSTEM_PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, rest, {
+    env: { PATH: SYSTEM_PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type SessionPair, connectedPair, mutations, overlong, truncations } from '@lumamesh/testkit';
+import {
+  type SessionPair,
+  connectedPair,
+  mutations,
+  overlong,
+  truncations,
+} from '@lumamesh/testkit';
 import { type ChannelProperties, decodeDcep, encodeDcepOpen } from './dcep.ts';
 
 const PROPERTIES: ChannelProperties[] = [
@@ -29,7 +35,15 @@ function opened(pair: SessionPair, properties: ChannelProperties): number {
   const id = pair.client.session.openChannel(pair.net.now, properties);
   assert.ok(id !== null);
   pair.net.touch(pair.client);
-  assert.ok(pair.net.runUntil(() => pair.client.events.some(({ event }) => event.type === 'channelOpen' && event.channelId === id), 2000));
+  assert.ok(
+    pair.net.runUntil(
+      () =>
+        pair.client.events.some(
+          ({ event }) => event.type === 'channelOpen' && event.channelId === id,
+        ),
+      2000,
+    ),
+  );
   return id;
 }
 
@@ -39,7 +53,9 @@ describe('data channels', () => {
     for (const properties of PROPERTIES) {
       const id = opened(pair, properties);
       assert.equal(id % 2, 0);
-      const atServer = pair.server.events.find(({ event }) => event.type === 'channelOpen' && event.channelId === id);
+      const atServer = pair.server.events.find(
+        ({ event }) => event.type === 'channelOpen' && event.channelId === id,
+      );
       assert.ok(atServer?.event.type === 'channelOpen');
       assert.deepEqual(atServer.event.properties, properties);
     }
@@ -47,7 +63,11 @@ describe('data channels', () => {
 
   it('take messages at once, ordered behind the OPEN, and carry text, binary and empty ones', () => {
     const pair = connectedPair();
-    const id = pair.client.session.openChannel(pair.net.now, { label: 'x', subprotocol: '', isUnordered: true });
+    const id = pair.client.session.openChannel(pair.net.now, {
+      label: 'x',
+      subprotocol: '',
+      isUnordered: true,
+    });
     assert.ok(id !== null);
     const values = ['text', '', new Uint8Array(0), Uint8Array.of(0, 255), '\u{1F30D}'];
     for (const value of values) assert.ok(pair.client.session.send(pair.net.now, id, value));
@@ -63,8 +83,11 @@ describe('data channels', () => {
     pair.client.session.closeChannel(pair.net.now, id);
     assert.ok(!pair.client.session.send(pair.net.now, id, 'too late'));
     pair.net.touch(pair.client);
-    const isClosed = (events: readonly { readonly event: { readonly type: string } }[]): boolean => events.some(({ event }) => event.type === 'channelClosed');
-    assert.ok(pair.net.runUntil(() => isClosed(pair.client.events) && isClosed(pair.server.events), 5000));
+    const isClosed = (events: readonly { readonly event: { readonly type: string } }[]): boolean =>
+      events.some(({ event }) => event.type === 'channelClosed');
+    assert.ok(
+      pair.net.runUntil(() => isClosed(pair.client.events) && isClosed(pair.server.events), 5000),
+    );
     assert.equal(pair.server.messages().length, 1);
     pair.client.session.send(pair.net.now, 0, 'the others live on');
     pair.net.touch(pair.client);
@@ -82,13 +105,23 @@ describe('data channels', () => {
     assert.ok(pair.net.runUntil(() => pair.client.has('bufferedAmountLow'), 5000));
     assert.ok(session.bufferedAmount(0) <= 10_000);
     pair.net.run(5000);
-    assert.equal(pair.client.events.filter(({ event }) => event.type === 'bufferedAmountLow').length, 1);
+    assert.equal(
+      pair.client.events.filter(({ event }) => event.type === 'bufferedAmountLow').length,
+      1,
+    );
   });
 
   it('are bounded in number', () => {
     const pair = connectedPair();
     const ids: (number | null)[] = [];
-    for (let i = 0; i < 40; i++) ids.push(pair.client.session.openChannel(pair.net.now, { label: `${i}`, subprotocol: '', isUnordered: false }));
+    for (let i = 0; i < 40; i++)
+      ids.push(
+        pair.client.session.openChannel(pair.net.now, {
+          label: `${i}`,
+          subprotocol: '',
+          isUnordered: false,
+        }),
+      );
     assert.equal(ids.filter((id) => id !== null).length, 15, 'sixteen with the negotiated one');
   });
 

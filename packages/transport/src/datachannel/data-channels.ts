@@ -4,7 +4,11 @@ import { type ChannelProperties, DCEP_ACK, PPID, decodeDcep, encodeDcepOpen } fr
 
 export type DataChannelEvent =
   /** A channel can be used: negotiated, acknowledged, or opened by the peer. */
-  | { readonly type: 'channelOpen'; readonly channelId: number; readonly properties: ChannelProperties }
+  | {
+      readonly type: 'channelOpen';
+      readonly channelId: number;
+      readonly properties: ChannelProperties;
+    }
   | { readonly type: 'message'; readonly channelId: number; readonly data: string | Uint8Array }
   /** What waits to be sent fell to the channel's threshold. */
   | { readonly type: 'bufferedAmountLow'; readonly channelId: number }
@@ -56,7 +60,12 @@ export class DataChannels {
   #isConnected = false;
 
   /** @param isDtlsClient decides who opens even and who odd stream ids (RFC 8832 §6). */
-  constructor(transport: ChannelTransport, isDtlsClient: boolean, maxChannels: number, emit: (event: DataChannelEvent) => void) {
+  constructor(
+    transport: ChannelTransport,
+    isDtlsClient: boolean,
+    maxChannels: number,
+    emit: (event: DataChannelEvent) => void,
+  ) {
     this.#transport = transport;
     this.#emit = emit;
     this.#maxChannels = maxChannels;
@@ -75,8 +84,10 @@ export class DataChannels {
   open(now: Instant, properties: ChannelProperties): number | null {
     let id: number = this.#firstOwnId;
     while (this.#channels.has(id) || this.#staleResets.has(id)) id += 2;
-    if (id >= this.#transport.outboundStreams || this.#channels.size >= this.#maxChannels) return null;
-    if (!this.#transport.send(now, id, PPID.dcep, encodeDcepOpen(properties), false, {})) return null;
+    if (id >= this.#transport.outboundStreams || this.#channels.size >= this.#maxChannels)
+      return null;
+    if (!this.#transport.send(now, id, PPID.dcep, encodeDcepOpen(properties), false, {}))
+      return null;
     this.#add(id, properties, { isNegotiated: false, mustOrder: true });
     return id;
   }
@@ -88,10 +99,24 @@ export class DataChannels {
     const isText = typeof data === 'string';
     const bytes = isText ? utf8Encode(data) : data;
     const isEmpty = bytes.length === 0;
-    const ppid = isText ? (isEmpty ? PPID.stringEmpty : PPID.string) : isEmpty ? PPID.binaryEmpty : PPID.binary;
+    const ppid = isText
+      ? isEmpty
+        ? PPID.stringEmpty
+        : PPID.string
+      : isEmpty
+        ? PPID.binaryEmpty
+        : PPID.binary;
     const { isUnordered } = channel.properties;
-    const sent = this.#transport.send(now, channelId, ppid, isEmpty ? EMPTY_MESSAGE : bytes, isUnordered && !channel.mustOrder, channel.properties);
-    if (this.bufferedAmount(channelId) > channel.bufferedAmountLowThreshold) channel.wasAboveThreshold = true;
+    const sent = this.#transport.send(
+      now,
+      channelId,
+      ppid,
+      isEmpty ? EMPTY_MESSAGE : bytes,
+      isUnordered && !channel.mustOrder,
+      channel.properties,
+    );
+    if (this.bufferedAmount(channelId) > channel.bufferedAmountLowThreshold)
+      channel.wasAboveThreshold = true;
     return sent;
   }
 
@@ -120,12 +145,18 @@ export class DataChannels {
     switch (event.type) {
       case 'connected':
         this.#isConnected = true;
-        for (const channel of this.#channels.values()) if (channel.state === 'connecting' && !channel.mustOrder) this.#open(channel);
+        for (const channel of this.#channels.values())
+          if (channel.state === 'connecting' && !channel.mustOrder) this.#open(channel);
         return null;
       case 'message':
-        return event.ppid === PPID.dcep ? this.#handleDcep(now, event.streamId, event.data) : this.#handleMessage(event.streamId, event.ppid, event.data);
+        return event.ppid === PPID.dcep
+          ? this.#handleDcep(now, event.streamId, event.data)
+          : this.#handleMessage(event.streamId, event.ppid, event.data);
       case 'streamsReset':
-        for (const id of event.streamIds.length === 0 ? [...this.#channels.keys()] : event.streamIds) this.#handleIncomingReset(now, id);
+        for (const id of event.streamIds.length === 0
+          ? [...this.#channels.keys()]
+          : event.streamIds)
+          this.#handleIncomingReset(now, id);
         return null;
       case 'resetDone':
         for (const id of event.streamIds) this.#handleResetDone(id, event.isOneSided);
@@ -198,7 +229,9 @@ export class DataChannels {
       return 'dcep.open.tooMany';
     }
     this.#transport.send(now, channelId, PPID.dcep, DCEP_ACK, false, {});
-    this.#open(this.#add(channelId, message.value.properties, { isNegotiated: false, mustOrder: false }));
+    this.#open(
+      this.#add(channelId, message.value.properties, { isNegotiated: false, mustOrder: false }),
+    );
     return null;
   }
 
@@ -230,13 +263,21 @@ export class DataChannels {
 
   #checkThresholds(): void {
     for (const channel of this.#channels.values()) {
-      if (!channel.wasAboveThreshold || this.bufferedAmount(channel.id) > channel.bufferedAmountLowThreshold) continue;
+      if (
+        !channel.wasAboveThreshold ||
+        this.bufferedAmount(channel.id) > channel.bufferedAmountLowThreshold
+      )
+        continue;
       channel.wasAboveThreshold = false;
       this.#emit({ type: 'bufferedAmountLow', channelId: channel.id });
     }
   }
 
-  #add(id: number, properties: ChannelProperties, how: { readonly isNegotiated: boolean; readonly mustOrder: boolean }): Channel {
+  #add(
+    id: number,
+    properties: ChannelProperties,
+    how: { readonly isNegotiated: boolean; readonly mustOrder: boolean },
+  ): Channel {
     const channel: Channel = {
       id,
       properties,

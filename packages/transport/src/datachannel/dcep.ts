@@ -1,4 +1,12 @@
-import { ByteReader, ByteWriter, type Decoded, decoded, dropped, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  ByteReader,
+  ByteWriter,
+  type Decoded,
+  decoded,
+  dropped,
+  utf8Decode,
+  utf8Encode,
+} from '@lumamesh/base';
 
 /** Payload protocol identifiers (RFC 8831 §8). An empty message is one zero byte under a PPID of its own. */
 export const PPID = { dcep: 50, string: 51, binary: 53, stringEmpty: 56, binaryEmpty: 57 } as const;
@@ -21,13 +29,20 @@ export interface ChannelProperties {
   readonly maxLifetimeMs?: number;
 }
 
-export type DcepMessage = { readonly type: 'open'; readonly properties: ChannelProperties } | { readonly type: 'ack' };
+export type DcepMessage =
+  | { readonly type: 'open'; readonly properties: ChannelProperties }
+  | { readonly type: 'ack' };
 
 export const DCEP_ACK = Uint8Array.of(MESSAGE_ACK);
 
 export function encodeDcepOpen(properties: ChannelProperties): Uint8Array {
   const { maxRetransmits, maxLifetimeMs } = properties;
-  const kind = maxRetransmits !== undefined ? CHANNEL_MAX_RETRANSMITS : maxLifetimeMs !== undefined ? CHANNEL_MAX_LIFETIME : CHANNEL_RELIABLE;
+  const kind =
+    maxRetransmits !== undefined
+      ? CHANNEL_MAX_RETRANSMITS
+      : maxLifetimeMs !== undefined
+        ? CHANNEL_MAX_LIFETIME
+        : CHANNEL_RELIABLE;
   const label = utf8Encode(properties.label);
   const subprotocol = utf8Encode(properties.subprotocol);
   return new ByteWriter(12 + label.length + subprotocol.length)
@@ -45,7 +60,8 @@ export function encodeDcepOpen(properties: ChannelProperties): Uint8Array {
 export function decodeDcep(bytes: Uint8Array): Decoded<DcepMessage> {
   const reader = new ByteReader(bytes);
   const type = reader.uint8();
-  if (type === MESSAGE_ACK) return reader.done ? decoded({ type: 'ack' }) : dropped('dcep.ack.length');
+  if (type === MESSAGE_ACK)
+    return reader.done ? decoded({ type: 'ack' }) : dropped('dcep.ack.length');
   if (type !== MESSAGE_OPEN) return dropped('dcep.type');
   const channelType = reader.uint8();
   reader.skip(2);
@@ -55,7 +71,13 @@ export function decodeDcep(bytes: Uint8Array): Decoded<DcepMessage> {
   const label = utf8Decode(reader.bytes(labelBytes));
   const subprotocol = utf8Decode(reader.bytes(subprotocolBytes));
   if (!reader.done) return dropped('dcep.open.length');
-  if (label === null || subprotocol === null || labelBytes > MAX_LABEL_BYTES || subprotocolBytes > MAX_LABEL_BYTES) return dropped('dcep.open.label');
+  if (
+    label === null ||
+    subprotocol === null ||
+    labelBytes > MAX_LABEL_BYTES ||
+    subprotocolBytes > MAX_LABEL_BYTES
+  )
+    return dropped('dcep.open.label');
   const common = { label, subprotocol, isUnordered: (channelType & CHANNEL_UNORDERED) !== 0 };
   switch (channelType & ~CHANNEL_UNORDERED) {
     case CHANNEL_RELIABLE:

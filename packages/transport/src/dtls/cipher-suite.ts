@@ -15,7 +15,15 @@ export interface CipherSuite {
 
 /** In our order of preference: AES-128-GCM is the cheapest with AES-NI and what both browsers prefer. */
 export const CIPHER_SUITES: readonly CipherSuite[] = [
-  { id: 0xc02b, name: 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', aead: 'aes-128-gcm', keyBytes: 16, fixedIvBytes: 4, explicitNonceBytes: 8, prfHash: 'sha256' },
+  {
+    id: 0xc02b,
+    name: 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256',
+    aead: 'aes-128-gcm',
+    keyBytes: 16,
+    fixedIvBytes: 4,
+    explicitNonceBytes: 8,
+    prfHash: 'sha256',
+  },
   {
     id: 0xcca9,
     name: 'TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256',
@@ -25,7 +33,15 @@ export const CIPHER_SUITES: readonly CipherSuite[] = [
     explicitNonceBytes: 0,
     prfHash: 'sha256',
   },
-  { id: 0xc02c, name: 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', aead: 'aes-256-gcm', keyBytes: 32, fixedIvBytes: 4, explicitNonceBytes: 8, prfHash: 'sha384' },
+  {
+    id: 0xc02c,
+    name: 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384',
+    aead: 'aes-256-gcm',
+    keyBytes: 32,
+    fixedIvBytes: 4,
+    explicitNonceBytes: 8,
+    prfHash: 'sha384',
+  },
 ];
 
 export function findCipherSuite(id: number): CipherSuite | null {

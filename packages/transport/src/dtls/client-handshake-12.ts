@@ -2,7 +2,14 @@ import { ByteWriter, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/
 import { CIPHER_SUITES, type CipherSuite, findCipherSuite } from './cipher-suite.ts';
 import { ALPN_WEBRTC } from './client-hello-offer.ts';
 import type { FlightPart } from './flight/flight.ts';
-import { type Handshake, type HandshakeStep, type LocalCertificate, Transcript, WAIT, failed } from './handshake.ts';
+import {
+  type Handshake,
+  type HandshakeStep,
+  type LocalCertificate,
+  Transcript,
+  WAIT,
+  failed,
+} from './handshake.ts';
 import { type TrafficKeys, extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
 import { decodeCertificate, encodeCertificate } from './message/certificate.ts';
@@ -10,11 +17,24 @@ import { decodeCertificateRequest } from './message/certificate-request.ts';
 import { encodeCertificateVerify } from './message/certificate-verify.ts';
 import { RANDOM_BYTES, encodeClientHello } from './message/client-hello.ts';
 import { encodeClientKeyExchange } from './message/client-key-exchange.ts';
-import { EXTENSION, NAMED_GROUP_ID, SIGNATURE_ECDSA_SECP256R1_SHA256, writeAlpn } from './message/extensions.ts';
-import { HANDSHAKE_TYPE, type HandshakeMessage, handshakeMessage } from './message/handshake-header.ts';
+import {
+  EXTENSION,
+  NAMED_GROUP_ID,
+  SIGNATURE_ECDSA_SECP256R1_SHA256,
+  writeAlpn,
+} from './message/extensions.ts';
+import {
+  HANDSHAKE_TYPE,
+  type HandshakeMessage,
+  handshakeMessage,
+} from './message/handshake-header.ts';
 import { decodeHelloVerifyRequest } from './message/hello-verify-request.ts';
 import { decodeServerHello } from './message/server-hello.ts';
-import { type ServerKeyExchange, decodeServerKeyExchange, encodeEcdhParams } from './message/server-key-exchange.ts';
+import {
+  type ServerKeyExchange,
+  decodeServerKeyExchange,
+  encodeEcdhParams,
+} from './message/server-key-exchange.ts';
 import type { RecordLayer } from './record/record-layer.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
@@ -35,7 +55,11 @@ type State =
   /** `cookieTaken` ends the exchange after one HelloVerifyRequest. */
   | { readonly name: 'awaitServerHello'; readonly cookieTaken: boolean }
   | { readonly name: 'awaitCertificate'; readonly hello: Hello }
-  | { readonly name: 'awaitServerKeyExchange'; readonly hello: Hello; readonly remoteCertificate: Uint8Array }
+  | {
+      readonly name: 'awaitServerKeyExchange';
+      readonly hello: Hello;
+      readonly remoteCertificate: Uint8Array;
+    }
   | {
       readonly name: 'awaitServerHelloDone';
       readonly hello: Hello;
@@ -43,7 +67,12 @@ type State =
       readonly keyExchange: ServerKeyExchange;
       readonly certificateRequested: boolean;
     }
-  | { readonly name: 'awaitFinished'; readonly hello: Hello; readonly remoteCertificate: Uint8Array; readonly masterSecret: Uint8Array }
+  | {
+      readonly name: 'awaitFinished';
+      readonly hello: Hello;
+      readonly remoteCertificate: Uint8Array;
+      readonly masterSecret: Uint8Array;
+    }
   | { readonly name: 'done' };
 
 export interface ClientHandshakeOptions {
@@ -80,29 +109,44 @@ export class ClientHandshake12 implements Handshake {
 
   handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
-    if (message.isProtected !== this.expectsProtected) return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.isProtected !== this.expectsProtected)
+      return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
       case 'start':
       case 'done':
         return WAIT;
       case 'awaitServerHello':
-        if (message.type === HANDSHAKE_TYPE.helloVerifyRequest && !state.cookieTaken) return this.#handleHelloVerifyRequest(message);
-        return message.type === HANDSHAKE_TYPE.serverHello ? this.#handleServerHello(message) : unexpected();
+        if (message.type === HANDSHAKE_TYPE.helloVerifyRequest && !state.cookieTaken)
+          return this.#handleHelloVerifyRequest(message);
+        return message.type === HANDSHAKE_TYPE.serverHello
+          ? this.#handleServerHello(message)
+          : unexpected();
       case 'awaitCertificate':
-        return message.type === HANDSHAKE_TYPE.certificate ? this.#handleCertificate(message, state.hello) : unexpected();
+        return message.type === HANDSHAKE_TYPE.certificate
+          ? this.#handleCertificate(message, state.hello)
+          : unexpected();
       case 'awaitServerKeyExchange':
-        return message.type === HANDSHAKE_TYPE.serverKeyExchange ? this.#handleServerKeyExchange(message, state) : unexpected();
+        return message.type === HANDSHAKE_TYPE.serverKeyExchange
+          ? this.#handleServerKeyExchange(message, state)
+          : unexpected();
       case 'awaitServerHelloDone':
-        if (message.type === HANDSHAKE_TYPE.certificateRequest && !state.certificateRequested) return this.#handleCertificateRequest(message, state);
-        return message.type === HANDSHAKE_TYPE.serverHelloDone ? this.#handleServerHelloDone(message, state) : unexpected();
+        if (message.type === HANDSHAKE_TYPE.certificateRequest && !state.certificateRequested)
+          return this.#handleCertificateRequest(message, state);
+        return message.type === HANDSHAKE_TYPE.serverHelloDone
+          ? this.#handleServerHelloDone(message, state)
+          : unexpected();
       case 'awaitFinished':
-        return message.type === HANDSHAKE_TYPE.finished ? this.#handleFinished(message, state) : unexpected();
+        return message.type === HANDSHAKE_TYPE.finished
+          ? this.#handleFinished(message, state)
+          : unexpected();
     }
   }
 
   #sendClientHello(cookie: Uint8Array): HandshakeStep {
     const uint16s = (lengthBytes: 1 | 2, values: readonly number[]): Uint8Array =>
-      new ByteWriter(16).vector(lengthBytes, (list) => values.forEach((value) => list.uint16(value))).finish();
+      new ByteWriter(16)
+        .vector(lengthBytes, (list) => values.forEach((value) => list.uint16(value)))
+        .finish();
     const alpn = new ByteWriter(16);
     writeAlpn(alpn, [ALPN_WEBRTC]);
     const body = encodeClientHello({
@@ -139,11 +183,16 @@ export class ClientHandshake12 implements Handshake {
     const hello = decodeServerHello(message.body);
     if (!hello.ok) return failed(ALERT.decodeError, hello.drop);
     const suite = findCipherSuite(hello.value.cipherSuite);
-    if (hello.value.version !== VERSION_DTLS_1_2) return failed(ALERT.protocolVersion, 'noCommonVersion');
+    if (hello.value.version !== VERSION_DTLS_1_2)
+      return failed(ALERT.protocolVersion, 'noCommonVersion');
     if (suite === null) return failed(ALERT.illegalParameter, 'noCommonCipherSuite');
-    if (hello.value.extensions.get(EXTENSION.extendedMasterSecret)?.length !== 0) return failed(ALERT.handshakeFailure, 'noExtendedMasterSecret');
+    if (hello.value.extensions.get(EXTENSION.extendedMasterSecret)?.length !== 0)
+      return failed(ALERT.handshakeFailure, 'noExtendedMasterSecret');
     this.#transcript.add(message);
-    this.#state = { name: 'awaitCertificate', hello: { suite, serverRandom: hello.value.random.slice() } };
+    this.#state = {
+      name: 'awaitCertificate',
+      hello: { suite, serverRandom: hello.value.random.slice() },
+    };
     return WAIT;
   }
 
@@ -151,28 +200,58 @@ export class ClientHandshake12 implements Handshake {
     const chain = decodeCertificate(message.body);
     if (!chain.ok) return failed(ALERT.decodeError, chain.drop);
     const [remoteCertificate] = chain.value;
-    if (remoteCertificate === undefined || !bytesEqual(this.#options.crypto.hash('sha256', remoteCertificate), this.#options.remoteFingerprint)) {
+    if (
+      remoteCertificate === undefined ||
+      !bytesEqual(
+        this.#options.crypto.hash('sha256', remoteCertificate),
+        this.#options.remoteFingerprint,
+      )
+    ) {
       return failed(ALERT.badCertificate, 'certificateFingerprint');
     }
     this.#transcript.add(message);
-    this.#state = { name: 'awaitServerKeyExchange', hello, remoteCertificate: remoteCertificate.slice() };
+    this.#state = {
+      name: 'awaitServerKeyExchange',
+      hello,
+      remoteCertificate: remoteCertificate.slice(),
+    };
     return WAIT;
   }
 
-  #handleServerKeyExchange(message: HandshakeMessage, state: Extract<State, { name: 'awaitServerKeyExchange' }>): HandshakeStep {
+  #handleServerKeyExchange(
+    message: HandshakeMessage,
+    state: Extract<State, { name: 'awaitServerKeyExchange' }>,
+  ): HandshakeStep {
     const result = decodeServerKeyExchange(message.body);
     if (!result.ok) return failed(ALERT.decodeError, result.drop);
     const { group, publicKey, signed } = result.value;
-    const covered = concatBytes([this.#clientRandom, state.hello.serverRandom, encodeEcdhParams(group, publicKey)]);
+    const covered = concatBytes([
+      this.#clientRandom,
+      state.hello.serverRandom,
+      encodeEcdhParams(group, publicKey),
+    ]);
     const isValid =
-      signed.algorithm === SIGNATURE_ECDSA_SECP256R1_SHA256 && this.#options.crypto.verifyWithCertificate(state.remoteCertificate, covered, signed.signature);
+      signed.algorithm === SIGNATURE_ECDSA_SECP256R1_SHA256 &&
+      this.#options.crypto.verifyWithCertificate(
+        state.remoteCertificate,
+        covered,
+        signed.signature,
+      );
     if (!isValid) return failed(ALERT.decryptError, 'serverKeyExchange');
     this.#transcript.add(message);
-    this.#state = { ...state, name: 'awaitServerHelloDone', keyExchange: result.value, certificateRequested: false };
+    this.#state = {
+      ...state,
+      name: 'awaitServerHelloDone',
+      keyExchange: result.value,
+      certificateRequested: false,
+    };
     return WAIT;
   }
 
-  #handleCertificateRequest(message: HandshakeMessage, state: Extract<State, { name: 'awaitServerHelloDone' }>): HandshakeStep {
+  #handleCertificateRequest(
+    message: HandshakeMessage,
+    state: Extract<State, { name: 'awaitServerHelloDone' }>,
+  ): HandshakeStep {
     const request = decodeCertificateRequest(message.body);
     if (!request.ok) return failed(ALERT.decodeError, request.drop);
     this.#transcript.add(message);
@@ -180,8 +259,12 @@ export class ClientHandshake12 implements Handshake {
     return WAIT;
   }
 
-  #handleServerHelloDone(message: HandshakeMessage, state: Extract<State, { name: 'awaitServerHelloDone' }>): HandshakeStep {
-    if (message.body.length !== 0) return failed(ALERT.decodeError, 'dtls.serverHelloDone.malformed');
+  #handleServerHelloDone(
+    message: HandshakeMessage,
+    state: Extract<State, { name: 'awaitServerHelloDone' }>,
+  ): HandshakeStep {
+    if (message.body.length !== 0)
+      return failed(ALERT.decodeError, 'dtls.serverHelloDone.malformed');
     const { crypto, certificate } = this.#options;
     const { hello, remoteCertificate, keyExchange } = state;
     this.#transcript.add(message);
@@ -193,27 +276,63 @@ export class ClientHandshake12 implements Handshake {
     const add = (type: number, body: Uint8Array): void => {
       parts.push({ type: 'message', message: this.#ownMessage(type, body) });
     };
-    if (state.certificateRequested) add(HANDSHAKE_TYPE.certificate, encodeCertificate(certificate === null ? [] : [certificate.der]));
+    if (state.certificateRequested)
+      add(
+        HANDSHAKE_TYPE.certificate,
+        encodeCertificate(certificate === null ? [] : [certificate.der]),
+      );
     add(HANDSHAKE_TYPE.clientKeyExchange, encodeClientKeyExchange(keyShare.publicKey));
     const hash = hello.suite.prfHash;
-    const masterSecret = extendedMasterSecret(crypto, hash, premasterSecret, this.#transcript.hash(crypto, hash));
+    const masterSecret = extendedMasterSecret(
+      crypto,
+      hash,
+      premasterSecret,
+      this.#transcript.hash(crypto, hash),
+    );
     if (state.certificateRequested && certificate !== null) {
       const signature = crypto.signEcdsaP256(certificate.privateKey, this.#transcript.bytes());
-      add(HANDSHAKE_TYPE.certificateVerify, encodeCertificateVerify({ algorithm: SIGNATURE_ECDSA_SECP256R1_SHA256, signature }));
+      add(
+        HANDSHAKE_TYPE.certificateVerify,
+        encodeCertificateVerify({ algorithm: SIGNATURE_ECDSA_SECP256R1_SHA256, signature }),
+      );
     }
-    const keys: TrafficKeys = trafficKeys(crypto, hello.suite, masterSecret, this.#clientRandom, hello.serverRandom);
+    const keys: TrafficKeys = trafficKeys(
+      crypto,
+      hello.suite,
+      masterSecret,
+      this.#clientRandom,
+      hello.serverRandom,
+    );
     this.#records.installWriteKeys(keys.client);
     this.#records.installReadKeys(keys.server);
-    const finished = verifyData(crypto, hash, masterSecret, 'client', this.#transcript.hash(crypto, hash));
-    parts.push({ type: 'changeCipherSpec' }, { type: 'protectedMessage', message: this.#ownMessage(HANDSHAKE_TYPE.finished, finished) });
+    const finished = verifyData(
+      crypto,
+      hash,
+      masterSecret,
+      'client',
+      this.#transcript.hash(crypto, hash),
+    );
+    parts.push(
+      { type: 'changeCipherSpec' },
+      { type: 'protectedMessage', message: this.#ownMessage(HANDSHAKE_TYPE.finished, finished) },
+    );
     this.#state = { name: 'awaitFinished', hello, remoteCertificate, masterSecret };
     return { type: 'send', parts };
   }
 
-  #handleFinished(message: HandshakeMessage, state: Extract<State, { name: 'awaitFinished' }>): HandshakeStep {
+  #handleFinished(
+    message: HandshakeMessage,
+    state: Extract<State, { name: 'awaitFinished' }>,
+  ): HandshakeStep {
     const { crypto } = this.#options;
     const hash = state.hello.suite.prfHash;
-    const expected = verifyData(crypto, hash, state.masterSecret, 'server', this.#transcript.hash(crypto, hash));
+    const expected = verifyData(
+      crypto,
+      hash,
+      state.masterSecret,
+      'server',
+      this.#transcript.hash(crypto, hash),
+    );
     if (!bytesEqual(expected, message.body)) return failed(ALERT.decryptError, 'finished');
     this.#transcript.reset();
     this.#state = { name: 'done' };

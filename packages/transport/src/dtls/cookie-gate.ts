@@ -1,7 +1,19 @@
-import { ByteReader, type Instant, type SyncCrypto, bytesEqual, concatBytes, later, utf8Encode } from '@lumamesh/base';
+import {
+  ByteReader,
+  type Instant,
+  type SyncCrypto,
+  bytesEqual,
+  concatBytes,
+  later,
+  utf8Encode,
+} from '@lumamesh/base';
 import { type Remote, fiveTupleKey } from '../five-tuple.ts';
 import { decodeClientHelloHead } from './message/client-hello.ts';
-import { HANDSHAKE_TYPE, encodeHandshakeFragment, readHandshakeFragment } from './message/handshake-header.ts';
+import {
+  HANDSHAKE_TYPE,
+  encodeHandshakeFragment,
+  readHandshakeFragment,
+} from './message/handshake-header.ts';
 import { encodeHelloVerifyRequest } from './message/hello-verify-request.ts';
 import { CONTENT_TYPE, decodeRecord, encodePlaintextRecord } from './record/record.ts';
 
@@ -38,23 +50,47 @@ export class CookieGate {
   inspect(now: Instant, remote: Remote, datagram: Uint8Array): CookieVerdict {
     this.#rotate(now);
     const record = decodeRecord(datagram, 0);
-    if (!record.ok || record.value.epoch !== 0 || record.value.contentType !== CONTENT_TYPE.handshake) return { kind: 'other' };
+    if (
+      !record.ok ||
+      record.value.epoch !== 0 ||
+      record.value.contentType !== CONTENT_TYPE.handshake
+    )
+      return { kind: 'other' };
     const reader = new ByteReader(record.value.fragment);
     const fragment = readHandshakeFragment(reader);
-    if (!reader.ok || fragment.type !== HANDSHAKE_TYPE.clientHello || fragment.fragmentOffset !== 0) return { kind: 'other' };
+    if (!reader.ok || fragment.type !== HANDSHAKE_TYPE.clientHello || fragment.fragmentOffset !== 0)
+      return { kind: 'other' };
     const head = decodeClientHelloHead(fragment.fragment);
     if (!head.ok) return { kind: 'other' };
     const { random, cookie } = head.value;
-    const isOurs = (secret: Uint8Array): boolean => bytesEqual(this.#cookie(secret, remote, random), cookie);
-    if (cookie.length > 0 && (isOurs(this.#current) || isOurs(this.#previous))) return { kind: 'valid' };
+    const isOurs = (secret: Uint8Array): boolean =>
+      bytesEqual(this.#cookie(secret, remote, random), cookie);
+    if (cookie.length > 0 && (isOurs(this.#current) || isOurs(this.#previous)))
+      return { kind: 'valid' };
     // RFC 6347 §4.2.1: message_seq 0, and the record sequence number of the ClientHello it answers.
     const body = encodeHelloVerifyRequest(this.#cookie(this.#current, remote, random));
-    const message = encodeHandshakeFragment(HANDSHAKE_TYPE.helloVerifyRequest, body.length, 0, 0, body);
-    return { kind: 'challenge', response: encodePlaintextRecord(CONTENT_TYPE.handshake, 0, record.value.recordSequenceNumber, message) };
+    const message = encodeHandshakeFragment(
+      HANDSHAKE_TYPE.helloVerifyRequest,
+      body.length,
+      0,
+      0,
+      body,
+    );
+    return {
+      kind: 'challenge',
+      response: encodePlaintextRecord(
+        CONTENT_TYPE.handshake,
+        0,
+        record.value.recordSequenceNumber,
+        message,
+      ),
+    };
   }
 
   #cookie(secret: Uint8Array, remote: Remote, random: Uint8Array): Uint8Array {
-    return this.#crypto.hmac('sha256', secret, concatBytes([random, utf8Encode(fiveTupleKey(remote))])).subarray(0, COOKIE_BYTES);
+    return this.#crypto
+      .hmac('sha256', secret, concatBytes([random, utf8Encode(fiveTupleKey(remote))]))
+      .subarray(0, COOKIE_BYTES);
   }
 
   #rotate(now: Instant): void {

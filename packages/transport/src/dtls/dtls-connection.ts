@@ -1,4 +1,12 @@
-import { ByteReader, type Instant, type Machine, Outbox, type Output, TimerTable, later } from '@lumamesh/base';
+import {
+  ByteReader,
+  type Instant,
+  type Machine,
+  Outbox,
+  type Output,
+  TimerTable,
+  later,
+} from '@lumamesh/base';
 import { type Flight, type FlightPart, encodeFlight } from './flight/flight.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import { type ClientHandshakeOptions, ClientHandshake12 } from './client-handshake-12.ts';
@@ -25,7 +33,12 @@ export interface DatagramLimit {
   readonly maxDatagramBytes: number;
 }
 
-export type DtlsCloseReason = 'closeNotify' | 'localClose' | 'fatalAlert' | 'handshakeFailed' | 'handshakeTimeout';
+export type DtlsCloseReason =
+  | 'closeNotify'
+  | 'localClose'
+  | 'fatalAlert'
+  | 'handshakeFailed'
+  | 'handshakeTimeout';
 
 export type DtlsEvent =
   | { readonly type: 'connected'; readonly remoteCertificate: Uint8Array | null }
@@ -40,7 +53,13 @@ export type DtlsEvent =
 type Resend = () => Flight;
 
 type State =
-  | { readonly name: 'handshaking'; readonly handshake: Handshake; readonly reassembler: HandshakeReassembler; resend: Resend; attempt: number }
+  | {
+      readonly name: 'handshaking';
+      readonly handshake: Handshake;
+      readonly reassembler: HandshakeReassembler;
+      resend: Resend;
+      attempt: number;
+    }
   /** `resendLast` answers a repeated Finished until the peer shows by data that it has our Finished. */
   | { readonly name: 'connected'; resendLast: Resend | null }
   | { readonly name: 'closed' };
@@ -64,18 +83,30 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   #resentAt: Instant | null = null;
   #state: State;
 
-  private constructor(isServer: boolean, records: RecordLayer, handshake: Handshake, maxDatagramBytes: number) {
+  private constructor(
+    isServer: boolean,
+    records: RecordLayer,
+    handshake: Handshake,
+    maxDatagramBytes: number,
+  ) {
     this.#isServer = isServer;
     this.#maxDatagramBytes = maxDatagramBytes;
     this.#records = records;
     this.#mayRetransmit = !isServer;
-    const reassembler = new HandshakeReassembler(isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES);
+    const reassembler = new HandshakeReassembler(
+      isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES,
+    );
     this.#state = { name: 'handshaking', handshake, reassembler, resend: () => [], attempt: 0 };
   }
 
   static server(options: ServerHandshakeOptions & DatagramLimit): DtlsConnection {
     const records = new RecordLayer();
-    return new DtlsConnection(true, records, new ServerHandshake12(options, records), options.maxDatagramBytes);
+    return new DtlsConnection(
+      true,
+      records,
+      new ServerHandshake12(options, records),
+      options.maxDatagramBytes,
+    );
   }
 
   static client(now: Instant, options: ClientHandshakeOptions & DatagramLimit): DtlsConnection {
@@ -106,7 +137,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
 
   handleTimeout(now: Instant): void {
     if (this.#timers.takeExpired(now) === null || this.#state.name !== 'handshaking') return;
-    if (this.#state.attempt >= MAX_ATTEMPTS) return this.#close('handshakeTimeout', this.#alertHint);
+    if (this.#state.attempt >= MAX_ATTEMPTS)
+      return this.#close('handshakeTimeout', this.#alertHint);
     this.#transmit(this.#state.resend());
     this.#armRetransmit(now);
   }
@@ -176,7 +208,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       const state = this.#state;
       if (state.name === 'connected') {
         // Only a client whose Finished we have answered can seal another one: our answer was lost.
-        const isRepeatedFinished = isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
+        const isRepeatedFinished =
+          isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
         if (!isRepeatedFinished || state.resendLast === null) return 'dtls.handshake.afterFinished';
         this.#answerDuplicate(now, state.resendLast);
         return null;
@@ -189,18 +222,28 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         drop = 'dtls.handshake.helloRequest';
         continue;
       }
-      if (fragment.messageSeq === reassembler.nextMessageSeq && isProtected !== handshake.expectsProtected) {
+      if (
+        fragment.messageSeq === reassembler.nextMessageSeq &&
+        isProtected !== handshake.expectsProtected
+      ) {
         // Anybody can write a plaintext message with the number of the Finished; it must not take its place.
         drop = 'dtls.handshake.epoch';
         continue;
       }
-      if (handshake.expectsFirstMessage && fragment.messageSeq === 1 && fragment.type === HANDSHAKE_TYPE.clientHello)
+      if (
+        handshake.expectsFirstMessage &&
+        fragment.messageSeq === 1 &&
+        fragment.type === HANDSHAKE_TYPE.clientHello
+      )
         this.#records.startAt(record.recordSequenceNumber);
       const result = reassembler.add(fragment, isProtected);
       if (result === 'duplicate') {
         // One answer per repeated message, whatever number of fragments it came in.
-        const isLastFragment = fragment.length > 0 && fragment.fragmentOffset + fragment.fragment.length === fragment.length;
-        if (this.#isServer && isLastFragment && !isProtected) this.#answerDuplicate(now, state.resend);
+        const isLastFragment =
+          fragment.length > 0 &&
+          fragment.fragmentOffset + fragment.fragment.length === fragment.length;
+        if (this.#isServer && isLastFragment && !isProtected)
+          this.#answerDuplicate(now, state.resend);
         drop = 'dtls.handshake.repeated';
         continue;
       }
@@ -237,7 +280,12 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         this.#outbox.event({ type: 'connected', remoteCertificate: step.remoteCertificate });
         return;
       case 'failed':
-        this.#outbox.transmit(this.#records.encodePlaintext(CONTENT_TYPE.alert, encodeAlert({ level: ALERT_LEVEL.fatal, description: step.alert })));
+        this.#outbox.transmit(
+          this.#records.encodePlaintext(
+            CONTENT_TYPE.alert,
+            encodeAlert({ level: ALERT_LEVEL.fatal, description: step.alert }),
+          ),
+        );
         this.#close('handshakeFailed', step.reason);
     }
   }
@@ -256,12 +304,16 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       // RFC 5246 §7.2.1: answered by a close_notify of our own.
       if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
       this.#close('closeNotify', '');
-    } else if (alert.level === ALERT_LEVEL.fatal) this.#close('fatalAlert', `alert ${alert.description}`);
+    } else if (alert.level === ALERT_LEVEL.fatal)
+      this.#close('fatalAlert', `alert ${alert.description}`);
     return null;
   }
 
   #sendAlert(level: number, description: number): void {
-    const record = this.#records.encodeProtected(CONTENT_TYPE.alert, encodeAlert({ level, description }));
+    const record = this.#records.encodeProtected(
+      CONTENT_TYPE.alert,
+      encodeAlert({ level, description }),
+    );
     if (record !== null) this.#outbox.transmit(record);
   }
 

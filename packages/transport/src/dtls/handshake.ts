@@ -7,7 +7,11 @@ export type HandshakeStep =
   | { readonly type: 'wait' }
   | { readonly type: 'send'; readonly parts: readonly FlightPart[] }
   /** The peer's Finished was right. `parts` is our last flight, empty for a client. */
-  | { readonly type: 'connected'; readonly parts: readonly FlightPart[]; readonly remoteCertificate: Uint8Array | null }
+  | {
+      readonly type: 'connected';
+      readonly parts: readonly FlightPart[];
+      readonly remoteCertificate: Uint8Array | null;
+    }
   | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
 
 /**

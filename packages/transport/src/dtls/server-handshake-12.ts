@@ -1,7 +1,20 @@
-import { ByteWriter, type KeyShare, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
+import {
+  ByteWriter,
+  type KeyShare,
+  type SyncCrypto,
+  bytesEqual,
+  concatBytes,
+} from '@lumamesh/base';
 import { ALPN_WEBRTC, type Negotiated, negotiate } from './client-hello-offer.ts';
 import type { FlightPart } from './flight/flight.ts';
-import { type Handshake, type HandshakeStep, type LocalCertificate, Transcript, WAIT, failed } from './handshake.ts';
+import {
+  type Handshake,
+  type HandshakeStep,
+  type LocalCertificate,
+  Transcript,
+  WAIT,
+  failed,
+} from './handshake.ts';
 import { extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
 import { decodeCertificate, encodeCertificate } from './message/certificate.ts';
@@ -10,7 +23,11 @@ import { decodeCertificateVerify } from './message/certificate-verify.ts';
 import { RANDOM_BYTES, decodeClientHello } from './message/client-hello.ts';
 import { decodeClientKeyExchange } from './message/client-key-exchange.ts';
 import { EXTENSION, SIGNATURE_ECDSA_SECP256R1_SHA256, writeAlpn } from './message/extensions.ts';
-import { HANDSHAKE_TYPE, type HandshakeMessage, handshakeMessage } from './message/handshake-header.ts';
+import {
+  HANDSHAKE_TYPE,
+  type HandshakeMessage,
+  handshakeMessage,
+} from './message/handshake-header.ts';
 import { encodeServerHello } from './message/server-hello.ts';
 import { encodeEcdhParams, encodeServerKeyExchange } from './message/server-key-exchange.ts';
 import type { RecordLayer } from './record/record-layer.ts';
@@ -49,8 +66,16 @@ interface Keyed {
 type State =
   | { readonly name: 'awaitClientHello' }
   | { readonly name: 'awaitCertificate'; readonly offer: Offer }
-  | { readonly name: 'awaitClientKeyExchange'; readonly offer: Offer; readonly remoteCertificate: Uint8Array | null }
-  | { readonly name: 'awaitCertificateVerify'; readonly keyed: Keyed; readonly remoteCertificate: Uint8Array }
+  | {
+      readonly name: 'awaitClientKeyExchange';
+      readonly offer: Offer;
+      readonly remoteCertificate: Uint8Array | null;
+    }
+  | {
+      readonly name: 'awaitCertificateVerify';
+      readonly keyed: Keyed;
+      readonly remoteCertificate: Uint8Array;
+    }
   | { readonly name: 'awaitFinished'; readonly keyed: Keyed }
   | { readonly name: 'done' };
 
@@ -87,20 +112,31 @@ export class ServerHandshake12 implements Handshake {
   handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
     // Finished is the first message under the new keys, and the only one (RFC 5246 §7.4.9).
-    if (message.isProtected !== this.expectsProtected) return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.isProtected !== this.expectsProtected)
+      return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
       case 'awaitClientHello':
-        return message.type === HANDSHAKE_TYPE.clientHello ? this.#handleClientHello(message) : unexpected();
+        return message.type === HANDSHAKE_TYPE.clientHello
+          ? this.#handleClientHello(message)
+          : unexpected();
       case 'awaitCertificate':
         if (isSecondHello(message)) return this.#startAgain(message);
-        return message.type === HANDSHAKE_TYPE.certificate ? this.#handleCertificate(message, state.offer) : unexpected();
+        return message.type === HANDSHAKE_TYPE.certificate
+          ? this.#handleCertificate(message, state.offer)
+          : unexpected();
       case 'awaitClientKeyExchange':
         if (isSecondHello(message)) return this.#startAgain(message);
-        return message.type === HANDSHAKE_TYPE.clientKeyExchange ? this.#handleClientKeyExchange(message, state.offer, state.remoteCertificate) : unexpected();
+        return message.type === HANDSHAKE_TYPE.clientKeyExchange
+          ? this.#handleClientKeyExchange(message, state.offer, state.remoteCertificate)
+          : unexpected();
       case 'awaitCertificateVerify':
-        return message.type === HANDSHAKE_TYPE.certificateVerify ? this.#handleCertificateVerify(message, state.keyed, state.remoteCertificate) : unexpected();
+        return message.type === HANDSHAKE_TYPE.certificateVerify
+          ? this.#handleCertificateVerify(message, state.keyed, state.remoteCertificate)
+          : unexpected();
       case 'awaitFinished':
-        return message.type === HANDSHAKE_TYPE.finished ? this.#handleFinished(message, state.keyed) : unexpected();
+        return message.type === HANDSHAKE_TYPE.finished
+          ? this.#handleFinished(message, state.keyed)
+          : unexpected();
       case 'done':
         return WAIT;
     }
@@ -124,21 +160,39 @@ export class ServerHandshake12 implements Handshake {
     const serverRandom = crypto.randomBytes(RANDOM_BYTES);
     const keyShare = crypto.generateKeyShare(negotiated.group);
     const params = encodeEcdhParams(negotiated.group, keyShare.publicKey);
-    const signature = crypto.signEcdsaP256(certificate.privateKey, concatBytes([hello.value.random, serverRandom, params]));
+    const signature = crypto.signEcdsaP256(
+      certificate.privateKey,
+      concatBytes([hello.value.random, serverRandom, params]),
+    );
     const signed = { algorithm: SIGNATURE_ECDSA_SECP256R1_SHA256, signature };
-    const serverHello = { version: VERSION_DTLS_1_2, random: serverRandom, cipherSuite: negotiated.suite.id, extensions: answerExtensions(negotiated) };
+    const serverHello = {
+      version: VERSION_DTLS_1_2,
+      random: serverRandom,
+      cipherSuite: negotiated.suite.id,
+      extensions: answerExtensions(negotiated),
+    };
     const bodies: [number, Uint8Array][] = [
       [HANDSHAKE_TYPE.serverHello, encodeServerHello(serverHello)],
       [HANDSHAKE_TYPE.certificate, encodeCertificate([certificate.der])],
       [HANDSHAKE_TYPE.serverKeyExchange, encodeServerKeyExchange(params, signed)],
     ];
-    if (this.#options.requestClientCertificate) bodies.push([HANDSHAKE_TYPE.certificateRequest, encodeCertificateRequest()]);
+    if (this.#options.requestClientCertificate)
+      bodies.push([HANDSHAKE_TYPE.certificateRequest, encodeCertificateRequest()]);
     bodies.push([HANDSHAKE_TYPE.serverHelloDone, new Uint8Array(0)]);
     // Our numbering follows the client's: a HelloVerifyRequest, which kept no state, had message_seq 0 before a ClientHello numbered 1.
-    const parts = bodies.map(([type, body], i) => ({ type: 'message' as const, message: handshakeMessage(type, message.messageSeq + i, body) }));
+    const parts = bodies.map(([type, body], i) => ({
+      type: 'message' as const,
+      message: handshakeMessage(type, message.messageSeq + i, body),
+    }));
     for (const part of parts) this.#transcript.add(part.message);
 
-    const offer = { negotiated, keyShare, clientRandom: hello.value.random.slice(), serverRandom, nextMessageSeq: message.messageSeq + parts.length };
+    const offer = {
+      negotiated,
+      keyShare,
+      clientRandom: hello.value.random.slice(),
+      serverRandom,
+      nextMessageSeq: message.messageSeq + parts.length,
+    };
     this.#state = this.#options.requestClientCertificate
       ? { name: 'awaitCertificate', offer }
       : { name: 'awaitClientKeyExchange', offer, remoteCertificate: null };
@@ -149,13 +203,22 @@ export class ServerHandshake12 implements Handshake {
     const chain = decodeCertificate(message.body);
     if (!chain.ok) return failed(ALERT.decodeError, chain.drop);
     const [remoteCertificate] = chain.value;
-    if (remoteCertificate === undefined) return failed(ALERT.handshakeFailure, 'noClientCertificate');
+    if (remoteCertificate === undefined)
+      return failed(ALERT.handshakeFailure, 'noClientCertificate');
     this.#transcript.add(message);
-    this.#state = { name: 'awaitClientKeyExchange', offer, remoteCertificate: remoteCertificate.slice() };
+    this.#state = {
+      name: 'awaitClientKeyExchange',
+      offer,
+      remoteCertificate: remoteCertificate.slice(),
+    };
     return WAIT;
   }
 
-  #handleClientKeyExchange(message: HandshakeMessage, offer: Offer, remoteCertificate: Uint8Array | null): HandshakeStep {
+  #handleClientKeyExchange(
+    message: HandshakeMessage,
+    offer: Offer,
+    remoteCertificate: Uint8Array | null,
+  ): HandshakeStep {
     const publicKey = decodeClientKeyExchange(message.body);
     if (!publicKey.ok) return failed(ALERT.decodeError, publicKey.drop);
     const premasterSecret = offer.keyShare.derive(publicKey.value);
@@ -164,22 +227,38 @@ export class ServerHandshake12 implements Handshake {
     const { negotiated, clientRandom, serverRandom, nextMessageSeq } = offer;
     this.#transcript.add(message);
     const hash = negotiated.suite.prfHash;
-    const masterSecret = extendedMasterSecret(crypto, hash, premasterSecret, this.#transcript.hash(crypto, hash));
+    const masterSecret = extendedMasterSecret(
+      crypto,
+      hash,
+      premasterSecret,
+      this.#transcript.hash(crypto, hash),
+    );
     const keys = trafficKeys(crypto, negotiated.suite, masterSecret, clientRandom, serverRandom);
     this.#records.installReadKeys(keys.client);
     this.#records.installWriteKeys(keys.server);
     const keyed = { masterSecret, negotiated, nextMessageSeq, remoteCertificate };
-    this.#state = remoteCertificate === null ? { name: 'awaitFinished', keyed } : { name: 'awaitCertificateVerify', keyed, remoteCertificate };
+    this.#state =
+      remoteCertificate === null
+        ? { name: 'awaitFinished', keyed }
+        : { name: 'awaitCertificateVerify', keyed, remoteCertificate };
     return WAIT;
   }
 
-  #handleCertificateVerify(message: HandshakeMessage, keyed: Keyed, remoteCertificate: Uint8Array): HandshakeStep {
+  #handleCertificateVerify(
+    message: HandshakeMessage,
+    keyed: Keyed,
+    remoteCertificate: Uint8Array,
+  ): HandshakeStep {
     const signed = decodeCertificateVerify(message.body);
     if (!signed.ok) return failed(ALERT.decodeError, signed.drop);
     // RFC 5246 §7.4.8: over all handshake messages so far, this one not among them.
     const isValid =
       signed.value.algorithm === SIGNATURE_ECDSA_SECP256R1_SHA256 &&
-      this.#options.crypto.verifyWithCertificate(remoteCertificate, this.#transcript.bytes(), signed.value.signature);
+      this.#options.crypto.verifyWithCertificate(
+        remoteCertificate,
+        this.#transcript.bytes(),
+        signed.value.signature,
+      );
     if (!isValid) return failed(ALERT.decryptError, 'certificateVerify');
     this.#transcript.add(message);
     this.#state = { name: 'awaitFinished', keyed };
@@ -189,13 +268,28 @@ export class ServerHandshake12 implements Handshake {
   #handleFinished(message: HandshakeMessage, keyed: Keyed): HandshakeStep {
     const { crypto } = this.#options;
     const hash = keyed.negotiated.suite.prfHash;
-    const expected = verifyData(crypto, hash, keyed.masterSecret, 'client', this.#transcript.hash(crypto, hash));
+    const expected = verifyData(
+      crypto,
+      hash,
+      keyed.masterSecret,
+      'client',
+      this.#transcript.hash(crypto, hash),
+    );
     if (!bytesEqual(expected, message.body)) return failed(ALERT.decryptError, 'finished');
     this.#transcript.add(message);
-    const ours = verifyData(crypto, hash, keyed.masterSecret, 'server', this.#transcript.hash(crypto, hash));
+    const ours = verifyData(
+      crypto,
+      hash,
+      keyed.masterSecret,
+      'server',
+      this.#transcript.hash(crypto, hash),
+    );
     const parts: FlightPart[] = [
       { type: 'changeCipherSpec' },
-      { type: 'protectedMessage', message: handshakeMessage(HANDSHAKE_TYPE.finished, keyed.nextMessageSeq, ours) },
+      {
+        type: 'protectedMessage',
+        message: handshakeMessage(HANDSHAKE_TYPE.finished, keyed.nextMessageSeq, ours),
+      },
     ];
     this.#transcript.reset();
     this.#state = { name: 'done' };
@@ -205,8 +299,11 @@ export class ServerHandshake12 implements Handshake {
 
 /** The ServerHello's extensions: only what the client offered (RFC 5246 §7.4.1.4). use_srtp is not answered, so no media is negotiated. */
 function answerExtensions(negotiated: Negotiated): Map<number, Uint8Array> {
-  const extensions = new Map<number, Uint8Array>([[EXTENSION.extendedMasterSecret, new Uint8Array(0)]]);
-  if (negotiated.answersRenegotiationInfo) extensions.set(EXTENSION.renegotiationInfo, Uint8Array.of(0));
+  const extensions = new Map<number, Uint8Array>([
+    [EXTENSION.extendedMasterSecret, new Uint8Array(0)],
+  ]);
+  if (negotiated.answersRenegotiationInfo)
+    extensions.set(EXTENSION.renegotiationInfo, Uint8Array.of(0));
   if (negotiated.answersPointFormats) extensions.set(EXTENSION.ecPointFormats, Uint8Array.of(1, 0));
   if (negotiated.alpn !== null) {
     const writer = new ByteWriter(16);

@@ -1,9 +1,32 @@
-import { type Instant, Outbox, type Output, type SyncCrypto, TimerTable, later, utf8Encode, writeUint32 } from '@lumamesh/base';
+import {
+  type Instant,
+  Outbox,
+  type Output,
+  type SyncCrypto,
+  TimerTable,
+  later,
+  utf8Encode,
+  writeUint32,
+} from '@lumamesh/base';
 import { decodeErrorCode } from '../stun/attributes/error-code.ts';
 import { addFingerprint, checkFingerprint } from '../stun/attributes/fingerprint-attribute.ts';
-import { addMessageIntegrity, checkMessageIntegrity } from '../stun/attributes/message-integrity.ts';
-import { type TransportAddress, decodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
-import { ATTRIBUTE, METHOD_BINDING, StunBuilder, type StunMessage, TRANSACTION_ID_BYTES, decodeStun, findAttribute } from '../stun/message.ts';
+import {
+  addMessageIntegrity,
+  checkMessageIntegrity,
+} from '../stun/attributes/message-integrity.ts';
+import {
+  type TransportAddress,
+  decodeXorMappedAddress,
+} from '../stun/attributes/xor-mapped-address.ts';
+import {
+  ATTRIBUTE,
+  METHOD_BINDING,
+  StunBuilder,
+  type StunMessage,
+  TRANSACTION_ID_BYTES,
+  decodeStun,
+  findAttribute,
+} from '../stun/message.ts';
 import { type IceCredentials, iceKey } from './ice-credentials.ts';
 
 /** RFC 8445 §14.3: RTO never below 500 ms in general; one pair to a known server may go faster, as browsers do. */
@@ -23,7 +46,11 @@ export type IceClientEvent =
   | { readonly type: 'failed'; readonly reason: 'noAnswer' | 'refused' | 'consentExpired' };
 
 type State =
-  | { readonly name: 'checking'; readonly transactionIds: Uint8Array[]; readonly startedAt: Instant[] }
+  | {
+      readonly name: 'checking';
+      readonly transactionIds: Uint8Array[];
+      readonly startedAt: Instant[];
+    }
   | { readonly name: 'connected'; transactionId: Uint8Array; consentUntil: Instant }
   | { readonly name: 'failed' };
 
@@ -54,18 +81,28 @@ export class ControllingAgent {
     const result = decodeStun(datagram);
     if (!result.ok) return result.drop;
     const message = result.value;
-    if (message.method !== METHOD_BINDING || (message.messageClass !== 'success' && message.messageClass !== 'error')) return 'ice.notResponse';
+    if (
+      message.method !== METHOD_BINDING ||
+      (message.messageClass !== 'success' && message.messageClass !== 'error')
+    )
+      return 'ice.notResponse';
     if (checkFingerprint(datagram, message) === 'mismatch') return 'stun.fingerprint';
     const sentAt = this.#sentAt(message);
     if (sentAt === null) return 'ice.unknownTransaction';
-    if (checkMessageIntegrity(datagram, message, this.#crypto, this.#remoteKey) !== 'valid') return 'ice.integrity';
+    if (checkMessageIntegrity(datagram, message, this.#crypto, this.#remoteKey) !== 'valid')
+      return 'ice.integrity';
     if (message.messageClass === 'error') return this.#handleError(message);
     const attribute = findAttribute(message, ATTRIBUTE.xorMappedAddress);
-    const mappedAddress = attribute === null ? null : decodeXorMappedAddress(attribute.value, message.transactionId);
+    const mappedAddress =
+      attribute === null ? null : decodeXorMappedAddress(attribute.value, message.transactionId);
     if (mappedAddress === null) return 'ice.mappedAddress';
     if (this.#state.name === 'checking') {
       this.#timers.disarm('check');
-      this.#state = { name: 'connected', transactionId: new Uint8Array(0), consentUntil: later(now, CONSENT_TIMEOUT_MS) };
+      this.#state = {
+        name: 'connected',
+        transactionId: new Uint8Array(0),
+        consentUntil: later(now, CONSENT_TIMEOUT_MS),
+      };
       this.#outbox.event({ type: 'connected', mappedAddress, rttMs: now - sentAt });
       this.#armConsent(now);
     } else if (this.#state.name === 'connected') {
@@ -75,7 +112,11 @@ export class ControllingAgent {
   }
 
   handleTimeout(now: Instant): void {
-    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
+    for (
+      let name = this.#timers.takeExpired(now);
+      name !== null;
+      name = this.#timers.takeExpired(now)
+    ) {
       if (name === 'check') this.#handleCheckTimeout(now);
       else this.#handleConsentTimer(now);
     }
@@ -108,7 +149,10 @@ export class ControllingAgent {
     const attempt = this.#state.transactionIds.length;
     this.#state.transactionIds.push(this.#sendRequest());
     this.#state.startedAt.push(now);
-    this.#timers.arm('check', later(now, Math.min(CHECK_RTO_INITIAL_MS * 2 ** attempt, CHECK_RTO_MAX_MS)));
+    this.#timers.arm(
+      'check',
+      later(now, Math.min(CHECK_RTO_INITIAL_MS * 2 ** attempt, CHECK_RTO_MAX_MS)),
+    );
   }
 
   #sendRequest(): Uint8Array {
@@ -120,18 +164,24 @@ export class ControllingAgent {
       .attribute(ATTRIBUTE.priority, priority)
       .attribute(ATTRIBUTE.iceControlling, this.#tieBreaker)
       .attribute(ATTRIBUTE.useCandidate, new Uint8Array(0));
-    this.#outbox.transmit(addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish());
+    this.#outbox.transmit(
+      addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish(),
+    );
     return transactionId;
   }
 
   #sentAt(message: StunMessage): Instant | null {
-    const isSame = (id: Uint8Array): boolean => id.length === TRANSACTION_ID_BYTES && id.every((byte, i) => byte === message.transactionId[i]);
+    const isSame = (id: Uint8Array): boolean =>
+      id.length === TRANSACTION_ID_BYTES &&
+      id.every((byte, i) => byte === message.transactionId[i]);
     if (this.#state.name === 'checking') {
       const index = this.#state.transactionIds.findIndex(isSame);
       return this.#state.startedAt[index] ?? null;
     }
     // Only whether it is ours matters once the pair is up; its age is not used.
-    return this.#state.name === 'connected' && isSame(this.#state.transactionId) ? (0 as Instant) : null;
+    return this.#state.name === 'connected' && isSame(this.#state.transactionId)
+      ? (0 as Instant)
+      : null;
   }
 
   #handleError(message: StunMessage): string | null {

@@ -5,7 +5,10 @@ import { browserFlights } from '@lumamesh/testkit';
 import { nodeCrypto } from '../io/node-crypto.ts';
 import { decodeErrorCode } from '../stun/attributes/error-code.ts';
 import { addFingerprint, checkFingerprint } from '../stun/attributes/fingerprint-attribute.ts';
-import { addMessageIntegrity, checkMessageIntegrity } from '../stun/attributes/message-integrity.ts';
+import {
+  addMessageIntegrity,
+  checkMessageIntegrity,
+} from '../stun/attributes/message-integrity.ts';
 import { decodeUnknownAttributes } from '../stun/attributes/unknown-attributes.ts';
 import { decodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
 import { ATTRIBUTE, StunBuilder, decodeStun, findAttribute } from '../stun/message.ts';
@@ -14,13 +17,23 @@ import { IceLiteAgent, PLAIN_AMPLIFICATION_LIMIT } from './ice-lite-agent.ts';
 const REMOTE = { address: '203.0.113.9', port: 50_123 };
 const PASSWORD = 'lumalumalumalumalumaluma';
 const KEY = utf8Encode(PASSWORD);
-const agent = (): IceLiteAgent => new IceLiteAgent(nodeCrypto, { ufrag: 'luma', password: PASSWORD });
+const agent = (): IceLiteAgent =>
+  new IceLiteAgent(nodeCrypto, { ufrag: 'luma', password: PASSWORD });
 const NOW = instant(0);
 
 function check(
-  options: { username?: string; key?: Uint8Array; extra?: readonly [number, Uint8Array][]; fingerprint?: boolean; integrity?: boolean } = {},
+  options: {
+    username?: string;
+    key?: Uint8Array;
+    extra?: readonly [number, Uint8Array][];
+    fingerprint?: boolean;
+    integrity?: boolean;
+  } = {},
 ): Uint8Array {
-  const builder = new StunBuilder('request', 1, new Uint8Array(12).fill(5)).attribute(ATTRIBUTE.username, utf8Encode(options.username ?? 'luma:abcd'));
+  const builder = new StunBuilder('request', 1, new Uint8Array(12).fill(5)).attribute(
+    ATTRIBUTE.username,
+    utf8Encode(options.username ?? 'luma:abcd'),
+  );
   for (const [type, value] of options.extra ?? []) builder.attribute(type, value);
   if (options.integrity !== false) addMessageIntegrity(builder, nodeCrypto, options.key ?? KEY);
   if (options.fingerprint !== false) addFingerprint(builder);
@@ -37,17 +50,27 @@ describe('an ice-lite agent', () => {
         assert.ok(verdict.kind === 'check', `${name}: ${JSON.stringify(verdict)}`);
         const response = decodeStun(verdict.response);
         assert.ok(response.ok && response.value.messageClass === 'success');
-        assert.equal(checkMessageIntegrity(verdict.response, response.value, nodeCrypto, KEY), 'valid');
+        assert.equal(
+          checkMessageIntegrity(verdict.response, response.value, nodeCrypto, KEY),
+          'valid',
+        );
         assert.equal(checkFingerprint(verdict.response, response.value), 'valid');
         const mapped = findAttribute(response.value, ATTRIBUTE.xorMappedAddress);
-        assert.deepEqual(decodeXorMappedAddress(mapped?.value ?? new Uint8Array(0), response.value.transactionId), REMOTE);
+        assert.deepEqual(
+          decodeXorMappedAddress(mapped?.value ?? new Uint8Array(0), response.value.transactionId),
+          REMOTE,
+        );
         assert.ok(verdict.response.length <= datagram.length);
       }
     }
   });
 
   it('tells the remote ufrag and nomination', () => {
-    const verdict = agent().handleDatagram(NOW, REMOTE, check({ username: 'luma:Ab+/', extra: [[ATTRIBUTE.useCandidate, new Uint8Array(0)]] }));
+    const verdict = agent().handleDatagram(
+      NOW,
+      REMOTE,
+      check({ username: 'luma:Ab+/', extra: [[ATTRIBUTE.useCandidate, new Uint8Array(0)]] }),
+    );
     assert.ok(verdict.kind === 'check');
     assert.equal(verdict.remoteUfrag, 'Ab+/');
     assert.ok(verdict.nominated);
@@ -62,33 +85,66 @@ describe('an ice-lite agent', () => {
       ['no colon', check({ username: 'luma' }), 'ice.username'],
       ['a remote ufrag too short', check({ username: 'luma:abc' }), 'ice.username'],
       ['a remote ufrag with a space', check({ username: 'luma:ab cd' }), 'ice.username'],
-      ['an indication', new StunBuilder('indication', 1, new Uint8Array(12)).finish(), 'stun.notRequest'],
+      [
+        'an indication',
+        new StunBuilder('indication', 1, new Uint8Array(12)).finish(),
+        'stun.notRequest',
+      ],
       ['another method', new StunBuilder('request', 3, new Uint8Array(12)).finish(), 'stun.method'],
     ];
-    for (const [name, datagram, drop] of cases) assert.deepEqual(agent().handleDatagram(NOW, REMOTE, datagram), { kind: 'drop', drop }, name);
+    for (const [name, datagram, drop] of cases)
+      assert.deepEqual(agent().handleDatagram(NOW, REMOTE, datagram), { kind: 'drop', drop }, name);
   });
 
   it('answers 420 to unknown required attributes, authenticated only', () => {
-    const verdict = agent().handleDatagram(NOW, REMOTE, check({ extra: [[0x7f01, Uint8Array.of(1)]] }));
+    const verdict = agent().handleDatagram(
+      NOW,
+      REMOTE,
+      check({ extra: [[0x7f01, Uint8Array.of(1)]] }),
+    );
     assert.ok(verdict.kind === 'respond');
     const response = decodeStun(verdict.response);
     assert.ok(response.ok && response.value.messageClass === 'error');
-    assert.equal(decodeErrorCode(findAttribute(response.value, ATTRIBUTE.errorCode)?.value ?? new Uint8Array(0))?.code, 420);
-    assert.deepEqual(decodeUnknownAttributes(findAttribute(response.value, ATTRIBUTE.unknownAttributes)?.value ?? new Uint8Array(0)), [0x7f01]);
+    assert.equal(
+      decodeErrorCode(
+        findAttribute(response.value, ATTRIBUTE.errorCode)?.value ?? new Uint8Array(0),
+      )?.code,
+      420,
+    );
+    assert.deepEqual(
+      decodeUnknownAttributes(
+        findAttribute(response.value, ATTRIBUTE.unknownAttributes)?.value ?? new Uint8Array(0),
+      ),
+      [0x7f01],
+    );
     assert.equal(checkMessageIntegrity(verdict.response, response.value, nodeCrypto, KEY), 'valid');
   });
 
   it('answers 487 to a peer that thinks it is controlled', () => {
-    const verdict = agent().handleDatagram(NOW, REMOTE, check({ extra: [[ATTRIBUTE.iceControlled, new Uint8Array(8)]] }));
+    const verdict = agent().handleDatagram(
+      NOW,
+      REMOTE,
+      check({ extra: [[ATTRIBUTE.iceControlled, new Uint8Array(8)]] }),
+    );
     assert.ok(verdict.kind === 'respond');
     const response = decodeStun(verdict.response);
     assert.ok(response.ok);
-    assert.equal(decodeErrorCode(findAttribute(response.value, ATTRIBUTE.errorCode)?.value ?? new Uint8Array(0))?.code, 487);
+    assert.equal(
+      decodeErrorCode(
+        findAttribute(response.value, ATTRIBUTE.errorCode)?.value ?? new Uint8Array(0),
+      )?.code,
+      487,
+    );
   });
 
   it('ignores what stands behind the integrity', () => {
-    const builder = new StunBuilder('request', 1, new Uint8Array(12)).attribute(ATTRIBUTE.username, utf8Encode('luma:abcd'));
-    addMessageIntegrity(builder, nodeCrypto, KEY).attribute(ATTRIBUTE.useCandidate, new Uint8Array(0)).attribute(0x7f01, new Uint8Array(0));
+    const builder = new StunBuilder('request', 1, new Uint8Array(12)).attribute(
+      ATTRIBUTE.username,
+      utf8Encode('luma:abcd'),
+    );
+    addMessageIntegrity(builder, nodeCrypto, KEY)
+      .attribute(ATTRIBUTE.useCandidate, new Uint8Array(0))
+      .attribute(0x7f01, new Uint8Array(0));
     const verdict = agent().handleDatagram(NOW, REMOTE, addFingerprint(builder).finish());
     assert.ok(verdict.kind === 'check' && !verdict.nominated);
   });
@@ -105,18 +161,31 @@ describe('an ice-lite agent', () => {
       [ATTRIBUTE.xorMappedAddress],
     );
     // Over IPv6 the answer to 20 bytes would be 44.
-    assert.deepEqual(agent().handleDatagram(NOW, { address: '2001:db8::9', port: 1 }, bare), { kind: 'drop', drop: 'stun.plain.amplification' });
-    const padded = addFingerprint(new StunBuilder('request', 1, new Uint8Array(12)).attribute(0x8022, new Uint8Array(8))).finish();
-    assert.equal(agent().handleDatagram(NOW, { address: '2001:db8::9', port: 1 }, padded).kind, 'respond');
+    assert.deepEqual(agent().handleDatagram(NOW, { address: '2001:db8::9', port: 1 }, bare), {
+      kind: 'drop',
+      drop: 'stun.plain.amplification',
+    });
+    const padded = addFingerprint(
+      new StunBuilder('request', 1, new Uint8Array(12)).attribute(0x8022, new Uint8Array(8)),
+    ).finish();
+    assert.equal(
+      agent().handleDatagram(NOW, { address: '2001:db8::9', port: 1 }, padded).kind,
+      'respond',
+    );
   });
 
   it('spends no more than its budget on plain requests', () => {
     const lite = agent();
     const bare = new StunBuilder('request', 1, new Uint8Array(12)).finish();
     let answered = 0;
-    for (let i = 0; i < 50_000; i++) if (lite.handleDatagram(NOW, REMOTE, bare).kind === 'respond') answered += 1;
+    for (let i = 0; i < 50_000; i++)
+      if (lite.handleDatagram(NOW, REMOTE, bare).kind === 'respond') answered += 1;
     assert.equal(answered, 4000);
-    assert.equal(lite.handleDatagram(NOW, REMOTE, check()).kind, 'check', 'authenticated checks do not depend on it');
+    assert.equal(
+      lite.handleDatagram(NOW, REMOTE, check()).kind,
+      'check',
+      'authenticated checks do not depend on it',
+    );
     assert.equal(lite.handleDatagram(instant(1000), REMOTE, bare).kind, 'respond');
   });
 });

@@ -1,10 +1,25 @@
 import { type Instant, type SyncCrypto, TokenBucket, utf8Decode } from '@lumamesh/base';
 import { encodeErrorCode } from '../stun/attributes/error-code.ts';
 import { addFingerprint, checkFingerprint } from '../stun/attributes/fingerprint-attribute.ts';
-import { addMessageIntegrity, checkMessageIntegrity, protectedAttributes } from '../stun/attributes/message-integrity.ts';
+import {
+  addMessageIntegrity,
+  checkMessageIntegrity,
+  protectedAttributes,
+} from '../stun/attributes/message-integrity.ts';
 import { encodeUnknownAttributes } from '../stun/attributes/unknown-attributes.ts';
-import { type TransportAddress, encodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
-import { ATTRIBUTE, METHOD_BINDING, type RawAttribute, StunBuilder, type StunMessage, decodeStun, findAttribute } from '../stun/message.ts';
+import {
+  type TransportAddress,
+  encodeXorMappedAddress,
+} from '../stun/attributes/xor-mapped-address.ts';
+import {
+  ATTRIBUTE,
+  METHOD_BINDING,
+  type RawAttribute,
+  StunBuilder,
+  type StunMessage,
+  decodeStun,
+  findAttribute,
+} from '../stun/message.ts';
 import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
 
 /*
@@ -18,7 +33,12 @@ import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
  *   6. authentic                                                → success; the caller makes or refreshes the session
  */
 export type StunVerdict =
-  | { readonly kind: 'check'; readonly remoteUfrag: string; readonly nominated: boolean; readonly response: Uint8Array }
+  | {
+      readonly kind: 'check';
+      readonly remoteUfrag: string;
+      readonly nominated: boolean;
+      readonly response: Uint8Array;
+    }
   | { readonly kind: 'respond'; readonly response: Uint8Array }
   | { readonly kind: 'drop'; readonly drop: string };
 
@@ -78,32 +98,51 @@ export class IceLiteAgent {
       return { kind: 'respond', response: this.#error(message, 420, 'Unknown Attribute', unknown) };
     }
     const has = (type: number): boolean => attributes.some((attribute) => attribute.type === type);
-    if (has(ATTRIBUTE.iceControlled)) return { kind: 'respond', response: this.#error(message, 487, 'Role Conflict') };
+    if (has(ATTRIBUTE.iceControlled))
+      return { kind: 'respond', response: this.#error(message, 487, 'Role Conflict') };
     const mapped = encodeXorMappedAddress(remote, message.transactionId);
     if (mapped === null) return drop('ice.remoteAddress');
-    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(ATTRIBUTE.xorMappedAddress, mapped);
+    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(
+      ATTRIBUTE.xorMappedAddress,
+      mapped,
+    );
     const response = addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
     return { kind: 'check', remoteUfrag, nominated: has(ATTRIBUTE.useCandidate), response };
   }
 
-  #answerPlainRequest(now: Instant, remote: TransportAddress, datagram: Uint8Array, message: StunMessage): StunVerdict {
+  #answerPlainRequest(
+    now: Instant,
+    remote: TransportAddress,
+    datagram: Uint8Array,
+    message: StunMessage,
+  ): StunVerdict {
     // RFC 8489 §6.3.1: unknown comprehension-required attributes get a 420. It could be larger than the request, and no browser sends any.
     if (unknownRequired(message.attributes).length > 0) return drop('stun.plain.unknownAttribute');
     const mapped = encodeXorMappedAddress(remote, message.transactionId);
     if (mapped === null) return drop('stun.plain.remoteAddress');
-    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(ATTRIBUTE.xorMappedAddress, mapped);
+    const builder = new StunBuilder('success', METHOD_BINDING, message.transactionId).attribute(
+      ATTRIBUTE.xorMappedAddress,
+      mapped,
+    );
     // RFC 8489 §14.7: FINGERPRINT goes with the answer where the request had it.
     if (message.attributes.at(-1)?.type === ATTRIBUTE.fingerprint) addFingerprint(builder);
     const response = builder.finish();
-    if (response.length > datagram.length * PLAIN_AMPLIFICATION_LIMIT) return drop('stun.plain.amplification');
+    if (response.length > datagram.length * PLAIN_AMPLIFICATION_LIMIT)
+      return drop('stun.plain.amplification');
     if (!this.#plainBudget.take(now)) return drop('stun.plain.budget');
     return { kind: 'respond', response };
   }
 
-  #error(message: StunMessage, code: number, reason: string, unknown?: readonly number[]): Uint8Array {
+  #error(
+    message: StunMessage,
+    code: number,
+    reason: string,
+    unknown?: readonly number[],
+  ): Uint8Array {
     const builder = new StunBuilder('error', METHOD_BINDING, message.transactionId);
     builder.attribute(ATTRIBUTE.errorCode, encodeErrorCode({ code, reason }));
-    if (unknown !== undefined) builder.attribute(ATTRIBUTE.unknownAttributes, encodeUnknownAttributes(unknown));
+    if (unknown !== undefined)
+      builder.attribute(ATTRIBUTE.unknownAttributes, encodeUnknownAttributes(unknown));
     return addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
   }
 
@@ -118,7 +157,9 @@ export class IceLiteAgent {
 
 /** RFC 8489 §14: types 0x0000–0x7FFF must be understood. */
 function unknownRequired(attributes: readonly RawAttribute[]): number[] {
-  return attributes.map((attribute) => attribute.type).filter((type) => type < 0x8000 && !KNOWN_REQUIRED.has(type));
+  return attributes
+    .map((attribute) => attribute.type)
+    .filter((type) => type < 0x8000 && !KNOWN_REQUIRED.has(type));
 }
 
 function drop(reason: string): StunVerdict {

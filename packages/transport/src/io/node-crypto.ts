@@ -34,10 +34,12 @@ const P256_POINT_BYTES = 65;
 export const nodeCrypto: SyncCrypto = {
   randomBytes: pooledRandomBytes,
   hash: (algorithm: HashName, data: Uint8Array) => oneShotHash(algorithm, data, 'buffer'),
-  hmac: (algorithm: HmacName, key: Uint8Array, data: Uint8Array) => createHmac(algorithm, key).update(data).digest(),
+  hmac: (algorithm: HmacName, key: Uint8Array, data: Uint8Array) =>
+    createHmac(algorithm, key).update(data).digest(),
   generateKeyShare: (group: NamedGroup) => (group === 'x25519' ? x25519KeyShare() : p256KeyShare()),
   createAead,
-  signEcdsaP256: (privateKey: SigningKey, data: Uint8Array) => sign('sha256', data, nodeKeyOf(privateKey)),
+  signEcdsaP256: (privateKey: SigningKey, data: Uint8Array) =>
+    sign('sha256', data, nodeKeyOf(privateKey)),
   verifyWithCertificate,
 };
 
@@ -112,7 +114,10 @@ function x25519KeyShare(): KeyShare {
     derive(peerPublicKey) {
       if (peerPublicKey.length !== X25519_KEY_BYTES) return null;
       try {
-        const peer = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: Buffer.from(peerPublicKey).toString('base64url') }, format: 'jwk' });
+        const peer = createPublicKey({
+          key: { kty: 'OKP', crv: 'X25519', x: Buffer.from(peerPublicKey).toString('base64url') },
+          format: 'jwk',
+        });
         // OpenSSL refuses the all-zero result that points of low order give (RFC 7748 §6.1).
         return diffieHellman({ privateKey, publicKey: peer });
       } catch {
@@ -140,10 +145,18 @@ function p256KeyShare(): KeyShare {
   };
 }
 
-function verifyWithCertificate(certificateDer: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
+function verifyWithCertificate(
+  certificateDer: Uint8Array,
+  data: Uint8Array,
+  signature: Uint8Array,
+): boolean {
   try {
     const { publicKey } = new X509Certificate(certificateDer);
-    if (publicKey.asymmetricKeyType !== 'ec' || publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return false;
+    if (
+      publicKey.asymmetricKeyType !== 'ec' ||
+      publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1'
+    )
+      return false;
     return verify('sha256', data, publicKey, signature);
   } catch {
     return false;

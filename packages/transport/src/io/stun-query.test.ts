@@ -7,7 +7,9 @@ import { queryStun } from './stun-query.ts';
 
 function success(transactionId: Uint8Array, address = '203.0.113.5'): Uint8Array {
   const mapped = encodeXorMappedAddress({ address, port: 4242 }, transactionId);
-  return new StunBuilder('success', METHOD_BINDING, transactionId).attribute(ATTRIBUTE.xorMappedAddress, mapped ?? new Uint8Array(0)).finish();
+  return new StunBuilder('success', METHOD_BINDING, transactionId)
+    .attribute(ATTRIBUTE.xorMappedAddress, mapped ?? new Uint8Array(0))
+    .finish();
 }
 
 const idOf = (request: Buffer): Uint8Array => request.subarray(8, 20);
@@ -35,8 +37,12 @@ describe('a question to a STUN server', { timeout: 30_000 }, () => {
             '192.0.2.66',
           ),
           new StunBuilder('success', METHOD_BINDING, id).finish(),
-          new StunBuilder('error', METHOD_BINDING, id).attribute(ATTRIBUTE.xorMappedAddress, new Uint8Array(8)).finish(),
-          new StunBuilder('success', METHOD_BINDING, id).attribute(ATTRIBUTE.xorMappedAddress, Uint8Array.of(0, 7, 1, 1)).finish(),
+          new StunBuilder('error', METHOD_BINDING, id)
+            .attribute(ATTRIBUTE.xorMappedAddress, new Uint8Array(8))
+            .finish(),
+          new StunBuilder('success', METHOD_BINDING, id)
+            .attribute(ATTRIBUTE.xorMappedAddress, Uint8Array.of(0, 7, 1, 1))
+            .finish(),
         ];
       },
       async (port) => assert.equal(await queryStun({ address: '127.0.0.1', port }, 600), null),

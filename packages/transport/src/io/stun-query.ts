@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { type TransportAddress, decodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
-import { ATTRIBUTE, METHOD_BINDING, StunBuilder, TRANSACTION_ID_BYTES, decodeStun, findAttribute } from '../stun/message.ts';
+import {
+  type TransportAddress,
+  decodeXorMappedAddress,
+} from '../stun/attributes/xor-mapped-address.ts';
+import {
+  ATTRIBUTE,
+  METHOD_BINDING,
+  StunBuilder,
+  TRANSACTION_ID_BYTES,
+  decodeStun,
+  findAttribute,
+} from '../stun/message.ts';
 import type { Remote } from '../five-tuple.ts';
 import { monotonicNow } from './clock.ts';
 import { bindUdpSocket } from './udp-socket.ts';
@@ -24,7 +34,9 @@ const PADDING_BYTES = 32;
  */
 export async function queryStun(server: Remote, timeoutMs: number): Promise<StunAnswer | null> {
   const transactionId = randomBytes(TRANSACTION_ID_BYTES);
-  const request = new StunBuilder('request', METHOD_BINDING, transactionId).attribute(ATTRIBUTE.software, new Uint8Array(PADDING_BYTES).fill(0x20)).finish();
+  const request = new StunBuilder('request', METHOD_BINDING, transactionId)
+    .attribute(ATTRIBUTE.software, new Uint8Array(PADDING_BYTES).fill(0x20))
+    .finish();
   const { promise, resolve } = Promise.withResolvers<StunAnswer | null>();
   let sentAt = monotonicNow();
   const socket = await bindUdpSocket({
@@ -32,10 +44,14 @@ export async function queryStun(server: Remote, timeoutMs: number): Promise<Stun
     address: isIPv6(server.address) ? '::' : '0.0.0.0',
     onDatagram: (remote, data) => {
       const message = decodeStun(data);
-      if (remote.port !== server.port || !message.ok || message.value.messageClass !== 'success') return;
+      if (remote.port !== server.port || !message.ok || message.value.messageClass !== 'success')
+        return;
       if (!transactionId.equals(message.value.transactionId)) return;
       const attribute = findAttribute(message.value, ATTRIBUTE.xorMappedAddress);
-      const mappedAddress = attribute === null ? null : decodeXorMappedAddress(attribute.value, message.value.transactionId);
+      const mappedAddress =
+        attribute === null
+          ? null
+          : decodeXorMappedAddress(attribute.value, message.value.transactionId);
       if (mappedAddress !== null) resolve({ mappedAddress, rttMs: monotonicNow() - sentAt });
     },
     onSendError: () => undefined,

@@ -3,7 +3,12 @@ import { isIPv6 } from 'node:net';
 import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
 import type { NegotiatedChannel } from '../session.ts';
-import { type ClientSessionOptions, DEFAULT_SESSION_LIMITS, Session, type SessionEvent } from '../session.ts';
+import {
+  type ClientSessionOptions,
+  DEFAULT_SESSION_LIMITS,
+  Session,
+  type SessionEvent,
+} from '../session.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { nodeCrypto } from './node-crypto.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
@@ -63,7 +68,11 @@ export class UdpClient {
   }
 
   /** Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one negotiated channel. */
-  static async toKnownServer(server: KnownServer, channel: NegotiatedChannel, onEvent: UdpClientOptions['onEvent']): Promise<UdpClient> {
+  static async toKnownServer(
+    server: KnownServer,
+    channel: NegotiatedChannel,
+    onEvent: UdpClientOptions['onEvent'],
+  ): Promise<UdpClient> {
     return UdpClient.connect({
       crypto: nodeCrypto,
       limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },

@@ -22,7 +22,13 @@ export interface UdpTraffic {
 /** An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer meet. */
 export class UdpEndpoint {
   readonly endpoint: Endpoint;
-  readonly traffic: UdpTraffic = { datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, sendErrors: 0 };
+  readonly traffic: UdpTraffic = {
+    datagramsIn: 0,
+    datagramsOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    sendErrors: 0,
+  };
   readonly #onEvent: UdpEndpointOptions['onEvent'];
   readonly #alarm = new Alarm(() => this.#handleAlarm());
   #socket: BoundSocket | null = null;

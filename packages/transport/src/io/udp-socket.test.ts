@@ -12,7 +12,11 @@ const IGNORE = { onDatagram: () => undefined, onSendError: () => undefined };
 describe('the UDP shell', { timeout: 30_000 }, () => {
   it('reports a destination that cannot be sent to instead of throwing', async () => {
     const errors: string[] = [];
-    const socket = await bindUdpSocket({ ...IGNORE, port: 0, onSendError: (error) => errors.push(error.code ?? '') });
+    const socket = await bindUdpSocket({
+      ...IGNORE,
+      port: 0,
+      onSendError: (error) => errors.push(error.code ?? ''),
+    });
     socket.send({ address: '127.0.0.1', port: 0 }, new Uint8Array(1));
     socket.send({ address: 'not an address', port: 9 }, new Uint8Array(1));
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -26,7 +30,11 @@ describe('the UDP shell', { timeout: 30_000 }, () => {
       () => null,
       (reason: unknown) => reason,
     );
-    assert.ok(error instanceof LumameshError && error.code === 'PORT_IN_USE' && error.message.includes(String(first.port)));
+    assert.ok(
+      error instanceof LumameshError &&
+        error.code === 'PORT_IN_USE' &&
+        error.message.includes(String(first.port)),
+    );
     await first.close();
   });
 
@@ -38,16 +46,22 @@ describe('the UDP shell', { timeout: 30_000 }, () => {
         if (event.type === 'message') udp.send(sessionId, event.channelId, event.data);
       },
     });
-    const addresses = udp.socket.isDualStack ? ['127.0.0.1', '::1', '0:0:0:0:0:0:0:1'] : ['127.0.0.1'];
+    const addresses = udp.socket.isDualStack
+      ? ['127.0.0.1', '::1', '0:0:0:0:0:0:0:1']
+      : ['127.0.0.1'];
     for (const address of addresses) {
       const echo = await new Promise((resolve, reject) => {
         let client: UdpClient | null = null;
-        const options = { ...clientOptions({ crypto: nodeCrypto }), remote: { address, port: udp.socket.port } };
+        const options = {
+          ...clientOptions({ crypto: nodeCrypto }),
+          remote: { address, port: udp.socket.port },
+        };
         UdpClient.connect({
           ...options,
           onEvent: (event) => {
             if (event.type === 'connected') client?.send(TEST_CHANNEL.id, `over ${address}`);
-            if (event.type === 'closed') reject(new Error(`${address}: ${event.reason} ${event.detail}`));
+            if (event.type === 'closed')
+              reject(new Error(`${address}: ${event.reason} ${event.detail}`));
             if (event.type !== 'message') return;
             resolve(event.data);
             void client?.close();

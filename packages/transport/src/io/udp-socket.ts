@@ -42,7 +42,9 @@ export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSoc
     // A kernel without IPv6 has no such family; everything else is the operator's to mend.
     const code = (error as NodeJS.ErrnoException).code;
     if (wantsDualStack && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'))
-      return bind(options, false).catch((again: unknown) => Promise.reject(explain(again, options)));
+      return bind(options, false).catch((again: unknown) =>
+        Promise.reject(explain(again, options)),
+      );
     throw explain(error, options);
   }
 }
@@ -77,7 +79,8 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
     isDualStack: isDualStack && isV6,
     receiveBufferBytes,
     send(remote, data) {
-      const destination = isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
+      const destination =
+        isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
       try {
         socket.send(data, remote.port, destination, onSent);
       } catch (error) {
@@ -107,7 +110,16 @@ function explain(error: unknown, options: UdpSocketOptions): LumameshError {
   const { code, message } = error as NodeJS.ErrnoException;
   const where = `${options.address ?? 'all addresses'}, port ${options.port}`;
   if (code === 'EADDRINUSE')
-    return new LumameshError('PORT_IN_USE', `UDP port ${options.port} is taken by another program (is a relay running already?)`, { cause: error });
-  if (code === 'EACCES') return new LumameshError('PORT_FORBIDDEN', `no permission to open UDP on ${where}`, { cause: error });
-  return new LumameshError('UDP_BIND_FAILED', `cannot open UDP on ${where}: ${message}`, { cause: error });
+    return new LumameshError(
+      'PORT_IN_USE',
+      `UDP port ${options.port} is taken by another program (is a relay running already?)`,
+      { cause: error },
+    );
+  if (code === 'EACCES')
+    return new LumameshError('PORT_FORBIDDEN', `no permission to open UDP on ${where}`, {
+      cause: error,
+    });
+  return new LumameshError('UDP_BIND_FAILED', `cannot open UDP on ${where}: ${message}`, {
+    cause: error,
+  });
 }

@@ -11,7 +11,11 @@ const CHANNEL = { id: 0, properties: { label: 'warm-up', subprotocol: '', isUnor
  * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends its ClientHello after 50 ms, which a cold
  * server would miss. It gives way every few milliseconds: a server that listens already can answer meanwhile.
  */
-export async function warmUp(crypto: SyncCrypto, certificate: LocalCertificate, rounds: number): Promise<void> {
+export async function warmUp(
+  crypto: SyncCrypto,
+  certificate: LocalCertificate,
+  rounds: number,
+): Promise<void> {
   const ice = { ufrag: 'warm', password: 'warmwarmwarmwarmwarmwarm' };
   const limits = { maxSessions: rounds + 1, cookieThreshold: rounds + 1, maxHalfOpen: rounds + 1 };
   for (let i = 0; i < rounds; i++) {
@@ -28,7 +32,15 @@ export async function warmUp(crypto: SyncCrypto, certificate: LocalCertificate, 
     const remoteFingerprint = crypto.hash('sha256', certificate.der);
     const client = Session.client(
       instant(0),
-      { crypto, limits: DEFAULT_SESSION_LIMITS, negotiatedChannels: [CHANNEL], localUfrag: 'test', remoteIce: ice, remoteFingerprint, certificate: null },
+      {
+        crypto,
+        limits: DEFAULT_SESSION_LIMITS,
+        negotiatedChannels: [CHANNEL],
+        localUfrag: 'test',
+        remoteIce: ice,
+        remoteFingerprint,
+        certificate: null,
+      },
       () => undefined,
     );
     exchange(endpoint, client);
@@ -50,7 +62,8 @@ function exchange(endpoint: Endpoint, client: Session): void {
       if (output.type === 'transmit') {
         client.handleDatagram(now, output.data);
         isBusy = true;
-      } else if (output.event.type === 'message') endpoint.send(now, output.sessionId, CHANNEL.id, output.event.data);
+      } else if (output.event.type === 'message')
+        endpoint.send(now, output.sessionId, CHANNEL.id, output.event.data);
     }
   }
 }

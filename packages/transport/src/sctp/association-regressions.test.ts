@@ -1,17 +1,38 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { VirtualNetwork, connectedPair } from '@lumamesh/testkit';
-import { AssociationHost, chunksOf, firstTsnOf, inject, pair, up } from './association-harness.test-support.ts';
+import {
+  AssociationHost,
+  chunksOf,
+  firstTsnOf,
+  inject,
+  pair,
+  up,
+} from './association-harness.test-support.ts';
 import { encodeDataChunk } from './chunk/data-chunk.ts';
 import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
 
 /* Each of these was a fault once; reviews and fuzzing found them. */
 
-const heartbeat = (bytes: number): Chunk => ({ type: CHUNK_TYPE.heartbeat, flags: 0, value: new Uint8Array(bytes) });
+const heartbeat = (bytes: number): Chunk => ({
+  type: CHUNK_TYPE.heartbeat,
+  flags: 0,
+  value: new Uint8Array(bytes),
+});
 
 /** A whole message of one byte. */
 const oneByte = (tsn: number): Chunk =>
-  encodeDataChunk({ tsn, streamId: 0, ssn: 0, ppid: 51, isBegin: true, isEnd: true, isUnordered: false, isImmediate: false, data: Uint8Array.of(1) });
+  encodeDataChunk({
+    tsn,
+    streamId: 0,
+    ssn: 0,
+    ppid: 51,
+    isBegin: true,
+    isEnd: true,
+    isUnordered: false,
+    isImmediate: false,
+    data: Uint8Array.of(1),
+  });
 
 describe('regressions', () => {
   it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {
@@ -43,7 +64,8 @@ describe('regressions', () => {
       const made = up({
         latencyMs: 10,
         drop: (data) => {
-          if (!isArmed || !chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data)) return false;
+          if (!isArmed || !chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data))
+            return false;
           dataSeen += 1;
           return dataSeen === 1;
         },
@@ -77,7 +99,9 @@ describe('regressions', () => {
     net.link(a, b, { latencyMs: 10 }, { latencyMs: 10, drop: () => cut });
     assert.ok(net.runUntil(() => a.has('connected') && b.has('connected'), 5000));
     cut = true;
-    a.association.send(net.now, 1, 51, new Uint8Array(20_000).fill(65), false, { maxRetransmits: 0 });
+    a.association.send(net.now, 1, 51, new Uint8Array(20_000).fill(65), false, {
+      maxRetransmits: 0,
+    });
     net.touch(a);
     net.run(430);
     cut = false;
@@ -88,7 +112,12 @@ describe('regressions', () => {
 
   it('DATA before the COOKIE ACK neither is taken nor winds the clock up', () => {
     const made = pair({ latencyMs: 10 }, 'a');
-    assert.ok(made.net.runUntil(() => made.net.sent.some(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho), 1000));
+    assert.ok(
+      made.net.runUntil(
+        () => made.net.sent.some(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho),
+        1000,
+      ),
+    );
     made.b.drain = () => null;
     inject(made, made.a, [oneByte(firstTsnOf(made, made.b))]);
     assert.ok(made.a.drops.includes('sctp.data.unexpected'));
@@ -117,7 +146,11 @@ describe('regressions', () => {
 
   it('nothing is reported behind the end', () => {
     const made = up({ latencyMs: 10 });
-    inject(made, made.b, [oneByte(firstTsnOf(made, made.a)), { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) }, heartbeat(4)]);
+    inject(made, made.b, [
+      oneByte(firstTsnOf(made, made.a)),
+      { type: CHUNK_TYPE.abort, flags: 0, value: new Uint8Array(0) },
+      heartbeat(4),
+    ]);
     assert.equal(made.b.events.at(-1)?.type, 'closed');
   });
 
@@ -137,7 +170,8 @@ describe('regressions', () => {
       made.net.run(100);
     }
     blackout = true;
-    for (let i = 0; i < 20; i++) made.send(made.a, `lost ${i}`, { maxRetransmits: 0, isUnordered: true });
+    for (let i = 0; i < 20; i++)
+      made.send(made.a, `lost ${i}`, { maxRetransmits: 0, isUnordered: true });
     made.net.run(7000);
     blackout = false;
     made.net.run(20_000);
@@ -148,29 +182,47 @@ describe('regressions', () => {
     const made = up({ latencyMs: 10 }, 'both', { maxBufferedBytes: 100_000 });
     made.b.handleDatagram = () => undefined;
     let accepted = 0;
-    while (accepted < 100_000 && made.a.association.send(made.net.now, 1, 51, Uint8Array.of(1), false, {})) accepted += 1;
+    while (
+      accepted < 100_000 &&
+      made.a.association.send(made.net.now, 1, 51, Uint8Array.of(1), false, {})
+    )
+      accepted += 1;
     assert.ok(accepted < 1000, `${accepted} one-byte messages`);
   });
 
   it('a channel closed before the association is up is closed at the peer as well', () => {
     const made = connectedPair();
-    const id = made.client.session.openChannel(made.net.now, { label: 'brief', subprotocol: '', isUnordered: false });
+    const id = made.client.session.openChannel(made.net.now, {
+      label: 'brief',
+      subprotocol: '',
+      isUnordered: false,
+    });
     assert.ok(id !== null);
     made.client.session.closeChannel(made.net.now, id);
     made.net.touch(made.client);
-    const closed = (events: readonly { readonly event: { readonly type: string } }[]): boolean => events.some(({ event }) => event.type === 'channelClosed');
-    assert.ok(made.net.runUntil(() => closed(made.client.events) && closed(made.server.events), 5000));
+    const closed = (events: readonly { readonly event: { readonly type: string } }[]): boolean =>
+      events.some(({ event }) => event.type === 'channelClosed');
+    assert.ok(
+      made.net.runUntil(() => closed(made.client.events) && closed(made.server.events), 5000),
+    );
   });
 
   it('ids of closed channels are used again, however often', () => {
     const made = connectedPair({ link: { latencyMs: 1 } });
     for (let i = 0; i < 300; i++) {
-      const id = made.client.session.openChannel(made.net.now, { label: `${i}`, subprotocol: '', isUnordered: false });
+      const id = made.client.session.openChannel(made.net.now, {
+        label: `${i}`,
+        subprotocol: '',
+        isUnordered: false,
+      });
       assert.ok(id !== null, `channel ${i}`);
       made.client.session.closeChannel(made.net.now, id);
       made.net.touch(made.client);
       made.net.run(500);
     }
-    assert.equal(made.server.events.filter(({ event }) => event.type === 'channelClosed').length, 300);
+    assert.equal(
+      made.server.events.filter(({ event }) => event.type === 'channelClosed').length,
+      300,
+    );
   });
 });

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
 import { VirtualNetwork, mutations } from '@lumamesh/testkit';
-import { AssociationHost, chunksOf, firstTsnOf, inject, pair, up } from './association-harness.test-support.ts';
+import {
+  AssociationHost,
+  chunksOf,
+  firstTsnOf,
+  inject,
+  pair,
+  up,
+} from './association-harness.test-support.ts';
 import { encodeDataChunk } from './chunk/data-chunk.ts';
 import { emptyChunk } from './chunk/error-cause.ts';
 import { encodeInitChunk } from './chunk/init-chunk.ts';
@@ -26,7 +33,18 @@ describe('opening', () => {
   it('works when one side opens and when both do at once, over bad links too', () => {
     for (const how of ['a', 'both'] as const) {
       for (let seed = 1; seed <= 40; seed++) {
-        const made = pair({ latencyMs: 20, lossRate: seed % 4 === 0 ? 0.3 : 0, reorderRate: 0.3, duplicateRate: 0.2, seed }, how, {}, seed);
+        const made = pair(
+          {
+            latencyMs: 20,
+            lossRate: seed % 4 === 0 ? 0.3 : 0,
+            reorderRate: 0.3,
+            duplicateRate: 0.2,
+            seed,
+          },
+          how,
+          {},
+          seed,
+        );
         assert.ok(
           made.net.runUntil(() => made.a.has('connected') && made.b.has('connected'), 30_000),
           `${how}, seed ${seed}`,
@@ -34,7 +52,10 @@ describe('opening', () => {
         made.send(made.a, 'to b');
         made.send(made.b, 'to a');
         assert.ok(
-          made.net.runUntil(() => made.a.messages().length === 1 && made.b.messages().length === 1, 60_000),
+          made.net.runUntil(
+            () => made.a.messages().length === 1 && made.b.messages().length === 1,
+            60_000,
+          ),
           `${how}, seed ${seed}`,
         );
         assert.equal(made.a.events.filter(({ type }) => type === 'connected').length, 1);
@@ -51,8 +72,12 @@ describe('opening', () => {
       a.association.connect(net.now);
       net.link(a, b, { latencyMs: 10, drop: (_, index) => index === lost }, { latencyMs: 10 });
       assert.ok(net.runUntil(() => b.messages().length === 1 && a.has('connected'), 5000));
-      const carriers = net.sent.filter(({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho);
-      assert.ok(carriers.every(({ data }) => chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data)));
+      const carriers = net.sent.filter(
+        ({ data }) => chunksOf(data)[0]?.type === CHUNK_TYPE.cookieEcho,
+      );
+      assert.ok(
+        carriers.every(({ data }) => chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data)),
+      );
       assert.deepEqual(b.messages(), ['early']);
     }
   });
@@ -61,7 +86,9 @@ describe('opening', () => {
     const made = pair({ latencyMs: 10, duplicateRate: 1 }, 'a');
     assert.ok(made.net.runUntil(() => made.a.has('connected') && made.b.has('connected'), 5000));
     made.net.run(100);
-    const acks = made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data)[0]?.type === CHUNK_TYPE.initAck);
+    const acks = made.net.sent.filter(
+      ({ from, data }) => from === made.b && chunksOf(data)[0]?.type === CHUNK_TYPE.initAck,
+    );
     assert.ok(acks.length >= 2);
     assert.deepEqual(acks[0]?.data, acks[1]?.data);
     assert.equal(made.b.events.filter(({ type }) => type === 'connected').length, 1);
@@ -73,7 +100,9 @@ describe('opening', () => {
     a.association.connect(net.now);
     net.touch(a);
     net.run(60_000);
-    assert.deepEqual(a.events, [{ type: 'closed', reason: 'initTimeout', detail: 'no answer in cookieWait' }]);
+    assert.deepEqual(a.events, [
+      { type: 'closed', reason: 'initTimeout', detail: 'no answer in cookieWait' },
+    ]);
     assert.ok(net.sent.length <= 9);
   });
 
@@ -83,7 +112,11 @@ describe('opening', () => {
     inject(made, made.b, [FOREIGN_INIT], 0);
     inject(made, made.b, [{ type: CHUNK_TYPE.cookieEcho, flags: 0, value: new Uint8Array(16) }]);
     inject(made, made.b, [emptyChunk(CHUNK_TYPE.abort)], 12345);
-    assert.deepEqual(made.b.drops.slice(-3), ['sctp.init.unexpected', 'sctp.cookie.unknown', 'sctp.verificationTag']);
+    assert.deepEqual(made.b.drops.slice(-3), [
+      'sctp.init.unexpected',
+      'sctp.cookie.unknown',
+      'sctp.verificationTag',
+    ]);
     assert.equal(made.b.events.length, before);
     made.send(made.a, 'unharmed');
     made.net.run(1000);
@@ -111,7 +144,8 @@ describe('moving data', () => {
       );
       assert.deepEqual(made.b.messages(), texts);
       // 25 windows of 128 KB at 40 ms each would be 0.3 s; slow start needs a few more.
-      if (lossRate === 0) assert.ok(made.net.now - startedAt < 2500, `${made.net.now - startedAt} ms`);
+      if (lossRate === 0)
+        assert.ok(made.net.now - startedAt < 2500, `${made.net.now - startedAt} ms`);
     }
   });
 
@@ -119,7 +153,10 @@ describe('moving data', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(1000);
     const sacksOfB = (): { readonly at: Instant }[] =>
-      made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.sack));
+      made.net.sent.filter(
+        ({ from, data }) =>
+          from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.sack),
+      );
     const before = sacksOfB().length;
     made.send(made.a, 'one');
     const sentAt = made.net.now;
@@ -154,7 +191,10 @@ describe('moving data', () => {
     };
     made.send(made.a, 'question');
     made.net.run(25);
-    const answers = made.net.sent.filter(({ from, data }) => from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data));
+    const answers = made.net.sent.filter(
+      ({ from, data }) =>
+        from === made.b && chunksOf(data).some(({ type }) => type === CHUNK_TYPE.data),
+    );
     assert.deepEqual(
       chunksOf(answers[0]?.data ?? new Uint8Array(0)).map(({ type }) => type),
       [CHUNK_TYPE.sack, CHUNK_TYPE.data],
@@ -166,7 +206,10 @@ describe('moving data', () => {
     const made = up({
       latencyMs: 20,
       drop: (data) => {
-        const isVictim = !lost && chunksOf(data).some((chunk) => chunk.type === CHUNK_TYPE.data) && data.length > 1000;
+        const isVictim =
+          !lost &&
+          chunksOf(data).some((chunk) => chunk.type === CHUNK_TYPE.data) &&
+          data.length > 1000;
         lost ||= isVictim;
         return isVictim;
       },
@@ -186,7 +229,11 @@ describe('moving data', () => {
     made.send(made.a, 'anyone?');
     const before = made.net.sent.length;
     made.net.run(600_000);
-    assert.deepEqual(made.a.events.at(-1), { type: 'closed', reason: 'peerUnreachable', detail: '11 timeouts without an answer' });
+    assert.deepEqual(made.a.events.at(-1), {
+      type: 'closed',
+      reason: 'peerUnreachable',
+      detail: '11 timeouts without an answer',
+    });
     assert.ok(made.net.sent.length - before < 25, `${made.net.sent.length - before} packets`);
   });
 
@@ -196,7 +243,9 @@ describe('moving data', () => {
     made.net.run(400);
     // B says that it has no room, whatever it has.
     const closeWindow = (cumulativeTsnAck: number): void =>
-      inject(made, made.a, [encodeSackChunk({ cumulativeTsnAck, aRwnd: 0, gapAckBlocks: [], duplicateTsns: [] })]);
+      inject(made, made.a, [
+        encodeSackChunk({ cumulativeTsnAck, aRwnd: 0, gapAckBlocks: [], duplicateTsns: [] }),
+      ]);
     const lastTsn =
       made.net.sent
         .flatMap(({ from, data }) =>
@@ -212,11 +261,18 @@ describe('moving data', () => {
     const before = made.net.sent.length;
     made.send(made.a, 'y'.repeat(20_000));
     made.net.run(300);
-    assert.equal(made.net.sent.slice(before).filter(({ from }) => from === made.a).length, 1, 'one chunk probes');
+    assert.equal(
+      made.net.sent.slice(before).filter(({ from }) => from === made.a).length,
+      1,
+      'one chunk probes',
+    );
   });
 
   it('announces a smaller window as it holds more, and drops what passes it', () => {
-    const made = up({ latencyMs: 10 }, 'both', { receiveWindowBytes: 20_000, maxMessageBytes: 10_000 });
+    const made = up({ latencyMs: 10 }, 'both', {
+      receiveWindowBytes: 20_000,
+      maxMessageBytes: 10_000,
+    });
     // A hundred messages without the first one, so that all of them must wait for their turn.
     for (let i = 1; i < 100; i++) {
       inject(made, made.b, [
@@ -239,7 +295,10 @@ describe('moving data', () => {
       .flatMap(({ data }) => chunksOf(data))
       .filter(({ type }) => type === CHUNK_TYPE.sack)
       .at(-1);
-    assert.ok(sack !== undefined && new DataView(sack.value.buffer, sack.value.byteOffset).getUint32(4) < 20_000);
+    assert.ok(
+      sack !== undefined &&
+        new DataView(sack.value.buffer, sack.value.byteOffset).getUint32(4) < 20_000,
+    );
   });
 });
 
@@ -284,7 +343,12 @@ describe('partial reliability', () => {
 describe('stream reset', () => {
   it('resets after what was sent, tells both sides, and lets the id be used again', () => {
     for (let seed = 1; seed <= 20; seed++) {
-      const made = up({ latencyMs: 10, lossRate: seed % 2 === 0 ? 0.15 : 0, reorderRate: 0.2, seed }, 'both', {}, seed);
+      const made = up(
+        { latencyMs: 10, lossRate: seed % 2 === 0 ? 0.15 : 0, reorderRate: 0.2, seed },
+        'both',
+        {},
+        seed,
+      );
       for (let i = 0; i < 5; i++) made.send(made.a, `before ${i}`, { streamId: 7 });
       made.a.association.resetStreams(made.net.now, [7]);
       made.net.touch(made.a);
@@ -309,15 +373,24 @@ describe('stream reset', () => {
 describe('ending', () => {
   it('shuts down gracefully from either side, from both at once, and over loss', () => {
     for (let seed = 1; seed <= 30; seed++) {
-      const made = up({ latencyMs: 10, lossRate: seed % 3 === 0 ? 0.2 : 0, seed }, 'both', {}, seed);
+      const made = up(
+        { latencyMs: 10, lossRate: seed % 3 === 0 ? 0.2 : 0, seed },
+        'both',
+        {},
+        seed,
+      );
       made.send(made.a, 'w'.repeat(20_000));
       made.a.association.shutdown(made.net.now);
       if (seed % 2 === 0) made.b.association.shutdown(made.net.now);
       for (const host of [made.a, made.b]) made.net.touch(host);
       made.net.run(60_000);
       if (seed % 2 === 1) assert.equal(made.b.messages().length, 1, `seed ${seed}`);
-      for (const host of [made.a, made.b]) assert.ok(host.events.at(-1)?.type === 'closed', `seed ${seed}`);
-      assert.equal(made.a.association.send(made.net.now, 1, 51, Uint8Array.of(1), false, {}), false);
+      for (const host of [made.a, made.b])
+        assert.ok(host.events.at(-1)?.type === 'closed', `seed ${seed}`);
+      assert.equal(
+        made.a.association.send(made.net.now, 1, 51, Uint8Array.of(1), false, {}),
+        false,
+      );
     }
   });
 
@@ -326,8 +399,16 @@ describe('ending', () => {
     made.a.association.abort(made.net.now, 'enough');
     made.net.touch(made.a);
     made.net.run(100);
-    assert.deepEqual(made.b.events.at(-1), { type: 'closed', reason: 'remoteAbort', detail: 'cause 12: enough' });
-    assert.deepEqual(made.a.events.at(-1), { type: 'closed', reason: 'localAbort', detail: 'enough' });
+    assert.deepEqual(made.b.events.at(-1), {
+      type: 'closed',
+      reason: 'remoteAbort',
+      detail: 'cause 12: enough',
+    });
+    assert.deepEqual(made.a.events.at(-1), {
+      type: 'closed',
+      reason: 'localAbort',
+      detail: 'enough',
+    });
   });
 });
 
@@ -341,17 +422,26 @@ describe('hostile packets', () => {
         {
           type: CHUNK_TYPE.sack,
           flags: 0,
-          value: Uint8Array.from({ length: 12 + 4 * 10_000 }, (_, j) => (j === 8 ? 10_000 >> 8 : j === 9 ? 10_000 & 255 : j < 12 ? 0 : (j * 7) & 255)),
+          value: Uint8Array.from({ length: 12 + 4 * 10_000 }, (_, j) =>
+            j === 8 ? 10_000 >> 8 : j === 9 ? 10_000 & 255 : j < 12 ? 0 : (j * 7) & 255,
+          ),
         },
       ]);
     }
-    assert.ok(process.cpuUsage().user - startedAt < 2_000_000, 'a hundred take below two seconds even on a slow machine');
+    assert.ok(
+      process.cpuUsage().user - startedAt < 2_000_000,
+      'a hundred take below two seconds even on a slow machine',
+    );
   });
 
   it('chunks of unknown types are skipped, reported or end the packet, as their type says', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(500);
-    const heartbeat = { type: CHUNK_TYPE.heartbeat, flags: 0, value: Uint8Array.of(0, 1, 0, 6, 1, 2) };
+    const heartbeat = {
+      type: CHUNK_TYPE.heartbeat,
+      flags: 0,
+      value: Uint8Array.of(0, 1, 0, 6, 1, 2),
+    };
     for (const [type, answers] of [
       [0x3f, []],
       [0x7f, [CHUNK_TYPE.error]],
@@ -361,7 +451,9 @@ describe('hostile packets', () => {
       const before = made.net.sent.length;
       inject(made, made.b, [{ type, flags: 0, value: Uint8Array.of(1) }, heartbeat]);
       assert.deepEqual(
-        made.net.sent.slice(before).flatMap(({ data }) => chunksOf(data).map((chunk) => chunk.type)),
+        made.net.sent
+          .slice(before)
+          .flatMap(({ data }) => chunksOf(data).map((chunk) => chunk.type)),
         answers,
         `type ${type}`,
       );
@@ -374,14 +466,19 @@ describe('hostile packets', () => {
     recorded.a.association.resetStreams(recorded.net.now, [1]);
     recorded.net.touch(recorded.a);
     recorded.net.run(2000);
-    const packets = recorded.net.sent.filter(({ from }) => from === recorded.a).map(({ data }) => data);
+    const packets = recorded.net.sent
+      .filter(({ from }) => from === recorded.a)
+      .map(({ data }) => data);
     const made = up({ latencyMs: 10 });
     for (const [i, packet] of packets.entries()) {
       for (const mutated of mutations(packet, 300, i + 1)) {
         const chunks = chunksOf(withChecksum(mutated)).filter(
-          ({ type }) => type !== CHUNK_TYPE.abort && !(type >= CHUNK_TYPE.shutdown && type <= CHUNK_TYPE.shutdownAck),
+          ({ type }) =>
+            type !== CHUNK_TYPE.abort &&
+            !(type >= CHUNK_TYPE.shutdown && type <= CHUNK_TYPE.shutdownAck),
         );
-        if (chunks.length > 0 && !chunks.some(({ type }) => type === CHUNK_TYPE.init)) inject(made, made.b, chunks);
+        if (chunks.length > 0 && !chunks.some(({ type }) => type === CHUNK_TYPE.init))
+          inject(made, made.b, chunks);
       }
     }
     made.net.run(instant(60_000));

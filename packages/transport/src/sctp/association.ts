@@ -1,4 +1,13 @@
-import { Fifo, type Instant, type Machine, Outbox, type Output, TimerTable, earlier, later } from '@lumamesh/base';
+import {
+  Fifo,
+  type Instant,
+  type Machine,
+  Outbox,
+  type Output,
+  TimerTable,
+  earlier,
+  later,
+} from '@lumamesh/base';
 import { decodeDataChunk } from './chunk/data-chunk.ts';
 import {
   ERROR_CAUSE,
@@ -11,7 +20,13 @@ import {
 } from './chunk/error-cause.ts';
 import { decodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import { type InitChunk, decodeInitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
-import { CHUNK_TYPE, type Chunk, type Packet, PacketBuilder, decodePacket } from './chunk/packet.ts';
+import {
+  CHUNK_TYPE,
+  type Chunk,
+  type Packet,
+  PacketBuilder,
+  decodePacket,
+} from './chunk/packet.ts';
 import { decodeReConfigChunk } from './chunk/re-config-chunk.ts';
 import { decodeSackChunk, encodeSackChunk } from './chunk/sack-chunk.ts';
 import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
@@ -75,7 +90,12 @@ export class Association implements Machine<SctpEvent> {
     this.#ownInit = makeInit(options);
     this.#responder = new InitResponder(options.randomBytes, this.#ownInit);
     this.#heartbeat = new Heartbeat(options.randomBytes);
-    this.#outgoing = new Outgoing(this.#ownInit.initialTsn, options.limits, this.#rto, this.#outbox);
+    this.#outgoing = new Outgoing(
+      this.#ownInit.initialTsn,
+      options.limits,
+      this.#rto,
+      this.#outbox,
+    );
   }
 
   get smoothedRttMs(): number {
@@ -104,11 +124,25 @@ export class Association implements Machine<SctpEvent> {
   }
 
   /** Queues a message; before the association is up it waits, and rides on the COOKIE ECHO. False when the queue is full or the end has begun. */
-  send(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): boolean {
-    const canQueue = ['closed', 'cookieWait', 'cookieEchoed', 'established'].includes(this.#state.name);
+  send(
+    now: Instant,
+    streamId: number,
+    ppid: number,
+    data: Uint8Array,
+    isUnordered: boolean,
+    reliability: Reliability,
+  ): boolean {
+    const canQueue = ['closed', 'cookieWait', 'cookieEchoed', 'established'].includes(
+      this.#state.name,
+    );
     const waiting = this.bufferedBytes + this.#outgoing.queue.messages * MESSAGE_OVERHEAD_BYTES;
     // An empty message is the data channel's to encode (RFC 8831 §6.6): SCTP has none.
-    if (!canQueue || data.length === 0 || waiting + data.length > this.#options.limits.maxBufferedBytes) return false;
+    if (
+      !canQueue ||
+      data.length === 0 ||
+      waiting + data.length > this.#options.limits.maxBufferedBytes
+    )
+      return false;
     this.#touch(now);
     this.#outgoing.queue.push(now, streamId, ppid, data, isUnordered, reliability);
     return true;
@@ -137,7 +171,11 @@ export class Association implements Machine<SctpEvent> {
   abort(now: Instant, text: string): void {
     this.#touch(now);
     if (this.#state.name === 'ended') return;
-    if (this.#peer !== null) this.#transmitAlone(encodeAbortChunk(ERROR_CAUSE.userInitiatedAbort, text), this.#peer.verificationTag);
+    if (this.#peer !== null)
+      this.#transmitAlone(
+        encodeAbortChunk(ERROR_CAUSE.userInitiatedAbort, text),
+        this.#peer.verificationTag,
+      );
     this.#end('localAbort', text);
   }
 
@@ -163,14 +201,19 @@ export class Association implements Machine<SctpEvent> {
     if (this.#isEnded()) return drop;
     if (hasData) this.#receiving()?.handlePacketEnd(now);
     // RFC 9260 §9.2: while our SHUTDOWN waits for its answer, DATA is answered by it at once.
-    if (hasData && this.#state.name === 'shutdownSent') this.#control.push(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
+    if (hasData && this.#state.name === 'shutdownSent')
+      this.#control.push(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
     this.#peer?.streamReset.handleProgress();
     return drop;
   }
 
   handleTimeout(now: Instant): void {
     this.#touch(now);
-    for (let name = this.#timers.takeExpired(now); name !== null; name = this.#timers.takeExpired(now)) {
+    for (
+      let name = this.#timers.takeExpired(now);
+      name !== null;
+      name = this.#timers.takeExpired(now)
+    ) {
       const held = name === 'HeldInit' ? this.#responder.takeHeld() : null;
       // Our own INIT found no answer in time, so the peer's is answered.
       if (held !== null) this.#answerInit(held);
@@ -182,7 +225,8 @@ export class Association implements Machine<SctpEvent> {
     if (sackDueAt !== null && now >= sackDueAt) incoming?.handleSackTimer();
     this.#peer?.streamReset.handleTimeout(now);
     // While the COOKIE ECHO is unanswered, T1 decides for the data that rides on it as well.
-    if (this.#state.name !== 'cookieEchoed' && this.#outgoing.handleTimeout(now)) this.#countError();
+    if (this.#state.name !== 'cookieEchoed' && this.#outgoing.handleTimeout(now))
+      this.#countError();
   }
 
   poll(): Output<SctpEvent> {
@@ -212,9 +256,13 @@ export class Association implements Machine<SctpEvent> {
   #nextTimeout(): Instant | null {
     if (this.#state.name === 'ended') return null;
     const peer = this.#peer;
-    let next = earlier(this.#timers.next(), this.#state.name === 'cookieEchoed' ? null : this.#outgoing.nextTimeout);
+    let next = earlier(
+      this.#timers.next(),
+      this.#state.name === 'cookieEchoed' ? null : this.#outgoing.nextTimeout,
+    );
     next = earlier(next, this.#heartbeat.nextTimeout);
-    if (peer !== null) next = earlier(next, earlier(peer.incoming.sackDueAt, peer.streamReset.nextTimeout));
+    if (peer !== null)
+      next = earlier(next, earlier(peer.incoming.sackDueAt, peer.streamReset.nextTimeout));
     return next;
   }
 
@@ -223,14 +271,21 @@ export class Association implements Machine<SctpEvent> {
     if (packet.sourcePort !== SCTP_PORT || packet.destinationPort !== SCTP_PORT) return 'sctp.port';
     const first = packet.chunks[0];
     if (packet.chunks.some((chunk) => chunk.type === CHUNK_TYPE.init)) {
-      return packet.chunks.length === 1 && packet.verificationTag === 0 ? null : 'sctp.init.bundled';
+      return packet.chunks.length === 1 && packet.verificationTag === 0
+        ? null
+        : 'sctp.init.bundled';
     }
-    const isReflected = (first?.type === CHUNK_TYPE.abort || first?.type === CHUNK_TYPE.shutdownComplete) && (first.flags & 1) !== 0;
+    const isReflected =
+      (first?.type === CHUNK_TYPE.abort || first?.type === CHUNK_TYPE.shutdownComplete) &&
+      (first.flags & 1) !== 0;
     const expected = isReflected ? this.#peer?.verificationTag : this.#ownInit.initiateTag;
     return packet.verificationTag === expected ? null : 'sctp.verificationTag';
   }
 
-  #handleChunk(now: Instant, chunk: Chunk): { readonly drop: string | null; readonly stop: boolean } {
+  #handleChunk(
+    now: Instant,
+    chunk: Chunk,
+  ): { readonly drop: string | null; readonly stop: boolean } {
     switch (chunk.type) {
       case CHUNK_TYPE.data:
         return go(this.#handleData(chunk));
@@ -282,7 +337,8 @@ export class Association implements Machine<SctpEvent> {
 
   /** RFC 9260 §3.2: the two highest bits say whether to go on and whether to report. */
   #handleUnknownChunk(chunk: Chunk): { readonly drop: string; readonly stop: boolean } {
-    if ((chunk.type & 0x40) !== 0 && this.#peer !== null) this.#answer(encodeErrorChunk(unrecognizedChunkCause(chunk)));
+    if ((chunk.type & 0x40) !== 0 && this.#peer !== null)
+      this.#answer(encodeErrorChunk(unrecognizedChunkCause(chunk)));
     return { drop: 'sctp.chunk.unknown', stop: (chunk.type & 0x80) === 0 };
   }
 
@@ -290,8 +346,13 @@ export class Association implements Machine<SctpEvent> {
     const init = decodeInitChunk(chunk);
     if (!init.ok) return init.drop;
     // Within one DTLS association the peer cannot have been restarted, so a late INIT is an old one, or an attempt to overwrite our state.
-    if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name)) return 'sctp.init.unexpected';
-    if (this.#state.name === 'cookieWait' && this.#options.holdsCrossingInit && this.#responder.hold(init.value)) {
+    if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name))
+      return 'sctp.init.unexpected';
+    if (
+      this.#state.name === 'cookieWait' &&
+      this.#options.holdsCrossingInit &&
+      this.#responder.hold(init.value)
+    ) {
       this.#timers.arm('HeldInit', later(now, HELD_INIT_MS));
       return null;
     }
@@ -300,7 +361,9 @@ export class Association implements Machine<SctpEvent> {
 
   #answerInit(init: InitChunk): string | null {
     this.#timers.disarm('HeldInit');
-    return this.#transmitAlone(this.#responder.answer(init), init.initiateTag) ? null : 'sctp.init.tooLarge';
+    return this.#transmitAlone(this.#responder.answer(init), init.initiateTag)
+      ? null
+      : 'sctp.init.tooLarge';
   }
 
   #handleInitAck(now: Instant, chunk: Chunk): string | null {
@@ -324,7 +387,8 @@ export class Association implements Machine<SctpEvent> {
       case 'cookieWait':
       case 'cookieEchoed':
         // RFC 9260 §5.2.4: in cookieEchoed the peer is known from its INIT ACK, and must be the one of the INIT (action D).
-        if (this.#peer !== null && this.#peer.verificationTag !== init.initiateTag) return 'sctp.cookie.otherPeer';
+        if (this.#peer !== null && this.#peer.verificationTag !== init.initiateTag)
+          return 'sctp.cookie.otherPeer';
         this.#setPeer(init);
         this.#establish(now);
         break;
@@ -349,7 +413,8 @@ export class Association implements Machine<SctpEvent> {
     const incoming = this.#receiving();
     if (incoming === null) return 'sctp.data.unexpected';
     const drop = incoming.handleData(data.value);
-    if (drop === 'sctp.data.stream') this.#answer(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
+    if (drop === 'sctp.data.stream')
+      this.#answer(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
     return drop;
   }
 
@@ -384,16 +449,29 @@ export class Association implements Machine<SctpEvent> {
       return null;
     }
     if (chunk.type === CHUNK_TYPE.shutdownAck) {
-      if (name !== 'shutdownSent' && name !== 'shutdownAckSent') return 'sctp.shutdownAck.unexpected';
-      if (this.#peer !== null) this.#transmitAlone(emptyChunk(CHUNK_TYPE.shutdownComplete), this.#peer.verificationTag);
+      if (name !== 'shutdownSent' && name !== 'shutdownAckSent')
+        return 'sctp.shutdownAck.unexpected';
+      if (this.#peer !== null)
+        this.#transmitAlone(emptyChunk(CHUNK_TYPE.shutdownComplete), this.#peer.verificationTag);
       this.#end('shutdown', '');
       return null;
     }
     const cumulativeTsnAck = decodeShutdownChunk(chunk);
     if (cumulativeTsnAck === null) return 'sctp.shutdown.malformed';
-    if (name !== 'established' && name !== 'shutdownPending' && name !== 'shutdownSent' && name !== 'shutdownReceived') return 'sctp.shutdown.unexpected';
+    if (
+      name !== 'established' &&
+      name !== 'shutdownPending' &&
+      name !== 'shutdownSent' &&
+      name !== 'shutdownReceived'
+    )
+      return 'sctp.shutdown.unexpected';
     // It acknowledges like a SACK and says nothing of the window.
-    const drop = this.#outgoing.handleSack(now, { cumulativeTsnAck, aRwnd: this.#outgoing.peerWindow, gapAckBlocks: [], duplicateTsns: [] });
+    const drop = this.#outgoing.handleSack(now, {
+      cumulativeTsnAck,
+      aRwnd: this.#outgoing.peerWindow,
+      gapAckBlocks: [],
+      duplicateTsns: [],
+    });
     if (drop === 'sctp.sack.unsentTsn') return drop;
     if (name === 'shutdownSent') this.#sendShutdownAck(now);
     else this.#state = { name: 'shutdownReceived' };
@@ -403,7 +481,11 @@ export class Association implements Machine<SctpEvent> {
   #handleHandshakeTimer(now: Instant): void {
     const state = this.#state;
     if (!('attempt' in state)) return;
-    if (state.attempt >= MAX_INIT_ATTEMPTS) return this.#end(state.name.startsWith('shutdown') ? 'shutdown' : 'initTimeout', `no answer in ${state.name}`);
+    if (state.attempt >= MAX_INIT_ATTEMPTS)
+      return this.#end(
+        state.name.startsWith('shutdown') ? 'shutdown' : 'initTimeout',
+        `no answer in ${state.name}`,
+      );
     switch (state.name) {
       case 'cookieWait':
         return this.#sendInit(now);
@@ -440,7 +522,9 @@ export class Association implements Machine<SctpEvent> {
   }
 
   #receiving(): Incoming | null {
-    const canReceive = ['established', 'shutdownPending', 'shutdownSent'].includes(this.#state.name);
+    const canReceive = ['established', 'shutdownPending', 'shutdownSent'].includes(
+      this.#state.name,
+    );
     return canReceive ? (this.#peer?.incoming ?? null) : null;
   }
 
@@ -474,7 +558,13 @@ export class Association implements Machine<SctpEvent> {
       init.initialTsn,
     );
     const outboundStreams = Math.min(init.inboundStreams, this.#options.limits.maxStreams);
-    this.#peer = { verificationTag: init.initiateTag, incoming, streamReset, outboundStreams, supportsReConfig: init.supportsReConfig };
+    this.#peer = {
+      verificationTag: init.initiateTag,
+      incoming,
+      streamReset,
+      outboundStreams,
+      supportsReConfig: init.supportsReConfig,
+    };
     this.#outgoing.handlePeerReady(init.aRwnd, init.supportsForwardTsn);
     if (this.#earlyResets.length > 0) this.resetStreams(this.#now, this.#earlyResets.splice(0));
   }
@@ -532,7 +622,8 @@ export class Association implements Machine<SctpEvent> {
       this.#queueControl(now, peer);
       const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
       this.#fill(now, peer, packet);
-      if (!packet.isEmpty) this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
+      if (!packet.isEmpty)
+        this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
       else {
         // Filling may have thrown away what was too old, and so made room for the end of a stream or of everything.
         this.#queueControl(now, peer);
@@ -545,20 +636,30 @@ export class Association implements Machine<SctpEvent> {
 
   #queueControl(now: Instant, peer: Peer): void {
     if (this.#outgoing.isIdle && this.#state.name === 'shutdownPending') this.#sendShutdown(now);
-    else if (this.#outgoing.isIdle && this.#state.name === 'shutdownReceived') this.#sendShutdownAck(now);
+    else if (this.#outgoing.isIdle && this.#state.name === 'shutdownReceived')
+      this.#sendShutdownAck(now);
     for (const chunk of peer.streamReset.takeChunks(now)) this.#control.push(chunk);
   }
 
   #fill(now: Instant, peer: Peer, packet: PacketBuilder): void {
     let hasCookieEcho = false;
-    for (let chunk = this.#control.peek(); chunk !== undefined && chunk.value.length <= packet.room; chunk = this.#control.peek()) {
+    for (
+      let chunk = this.#control.peek();
+      chunk !== undefined && chunk.value.length <= packet.room;
+      chunk = this.#control.peek()
+    ) {
       this.#control.shift();
       hasCookieEcho ||= chunk.type === CHUNK_TYPE.cookieEcho;
       packet.add(chunk);
     }
     const maySendData =
-      hasCookieEcho || this.#state.name === 'established' || this.#state.name === 'shutdownPending' || this.#state.name === 'shutdownReceived';
-    const isAckUseful = peer.incoming.isSackDueNow || (maySendData && peer.incoming.hasUnacknowledged && this.#outgoing.canSend);
+      hasCookieEcho ||
+      this.#state.name === 'established' ||
+      this.#state.name === 'shutdownPending' ||
+      this.#state.name === 'shutdownReceived';
+    const isAckUseful =
+      peer.incoming.isSackDueNow ||
+      (maySendData && peer.incoming.hasUnacknowledged && this.#outgoing.canSend);
     if (isAckUseful && this.#state.name !== 'cookieEchoed') {
       const sack = encodeSackChunk(peer.incoming.takeSack());
       if (sack.value.length <= packet.room) packet.add(sack);

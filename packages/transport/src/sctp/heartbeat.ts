@@ -35,7 +35,10 @@ export class Heartbeat {
   }
 
   /** What the timer asks for: nothing, or a question to send; `isUnanswered` when the one before got no answer. */
-  handleTimeout(now: Instant, rtoMs: number): { readonly chunk: Chunk; readonly isUnanswered: boolean } | null {
+  handleTimeout(
+    now: Instant,
+    rtoMs: number,
+  ): { readonly chunk: Chunk; readonly isUnanswered: boolean } | null {
     if (this.#timers.takeExpired(now) === null) return null;
     const isUnanswered = this.#pending !== null;
     const nonce = this.#randomBytes(NONCE_BYTES);
@@ -49,7 +52,11 @@ export class Heartbeat {
 
   /** The round trip in milliseconds that an answer gives, or `null` when it is none of ours. */
   handleAck(now: Instant, chunk: Chunk): number | null {
-    if (this.#pending === null || !bytesEqual(chunk.value.subarray(PARAMETER_HEADER_BYTES), this.#pending.nonce)) return null;
+    if (
+      this.#pending === null ||
+      !bytesEqual(chunk.value.subarray(PARAMETER_HEADER_BYTES), this.#pending.nonce)
+    )
+      return null;
     const rttMs = now - this.#pending.sentAt;
     this.#pending = null;
     this.#arm(now, INTERVAL_MS);

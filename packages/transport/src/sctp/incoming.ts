@@ -58,12 +58,14 @@ export class Incoming {
       this.#isSackDueNow = true;
       return 'sctp.data.duplicate';
     }
-    if (verdict !== 'new') return verdict === 'tooFar' ? 'sctp.data.tooFar' : 'sctp.data.tooManyGaps';
+    if (verdict !== 'new')
+      return verdict === 'tooFar' ? 'sctp.data.tooFar' : 'sctp.data.tooManyGaps';
     const isNext = serial32Diff(chunk.tsn, this.#tsns.cumulativeTsn) === 1;
     // What fills the gap at the front lets held data go, so it may pass the window: our count is above the sender's (overhead is in it), and refusing it
     // would stop both for ever. An honest message at the front is smaller than a second window.
     const needed = chunk.data.length + CHUNK_OVERHEAD_BYTES;
-    const mayPass = isNext && this.#reassembly.heldBytes + needed <= 2 * this.#limits.receiveWindowBytes;
+    const mayPass =
+      isNext && this.#reassembly.heldBytes + needed <= 2 * this.#limits.receiveWindowBytes;
     if (needed > this.aRwnd && !mayPass) {
       this.#isSackDueNow = true;
       return 'sctp.data.window';
@@ -80,7 +82,8 @@ export class Incoming {
   handlePacketEnd(now: Instant): void {
     this.#packetsUnacknowledged += 1;
     // RFC 9260 §6.7: a gap is reported at once.
-    if (this.#tsns.hasGap || this.#packetsUnacknowledged >= PACKETS_PER_SACK) this.#isSackDueNow = true;
+    if (this.#tsns.hasGap || this.#packetsUnacknowledged >= PACKETS_PER_SACK)
+      this.#isSackDueNow = true;
     else this.#sackDueAt ??= later(now, SACK_DELAY_MS);
   }
 
@@ -90,7 +93,8 @@ export class Incoming {
     // RFC 3758 §3.6: an out-of-date one is answered by a SACK and nothing else.
     if (distance <= 0) return 'sctp.forwardTsn.old';
     if (distance > 0xffff) return 'sctp.forwardTsn.tooFar';
-    if (forward.skipped.some(({ streamId }) => streamId >= this.#limits.maxStreams)) return 'sctp.forwardTsn.stream';
+    if (forward.skipped.some(({ streamId }) => streamId >= this.#limits.maxStreams))
+      return 'sctp.forwardTsn.stream';
     this.#tsns.advance(forward.newCumulativeTsn);
     this.#reassembly.skip(forward.newCumulativeTsn, forward.skipped);
     return null;

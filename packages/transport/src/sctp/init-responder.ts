@@ -44,15 +44,24 @@ export class InitResponder {
   answer(init: InitChunk): Chunk {
     this.#held = null;
     const previous = this.#answered;
-    const isRepeated = previous !== null && previous.init.initiateTag === init.initiateTag && previous.init.initialTsn === init.initialTsn;
+    const isRepeated =
+      previous !== null &&
+      previous.init.initiateTag === init.initiateTag &&
+      previous.init.initialTsn === init.initialTsn;
     const cookie = isRepeated ? previous.cookie : this.#randomBytes(COOKIE_BYTES);
     this.#answered = { init, cookie };
-    return encodeInitChunk(CHUNK_TYPE.initAck, { ...this.#ownInit, stateCookie: cookie, unrecognized: init.unrecognized });
+    return encodeInitChunk(CHUNK_TYPE.initAck, {
+      ...this.#ownInit,
+      stateCookie: cookie,
+      unrecognized: init.unrecognized,
+    });
   }
 
   /** The INIT that a COOKIE ECHO belongs to, or `null`. */
   find(cookie: Uint8Array): InitChunk | null {
-    return this.#answered !== null && bytesEqual(this.#answered.cookie, cookie) ? this.#answered.init : null;
+    return this.#answered !== null && bytesEqual(this.#answered.cookie, cookie)
+      ? this.#answered.init
+      : null;
   }
 }
 

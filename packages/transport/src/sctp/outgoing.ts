@@ -37,7 +37,12 @@ export class Outgoing {
   /** A message was given up while this packet was filled: the FORWARD-TSN goes with the next. */
   #hasUntoldSkip = false;
 
-  constructor(initialTsn: number, limits: SctpLimits, rto: RtoEstimator, outbox: Outbox<SctpEvent>) {
+  constructor(
+    initialTsn: number,
+    limits: SctpLimits,
+    rto: RtoEstimator,
+    outbox: Outbox<SctpEvent>,
+  ) {
     this.#limits = limits;
     this.#rto = rto;
     this.#outbox = outbox;
@@ -56,7 +61,10 @@ export class Outgoing {
 
   /** Whether a packet could carry data now. */
   get canSend(): boolean {
-    return this.#outstanding.hasLost || (this.queue.hasData && this.#outstanding.flightSize < this.#congestion.cwnd);
+    return (
+      this.#outstanding.hasLost ||
+      (this.queue.hasData && this.#outstanding.flightSize < this.#congestion.cwnd)
+    );
   }
 
   /** Whether the peer has everything up to this TSN. */
@@ -95,11 +103,17 @@ export class Outgoing {
     if (result === 'unsent') return 'sctp.sack.unsentTsn';
     // RFC 9260 §6.2.1 D: one that came late says nothing that is still true.
     if (result === 'old') return 'sctp.sack.old';
-    if (this.#peer !== null) this.#peer.rwnd = Math.max(0, sack.aRwnd - this.#outstanding.flightSize);
+    if (this.#peer !== null)
+      this.#peer.rwnd = Math.max(0, sack.aRwnd - this.#outstanding.flightSize);
     if (result.rttMs !== null) this.#rto.measure(result.rttMs);
-    if (this.#fastRecoveryExit !== null && serial32Diff(sack.cumulativeTsnAck, this.#fastRecoveryExit) >= 0) this.#fastRecoveryExit = null;
+    if (
+      this.#fastRecoveryExit !== null &&
+      serial32Diff(sack.cumulativeTsnAck, this.#fastRecoveryExit) >= 0
+    )
+      this.#fastRecoveryExit = null;
     // RFC 9260 §7.2.4: the window does not grow during fast recovery.
-    if (result.cumulativeMoved && this.#fastRecoveryExit === null) this.#congestion.handleAck(result.ackedBytes, flightBefore);
+    if (result.cumulativeMoved && this.#fastRecoveryExit === null)
+      this.#congestion.handleAck(result.ackedBytes, flightBefore);
     if (result.hasLoss && this.#fastRecoveryExit === null) {
       this.#congestion.handleFastRetransmit();
       this.#fastRecoveryExit = result.highestTsn;
@@ -130,13 +144,18 @@ export class Outgoing {
     const wasBuffered = this.queue.bufferedBytes;
     this.#hasUntoldSkip = false;
     let added = this.#addForwardTsn(now, peer, packet);
-    for (let chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES); chunk !== null; chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES)) {
+    for (
+      let chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES);
+      chunk !== null;
+      chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES)
+    ) {
       packet.add(this.#encode(chunk));
       added = true;
       if (!this.#timers.isArmed('T3Rtx')) this.#armT3(now);
     }
     this.#mayBurst = false;
-    if (this.queue.bufferedBytes !== wasBuffered) this.#outbox.event({ type: 'bufferedAmountChanged' });
+    if (this.queue.bufferedBytes !== wasBuffered)
+      this.#outbox.event({ type: 'bufferedAmountChanged' });
     return added;
   }
 
@@ -166,7 +185,12 @@ export class Outgoing {
         return lost;
       }
     }
-    if (!isWindowOpen || this.#outstanding.hasLost || this.#outstanding.size >= MAX_OUTSTANDING_CHUNKS) return null;
+    if (
+      !isWindowOpen ||
+      this.#outstanding.hasLost ||
+      this.#outstanding.size >= MAX_OUTSTANDING_CHUNKS
+    )
+      return null;
     const nextBytes = this.queue.nextBytes;
     // Rather a whole message in the next packet than two halves in two.
     if (nextBytes > room && room < this.#limits.maxPacketBytes / 2) return null;

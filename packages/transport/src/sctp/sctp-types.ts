@@ -21,17 +21,32 @@ export interface SctpOptions {
   readonly holdsCrossingInit: boolean;
 }
 
-export type SctpCloseReason = 'localAbort' | 'remoteAbort' | 'shutdown' | 'initTimeout' | 'peerUnreachable';
+export type SctpCloseReason =
+  | 'localAbort'
+  | 'remoteAbort'
+  | 'shutdown'
+  | 'initTimeout'
+  | 'peerUnreachable';
 
 export type SctpEvent =
   | { readonly type: 'connected' }
-  | { readonly type: 'message'; readonly streamId: number; readonly ppid: number; readonly data: Uint8Array; readonly isUnordered: boolean }
+  | {
+      readonly type: 'message';
+      readonly streamId: number;
+      readonly ppid: number;
+      readonly data: Uint8Array;
+      readonly isUnordered: boolean;
+    }
   /** A message beyond `maxMessageBytes` was skipped. */
   | { readonly type: 'messageTooLarge'; readonly streamId: number }
   /** The peer reset its outgoing side of these streams; empty means all. */
   | { readonly type: 'streamsReset'; readonly streamIds: readonly number[] }
   /** Our own reset of these streams is over: their ids may be used again. `isOneSided`: the peer cannot, or will not, reset its side. */
-  | { readonly type: 'resetDone'; readonly streamIds: readonly number[]; readonly isOneSided: boolean }
+  | {
+      readonly type: 'resetDone';
+      readonly streamIds: readonly number[];
+      readonly isOneSided: boolean;
+    }
   /** Data left the send queue. */
   | { readonly type: 'bufferedAmountChanged' }
   | { readonly type: 'closed'; readonly reason: SctpCloseReason; readonly detail: string };

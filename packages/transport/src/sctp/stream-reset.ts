@@ -1,5 +1,16 @@
-import { type Instant, TimerTable, later, serial32Add, serial32Diff, serial32Lte } from '@lumamesh/base';
-import { RESET_RESULT, type ReConfigParameter, encodeReConfigChunk } from './chunk/re-config-chunk.ts';
+import {
+  type Instant,
+  TimerTable,
+  later,
+  serial32Add,
+  serial32Diff,
+  serial32Lte,
+} from '@lumamesh/base';
+import {
+  RESET_RESULT,
+  type ReConfigParameter,
+  encodeReConfigChunk,
+} from './chunk/re-config-chunk.ts';
 import type { Chunk } from './chunk/packet.ts';
 
 type SendableParameter = Exclude<ReConfigParameter, { type: 'unsupportedRequest' }>;
@@ -58,19 +69,23 @@ export class StreamReset {
   }
 
   reset(streamIds: readonly number[]): void {
-    for (const streamId of streamIds) if (!this.#waiting.some((waiting) => waiting.streamId === streamId)) this.#waiting.push({ streamId, lastTsn: null });
+    for (const streamId of streamIds)
+      if (!this.#waiting.some((waiting) => waiting.streamId === streamId))
+        this.#waiting.push({ streamId, lastTsn: null });
   }
 
   handleParameters(parameters: readonly ReConfigParameter[]): void {
     for (const parameter of parameters) {
-      if (parameter.type === 'response') this.#handleResponse(parameter.responseSequence, parameter.result);
+      if (parameter.type === 'response')
+        this.#handleResponse(parameter.responseSequence, parameter.result);
       else this.#handleRequest(parameter);
     }
   }
 
   /** The cumulative TSN moved: a deferred reset may be due. */
   handleProgress(): void {
-    if (this.#deferred !== null && this.#hasAllBefore(this.#deferred)) this.#perform(this.#deferred);
+    if (this.#deferred !== null && this.#hasAllBefore(this.#deferred))
+      this.#perform(this.#deferred);
   }
 
   handleTimeout(now: Instant): void {
@@ -85,7 +100,10 @@ export class StreamReset {
     this.#startRequest();
     if (this.#mustSendRequest && this.#request !== null) {
       this.#mustSendRequest = false;
-      this.#timers.arm('ReConfig', later(now, Math.min(this.#host.rtoMs * 2 ** this.#attempt, MAX_DELAY_MS)));
+      this.#timers.arm(
+        'ReConfig',
+        later(now, Math.min(this.#host.rtoMs * 2 ** this.#attempt, MAX_DELAY_MS)),
+      );
       this.#attempt += 1;
       chunks.push(encodeReConfigChunk([this.#request]));
     }
@@ -103,8 +121,12 @@ export class StreamReset {
   /** A request goes out when the peer has all data of its streams: then it can perform it at once, instead of answering "in progress". */
   #startRequest(): void {
     if (this.#request !== null || this.#waiting.length === 0) return;
-    for (const waiting of this.#waiting) if (waiting.lastTsn === null && this.#host.isDrained(waiting.streamId)) waiting.lastTsn = this.#host.lastAssignedTsn;
-    const ready = this.#waiting.filter(({ lastTsn }) => lastTsn !== null && this.#host.isAcknowledged(lastTsn)).slice(0, MAX_STREAMS_PER_REQUEST);
+    for (const waiting of this.#waiting)
+      if (waiting.lastTsn === null && this.#host.isDrained(waiting.streamId))
+        waiting.lastTsn = this.#host.lastAssignedTsn;
+    const ready = this.#waiting
+      .filter(({ lastTsn }) => lastTsn !== null && this.#host.isAcknowledged(lastTsn))
+      .slice(0, MAX_STREAMS_PER_REQUEST);
     if (ready.length === 0) return;
     this.#waiting = this.#waiting.filter((waiting) => !ready.includes(waiting));
     this.#attempt = 0;
@@ -134,15 +156,20 @@ export class StreamReset {
     }
     this.#timers.disarm('ReConfig');
     this.#request = null;
-    this.#host.handleOutgoingResetDone(request.streamIds, result === RESET_RESULT.performed || result === RESET_RESULT.nothingToDo);
+    this.#host.handleOutgoingResetDone(
+      request.streamIds,
+      result === RESET_RESULT.performed || result === RESET_RESULT.nothingToDo,
+    );
   }
 
   #handleRequest(parameter: Exclude<ReConfigParameter, { type: 'response' }>): void {
     const distance = serial32Diff(parameter.requestSequence, this.#expectedRequestSequence);
     if (distance === -1) return this.#handleRepeatedRequest(parameter.requestSequence);
-    if (distance !== 0) return this.#respond(parameter.requestSequence, RESET_RESULT.badSequenceNumber);
+    if (distance !== 0)
+      return this.#respond(parameter.requestSequence, RESET_RESULT.badSequenceNumber);
     this.#expectedRequestSequence = serial32Add(this.#expectedRequestSequence, 1);
-    if (parameter.type === 'unsupportedRequest') this.#conclude(parameter.requestSequence, RESET_RESULT.denied);
+    if (parameter.type === 'unsupportedRequest')
+      this.#conclude(parameter.requestSequence, RESET_RESULT.denied);
     else if (this.#hasAllBefore(parameter)) this.#perform(parameter);
     else {
       this.#deferred = parameter;
@@ -151,7 +178,8 @@ export class StreamReset {
   }
 
   #handleRepeatedRequest(sequence: number): void {
-    if (this.#lastResponse?.sequence === sequence) this.#respond(sequence, this.#lastResponse.result);
+    if (this.#lastResponse?.sequence === sequence)
+      this.#respond(sequence, this.#lastResponse.result);
   }
 
   #hasAllBefore(request: OutgoingReset): boolean {
@@ -172,6 +200,7 @@ export class StreamReset {
   }
 
   #respond(sequence: number, result: number): void {
-    if (this.#responses.length < MAX_STREAMS_PER_REQUEST) this.#responses.push({ type: 'response', responseSequence: sequence, result });
+    if (this.#responses.length < MAX_STREAMS_PER_REQUEST)
+      this.#responses.push({ type: 'response', responseSequence: sequence, result });
   }
 }

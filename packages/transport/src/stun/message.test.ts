@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { mutations, overlong, truncations } from '@lumamesh/testkit';
 import { decodeErrorCode, encodeErrorCode } from './attributes/error-code.ts';
-import { decodeUnknownAttributes, encodeUnknownAttributes } from './attributes/unknown-attributes.ts';
+import {
+  decodeUnknownAttributes,
+  encodeUnknownAttributes,
+} from './attributes/unknown-attributes.ts';
 import { StunBuilder, decodeStun } from './message.ts';
 
 const message = new StunBuilder('error', 0x7a5, new Uint8Array(12).fill(3))
@@ -46,8 +49,12 @@ it('takes any mutation without throwing', () => {
 });
 
 it('round-trips ERROR-CODE and UNKNOWN-ATTRIBUTES, and refuses malformed ones', () => {
-  assert.deepEqual(decodeErrorCode(encodeErrorCode({ code: 487, reason: 'Role Conflict' })), { code: 487, reason: 'Role Conflict' });
-  for (const bad of [[], [0, 0, 4], [0, 0, 7, 0], [0, 0, 2, 0], [0, 0, 4, 100], [0, 0, 4, 0, 0xff]]) assert.equal(decodeErrorCode(Uint8Array.from(bad)), null);
+  assert.deepEqual(decodeErrorCode(encodeErrorCode({ code: 487, reason: 'Role Conflict' })), {
+    code: 487,
+    reason: 'Role Conflict',
+  });
+  for (const bad of [[], [0, 0, 4], [0, 0, 7, 0], [0, 0, 2, 0], [0, 0, 4, 100], [0, 0, 4, 0, 0xff]])
+    assert.equal(decodeErrorCode(Uint8Array.from(bad)), null);
   assert.deepEqual(decodeUnknownAttributes(encodeUnknownAttributes([1, 0x7fff])), [1, 0x7fff]);
   assert.equal(decodeUnknownAttributes(Uint8Array.of(1)), null);
 });

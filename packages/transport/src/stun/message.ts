@@ -1,4 +1,12 @@
-import { type Decoded, decoded, dropped, readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
+import {
+  type Decoded,
+  decoded,
+  dropped,
+  readUint16,
+  readUint32,
+  writeUint16,
+  writeUint32,
+} from '@lumamesh/base';
 
 /*
  * The STUN header (RFC 8489 §5):
@@ -62,7 +70,8 @@ export function decodeStun(datagram: Uint8Array): Decoded<StunMessage> {
   if ((type & 0xc000) !== 0) return dropped('stun.notStun');
   if (readUint32(datagram, 4) !== MAGIC_COOKIE) return dropped('stun.magicCookie');
   const length = readUint16(datagram, 2);
-  if (length % 4 !== 0 || STUN_HEADER_BYTES + length !== datagram.length) return dropped('stun.length');
+  if (length % 4 !== 0 || STUN_HEADER_BYTES + length !== datagram.length)
+    return dropped('stun.length');
   // RFC 8489 §5: the class bits C1 and C0 stand at 8 and 4 of the type, the method's twelve bits around them.
   const messageClass = CLASSES[((type >> 7) & 2) | ((type >> 4) & 1)] ?? 'request';
   const method = (type & 0xf) | ((type >> 1) & 0x70) | ((type >> 2) & 0xf80);
@@ -75,12 +84,21 @@ export function decodeStun(datagram: Uint8Array): Decoded<StunMessage> {
     const valueLength = readUint16(datagram, offset + 2);
     const end = offset + 4 + valueLength;
     if (end > datagram.length) return dropped('stun.attribute.truncated');
-    attributes.push({ type: readUint16(datagram, offset), offset, value: datagram.subarray(offset + 4, end) });
+    attributes.push({
+      type: readUint16(datagram, offset),
+      offset,
+      value: datagram.subarray(offset + 4, end),
+    });
     // RFC 8489 §14: each attribute is padded to a multiple of 4; the padding may hold anything.
     offset = (end + 3) & ~3;
   }
   if (offset !== datagram.length) return dropped('stun.attribute.truncated');
-  return decoded({ messageClass, method, transactionId: datagram.subarray(8, STUN_HEADER_BYTES), attributes });
+  return decoded({
+    messageClass,
+    method,
+    transactionId: datagram.subarray(8, STUN_HEADER_BYTES),
+    attributes,
+  });
 }
 
 /** The first attribute of a type, which is the one that counts (RFC 8489 §14). */
@@ -96,7 +114,12 @@ export class StunBuilder {
 
   constructor(messageClass: MessageClass, method: number, transactionId: Uint8Array) {
     const c = CLASSES.indexOf(messageClass);
-    const type = (method & 0xf) | ((method & 0x70) << 1) | ((method & 0xf80) << 2) | ((c & 2) << 7) | ((c & 1) << 4);
+    const type =
+      (method & 0xf) |
+      ((method & 0x70) << 1) |
+      ((method & 0xf80) << 2) |
+      ((c & 2) << 7) |
+      ((c & 1) << 4);
     writeUint16(this.#bytes, 0, type);
     writeUint32(this.#bytes, 4, MAGIC_COOKIE);
     this.#bytes.set(transactionId, 8);

@@ -5,7 +5,14 @@ import { nodeCrypto } from '../io/node-crypto.ts';
 import { addFingerprint, checkFingerprint } from './attributes/fingerprint-attribute.ts';
 import { addMessageIntegrity, checkMessageIntegrity } from './attributes/message-integrity.ts';
 import { decodeXorMappedAddress, encodeXorMappedAddress } from './attributes/xor-mapped-address.ts';
-import { ATTRIBUTE, METHOD_BINDING, StunBuilder, type StunMessage, decodeStun, findAttribute } from './message.ts';
+import {
+  ATTRIBUTE,
+  METHOD_BINDING,
+  StunBuilder,
+  type StunMessage,
+  decodeStun,
+  findAttribute,
+} from './message.ts';
 
 /* The vectors of RFC 5769 §2.1–2.3. */
 const KEY = utf8Encode('VOkJxbRl1RmTxUk/WvJxBt');
@@ -60,8 +67,14 @@ describe('RFC 5769', () => {
       assert.equal(checkMessageIntegrity(bytes, message, nodeCrypto, KEY), 'valid');
       const mapped = findAttribute(message, ATTRIBUTE.xorMappedAddress);
       assert.ok(mapped !== null);
-      assert.deepEqual(decodeXorMappedAddress(mapped.value, message.transactionId), { address, port: 32_853 });
-      assert.deepEqual(encodeXorMappedAddress({ address, port: 32_853 }, message.transactionId), mapped.value.slice());
+      assert.deepEqual(decodeXorMappedAddress(mapped.value, message.transactionId), {
+        address,
+        port: 32_853,
+      });
+      assert.deepEqual(
+        encodeXorMappedAddress({ address, port: 32_853 }, message.transactionId),
+        mapped.value.slice(),
+      );
 
       // And built again, from front to back.
       const software = message.attributes[0];
@@ -78,7 +91,10 @@ describe('RFC 5769', () => {
 
   it('a changed byte breaks the integrity, the wrong key as well', () => {
     const { bytes, message } = decode(REQUEST);
-    assert.equal(checkMessageIntegrity(bytes, message, nodeCrypto, utf8Encode('VOkJxbRl1RmTxUk/WvJxBT')), 'mismatch');
+    assert.equal(
+      checkMessageIntegrity(bytes, message, nodeCrypto, utf8Encode('VOkJxbRl1RmTxUk/WvJxBT')),
+      'mismatch',
+    );
     bytes[30] = (bytes[30] ?? 0) ^ 1;
     assert.equal(checkMessageIntegrity(bytes, message, nodeCrypto, KEY), 'mismatch');
     assert.equal(checkFingerprint(bytes, message), 'mismatch');

@@ -9,7 +9,10 @@ interface Asked {
   readonly accept: string | null;
 }
 
-function provider(answer: (url: URL) => unknown): { readonly get: typeof fetch; readonly asked: Asked[] } {
+function provider(answer: (url: URL) => unknown): {
+  readonly get: typeof fetch;
+  readonly asked: Asked[];
+} {
   const asked: Asked[] = [];
   // Only texts are asked for.
   const get = async (input: unknown, init?: RequestInit): Promise<Response> => {
@@ -34,8 +37,18 @@ const records = (url: URL, ttl: number): unknown =>
 describe('names of relays', () => {
   it('are resolved over HTTPS to both kinds of addresses, aliases passed over', async () => {
     const { get, asked } = provider((url) => records(url, 60));
-    assert.deepEqual(await resolveHost('relay1.example.org', 1000, get), ['203.0.113.9', '2001:db8::9']);
-    assert.ok(asked.every(({ url, accept }) => url.startsWith('https://') && url.includes('name=relay1.example.org') && accept === 'application/dns-json'));
+    assert.deepEqual(await resolveHost('relay1.example.org', 1000, get), [
+      '203.0.113.9',
+      '2001:db8::9',
+    ]);
+    assert.ok(
+      asked.every(
+        ({ url, accept }) =>
+          url.startsWith('https://') &&
+          url.includes('name=relay1.example.org') &&
+          accept === 'application/dns-json',
+      ),
+    );
     assert.equal(asked.length, 2);
   });
 
@@ -60,14 +73,21 @@ describe('names of relays', () => {
         ],
       },
     ].entries()) {
-      const { get, asked } = provider((url) => (url.host.includes('cloudflare') ? bad : records(url, 60)));
-      assert.deepEqual(await resolveHost(`relay3-${i}.example.org`, 1000, get), ['203.0.113.9', '2001:db8::9'], String(i));
+      const { get, asked } = provider((url) =>
+        url.host.includes('cloudflare') ? bad : records(url, 60),
+      );
+      assert.deepEqual(
+        await resolveHost(`relay3-${i}.example.org`, 1000, get),
+        ['203.0.113.9', '2001:db8::9'],
+        String(i),
+      );
       assert.equal(new Set(asked.map(({ url }) => new URL(url).host)).size, 2);
     }
   });
 
   it('that nobody knows have no addresses, and nothing is thrown', async () => {
-    const failing = async (): Promise<Response> => Promise.reject(new TypeError('blocked by the page\u2019s policy'));
+    const failing = async (): Promise<Response> =>
+      Promise.reject(new TypeError('blocked by the page\u2019s policy'));
     assert.deepEqual(await resolveHost('relay4.example.org', 1000, failing), []);
   });
 });

@@ -11,15 +11,26 @@ const TYPES = [1, 28];
 const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>();
 
 /** The addresses of a name, IPv4 first; empty when no provider can be asked or knows it. Never rejects. */
-export async function resolveHost(host: string, unixSeconds: number, get: typeof fetch = fetch): Promise<readonly string[]> {
+export async function resolveHost(
+  host: string,
+  unixSeconds: number,
+  get: typeof fetch = fetch,
+): Promise<readonly string[]> {
   const known = cache.get(host);
   if (known !== undefined && known.until > unixSeconds) return known.addresses;
   for (const provider of PROVIDERS) {
     try {
-      const answers = (await Promise.all(TYPES.map(async (type) => ask(`${provider}?name=${encodeURIComponent(host)}&type=${type}`, type, get)))).flat();
+      const answers = (
+        await Promise.all(
+          TYPES.map(async (type) =>
+            ask(`${provider}?name=${encodeURIComponent(host)}&type=${type}`, type, get),
+          ),
+        )
+      ).flat();
       const ttl = Math.min(...answers.map(({ ttl: seconds }) => seconds), MAX_TTL_S);
       const addresses = answers.map(({ address }) => address);
-      if (addresses.length > 0) cache.set(host, { addresses, until: unixSeconds + Math.max(ttl, MIN_TTL_S) });
+      if (addresses.length > 0)
+        cache.set(host, { addresses, until: unixSeconds + Math.max(ttl, MIN_TTL_S) });
       if (addresses.length > 0) return addresses;
     } catch {
       // Blocked by the page's policy, or down: the next one may do.
@@ -28,10 +39,22 @@ export async function resolveHost(host: string, unixSeconds: number, get: typeof
   return [];
 }
 
-async function ask(url: string, type: number, get: typeof fetch): Promise<{ readonly address: string; readonly ttl: number }[]> {
-  const response = await get(url, { headers: { accept: 'application/dns-json' }, signal: AbortSignal.timeout(TIMEOUT_MS), credentials: 'omit' });
-  const { Answer: answers } = (await response.json()) as { Answer?: { type?: unknown; data?: unknown; TTL?: unknown }[] };
+async function ask(
+  url: string,
+  type: number,
+  get: typeof fetch,
+): Promise<{ readonly address: string; readonly ttl: number }[]> {
+  const response = await get(url, {
+    headers: { accept: 'application/dns-json' },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    credentials: 'omit',
+  });
+  const { Answer: answers } = (await response.json()) as {
+    Answer?: { type?: unknown; data?: unknown; TTL?: unknown }[];
+  };
   return (answers ?? []).flatMap(({ type: kind, data, TTL }) =>
-    kind === type && typeof data === 'string' && isCanonicalIp(data) ? [{ address: data, ttl: Number(TTL) || 0 }] : [],
+    kind === type && typeof data === 'string' && isCanonicalIp(data)
+      ? [{ address: data, ttl: Number(TTL) || 0 }]
+      : [],
   );
 }

@@ -34,7 +34,9 @@ describe('a file that is sent', { timeout: 10_000 }, () => {
       const channel = new FakeChannel();
       const connection = { createDataChannel: () => channel } as unknown as RTCPeerConnection;
       const progress: number[] = [];
-      const sent = sendFile(connection, new Blob(['x'.repeat(100_000)]), { onProgress: (bytes) => progress.push(bytes) });
+      const sent = sendFile(connection, new Blob(['x'.repeat(100_000)]), {
+        onProgress: (bytes) => progress.push(bytes),
+      });
       if (order === 'open before go') channel.open();
       channel.hear('go');
       channel.hear('go');

@@ -28,7 +28,10 @@ export class IncomingFile {
   readonly #channel: RTCDataChannel;
   #isTaken = false;
 
-  constructor(channel: RTCDataChannel, { name, type, size }: { name: string; type: string; size: number }) {
+  constructor(
+    channel: RTCDataChannel,
+    { name, type, size }: { name: string; type: string; size: number },
+  ) {
     this.#channel = channel;
     this.name = (name.split(/[/\\]/).at(-1) ?? '').slice(0, MAX_NAME_LENGTH);
     this.type = type.slice(0, MAX_NAME_LENGTH);
@@ -38,7 +41,8 @@ export class IncomingFile {
   /** Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when either side stops it. */
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
     const channel = this.#channel;
-    if (this.#isTaken || channel.readyState.startsWith('clos')) throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
+    if (this.#isTaken || channel.readyState.startsWith('clos'))
+      throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
     this.#isTaken = true;
     let blob = new Blob([], { type: this.type });
     let parts: ArrayBuffer[] = [];
@@ -48,7 +52,8 @@ export class IncomingFile {
       if (!(data instanceof ArrayBuffer) || received > this.size) return;
       parts.push(data);
       received += data.byteLength;
-      if (received > this.size) return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
+      if (received > this.size)
+        return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
       if (parts.length >= PARTS_PER_BLOB || received === this.size) {
         blob = new Blob([blob, ...parts], { type: this.type });
         parts = [];
@@ -83,8 +88,17 @@ export class IncomingFile {
 export function readFileOffer(channel: RTCDataChannel): IncomingFile | null {
   if (!channel.label.startsWith(LABEL)) return null;
   try {
-    const { name, type, size } = JSON.parse(channel.label.slice(LABEL.length)) as Record<string, unknown>;
-    if (typeof name !== 'string' || typeof type !== 'string' || !Number.isSafeInteger(size) || Number(size) < 0) return null;
+    const { name, type, size } = JSON.parse(channel.label.slice(LABEL.length)) as Record<
+      string,
+      unknown
+    >;
+    if (
+      typeof name !== 'string' ||
+      typeof type !== 'string' ||
+      !Number.isSafeInteger(size) ||
+      Number(size) < 0
+    )
+      return null;
     channel.binaryType = 'arraybuffer';
     return new IncomingFile(channel, { name, type, size: Number(size) });
   } catch {
@@ -93,9 +107,15 @@ export function readFileOffer(channel: RTCDataChannel): IncomingFile | null {
 }
 
 /** Sends a file; resolves when the receiver has all of it, rejects with `FILE_CANCELLED` or `FILE_FAILED`. */
-export async function sendFile(connection: RTCPeerConnection, file: Blob, options: FileOptions): Promise<void> {
+export async function sendFile(
+  connection: RTCPeerConnection,
+  file: Blob,
+  options: FileOptions,
+): Promise<void> {
   const name = (options.name ?? (file as { name?: string }).name ?? '').slice(0, MAX_NAME_LENGTH);
-  const channel = connection.createDataChannel(LABEL + JSON.stringify({ name, type: file.type, size: file.size }));
+  const channel = connection.createDataChannel(
+    LABEL + JSON.stringify({ name, type: file.type, size: file.size }),
+  );
   channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
   const finish = watch(channel, options.signal);
   let isPouring = false;
@@ -103,7 +123,9 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
     if (data === 'ok') finish.resolve();
     if (data !== 'go' || isPouring) return;
     isPouring = true;
-    pour(channel, file, options).catch((cause: unknown) => finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause })));
+    pour(channel, file, options).catch((cause: unknown) =>
+      finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause })),
+    );
   });
   try {
     await finish.promise;
@@ -112,7 +134,11 @@ export async function sendFile(connection: RTCPeerConnection, file: Blob, option
   }
 }
 
-async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOptions): Promise<void> {
+async function pour(
+  channel: RTCDataChannel,
+  file: Blob,
+  { onProgress }: FileOptions,
+): Promise<void> {
   // Browsers may hand out the answer before they say that the channel is open.
   if (channel.readyState === 'connecting') await changed(channel);
   for (let sent = 0; sent < file.size && channel.readyState === 'open';) {
@@ -130,16 +156,22 @@ async function pour(channel: RTCDataChannel, file: Blob, { onProgress }: FileOpt
 /** Waits until it is open, drained or closed. */
 function changed(channel: RTCDataChannel): Promise<unknown> {
   return new Promise((resolve) => {
-    for (const event of ['open', 'bufferedamountlow', 'close']) channel.addEventListener(event, resolve, { once: true });
+    for (const event of ['open', 'bufferedamountlow', 'close'])
+      channel.addEventListener(event, resolve, { once: true });
   });
 }
 
 /** A promise that the end of the channel, or of the caller's patience, rejects. */
-function watch(channel: RTCDataChannel, signal: AbortSignal | undefined): PromiseWithResolvers<void> {
+function watch(
+  channel: RTCDataChannel,
+  signal: AbortSignal | undefined,
+): PromiseWithResolvers<void> {
   const finish = Promise.withResolvers<void>();
   // Whoever awaits it hears of it; until somebody does it is no unhandled rejection.
   finish.promise.catch(() => undefined);
-  channel.addEventListener('close', () => finish.reject(new LumameshError('FILE_CANCELLED', 'ended by the other side')));
+  channel.addEventListener('close', () =>
+    finish.reject(new LumameshError('FILE_CANCELLED', 'ended by the other side')),
+  );
   const abort = (): void => {
     finish.reject(new LumameshError('FILE_CANCELLED', 'stopped', { cause: signal?.reason }));
     channel.close();

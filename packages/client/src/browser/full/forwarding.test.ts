@@ -18,7 +18,9 @@ const web = {
       async (...values: readonly unknown[]): Promise<unknown> => {
         callsUnderWay += 1;
         try {
-          return await (Reflect.get(subtle, name) as (...all: readonly unknown[]) => Promise<unknown>).apply(subtle, values as unknown[]);
+          return await (
+            Reflect.get(subtle, name) as (...all: readonly unknown[]) => Promise<unknown>
+          ).apply(subtle, values as unknown[]);
         } finally {
           callsUnderWay -= 1;
         }
@@ -43,7 +45,8 @@ class World {
   /** Lets everything that is under way come to rest, and time pass. */
   async run(ms = 0): Promise<void> {
     for (const end = this.now + ms; ; this.now = instant(Math.min(end, this.now + 100))) {
-      for (let quiet = 0; quiet < 5; quiet = callsUnderWay > 0 ? 0 : quiet + 1) await new Promise((resolve) => setImmediate(resolve));
+      for (let quiet = 0; quiet < 5; quiet = callsUnderWay > 0 ? 0 : quiet + 1)
+        await new Promise((resolve) => setImmediate(resolve));
       for (const timer of this.timers.splice(0)) {
         if (timer.at <= this.now) timer.run();
         else this.timers.push(timer);
@@ -63,7 +66,13 @@ interface Side {
 async function scene(
   world: World,
   names: readonly string[],
-): Promise<{ ada: Side; bob: Side; carriers: (from: string) => Carrier[]; direct: Set<string>; lose: { next: number } }> {
+): Promise<{
+  ada: Side;
+  bob: Side;
+  carriers: (from: string) => Carrier[];
+  direct: Set<string>;
+  lose: { next: number };
+}> {
   const [a, b] = [await createPairKeys(web), await createPairKeys(web)];
   const sides = new Map<string, Side>();
   const direct = new Set(names);
@@ -82,7 +91,8 @@ async function scene(
         else {
           const to = tag.slice(1);
           const back = carriers(to).find((carrier) => carrier.id === id);
-          if (back !== undefined && direct.has(id)) sides.get(to)?.detour.handleSealed(back, value as Uint8Array);
+          if (back !== undefined && direct.has(id))
+            sides.get(to)?.detour.handleSealed(back, value as Uint8Array);
           else sides.get(from)?.detour.handleRefused(id);
         }
         return true;
@@ -91,7 +101,11 @@ async function scene(
   const make = (id: string, other: string, cipher: PairCipher): void => {
     const heard: Frame[] = [];
     const changes: boolean[] = [];
-    const events = { frame: (frame: Frame) => void heard.push(frame), change: (isOpen: boolean) => void changes.push(isOpen), low: () => undefined };
+    const events = {
+      frame: (frame: Frame) => void heard.push(frame),
+      change: (isOpen: boolean) => void changes.push(isOpen),
+      low: () => undefined,
+    };
     sides.set(id, { detour: new Detour(world.platform, other, cipher, events), heard, changes });
   };
   make('Ada', 'Bob', await PairCipher.create(web, a, b.publicKey, 'room', 'Ada', 'Bob'));
@@ -179,7 +193,14 @@ describe('who carries', () => {
       },
     });
     const [eve, bob] = [peer('Eve'), peer('Bob')];
-    for (let i = 0; i < 3000; i++) forwarder.carry(eve, i % 2 === 0 ? bob : undefined, i % 2 === 0 ? 'Bob' : `nobody${i}`, new Uint8Array(10_000), true);
+    for (let i = 0; i < 3000; i++)
+      forwarder.carry(
+        eve,
+        i % 2 === 0 ? bob : undefined,
+        i % 2 === 0 ? 'Bob' : `nobody${i}`,
+        new Uint8Array(10_000),
+        true,
+      );
     assert.ok(carried <= 524_288, `${carried} bytes at once`);
     assert.ok(said.length < 60);
     forwarder.carry(bob, eve, 'Eve', new Uint8Array(100), true);

@@ -35,7 +35,11 @@ export interface Carrier {
   /** Its presence says that it carries for others. */
   readonly isWilling: boolean;
   readonly bufferedAmount: number;
-  sendTagged(tag: string, value: unknown, options?: { readonly reliable?: boolean }): Promise<boolean>;
+  sendTagged(
+    tag: string,
+    value: unknown,
+    options?: { readonly reliable?: boolean },
+  ): Promise<boolean>;
 }
 
 /** Carries for others. */
@@ -48,8 +52,15 @@ export class Forwarder {
   }
 
   /** A sealed frame of `from`, for `to`. What is not carried is said so. */
-  carry(from: Carrier, to: Carrier | undefined, toId: string, bytes: Uint8Array, isReliable: boolean): void {
-    const budget = this.#budgets.get(from.id) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
+  carry(
+    from: Carrier,
+    to: Carrier | undefined,
+    toId: string,
+    bytes: Uint8Array,
+    isReliable: boolean,
+  ): void {
+    const budget =
+      this.#budgets.get(from.id) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
     if (!this.#budgets.has(from.id)) dropOldest(this.#budgets, MAX_BUDGETS);
     this.#budgets.set(from.id, budget);
     // Refusals cost as well: whoever is over the budget hears nothing at all.
@@ -60,7 +71,8 @@ export class Forwarder {
       // Who is already behind with reading is carried nothing to.
       to.bufferedAmount < HIGH_WATER_BYTES &&
       bytes.length <= MAX_CARRIED_BYTES[isReliable ? 'ordered' : 'unordered'];
-    if (isCarried) void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });
+    if (isCarried)
+      void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });
     else if (isReliable) void from.sendTagged(`n${toId}`, null);
   }
 }
@@ -108,7 +120,11 @@ export class Detour implements FrameSink {
   get bufferedAmount(): number {
     // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
     const { bufferedAmount = 0 } = this.#carrier?.isDirect === true ? this.#carrier : {};
-    return this.#waitingBytes + bufferedAmount + (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0);
+    return (
+      this.#waitingBytes +
+      bufferedAmount +
+      (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0)
+    );
   }
 
   send(frame: Frame, isReliable: boolean): void {
@@ -116,8 +132,12 @@ export class Detour implements FrameSink {
     this.#waitingBytes += bytes;
     this.#queue(async () => {
       try {
-        while (!this.#pace.take(this.#platform.now(), bytes) && !this.#isClosed) await this.#pause(100);
-        await this.#say({ type: 'frame', frame, index: isReliable ? this.#nextOut++ : -1 }, isReliable);
+        while (!this.#pace.take(this.#platform.now(), bytes) && !this.#isClosed)
+          await this.#pause(100);
+        await this.#say(
+          { type: 'frame', frame, index: isReliable ? this.#nextOut++ : -1 },
+          isReliable,
+        );
       } finally {
         this.#waitingBytes -= bytes;
         this.#events.low();
@@ -127,9 +147,19 @@ export class Detour implements FrameSink {
 
   /** Looks for somebody to go through, while there is nobody. `others`: the members that are reached now. */
   seek(now: Instant, others: readonly Carrier[]): void {
-    if (this.#carrier !== null && !others.some((other) => other.id === this.#carrier?.id && other.isDirect)) this.#lose();
+    if (
+      this.#carrier !== null &&
+      !others.some((other) => other.id === this.#carrier?.id && other.isDirect)
+    )
+      this.#lose();
     if (this.#isOpen || now < this.#askAt) return;
-    const candidates = others.filter((other) => other.isDirect && other.isWilling && other.id !== this.#peerId && !this.#asked.has(other.id));
+    const candidates = others.filter(
+      (other) =>
+        other.isDirect &&
+        other.isWilling &&
+        other.id !== this.#peerId &&
+        !this.#asked.has(other.id),
+    );
     const next = candidates[Math.floor(this.#platform.random() * candidates.length)];
     this.#askAt = later(now, next === undefined ? RETRY_MS : ASK_TIMEOUT_MS);
     if (next === undefined) {
@@ -198,7 +228,9 @@ export class Detour implements FrameSink {
   async #say(message: Parameters<PairCipher['seal']>[0], isReliable: boolean): Promise<void> {
     const sealed = await this.#cipher.seal(message);
     if (!this.#isClosed && this.#carrier?.isDirect === true)
-      void this.#carrier.sendTagged((isReliable ? 'f' : 'F') + this.#peerId, sealed, { reliable: isReliable });
+      void this.#carrier.sendTagged((isReliable ? 'f' : 'F') + this.#peerId, sealed, {
+        reliable: isReliable,
+      });
   }
 
   #queue(step: () => Promise<void>): void {

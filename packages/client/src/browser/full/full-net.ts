@@ -1,6 +1,11 @@
 import { LumameshError, scopeOf } from '@lumamesh/base';
 import type { PeerIdentity } from '../../core/peer-identity.ts';
-import { type KnownRelay, type RelaySource, readRelayList, readRelaySources } from '../../core/relay-source.ts';
+import {
+  type KnownRelay,
+  type RelaySource,
+  readRelayList,
+  readRelaySources,
+} from '../../core/relay-source.ts';
 import { type ConnectOptions, Net } from '../net.ts';
 import type { Platform } from '../platform.ts';
 import { type RoomHost, toError } from '../room.ts';
@@ -31,7 +36,10 @@ export class FullNet extends Net<FullRoom> {
   protected override makeRoom(name: string, options: FullRoomOptions, host: RoomHost): FullRoom {
     // The room in which those who know the name tell whether they mean the same password, without a connection to anybody.
     const knock = (tag: number, onMismatch: () => void): KnockRoom => {
-      const room = this.open(JSON.stringify(['knock', name, options.password]), (knockHost) => new KnockRoom(name, tag, onMismatch, { ...knockHost, knock }));
+      const room = this.open(
+        JSON.stringify(['knock', name, options.password]),
+        (knockHost) => new KnockRoom(name, tag, onMismatch, { ...knockHost, knock }),
+      );
       return room as KnockRoom;
     };
     return new FullRoom(name, options, { ...host, knock });
@@ -39,7 +47,8 @@ export class FullNet extends Net<FullRoom> {
 
   protected override readSources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {
     const entries: readonly RelaySource[] = typeof sources === 'string' ? [sources] : [...sources];
-    const isUrl = (entry: unknown): entry is string | URL => entry instanceof URL || (typeof entry === 'string' && URL_LIKE.test(entry));
+    const isUrl = (entry: unknown): entry is string | URL =>
+      entry instanceof URL || (typeof entry === 'string' && URL_LIKE.test(entry));
     for (const url of entries.filter(isUrl)) void this.#fetchList(String(url));
     return readRelaySources(entries.filter((entry) => !isUrl(entry)));
   }
@@ -49,8 +58,11 @@ export class FullNet extends Net<FullRoom> {
   }
 
   protected override async addressesOf(relay: KnownRelay): Promise<readonly string[]> {
-    const own = (await super.addressesOf(relay)).filter((address) => scopeOf(address) !== 'unusable');
-    const isUsable = own.length > 0 && (relay.host === undefined || scopeOf(relay.ip) !== 'loopback');
+    const own = (await super.addressesOf(relay)).filter(
+      (address) => scopeOf(address) !== 'unusable',
+    );
+    const isUsable =
+      own.length > 0 && (relay.host === undefined || scopeOf(relay.ip) !== 'loopback');
     if (isUsable || relay.host === undefined) return own;
     const resolved = await loadHelp().then(
       async ({ resolveHost }) => resolveHost(relay.host ?? '', this.platform.unixSeconds()),
@@ -64,13 +76,15 @@ export class FullNet extends Net<FullRoom> {
   }
 
   protected override handlePageHide(rooms: readonly FullRoom[]): void {
-    for (const room of rooms) if (room.roomId !== null) this.#identities.keep(room.roomId, room.counter);
+    for (const room of rooms)
+      if (room.roomId !== null) this.#identities.keep(room.roomId, room.counter);
   }
 
   protected override async lookInto(fault: LumameshError): Promise<LumameshError> {
     if (fault.code !== 'RELAYS_UNREACHABLE') return fault;
     const found = await loadHelp().then(
-      async ({ probeNetwork }) => probeNetwork(this.seeds, this.options.iceServers ?? [], this.platform),
+      async ({ probeNetwork }) =>
+        probeNetwork(this.seeds, this.options.iceServers ?? [], this.platform),
       () => null,
     );
     return found === null ? fault : new LumameshError(found[0], found[1], { cause: fault });
@@ -83,7 +97,10 @@ export class FullNet extends Net<FullRoom> {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       this.addSeeds(readRelayList(await response.text()));
     } catch (cause) {
-      this.handleListFailed(url, new LumameshError('RELAY_LIST_FAILED', `${url}: ${toError(cause).message}`, { cause }));
+      this.handleListFailed(
+        url,
+        new LumameshError('RELAY_LIST_FAILED', `${url}: ${toError(cause).message}`, { cause }),
+      );
       this.platform.setTimer(LIST_RETRY_MS, () => {
         if (this.status.state !== 'closed') void this.#fetchList(url);
       });

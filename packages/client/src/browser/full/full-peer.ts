@@ -1,6 +1,11 @@
 import { type Instant, LumameshError, instant, later } from '@lumamesh/base';
 import type { PairCipher } from '../../core/pair-cipher.ts';
-import { type SendOptions, type ValueInbox, type ValueOutbox, encodeValue } from '../../core/peer-frame.ts';
+import {
+  type SendOptions,
+  type ValueInbox,
+  type ValueOutbox,
+  encodeValue,
+} from '../../core/peer-frame.ts';
 import { type PeerSignal, parsePeerSignal } from '../../core/signal.ts';
 import { MAX_VALUE_BYTES, ValueReceiver, ValueSender } from '../../core/value-stream.ts';
 import { Peer, type PeerHost } from '../peer.ts';
@@ -64,7 +69,11 @@ export class FullPeer extends Peer implements Carrier {
     this.#bornAt = host.platform.now();
     // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
     this.#handshakeEnd.promise.catch(() => undefined);
-    this.#requests = new Requests<FullPeer>(host.platform, host.answers, (tag, value) => void this.sendTagged(tag, value));
+    this.#requests = new Requests<FullPeer>(
+      host.platform,
+      host.answers,
+      (tag, value) => void this.sendTagged(tag, value),
+    );
     this.#control = new ValueSender((error) => host.onListenerError(error));
     this.#media = new Media(
       (streams) => void this.sendTagged('m', streams),
@@ -81,7 +90,11 @@ export class FullPeer extends Peer implements Carrier {
    * Asks the peer what its page answers with `room.answer(name, …)`. Rejects with `REQUEST_TIMEOUT`, `REQUEST_FAILED` (the other side threw),
    * `NO_HANDLER`, or `PEER_CLOSED`.
    */
-  async request<Answer = unknown>(name: string, value: unknown = null, options: RequestOptions = {}): Promise<Answer> {
+  async request<Answer = unknown>(
+    name: string,
+    value: unknown = null,
+    options: RequestOptions = {},
+  ): Promise<Answer> {
     // The answer has whatever type the other page gives it: a page that must be sure looks at it.
     return (await this.#requests.ask(name, value, options)) as Answer;
   }
@@ -120,8 +133,14 @@ export class FullPeer extends Peer implements Carrier {
 
   /** @internal */
   override sendTagged(tag: string, value: unknown, options: SendOptions = {}): Promise<boolean> {
-    if (this.isAdmitted || !['h', 'H', 's'].includes(tag)) return super.sendTagged(tag, value, options);
-    return this.#control.send(this.isDirect ? this.link : (this.#detour ?? this.link), tag, encodeValue(value), {});
+    if (this.isAdmitted || !['h', 'H', 's'].includes(tag))
+      return super.sendTagged(tag, value, options);
+    return this.#control.send(
+      this.isDirect ? this.link : (this.#detour ?? this.link),
+      tag,
+      encodeValue(value),
+      {},
+    );
   }
 
   /** @internal A sealed frame of this peer, carried by another. */
@@ -145,9 +164,17 @@ export class FullPeer extends Peer implements Carrier {
   override handleTick(now: Instant): void {
     super.handleTick(now);
     if (this.isDirect || this.state === 'closed') return;
-    const isLate = this.link.needsHelp || (this.state !== 'connecting' && !this.isOpen) || now - this.#bornAt > DETOUR_AFTER_MS;
+    const isLate =
+      this.link.needsHelp ||
+      (this.state !== 'connecting' && !this.isOpen) ||
+      now - this.#bornAt > DETOUR_AFTER_MS;
     if (isLate) void this.#makeDetour().then((detour) => detour?.seek(now, this.host.carriers()));
-    if (this.link.needsHelp && this.#detour?.isOpen !== true && !this.#saidUnreachable && this.host.carriers().length === 0) {
+    if (
+      this.link.needsHelp &&
+      this.#detour?.isOpen !== true &&
+      !this.#saidUnreachable &&
+      this.host.carriers().length === 0
+    ) {
       this.#saidUnreachable = true;
       this.host.handleUnreachable(this);
     }
@@ -164,7 +191,9 @@ export class FullPeer extends Peer implements Carrier {
     this.#held.splice(0);
     super.close(reason);
     this.#requests.close();
-    this.#handshakeEnd.reject(new LumameshError('PEER_CLOSED', 'the peer left before it was let in'));
+    this.#handshakeEnd.reject(
+      new LumameshError('PEER_CLOSED', 'the peer left before it was let in'),
+    );
   }
 
   protected override makeOutbox(): ValueOutbox {
@@ -191,7 +220,10 @@ export class FullPeer extends Peer implements Carrier {
     const cancel = platform.setTimer(ADMISSION_TIMEOUT_MS, () => this.close('failed'));
     const receive = async (): Promise<unknown> => {
       while (this.#handshakeValues.length === 0)
-        await Promise.race([this.#handshakeEnd.promise, new Promise<void>((resolve) => (this.#wakeHandshake = resolve))]);
+        await Promise.race([
+          this.#handshakeEnd.promise,
+          new Promise<void>((resolve) => (this.#wakeHandshake = resolve)),
+        ]);
       return this.#handshakeValues.shift();
     };
     void (async () => {
@@ -275,7 +307,12 @@ export class FullPeer extends Peer implements Carrier {
       const cipher = await this.host.cipherFor(this);
       if (cipher === null || this.state === 'closed') return null;
       const detour: Detour = new Detour(this.host.platform, this.id, cipher, {
-        frame: (frame, isOrdered, isFirst) => this.handleDetourFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered, isFirst),
+        frame: (frame, isOrdered, isFirst) =>
+          this.handleDetourFrame(
+            typeof frame === 'string' ? frame : frame.buffer,
+            isOrdered,
+            isFirst,
+          ),
         change: (isOpen) => this.setDetour(isOpen ? detour : null),
         low: () => this.pump(),
       });

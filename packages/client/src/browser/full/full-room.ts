@@ -40,7 +40,10 @@ export class FullRoom extends Room<FullPeer> {
   readonly #streams = new Map<MediaStream, unknown>();
   readonly #forwarder: Forwarder;
   /** What members say of themselves. */
-  readonly #presences = new Map<string, { readonly pairKey: string; readonly isWilling: boolean }>();
+  readonly #presences = new Map<
+    string,
+    { readonly pairKey: string; readonly isWilling: boolean }
+  >();
   /** By peer and its key, for as long as the room lasts: a cipher that began anew would take for new what was heard before. */
   readonly #ciphers = new Map<string, Promise<PairCipher>>();
   #keys: PairKeys | null = null;
@@ -64,7 +67,9 @@ export class FullRoom extends Room<FullPeer> {
     const send: ActionSend<Value> = async (value, { to, ...options } = {}) => {
       if (to === undefined) return this.broadcastTagged(tag, value, options);
       const peers = to instanceof FullPeer ? [to] : to;
-      return (await Promise.all(peers.map(async (peer) => peer.sendTagged(tag, value, options)))).every(Boolean);
+      return (
+        await Promise.all(peers.map(async (peer) => peer.sendTagged(tag, value, options)))
+      ).every(Boolean);
     };
     const on: ActionListen<Value> = (listener) => {
       // The other pages give the value its type; a page that must be sure looks at it.
@@ -106,7 +111,8 @@ export class FullRoom extends Room<FullPeer> {
     if ((this.options.password ?? '') === '' || roomId === null || this.state === 'left') return;
     const digest = await this.host.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
     this.#knock = this.host.knock(new Uint8Array(digest)[0] ?? 0, () => {
-      if (this.peers.length === 0 && !this.#saidOther) this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
+      if (this.peers.length === 0 && !this.#saidOther)
+        this.emit('error', new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
       this.#saidOther = true;
     });
     // Left while this was asked for.
@@ -119,7 +125,11 @@ export class FullRoom extends Room<FullPeer> {
   }
 
   protected override presence(): object {
-    return { ...super.presence(), pair: this.#keys?.publicKey, forward: this.options.forward ?? true };
+    return {
+      ...super.presence(),
+      pair: this.#keys?.publicKey,
+      forward: this.options.forward ?? true,
+    };
   }
 
   protected override handlePresence(id: string, presence: unknown): void {
@@ -143,7 +153,14 @@ export class FullRoom extends Room<FullPeer> {
       handleRoomTag: (peer, tag, value) => this.#handleTag(peer, tag, value),
       cipherFor: (peer) => this.#cipherFor(peer),
       carriers: () => this.peers.filter((peer) => peer.isDirect),
-      handleUnreachable: (peer) => this.emit('error', new LumameshError('NEEDS_TURN', `no way to ${peer.nick || peer.id} was found: it takes a TURN server`)),
+      handleUnreachable: (peer) =>
+        this.emit(
+          'error',
+          new LumameshError(
+            'NEEDS_TURN',
+            `no way to ${peer.nick || peer.id} was found: it takes a TURN server`,
+          ),
+        ),
     };
     const peer = new FullPeer(id, nick, ownId, full);
     peer.isWilling = this.#presences.get(id)?.isWilling ?? false;
@@ -156,7 +173,14 @@ export class FullRoom extends Room<FullPeer> {
     const name = `${peer.id} ${pairKey}`;
     const known = this.#ciphers.get(name);
     if (known !== undefined) return known;
-    const made = PairCipher.create(this.host.platform.crypto, this.#keys, pairKey, this.roomId, this.selfId, peer.id);
+    const made = PairCipher.create(
+      this.host.platform.crypto,
+      this.#keys,
+      pairKey,
+      this.roomId,
+      this.selfId,
+      peer.id,
+    );
     dropOldest(this.#ciphers, MAX_REMEMBERED);
     this.#ciphers.set(name, made);
     return made;
@@ -164,12 +188,20 @@ export class FullRoom extends Room<FullPeer> {
 
   #handleTag(peer: FullPeer, tag: string, value: unknown): void {
     const other = tag.slice(1);
-    if (tag[0] === 'a') for (const listener of this.#actions.get(tag) ?? []) this.#call(() => listener(value, peer));
+    if (tag[0] === 'a')
+      for (const listener of this.#actions.get(tag) ?? []) this.#call(() => listener(value, peer));
     else if (tag[0] === 'n') this.peer(other)?.handleRefused(peer.id);
     // Only who is reached directly carries, and nobody for itself.
     else if (!(value instanceof Uint8Array) || !peer.isDirect || other === peer.id) return;
     else if (/^g/i.test(tag)) void this.peer(other)?.handleCarried(peer, value);
-    else if (/^f/i.test(tag)) this.#forwarder.carry(peer, this.options.forward === false ? undefined : this.peer(other), other, value, tag[0] === 'f');
+    else if (/^f/i.test(tag))
+      this.#forwarder.carry(
+        peer,
+        this.options.forward === false ? undefined : this.peer(other),
+        other,
+        value,
+        tag[0] === 'f',
+      );
   }
 
   #call(listener: () => void): void {
@@ -212,5 +244,8 @@ export class KnockRoom extends FullRoom {
 /** Tags stand in front of each value, so they are short; a line break would end one early. */
 function checkName(name: string): void {
   if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
-    throw new LumameshError('BAD_ACTION_NAME', `a name is one line of at most ${MAX_NAME_LENGTH} characters`);
+    throw new LumameshError(
+      'BAD_ACTION_NAME',
+      `a name is one line of at most ${MAX_NAME_LENGTH} characters`,
+    );
 }

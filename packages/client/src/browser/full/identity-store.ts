@@ -1,4 +1,9 @@
-import { type PeerIdentity, createPeerIdentity, restorePeerIdentity, storePeerIdentity } from '../../core/peer-identity.ts';
+import {
+  type PeerIdentity,
+  createPeerIdentity,
+  restorePeerIdentity,
+  storePeerIdentity,
+} from '../../core/peer-identity.ts';
 import type { Platform } from '../platform.ts';
 
 /**
@@ -19,7 +24,10 @@ export class IdentityStore {
   async take(roomId: string): Promise<PeerIdentity> {
     const { subtle } = this.#platform.crypto;
     const [text = '', counter] = this.#takeText(roomId).split(' ');
-    const restored = text === '' ? null : await restorePeerIdentity(subtle, text, Number(counter)).catch(() => null);
+    const restored =
+      text === ''
+        ? null
+        : await restorePeerIdentity(subtle, text, Number(counter)).catch(() => null);
     const identity = restored ?? (await createPeerIdentity(subtle));
     this.#texts.set(roomId, await storePeerIdentity(subtle, identity));
     return identity;

@@ -13,7 +13,10 @@ export class Media {
   readonly #tell: (streams: readonly (readonly [id: string, metadata: unknown])[]) => void;
   readonly #onStream: (stream: MediaStream, metadata: unknown) => void;
 
-  constructor(tell: (streams: readonly (readonly [id: string, metadata: unknown])[]) => void, onStream: (stream: MediaStream, metadata: unknown) => void) {
+  constructor(
+    tell: (streams: readonly (readonly [id: string, metadata: unknown])[]) => void,
+    onStream: (stream: MediaStream, metadata: unknown) => void,
+  ) {
     this.#tell = tell;
     this.#onStream = onStream;
   }
@@ -28,12 +31,18 @@ export class Media {
     this.#outgoing.delete(stream.id);
     if (link === null) return;
     const tracks: readonly (MediaStreamTrack | null)[] = stream.getTracks();
-    for (const sender of link.connection.getSenders()) if (sender.track !== null && tracks.includes(sender.track)) link.connection.removeTrack(sender);
+    for (const sender of link.connection.getSenders())
+      if (sender.track !== null && tracks.includes(sender.track))
+        link.connection.removeTrack(sender);
     this.#announce();
   }
 
   /** Sends another track in the place of one, with no negotiation: another camera, say. */
-  async replace(link: PeerLink | null, oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack): Promise<void> {
+  async replace(
+    link: PeerLink | null,
+    oldTrack: MediaStreamTrack,
+    newTrack: MediaStreamTrack,
+  ): Promise<void> {
     const sender = link?.connection.getSenders().find(({ track }) => track === oldTrack);
     await sender?.replaceTrack(newTrack);
     for (const { stream } of this.#outgoing.values()) {
@@ -49,14 +58,16 @@ export class Media {
     this.#announce();
     const sent = new Set(link.connection.getSenders().map(({ track }) => track));
     for (const { stream } of this.#outgoing.values()) {
-      for (const track of stream.getTracks()) if (!sent.has(track)) link.connection.addTrack(track, stream);
+      for (const track of stream.getTracks())
+        if (!sent.has(track)) link.connection.addTrack(track, stream);
     }
   }
 
   handleTag(value: unknown): void {
     if (!Array.isArray(value)) return;
     this.#metadata.clear();
-    for (const item of value.slice(0, 64) as unknown[]) if (Array.isArray(item) && typeof item[0] === 'string') this.#metadata.set(item[0], item[1]);
+    for (const item of value.slice(0, 64) as unknown[])
+      if (Array.isArray(item) && typeof item[0] === 'string') this.#metadata.set(item[0], item[1]);
   }
 
   handleTrack({ streams: [stream] }: RTCTrackEvent): void {

@@ -20,17 +20,31 @@ export async function probeNetwork(
 ): Promise<readonly [code: string, text: string] | null> {
   if (!(globalThis.navigator?.onLine ?? true)) return ['OFFLINE', 'the browser is offline'];
   const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
-  if (areLocal && (await isLocalNetworkDenied())) return ['LOCAL_NETWORK_DENIED', 'the relays are in a local network, and the browser keeps this page from it'];
+  if (areLocal && (await isLocalNetworkDenied()))
+    return [
+      'LOCAL_NETWORK_DENIED',
+      'the relays are in a local network, and the browser keeps this page from it',
+    ];
   const networks = new Set(relays.map(({ ip }) => addressPrefix(ip)));
   if (networks.size < MIN_SILENT_NETWORKS) return null;
-  const [hasUdp, hasTcp] = await Promise.all([answersStun(relays, iceServers, platform), answersHttp()]);
-  return hasUdp || !hasTcp ? null : ['UDP_BLOCKED', `relays in ${networks.size} networks are silent over UDP, while the server of this page answers over TCP`];
+  const [hasUdp, hasTcp] = await Promise.all([
+    answersStun(relays, iceServers, platform),
+    answersHttp(),
+  ]);
+  return hasUdp || !hasTcp
+    ? null
+    : [
+        'UDP_BLOCKED',
+        `relays in ${networks.size} networks are silent over UDP, while the server of this page answers over TCP`,
+      ];
 }
 
 async function isLocalNetworkDenied(): Promise<boolean> {
   try {
     // Chromium's name; other browsers throw at it.
-    const { state } = await navigator.permissions.query({ name: 'local-network-access' as PermissionName });
+    const { state } = await navigator.permissions.query({
+      name: 'local-network-access' as PermissionName,
+    });
     return state === 'denied';
   } catch {
     return false;
@@ -38,10 +52,16 @@ async function isLocalNetworkDenied(): Promise<boolean> {
 }
 
 /** Whether any STUN server (each relay is one) shows us our own address: then UDP passes, and it is the relays that are down. */
-async function answersStun(relays: readonly KnownRelay[], iceServers: readonly RTCIceServer[], platform: Platform): Promise<boolean> {
+async function answersStun(
+  relays: readonly KnownRelay[],
+  iceServers: readonly RTCIceServer[],
+  platform: Platform,
+): Promise<boolean> {
   if (platform.PeerConnection === null) return false;
   const urls = relays.slice(0, 4).map(stunUrl);
-  const connection = new platform.PeerConnection({ iceServers: [...(urls.length === 0 ? [] : [{ urls }]), ...iceServers] });
+  const connection = new platform.PeerConnection({
+    iceServers: [...(urls.length === 0 ? [] : [{ urls }]), ...iceServers],
+  });
   try {
     return await new Promise<boolean>((resolve) => {
       const cancel = platform.setTimer(PROBE_MS, () => resolve(false));
@@ -61,7 +81,11 @@ async function answersStun(relays: readonly KnownRelay[], iceServers: readonly R
 
 async function answersHttp(): Promise<boolean> {
   try {
-    await fetch(globalThis.location.href, { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) });
+    await fetch(globalThis.location.href, {
+      method: 'HEAD',
+      cache: 'no-store',
+      signal: AbortSignal.timeout(PROBE_MS),
+    });
     return true;
   } catch {
     // Down, or the page's policy forbids to ask: no evidence.

@@ -31,18 +31,29 @@ export class Requests<P> {
   #next = 0;
   #answering = 0;
 
-  constructor(platform: Platform, handlers: ReadonlyMap<string, RequestHandler<P>>, send: (tag: string, value: unknown) => void) {
+  constructor(
+    platform: Platform,
+    handlers: ReadonlyMap<string, RequestHandler<P>>,
+    send: (tag: string, value: unknown) => void,
+  ) {
     this.#platform = platform;
     this.#handlers = handlers;
     this.#send = send;
   }
 
-  async ask(name: string, value: unknown, { timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions): Promise<unknown> {
+  async ask(
+    name: string,
+    value: unknown,
+    { timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions,
+  ): Promise<unknown> {
     const id = String(this.#next);
     this.#next += 1;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const cancelTimer = this.#platform.setTimer(timeoutMs, () =>
-      this.#end(id, new LumameshError('REQUEST_TIMEOUT', `no answer to ${name} in ${timeoutMs} ms`)),
+      this.#end(
+        id,
+        new LumameshError('REQUEST_TIMEOUT', `no answer to ${name} in ${timeoutMs} ms`),
+      ),
     );
     this.#open.set(id, { resolve, reject, cancelTimer });
     try {
@@ -64,14 +75,21 @@ export class Requests<P> {
     } else if (tag[0] === 'r') this.#end(id, null, value);
     else if (tag[0] === 'e') {
       const [code, message] = Array.isArray(value) ? (value as unknown[]) : [];
-      this.#end(id, new LumameshError(code === 'NO_HANDLER' ? code : 'REQUEST_FAILED', typeof message === 'string' ? message : ''));
+      this.#end(
+        id,
+        new LumameshError(
+          code === 'NO_HANDLER' ? code : 'REQUEST_FAILED',
+          typeof message === 'string' ? message : '',
+        ),
+      );
     } else return false;
     return true;
   }
 
   /** The peer is gone. */
   close(): void {
-    for (const id of [...this.#open.keys()]) this.#end(id, new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
+    for (const id of [...this.#open.keys()])
+      this.#end(id, new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
   }
 
   #end(id: string, error: LumameshError | null, value?: unknown): void {
@@ -91,7 +109,10 @@ export class Requests<P> {
       this.#send(`r${id}`, (await handler(value, peer)) ?? null);
     } catch (error) {
       // What went wrong in here is told to nobody outside, unless it was meant to be.
-      const known = error instanceof LumameshError ? error : new LumameshError('REQUEST_FAILED', 'the handler threw');
+      const known =
+        error instanceof LumameshError
+          ? error
+          : new LumameshError('REQUEST_FAILED', 'the handler threw');
       try {
         this.#send(`e${id}`, [known.code, known.message]);
       } catch {

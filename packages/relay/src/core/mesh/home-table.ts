@@ -29,8 +29,18 @@ export class HomeTable {
   #hints = 0;
   #refused = 0;
 
-  get counts(): { readonly rooms: number; readonly hints: number; readonly reporters: number; readonly refused: number } {
-    return { rooms: this.#rooms.size, hints: this.#hints, reporters: this.#reporters.size, refused: this.#refused };
+  get counts(): {
+    readonly rooms: number;
+    readonly hints: number;
+    readonly reporters: number;
+    readonly refused: number;
+  } {
+    return {
+      rooms: this.#rooms.size,
+      hints: this.#hints,
+      reporters: this.#reporters.size,
+      refused: this.#refused,
+    };
   }
 
   holds(room: string, reporter: string): boolean {
@@ -59,7 +69,8 @@ export class HomeTable {
       const others = [...holders.keys()].filter((other) => other !== reporter);
       // A repeated hint is answered as well: an answer may have been lost.
       if (others.length > 0) news.push({ to: reporter, room, add: others, gone: [] });
-      if (isNew) for (const other of others) news.push({ to: other, room, add: [reporter], gone: [] });
+      if (isNew)
+        for (const other of others) news.push({ to: other, room, add: [reporter], gone: [] });
     }
     if (reported.size === 0) this.#reporters.delete(reporter);
     return news;
@@ -88,7 +99,9 @@ export class HomeTable {
   /** A reporter is known to be dead, or was put out. */
   handleReporterDead(reporter: string): readonly HolderNews[] {
     this.#lostAt.delete(reporter);
-    return [...(this.#reporters.get(reporter) ?? [])].flatMap((room) => this.#forget(reporter, room));
+    return [...(this.#reporters.get(reporter) ?? [])].flatMap((room) =>
+      this.#forget(reporter, room),
+    );
   }
 
   /** Drops what has expired. To be called every few seconds. */
@@ -98,7 +111,8 @@ export class HomeTable {
       if (at > now) continue;
       this.#lostAt.delete(reporter);
       for (const room of [...(this.#reporters.get(reporter) ?? [])]) {
-        if ((this.#rooms.get(room)?.get(reporter) ?? now) <= now) news.push(...this.#forget(reporter, room));
+        if ((this.#rooms.get(room)?.get(reporter) ?? now) <= now)
+          news.push(...this.#forget(reporter, room));
       }
     }
     return news;
@@ -108,13 +122,17 @@ export class HomeTable {
   expire(now: Instant): readonly HolderNews[] {
     const news: HolderNews[] = [];
     for (const [room, holders] of this.#rooms) {
-      for (const [reporter, at] of holders) if (at <= now) news.push(...this.#forget(reporter, room));
+      for (const [reporter, at] of holders)
+        if (at <= now) news.push(...this.#forget(reporter, room));
     }
     return news;
   }
 
   #hasRoomFor(reported: ReadonlySet<string>, holders: ReadonlyMap<string, Instant>): boolean {
-    return reported.size < HOME_LIMITS.maxHintsPerReporter && holders.size < HOME_LIMITS.maxReportersPerRoom;
+    return (
+      reported.size < HOME_LIMITS.maxHintsPerReporter &&
+      holders.size < HOME_LIMITS.maxReportersPerRoom
+    );
   }
 
   /** A full table takes the place of a new hint from whoever has most, so that many who fill it do not keep out one who has little to say. */

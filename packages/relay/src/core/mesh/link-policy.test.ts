@@ -13,15 +13,25 @@ function record(name: string, ip: string): SignedRelayRecord {
 }
 
 function relays(count: number, perPrefix = 1): SignedRelayRecord[] {
-  return Array.from({ length: count }, (_, i) => record(`n${i}`, `20.0.${Math.floor(i / perPrefix)}.${1 + (i % perPrefix)}`));
+  return Array.from({ length: count }, (_, i) =>
+    record(`n${i}`, `20.0.${Math.floor(i / perPrefix)}.${1 + (i % perPrefix)}`),
+  );
 }
 
-function policyWith(peers: readonly { readonly host: string; readonly port: number }[] = []): LinkPolicy {
+function policyWith(
+  peers: readonly { readonly host: string; readonly port: number }[] = [],
+): LinkPolicy {
   return new LinkPolicy({ nk: 'own', peers, random: seededRandom(4) });
 }
 
 /** Lets the policy dial for a while, and answers the names that it linked to. */
-function grow(policy: LinkPolicy, known: readonly SignedRelayRecord[], wanted = NONE, fromMs = 0, steps = 200): string[] {
+function grow(
+  policy: LinkPolicy,
+  known: readonly SignedRelayRecord[],
+  wanted = NONE,
+  fromMs = 0,
+  steps = 200,
+): string[] {
   const linked: string[] = [];
   for (let step = 0; step < steps; step++) {
     const now = instant(fromMs + step * 500);
@@ -29,7 +39,11 @@ function grow(policy: LinkPolicy, known: readonly SignedRelayRecord[], wanted = 
       if (output.type !== 'dial' || output.target.nk === null) continue;
       const { nk, host } = output.target;
       linked.push(nk);
-      policy.handleOpen(now, nk, { isOutbound: true, prefix: host.replace(/\d+$/, '0/24'), isLocal: false });
+      policy.handleOpen(now, nk, {
+        isOutbound: true,
+        prefix: host.replace(/\d+$/, '0/24'),
+        isLocal: false,
+      });
       policy.handleDialed(now, output.target, nk);
       policy.handleProven(nk);
     }
@@ -41,8 +55,15 @@ describe('the links a relay keeps', () => {
   it('are a few outbound ones, into as many networks as there are', () => {
     const linked = grow(policyWith(), relays(200, 10));
     assert.equal(linked.length, LINK_LIMITS.minOutbound);
-    assert.equal(new Set(linked.map((name) => Math.floor(Number(name.slice(1)) / 10))).size, LINK_LIMITS.minOutbound);
-    assert.equal(grow(policyWith(), relays(4, 10)).length, 4, 'one network, where there is no other');
+    assert.equal(
+      new Set(linked.map((name) => Math.floor(Number(name.slice(1)) / 10))).size,
+      LINK_LIMITS.minOutbound,
+    );
+    assert.equal(
+      grow(policyWith(), relays(4, 10)).length,
+      4,
+      'one network, where there is no other',
+    );
   });
 
   it('are made slowly, and later while others are still being found', () => {
@@ -54,7 +75,11 @@ describe('the links a relay keeps', () => {
       for (const output of policy.decide(now, known, NONE, true)) {
         if (output.type !== 'dial' || output.target.nk === null) continue;
         dials += 1;
-        policy.handleOpen(now, output.target.nk, { isOutbound: true, prefix: output.target.host, isLocal: false });
+        policy.handleOpen(now, output.target.nk, {
+          isOutbound: true,
+          prefix: output.target.host,
+          isLocal: false,
+        });
         policy.handleDialed(now, output.target, output.target.nk);
       }
     }
@@ -65,7 +90,9 @@ describe('the links a relay keeps', () => {
     const known = relays(50);
     const wanted = new Set(['n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9']);
     const outputs = policyWith().decide(instant(0), known, wanted);
-    const dialled = outputs.flatMap((output) => (output.type === 'dial' ? [output.target.nk ?? ''] : []));
+    const dialled = outputs.flatMap((output) =>
+      output.type === 'dial' ? [output.target.nk ?? ''] : [],
+    );
     for (const name of wanted) assert.ok(dialled.includes(name), name);
   });
 
@@ -84,29 +111,50 @@ describe('the links a relay keeps', () => {
     const [output] = own.decide(instant(0), [], NONE);
     assert.ok(output?.type === 'dial');
     own.handleDialed(instant(0), output.target, 'own');
-    for (let ms = 0; ms < 120_000; ms += 250) assert.deepEqual(own.decide(instant(ms), [], NONE), []);
+    for (let ms = 0; ms < 120_000; ms += 250)
+      assert.deepEqual(own.decide(instant(ms), [], NONE), []);
   });
 
   it('of relays that show no record in half a minute end', () => {
     const policy = policyWith();
-    policy.handleOpen(instant(0), 'silent', { isOutbound: false, prefix: '20.0.0.0/24', isLocal: false });
-    policy.handleOpen(instant(0), 'proven', { isOutbound: false, prefix: '20.0.1.0/24', isLocal: false });
+    policy.handleOpen(instant(0), 'silent', {
+      isOutbound: false,
+      prefix: '20.0.0.0/24',
+      isLocal: false,
+    });
+    policy.handleOpen(instant(0), 'proven', {
+      isOutbound: false,
+      prefix: '20.0.1.0/24',
+      isLocal: false,
+    });
     policy.handleProven('proven');
     assert.deepEqual(policy.decide(instant(29_000), [], NONE), []);
-    assert.deepEqual(policy.decide(instant(31_000), [], NONE), [{ type: 'hangUp', nk: 'silent', reason: 'noRecord' }]);
+    assert.deepEqual(policy.decide(instant(31_000), [], NONE), [
+      { type: 'hangUp', nk: 'silent', reason: 'noRecord' },
+    ]);
   });
 
   it('inbound are trimmed by network, newcomers first; who has been there stays', () => {
     const policy = policyWith();
     for (let i = 0; i < 60; i++) {
-      policy.handleOpen(instant(i), `crowd${i}`, { isOutbound: false, prefix: '66.6.6.0/24', isLocal: false });
+      policy.handleOpen(instant(i), `crowd${i}`, {
+        isOutbound: false,
+        prefix: '66.6.6.0/24',
+        isLocal: false,
+      });
       policy.handleProven(`crowd${i}`);
     }
     for (let i = 0; i < 90; i++) {
-      policy.handleOpen(instant(1000 + i), `n${i}`, { isOutbound: false, prefix: `20.0.${i}.0/24`, isLocal: false });
+      policy.handleOpen(instant(1000 + i), `n${i}`, {
+        isOutbound: false,
+        prefix: `20.0.${i}.0/24`,
+        isLocal: false,
+      });
       policy.handleProven(`n${i}`);
     }
-    const ended = policy.decide(instant(2000), [], NONE).flatMap((output) => (output.type === 'hangUp' ? [output.nk] : []));
+    const ended = policy
+      .decide(instant(2000), [], NONE)
+      .flatMap((output) => (output.type === 'hangUp' ? [output.nk] : []));
     assert.ok(ended.every((name) => name.startsWith('crowd')));
     assert.ok(!ended.includes('crowd0'));
     assert.equal(policy.counts.inbound, LINK_LIMITS.maxInbound);
@@ -121,7 +169,11 @@ describe('the links a relay keeps', () => {
       for (const output of policy.decide(instant(ms), known, NONE)) {
         if (output.type === 'hangUp') rotated += 1;
         else if (output.target.nk !== null) {
-          policy.handleOpen(instant(ms), output.target.nk, { isOutbound: true, prefix: output.target.host, isLocal: false });
+          policy.handleOpen(instant(ms), output.target.nk, {
+            isOutbound: true,
+            prefix: output.target.host,
+            isLocal: false,
+          });
           policy.handleDialed(instant(ms), output.target, output.target.nk);
           policy.handleProven(output.target.nk);
         }

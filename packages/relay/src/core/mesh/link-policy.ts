@@ -16,7 +16,9 @@ export interface LinkPolicyOptions {
   readonly random: () => number;
 }
 
-export type LinkOutput = { readonly type: 'dial'; readonly target: DialTarget } | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string };
+export type LinkOutput =
+  | { readonly type: 'dial'; readonly target: DialTarget }
+  | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string };
 
 export const LINK_LIMITS = {
   /** Outbound links for gossip: below the first number relays are dialled, above the second hung up. */
@@ -73,10 +75,20 @@ export class LinkPolicy {
     this.#peers = options.peers;
   }
 
-  get counts(): { readonly outbound: number; readonly inbound: number; readonly proven: number; readonly dialing: number } {
+  get counts(): {
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly proven: number;
+    readonly dialing: number;
+  } {
     const links = [...this.#links.values()];
     const outbound = links.filter(({ isOutbound }) => isOutbound).length;
-    return { outbound, inbound: links.length - outbound, proven: links.filter(({ isProven }) => isProven).length, dialing: this.#dialing.size };
+    return {
+      outbound,
+      inbound: links.length - outbound,
+      proven: links.filter(({ isProven }) => isProven).length,
+      dialing: this.#dialing.size,
+    };
   }
 
   /** Other places to dial, from now on. */
@@ -84,7 +96,11 @@ export class LinkPolicy {
     this.#peers = peers;
   }
 
-  handleOpen(now: Instant, nk: string, link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLocal: boolean }): void {
+  handleOpen(
+    now: Instant,
+    nk: string,
+    link: { readonly isOutbound: boolean; readonly prefix: string; readonly isLocal: boolean },
+  ): void {
     this.#links.set(nk, { ...link, openedAt: now, isProven: false, place: null });
   }
 
@@ -105,7 +121,10 @@ export class LinkPolicy {
     const link = nk === null ? undefined : this.#links.get(nk);
     if (link !== undefined) link.place = place;
     dropOldest(this.#backoffs, MAX_BACKOFFS);
-    const entry = this.#backoffs.get(place) ?? { backoff: new Backoff(RETRY_INITIAL_MS, RETRY_MAX_MS, this.#options.random), retryAt: now };
+    const entry = this.#backoffs.get(place) ?? {
+      backoff: new Backoff(RETRY_INITIAL_MS, RETRY_MAX_MS, this.#options.random),
+      retryAt: now,
+    };
     entry.retryAt = later(now, entry.backoff.nextMs());
     this.#backoffs.set(place, entry);
   }
@@ -116,31 +135,57 @@ export class LinkPolicy {
    * @param wanted homes of rooms here
    * @param isRestless whether relays are coming to be known just now
    */
-  decide(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>, isRestless = false): readonly LinkOutput[] {
+  decide(
+    now: Instant,
+    relays: readonly SignedRelayRecord[],
+    wanted: ReadonlySet<string>,
+    isRestless = false,
+  ): readonly LinkOutput[] {
     if (!isRestless) this.#restlessSince = null;
     else this.#restlessSince ??= now;
     const mayGrow = this.#restlessSince === null || now - this.#restlessSince > RESTLESS_MS;
     return [...this.#trim(now, wanted), ...this.#dials(now, relays, wanted, mayGrow)];
   }
 
-  #dials(now: Instant, relays: readonly SignedRelayRecord[], wanted: ReadonlySet<string>, mayGrow: boolean): LinkOutput[] {
+  #dials(
+    now: Instant,
+    relays: readonly SignedRelayRecord[],
+    wanted: ReadonlySet<string>,
+    mayGrow: boolean,
+  ): LinkOutput[] {
     const outputs: LinkOutput[] = [];
     // Only a link that has stood for a while shows that dialling there is worth it.
-    for (const { place, openedAt } of this.#links.values()) if (place !== null && now - openedAt > STEADY_MS) this.#backoffs.delete(place);
+    for (const { place, openedAt } of this.#links.values())
+      if (place !== null && now - openedAt > STEADY_MS) this.#backoffs.delete(place);
     const dial = (target: DialTarget): void => {
       const place = placeOf(target);
-      if (this.#dialing.size >= LINK_LIMITS.maxDialsAtOnce || this.#dialing.has(place) || (this.#backoffs.get(place)?.retryAt ?? -Infinity) > now) return;
+      if (
+        this.#dialing.size >= LINK_LIMITS.maxDialsAtOnce ||
+        this.#dialing.has(place) ||
+        (this.#backoffs.get(place)?.retryAt ?? -Infinity) > now
+      )
+        return;
       this.#dialing.add(place);
       outputs.push({ type: 'dial', target });
     };
-    const reachable = relays.filter((record) => record.meshPort !== undefined && record.nk !== this.#options.nk && !this.#links.has(record.nk));
-    let homeLinks = [...this.#links].filter(([nk, { isOutbound }]) => isOutbound && wanted.has(nk)).length;
+    const reachable = relays.filter(
+      (record) =>
+        record.meshPort !== undefined &&
+        record.nk !== this.#options.nk &&
+        !this.#links.has(record.nk),
+    );
+    let homeLinks = [...this.#links].filter(
+      ([nk, { isOutbound }]) => isOutbound && wanted.has(nk),
+    ).length;
     for (const record of reachable) {
       if (!wanted.has(record.nk) || homeLinks >= LINK_LIMITS.maxHomeLinks) continue;
       homeLinks += 1;
       dial(targetOf(record));
     }
-    let missing = LINK_LIMITS.minOutbound - [...this.#links.values()].filter(({ isOutbound }) => isOutbound).length - this.#dialing.size;
+    let missing =
+      LINK_LIMITS.minOutbound -
+      [...this.#links.values()].filter(({ isOutbound }) => isOutbound).length -
+      this.#dialing.size;
     for (const peer of this.#peers) {
       const nk = this.#nodeAt.get(placeOf(peer)) ?? null;
       if (missing <= 0 || nk === this.#options.nk || (nk !== null && this.#links.has(nk))) continue;
@@ -148,7 +193,8 @@ export class LinkPolicy {
       dial({ ...peer, nk: null });
     }
     const hasSome = this.#links.size >= LINKS_AT_ONCE;
-    if (missing <= 0 || (hasSome && (!mayGrow || (this.#growAt !== null && now < this.#growAt)))) return outputs;
+    if (missing <= 0 || (hasSome && (!mayGrow || (this.#growAt !== null && now < this.#growAt))))
+      return outputs;
     this.#growAt = later(now, GROWTH_MS * (0.5 + this.#options.random()));
     missing = Math.min(missing, hasSome ? 1 : LINKS_AT_ONCE);
     const prefixes = new Set([...this.#links.values()].map(({ prefix }) => prefix));
@@ -171,14 +217,21 @@ export class LinkPolicy {
       this.#links.delete(nk);
       outputs.push({ type: 'hangUp', nk, reason });
     };
-    for (const [nk, link] of [...this.#links]) if (!link.isProven && now - link.openedAt > PROOF_MS) hangUp(nk, 'noRecord');
-    const outbound = [...this.#links].filter(([nk, { isOutbound }]) => isOutbound && !wanted.has(nk));
-    if (this.#rotateAt === null) this.#rotateAt = later(now, ROTATE_MS * (0.5 + this.#options.random()));
-    if (outbound.length > LINK_LIMITS.maxOutbound) for (const [nk] of this.#shuffle(outbound).slice(LINK_LIMITS.maxOutbound)) hangUp(nk, 'tooManyOutbound');
+    for (const [nk, link] of [...this.#links])
+      if (!link.isProven && now - link.openedAt > PROOF_MS) hangUp(nk, 'noRecord');
+    const outbound = [...this.#links].filter(
+      ([nk, { isOutbound }]) => isOutbound && !wanted.has(nk),
+    );
+    if (this.#rotateAt === null)
+      this.#rotateAt = later(now, ROTATE_MS * (0.5 + this.#options.random()));
+    if (outbound.length > LINK_LIMITS.maxOutbound)
+      for (const [nk] of this.#shuffle(outbound).slice(LINK_LIMITS.maxOutbound))
+        hangUp(nk, 'tooManyOutbound');
     else if (now >= this.#rotateAt) {
       this.#rotateAt = later(now, ROTATE_MS * (0.5 + this.#options.random()));
       const oldest = outbound.toSorted(([, a], [, b]) => a.openedAt - b.openedAt)[0];
-      if (oldest !== undefined && outbound.length >= LINK_LIMITS.minOutbound) hangUp(oldest[0], 'rotated');
+      if (oldest !== undefined && outbound.length >= LINK_LIMITS.minOutbound)
+        hangUp(oldest[0], 'rotated');
     }
     this.#trimInbound(hangUp);
     return outputs;
@@ -195,8 +248,11 @@ export class LinkPolicy {
     }
     let total = 0;
     for (const group of byPrefix.values()) {
-      group.sort(([, a], [, b]) => Number(b.isProven) - Number(a.isProven) || a.openedAt - b.openedAt);
-      const max = group[0]?.[1].isLocal === true ? LINK_LIMITS.maxInbound : LINK_LIMITS.maxInboundPerPrefix;
+      group.sort(
+        ([, a], [, b]) => Number(b.isProven) - Number(a.isProven) || a.openedAt - b.openedAt,
+      );
+      const max =
+        group[0]?.[1].isLocal === true ? LINK_LIMITS.maxInbound : LINK_LIMITS.maxInboundPerPrefix;
       while (group.length > max) hangUp(group.pop()?.[0] ?? '', 'tooManyOfPrefix');
       total += group.length;
     }

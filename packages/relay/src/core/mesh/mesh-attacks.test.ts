@@ -35,23 +35,30 @@ const room = (i: number): string => `room${i}`.padEnd(43, '_');
 describe('a mesh under fire', () => {
   it('a flood of well-signed records that nobody answers for gets none in, and the honest ones stay', () => {
     const mesh = meshWithAttacker();
-    for (let i = 0; i < 2000; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `66.6.6.${i % 256}` }));
+    for (let i = 0; i < 2000; i++)
+      mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `66.6.6.${i % 256}` }));
     mesh.run(60_000);
     for (let i = 0; i < 5; i++) {
       const { records } = stats(mesh, mesh.relay(`r${i}`));
       assert.equal(records['alive'], 5);
-      assert.ok((records['candidates'] ?? 0) <= DIRECTORY_LIMITS.maxCandidates && (records['refused'] ?? 0) <= DIRECTORY_LIMITS.maxRefused);
+      assert.ok(
+        (records['candidates'] ?? 0) <= DIRECTORY_LIMITS.maxCandidates &&
+          (records['refused'] ?? 0) <= DIRECTORY_LIMITS.maxRefused,
+      );
     }
   });
 
   it('fifty relays that do answer, in one prefix, get the share of one prefix; those that were there first stay', () => {
     const mesh = new VirtualMesh();
     for (let i = 0; i < 5; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : ['r0'] });
-    for (let i = 0; i < 50; i++) mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0', 'r1', 'r2'] });
+    for (let i = 0; i < 50; i++)
+      mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0', 'r1', 'r2'] });
     mesh.run(120_000);
     for (let i = 0; i < 5; i++) {
       const known = mesh.relay(`r${i}`).core.known();
-      assert.ok(known.filter(({ ip }) => ip.startsWith('66.6.6.')).length <= DIRECTORY_LIMITS.maxPerPrefix);
+      assert.ok(
+        known.filter(({ ip }) => ip.startsWith('66.6.6.')).length <= DIRECTORY_LIMITS.maxPerPrefix,
+      );
       assert.equal(known.filter(({ ip }) => !ip.startsWith('66.6.6.')).length, 4);
     }
   });
@@ -59,7 +66,8 @@ describe('a mesh under fire', () => {
   it('a dead one of a full prefix makes room for a living one', () => {
     const mesh = new VirtualMesh();
     mesh.add('r0');
-    for (let i = 0; i < DIRECTORY_LIMITS.maxPerPrefix; i++) mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0'] });
+    for (let i = 0; i < DIRECTORY_LIMITS.maxPerPrefix; i++)
+      mesh.add(`s${i}`, { ip: `66.6.6.${i + 1}`, peers: ['r0'] });
     mesh.run(5000);
     mesh.kill('s3');
     mesh.add('new', { ip: '66.6.6.99', peers: ['r0'] });
@@ -83,7 +91,14 @@ describe('a mesh under fire', () => {
 
   it('records of private, loopback and multicast addresses are refused by relays on the internet, and cost the sender its link', () => {
     const mesh = meshWithAttacker();
-    for (const ip of ['127.0.0.1', '10.0.0.1', '192.168.1.1', '169.254.169.254', '224.0.0.1', '0.0.0.0'])
+    for (const ip of [
+      '127.0.0.1',
+      '10.0.0.1',
+      '192.168.1.1',
+      '169.254.169.254',
+      '224.0.0.1',
+      '0.0.0.0',
+    ])
       mesh.inject('evil', mesh.sign({ nk: nodeKey(1), ip }));
     mesh.run(1000);
     assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.record.address'], 6);
@@ -105,7 +120,12 @@ describe('a mesh under fire', () => {
 
   it('a record that is not signed by its key is refused, and a hello with one ends in a ban', () => {
     const mesh = meshWithAttacker();
-    const forged = { ...mesh.relay('r1').record, ip: '66.6.6.6', sequence: mesh.relay('r1').record.sequence + 1, signature: `${'B'.repeat(85)}A` };
+    const forged = {
+      ...mesh.relay('r1').record,
+      ip: '66.6.6.6',
+      sequence: mesh.relay('r1').record.sequence + 1,
+      signature: `${'B'.repeat(85)}A`,
+    };
     mesh.inject('evil', forged);
     mesh.run(1000);
     assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.record.signature'] ?? 0) >= 1);
@@ -126,9 +146,27 @@ describe('a mesh under fire', () => {
     mesh.join('r1', 'bob', 'room0');
     mesh.run(2000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
-    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'absent', room: room(0), peers: ['bob'.padEnd(22, '_')] }));
-    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'signal', room: room(0), from: 'bob'.padEnd(22, '_'), to: 'ada'.padEnd(22, '_'), data: 'forged' }));
-    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'holders', room: room(0), add: [], gone: [mesh.relay('r1').nk] }));
+    mesh.injectFrame(
+      'evil',
+      'r0',
+      encodeMeshFrame({ type: 'absent', room: room(0), peers: ['bob'.padEnd(22, '_')] }),
+    );
+    mesh.injectFrame(
+      'evil',
+      'r0',
+      encodeMeshFrame({
+        type: 'signal',
+        room: room(0),
+        from: 'bob'.padEnd(22, '_'),
+        to: 'ada'.padEnd(22, '_'),
+        data: 'forged',
+      }),
+    );
+    mesh.injectFrame(
+      'evil',
+      'r0',
+      encodeMeshFrame({ type: 'holders', room: room(0), add: [], gone: [mesh.relay('r1').nk] }),
+    );
     mesh.run(15_000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
     assert.ok(!(mesh.relay('r0').heard.get('ada') ?? []).some(({ action }) => action === 'signal'));
@@ -141,7 +179,10 @@ describe('a mesh under fire', () => {
     mesh.run(3000);
     mesh.join('r0', 'ada', 'room0');
     for (let i = 0; i < 50; i++) {
-      const members = Array.from({ length: 10 }, (_, j) => ({ peer: `ghost${i}x${j}`.padEnd(22, '_'), presence: 'x' }));
+      const members = Array.from({ length: 10 }, (_, j) => ({
+        peer: `ghost${i}x${j}`.padEnd(22, '_'),
+        presence: 'x',
+      }));
       mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
     }
     mesh.run(1000);
@@ -156,7 +197,9 @@ describe('a mesh under fire', () => {
   it('hints without end are refused beyond a reporter’s share; a room keeps a bounded number of reporters', () => {
     const mesh = meshWithAttacker();
     for (let i = 0; i < 60; i++) {
-      const rooms = Array.from({ length: MESH_LIMITS.maxHints }, (_, j) => room(i * MESH_LIMITS.maxHints + j));
+      const rooms = Array.from({ length: MESH_LIMITS.maxHints }, (_, j) =>
+        room(i * MESH_LIMITS.maxHints + j),
+      );
       mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'hints', rooms }));
     }
     mesh.run(1000);
@@ -172,10 +215,28 @@ describe('a mesh under fire', () => {
     const mesh = meshWithAttacker();
     mesh.join('r0', 'ada', 'room0');
     mesh.run(1000);
-    const frame = { type: 'present', room: room(0), members: [{ peer: 'ghost'.padEnd(22, '_'), presence: 'x' }] } as const;
-    const carried = { counter: 2 ** 50, text: JSON.stringify(frame), signature: 'A'.repeat(86), frame };
-    for (let i = 1; i < 5; i++) mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, ...carried }));
-    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, ...carried }));
+    const frame = {
+      type: 'present',
+      room: room(0),
+      members: [{ peer: 'ghost'.padEnd(22, '_'), presence: 'x' }],
+    } as const;
+    const carried = {
+      counter: 2 ** 50,
+      text: JSON.stringify(frame),
+      signature: 'A'.repeat(86),
+      frame,
+    };
+    for (let i = 1; i < 5; i++)
+      mesh.injectFrame(
+        'evil',
+        `r${i}`,
+        encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, ...carried }),
+      );
+    mesh.injectFrame(
+      'evil',
+      'r0',
+      encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, ...carried }),
+    );
     assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.from.forged'], 1);
     mesh.run(2000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), []);
@@ -186,9 +247,13 @@ describe('a mesh under fire', () => {
     mesh.join('r0', 'ada', 'room0');
     mesh.join('r1', 'bob', 'room0');
     mesh.run(2000);
-    const texts = [encodeMeshFrame({ type: 'hints', rooms: [room(0)] }), encodeMeshFrame({ type: 'holders', room: room(0), add: [nodeKey(5)], gone: [] })];
+    const texts = [
+      encodeMeshFrame({ type: 'hints', rooms: [room(0)] }),
+      encodeMeshFrame({ type: 'holders', room: room(0), add: [nodeKey(5)], gone: [] }),
+    ];
     for (const text of texts) {
-      for (const damaged of mutations(utf8Encode(text), 400, 11)) mesh.injectFrame('evil', 'r0', utf8Decode(damaged) ?? '{');
+      for (const damaged of mutations(utf8Encode(text), 400, 11))
+        mesh.injectFrame('evil', 'r0', utf8Decode(damaged) ?? '{');
     }
     mesh.run(15_000);
     assert.ok(mesh.relay('evil').bannedBy.has('r0'));
@@ -198,7 +263,8 @@ describe('a mesh under fire', () => {
   it('rumours of death are looked into and not believed', () => {
     const mesh = meshWithAttacker();
     const nodes = [1, 2, 3, 4].map((i) => mesh.relay(`r${i}`).nk);
-    for (let i = 0; i < 100; i++) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'doubt', nodes }));
+    for (let i = 0; i < 100; i++)
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'doubt', nodes }));
     mesh.run(3000);
     assert.equal(stats(mesh, mesh.relay('r0')).records['alive'], 5);
     assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.doubt.tooMany'] ?? 0) > 0);
@@ -208,7 +274,14 @@ describe('a mesh under fire', () => {
     const mesh = meshWithAttacker();
     for (let i = 1; i < 60; i++) {
       const { nk } = mesh.relay('evil');
-      mesh.inject('evil', mesh.sign({ nk, ip: mesh.relay('evil').record.ip, sequence: mesh.relay('evil').record.sequence + i }));
+      mesh.inject(
+        'evil',
+        mesh.sign({
+          nk,
+          ip: mesh.relay('evil').record.ip,
+          sequence: mesh.relay('evil').record.sequence + i,
+        }),
+      );
     }
     mesh.run(2000);
     assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.record.tooManyUpdates'] ?? 0) >= 50);
@@ -218,7 +291,14 @@ describe('a mesh under fire', () => {
     const mesh = meshWithAttacker();
     const victim = mesh.relay('r1').record;
     for (let i = 0; i < 5; i++) {
-      mesh.injectFrame('evil', `r${i}`, encodeMeshFrame({ type: 'records', records: [{ ...victim, mesh: 'BBBBBBBBBBBBBBBBBBBBBA' }] }));
+      mesh.injectFrame(
+        'evil',
+        `r${i}`,
+        encodeMeshFrame({
+          type: 'records',
+          records: [{ ...victim, mesh: 'BBBBBBBBBBBBBBBBBBBBBA' }],
+        }),
+      );
       mesh.inject('evil', { ...victim, nk: nodeKey(77), sequence: victim.sequence + 5 });
     }
     mesh.run(10_000);
@@ -230,9 +310,14 @@ describe('a mesh under fire', () => {
 
   it('records of places that never answer keep neither a newcomer out nor a death from being noticed', () => {
     const mesh = meshWithAttacker();
-    for (let i = 0; i < 1200; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `30.${i >> 8}.${i & 255}.1` }));
+    for (let i = 0; i < 1200; i++)
+      mesh.inject('evil', mesh.sign({ nk: nodeKey(i), ip: `30.${i >> 8}.${i & 255}.1` }));
     for (let second = 0; second < 10; second++) {
-      for (let i = 0; i < 30; i++) mesh.inject('evil', mesh.sign({ nk: nodeKey(2000 + second * 30 + i), ip: `31.${second}.${i}.1` }));
+      for (let i = 0; i < 30; i++)
+        mesh.inject(
+          'evil',
+          mesh.sign({ nk: nodeKey(2000 + second * 30 + i), ip: `31.${second}.${i}.1` }),
+        );
       mesh.run(1000);
     }
     mesh.add('new', { peers: ['r0'] });
@@ -258,7 +343,8 @@ describe('a mesh under fire', () => {
     mesh.join('evil', 'eve', 'room0');
     mesh.run(5000);
     const before = mesh.relay('r0').bytesOut;
-    for (let i = 0; i < 100; i++) mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'ready' }));
+    for (let i = 0; i < 100; i++)
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'ready' }));
     mesh.run(1000);
     assert.ok(mesh.relay('r0').bytesOut - before < 5000);
   });
@@ -268,11 +354,16 @@ describe('a mesh under fire', () => {
     mesh.join('r0', 'ada', 'room0');
     mesh.run(1000);
     for (let round = 0; round < 50; round++) {
-      const members = Array.from({ length: 32 }, (_, i) => ({ peer: `ghost${i}`.padEnd(22, '_'), presence: `p${round}` }));
+      const members = Array.from({ length: 32 }, (_, i) => ({
+        peer: `ghost${i}`.padEnd(22, '_'),
+        presence: `p${round}`,
+      }));
       mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
     }
     mesh.run(1000);
-    const told = (mesh.relay('r0').heard.get('ada') ?? []).filter(({ action }) => action === 'peer-joined').length;
+    const told = (mesh.relay('r0').heard.get('ada') ?? []).filter(
+      ({ action }) => action === 'peer-joined',
+    ).length;
     assert.ok(told <= 600, `${told} of 1600`);
   });
 
@@ -283,7 +374,10 @@ describe('a mesh under fire', () => {
     mesh.add('evil', { peers: ['r0', 'r1'] });
     mesh.run(5000);
     mesh.join('r0', 'ada', 'room0');
-    const members = Array.from({ length: 200 }, (_, i) => ({ peer: `ghost${i}`.padEnd(22, '_'), presence: 'x' }));
+    const members = Array.from({ length: 200 }, (_, i) => ({
+      peer: `ghost${i}`.padEnd(22, '_'),
+      presence: 'x',
+    }));
     mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members }));
     mesh.run(1000);
     mesh.join('r1', 'bob', 'room0');
@@ -294,10 +388,23 @@ describe('a mesh under fire', () => {
     const mesh = meshWithAttacker();
     mesh.join('r0', 'ada', 'room0');
     mesh.run(1000);
-    mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'present', room: room(0), members: [{ peer: 'bob'.padEnd(22, '_'), presence: 'x' }] }));
+    mesh.injectFrame(
+      'evil',
+      'r0',
+      encodeMeshFrame({
+        type: 'present',
+        room: room(0),
+        members: [{ peer: 'bob'.padEnd(22, '_'), presence: 'x' }],
+      }),
+    );
     mesh.join('r1', 'bob', 'room0');
     mesh.run(3000);
-    mesh.say('r0', 'ada', { action: 'signal', room: room(0), to: 'bob'.padEnd(22, '_'), data: 'sealed' });
+    mesh.say('r0', 'ada', {
+      action: 'signal',
+      room: room(0),
+      to: 'bob'.padEnd(22, '_'),
+      data: 'sealed',
+    });
     mesh.run(1000);
     assert.ok((mesh.relay('r1').heard.get('bob') ?? []).some(({ action }) => action === 'signal'));
   });
@@ -314,7 +421,10 @@ describe('a mesh under fire', () => {
       }
       mesh.run(100);
     }
-    assert.ok(mesh.relay('r1').bytesOut - before < 100_000, `${mesh.relay('r1').bytesOut - before} bytes`);
+    assert.ok(
+      mesh.relay('r1').bytesOut - before < 100_000,
+      `${mesh.relay('r1').bytesOut - before} bytes`,
+    );
   });
 
   it('a table full of one’s hints takes those of others all the same', () => {
@@ -340,7 +450,9 @@ describe('a mesh under fire', () => {
     mesh.add('r0');
     for (let i = 0; i < 130; i++) mesh.add(`c${i}`, { peers: ['r0'], isHidden: true });
     mesh.run(60_000);
-    const { hello } = (mesh.relay('r0').core.stats(mesh.now) as { traffic: Record<string, { outFrames: number }> }).traffic as { hello: { outFrames: number } };
+    const { hello } = (
+      mesh.relay('r0').core.stats(mesh.now) as { traffic: Record<string, { outFrames: number }> }
+    ).traffic as { hello: { outFrames: number } };
     assert.ok(hello.outFrames < 2500, `${hello.outFrames} frames of greeting in a minute`);
   });
 });

@@ -11,7 +11,8 @@ function aliveAt(mesh: VirtualMesh, relay: VirtualRelay): number {
 /** `count` relays r0, r1, …, each with the peers that `peersOf` names. */
 function build(count: number, peersOf: (i: number) => readonly number[], seed = 1): VirtualMesh {
   const mesh = new VirtualMesh(seed);
-  for (let i = 0; i < count; i++) mesh.add(`r${i}`, { peers: peersOf(i).map((peer) => `r${peer}`) });
+  for (let i = 0; i < count; i++)
+    mesh.add(`r${i}`, { peers: peersOf(i).map((peer) => `r${peer}`) });
   return mesh;
 }
 
@@ -170,14 +171,34 @@ describe('rooms beyond one relay', () => {
     assert.ok(!mesh.isLinked('a', 'c'));
     mesh.join('a', 'ada', 'tea');
     mesh.join('c', 'cyd', 'tea');
-    assert.ok(mesh.runUntil(() => mesh.seen('a', 'ada', 'tea').includes('cyd') && mesh.seen('c', 'cyd', 'tea').includes('ada'), 2000));
-    assert.deepEqual(mesh.say('a', 'ada', { action: 'signal', room: 'tea'.padEnd(43, '_'), to: peer('cyd'), data: 'sealed' }), []);
+    assert.ok(
+      mesh.runUntil(
+        () =>
+          mesh.seen('a', 'ada', 'tea').includes('cyd') &&
+          mesh.seen('c', 'cyd', 'tea').includes('ada'),
+        2000,
+      ),
+    );
+    assert.deepEqual(
+      mesh.say('a', 'ada', {
+        action: 'signal',
+        room: 'tea'.padEnd(43, '_'),
+        to: peer('cyd'),
+        data: 'sealed',
+      }),
+      [],
+    );
     mesh.run(200);
     const signal = mesh
       .relay('c')
       .heard.get('cyd')
       ?.find(({ action }) => action === 'signal');
-    assert.deepEqual(signal, { action: 'signal', room: 'tea'.padEnd(43, '_'), from: peer('ada'), data: 'sealed' });
+    assert.deepEqual(signal, {
+      action: 'signal',
+      room: 'tea'.padEnd(43, '_'),
+      from: peer('ada'),
+      data: 'sealed',
+    });
     mesh.close('a', 'ada');
     assert.ok(mesh.runUntil(() => !mesh.seen('c', 'cyd', 'tea').includes('ada'), 1000));
   });
@@ -193,7 +214,8 @@ describe('rooms beyond one relay', () => {
     });
     const all = new Set(homes.flatMap(({ named }) => named));
     assert.equal(all.size, 3);
-    for (const { nk, named } of homes) assert.deepEqual(named.toSorted(), [...all].filter((home) => home !== nk).toSorted());
+    for (const { nk, named } of homes)
+      assert.deepEqual(named.toSorted(), [...all].filter((home) => home !== nk).toSorted());
   });
 
   it('a peer that stands on several relays is named once, and leaves with the last of them', () => {
@@ -203,7 +225,9 @@ describe('rooms beyond one relay', () => {
     mesh.join('r1', 'one', 'tea', 'ada');
     mesh.join('r2', 'two', 'tea', 'ada');
     mesh.run(2000);
-    const told = (mesh.relay('r0').heard.get('watcher') ?? []).filter(({ action }) => action === 'peer-joined');
+    const told = (mesh.relay('r0').heard.get('watcher') ?? []).filter(
+      ({ action }) => action === 'peer-joined',
+    );
     assert.equal(told.length, 1);
     mesh.close('r1', 'one');
     mesh.run(1000);
@@ -219,7 +243,12 @@ describe('rooms beyond one relay', () => {
     mesh.join('r0', 'watcher', 'tea');
     mesh.join('r2', 'ada', 'tea');
     mesh.run(1000);
-    mesh.say('r2', 'ada', { action: 'join', room: 'tea'.padEnd(43, '_'), peer: peer('ada'), presence: 'another' });
+    mesh.say('r2', 'ada', {
+      action: 'join',
+      room: 'tea'.padEnd(43, '_'),
+      peer: peer('ada'),
+      presence: 'another',
+    });
     mesh.run(1000);
     const last = (mesh.relay('r0').heard.get('watcher') ?? []).at(-1);
     assert.equal(last?.['presence'], 'another');
@@ -229,10 +258,25 @@ describe('rooms beyond one relay', () => {
     const mesh = build(10, inLine);
     assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
     for (let i = 0; i < 10; i++) mesh.join(`r${i}`, `p${i}`, 'tea');
-    assert.ok(mesh.runUntil(() => mesh.alive.every(({ name }) => mesh.seen(name, `p${name.slice(1)}`, 'tea').length === 9), 3000));
+    assert.ok(
+      mesh.runUntil(
+        () =>
+          mesh.alive.every(({ name }) => mesh.seen(name, `p${name.slice(1)}`, 'tea').length === 9),
+        3000,
+      ),
+    );
     mesh.kill('r4');
-    assert.ok(mesh.runUntil(() => mesh.alive.every(({ name }) => !mesh.seen(name, `p${name.slice(1)}`, 'tea').includes('p4')), 5000));
-    for (const { name } of mesh.alive) assert.equal(mesh.seen(name, `p${name.slice(1)}`, 'tea').length, 8);
+    assert.ok(
+      mesh.runUntil(
+        () =>
+          mesh.alive.every(
+            ({ name }) => !mesh.seen(name, `p${name.slice(1)}`, 'tea').includes('p4'),
+          ),
+        5000,
+      ),
+    );
+    for (const { name } of mesh.alive)
+      assert.equal(mesh.seen(name, `p${name.slice(1)}`, 'tea').length, 8);
   });
 
   it('half of ten relays die, and rooms on the others still meet within five seconds', () => {
@@ -247,7 +291,9 @@ describe('rooms beyond one relay', () => {
         mesh.join(a.name, `a-${room}`, room, 'ada');
         mesh.join(b.name, `b-${room}`, room, 'bob');
       }
-      const meets = (room: string): boolean => mesh.seen(a.name, `a-${room}`, room).includes('bob') && mesh.seen(b.name, `b-${room}`, room).includes('ada');
+      const meets = (room: string): boolean =>
+        mesh.seen(a.name, `a-${room}`, room).includes('bob') &&
+        mesh.seen(b.name, `b-${room}`, room).includes('ada');
       assert.ok(
         mesh.runUntil(() => rooms.every(meets), 5000),
         `seed ${seed}: ${rooms.filter((room) => !meets(room)).length} rooms do not meet`,
@@ -263,8 +309,15 @@ describe('rooms beyond one relay', () => {
     for (let i = 0; i < 5; i++) mesh.close(`r${i}`, `p${i}`);
     mesh.run(2000);
     for (const relay of mesh.alive) {
-      const { homes, rooms } = relay.core.stats(mesh.now) as { homes: Record<string, number>; rooms: Record<string, number> };
-      assert.deepEqual([homes['roomsHeld'], homes['hintsHeld'], rooms['reported'], rooms['remoteRelays']], [0, 0, 0, 0], relay.name);
+      const { homes, rooms } = relay.core.stats(mesh.now) as {
+        homes: Record<string, number>;
+        rooms: Record<string, number>;
+      };
+      assert.deepEqual(
+        [homes['roomsHeld'], homes['hintsHeld'], rooms['reported'], rooms['remoteRelays']],
+        [0, 0, 0, 0],
+        relay.name,
+      );
     }
   });
 
@@ -275,7 +328,14 @@ describe('rooms beyond one relay', () => {
     for (let i = 0; i < 12; i++) mesh.add(`late${i}`, { peers: ['r1'] });
     mesh.run(8000);
     mesh.join('late7', 'bob', 'tea');
-    assert.ok(mesh.runUntil(() => mesh.seen('late7', 'bob', 'tea').includes('ada') && mesh.seen('r0', 'ada', 'tea').includes('bob'), 2000));
+    assert.ok(
+      mesh.runUntil(
+        () =>
+          mesh.seen('late7', 'bob', 'tea').includes('ada') &&
+          mesh.seen('r0', 'ada', 'tea').includes('bob'),
+        2000,
+      ),
+    );
   });
 
   for (const pauseMs of [0, 5, 300, 3000]) {
@@ -289,7 +349,14 @@ describe('rooms beyond one relay', () => {
       mesh.close('r3', 'bob');
       mesh.run(pauseMs);
       mesh.join('r3', 'bob2', 'tea', 'bob');
-      assert.ok(mesh.runUntil(() => mesh.seen('r3', 'bob2', 'tea').includes('ada') && mesh.seen('r0', 'ada', 'tea').includes('bob'), 3000));
+      assert.ok(
+        mesh.runUntil(
+          () =>
+            mesh.seen('r3', 'bob2', 'tea').includes('ada') &&
+            mesh.seen('r0', 'ada', 'tea').includes('bob'),
+          3000,
+        ),
+      );
     });
 
     it(`a relay that starts again within ${pauseMs} ms shows those who come back, and only those`, () => {
@@ -304,8 +371,13 @@ describe('rooms beyond one relay', () => {
       mesh.run(pauseMs);
       mesh.add('r1b', { nk: mesh.relay('r1').nk, ip: mesh.relay('r1').record.ip, peers: ['r0'] });
       mesh.join('r1b', 'bob2', 'tea', 'bob');
-      const isRight = (): boolean => mesh.seen('r1b', 'bob2', 'tea').join() === 'ada' && mesh.seen('r0', 'ada', 'tea').join() === 'bob';
-      assert.ok(mesh.runUntil(isRight, 30_000), `${mesh.seen('r1b', 'bob2', 'tea').join()} / ${mesh.seen('r0', 'ada', 'tea').join()}`);
+      const isRight = (): boolean =>
+        mesh.seen('r1b', 'bob2', 'tea').join() === 'ada' &&
+        mesh.seen('r0', 'ada', 'tea').join() === 'bob';
+      assert.ok(
+        mesh.runUntil(isRight, 30_000),
+        `${mesh.seen('r1b', 'bob2', 'tea').join()} / ${mesh.seen('r0', 'ada', 'tea').join()}`,
+      );
     });
 
     it(`whoever leaves during a cut of ${pauseMs} ms is no ghost, and whoever comes is not missed`, () => {
@@ -324,8 +396,13 @@ describe('rooms beyond one relay', () => {
         mesh.join('b', 'carol', 'tea');
         mesh.run(pauseMs);
         mesh.heal();
-        const isRight = (): boolean => mesh.seen('a', 'ada', 'tea').join() === 'carol,eve' && mesh.seen('b', 'carol', 'tea').join() === 'ada,eve';
-        assert.ok(mesh.runUntil(isRight, 60_000), `${isHidden}: ${mesh.seen('a', 'ada', 'tea').join()} / ${mesh.seen('b', 'carol', 'tea').join()}`);
+        const isRight = (): boolean =>
+          mesh.seen('a', 'ada', 'tea').join() === 'carol,eve' &&
+          mesh.seen('b', 'carol', 'tea').join() === 'ada,eve';
+        assert.ok(
+          mesh.runUntil(isRight, 60_000),
+          `${isHidden}: ${mesh.seen('a', 'ada', 'tea').join()} / ${mesh.seen('b', 'carol', 'tea').join()}`,
+        );
       }
     });
   }
@@ -336,7 +413,8 @@ describe('rooms beyond one relay', () => {
     mesh.run(2000);
     for (let i = 0; i < 50; i++) mesh.join('r1', `p${i}`, `room${i}`);
     mesh.run(3000);
-    const hints = (): number => (mesh.relay('r1').core.stats(mesh.now) as { hints: { out: number } }).hints.out;
+    const hints = (): number =>
+      (mesh.relay('r1').core.stats(mesh.now) as { hints: { out: number } }).hints.out;
     const before = hints();
     mesh.renew('r3');
     mesh.run(5000);

@@ -15,8 +15,22 @@ import {
 import { LIMITS, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import type { RoomsElsewhere } from '../rooms-elsewhere.ts';
 import { type DialTarget, LinkPolicy } from './link-policy.ts';
-import { MESH_LIMITS, MESH_VERSION, type MeshFrame, type RoomFrame, type SyncFrame, carriedBytes, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
-import { type CheckResult, type DirectoryOutput, RelayDirectory, isSameEndpoint } from './relay-directory.ts';
+import {
+  MESH_LIMITS,
+  MESH_VERSION,
+  type MeshFrame,
+  type RoomFrame,
+  type SyncFrame,
+  carriedBytes,
+  decodeMeshFrame,
+  encodeMeshFrame,
+} from './mesh-frame.ts';
+import {
+  type CheckResult,
+  type DirectoryOutput,
+  RelayDirectory,
+  isSameEndpoint,
+} from './relay-directory.ts';
 import { MeshTraffic, purposeOf } from './mesh-traffic.ts';
 import { RoomNetwork, type RoomNetworkOutput } from './room-network.ts';
 
@@ -40,11 +54,20 @@ export interface MeshCoreOptions {
 export type MeshOutput =
   | { readonly type: 'frame'; readonly to: string; readonly text: string }
   | { readonly type: 'dial'; readonly target: DialTarget }
-  | { readonly type: 'hangUp'; readonly nk: string; readonly reason: string; readonly isBan: boolean }
+  | {
+      readonly type: 'hangUp';
+      readonly nk: string;
+      readonly reason: string;
+      readonly isBan: boolean;
+    }
   /** To all, by gossip. */
   | { readonly type: 'publish'; readonly record: SignedRelayRecord }
   /** What a gossiped record under this id is worth. */
-  | { readonly type: 'verdict'; readonly id: string; readonly verdict: 'accept' | 'ignore' | 'reject' }
+  | {
+      readonly type: 'verdict';
+      readonly id: string;
+      readonly verdict: 'accept' | 'ignore' | 'reject';
+    }
   | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
   | Extract<RoomNetworkOutput, { readonly type: 'present' | 'absent' | 'signal' }>
   /** A relay kept a link for a while and never said that our record answers: it cannot reach us over UDP, or has no place for us. */
@@ -52,7 +75,11 @@ export type MeshOutput =
   /** Worth writing to disk. */
   | { readonly type: 'save' }
   /** Our own record, newer than ours: of this very place (our clock went back), or of another relay with our key. */
-  | { readonly type: 'ownRecord'; readonly record: SignedRelayRecord; readonly isElsewhere: boolean }
+  | {
+      readonly type: 'ownRecord';
+      readonly record: SignedRelayRecord;
+      readonly isElsewhere: boolean;
+    }
   | { readonly type: 'timeout'; readonly at: Instant | null };
 
 interface Link {
@@ -140,15 +167,31 @@ export class MeshCore implements RoomsElsewhere {
     this.#counter = options.firstCounter;
     const { nk } = options.record;
     const { mesh, hash, verify, random } = options;
-    this.#directory = new RelayDirectory({ nk, mesh, ownScope: scopeOf(options.record.ip), hash, verify, random });
+    this.#directory = new RelayDirectory({
+      nk,
+      mesh,
+      ownScope: scopeOf(options.record.ip),
+      hash,
+      verify,
+      random,
+    });
     this.#directory.setOwn(options.record);
     this.#policy = new LinkPolicy({ nk, peers: options.peers, random });
-    this.#rooms = new RoomNetwork({ nk, maxRemoteMembers: options.maxRoomSize, hash, random, isLinked: (other) => this.#isUsable(other) });
+    this.#rooms = new RoomNetwork({
+      nk,
+      maxRemoteMembers: options.maxRoomSize,
+      hash,
+      random,
+      isLinked: (other) => this.#isUsable(other),
+    });
   }
 
   /** `proven` relays have shown a record that answers; `accepted` are those to which this one has. */
   get links(): LinkPolicy['counts'] & { readonly accepted: number } {
-    return { ...this.#policy.counts, accepted: [...this.#links.values()].filter(({ isReadyThere }) => isReadyThere).length };
+    return {
+      ...this.#policy.counts,
+      accepted: [...this.#links.values()].filter(({ isReadyThere }) => isReadyThere).length,
+    };
   }
 
   /** A new record of this relay: told to all. */
@@ -185,7 +228,11 @@ export class MeshCore implements RoomsElsewhere {
   handleLinkOpen(now: Instant, nk: string, isOutbound: boolean, address: string): void {
     const isAddress = isCanonicalIp(address);
     const isLocal = isAddress && scopeOf(address) !== 'public';
-    this.#policy.handleOpen(now, nk, { isOutbound, prefix: isAddress ? addressPrefix(address) : '', isLocal });
+    this.#policy.handleOpen(now, nk, {
+      isOutbound,
+      prefix: isAddress ? addressPrefix(address) : '',
+      isLocal,
+    });
     this.#links.set(nk, {
       isOutbound,
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
@@ -208,7 +255,8 @@ export class MeshCore implements RoomsElsewhere {
     const link = this.#links.get(nk);
     if (link === undefined) return;
     this.#links.delete(nk);
-    if (!link.isReadyThere && now - link.openedAt > UNPROVEN_MS) this.#outputs.push({ type: 'unproven', nk });
+    if (!link.isReadyThere && now - link.openedAt > UNPROVEN_MS)
+      this.#outputs.push({ type: 'unproven', nk });
     this.#policy.handleClosed(nk);
     this.#rooms.handleLinkDown(now, nk);
     // A relay that went away without a word is asked whether it is still there.
@@ -226,14 +274,23 @@ export class MeshCore implements RoomsElsewhere {
     if (link === undefined) return;
     const frame = decodeMeshFrame(text);
     // What a later version says is no mistake.
-    if (!frame.ok) return frame.drop === 'mesh.frame.type' ? this.drops.count(frame.drop) : this.#strike(now, nk, link, frame.drop);
+    if (!frame.ok)
+      return frame.drop === 'mesh.frame.type'
+        ? this.drops.count(frame.drop)
+        : this.#strike(now, nk, link, frame.drop);
     this.traffic.count(purposeOf(frame.value), 'in', text.length);
     this.#handleMeshFrame(now, unixSeconds, nk, link, frame.value);
     this.#drainDirectory(now);
   }
 
   /** A record heard by gossip; its `verdict` comes under the id answered. */
-  handleGossip(now: Instant, unixSeconds: number, from: string, record: SignedRelayRecord, bytes: number): string {
+  handleGossip(
+    now: Instant,
+    unixSeconds: number,
+    from: string,
+    record: SignedRelayRecord,
+    bytes: number,
+  ): string {
     this.traffic.count('records', 'in', bytes);
     const id = this.#directory.offer(now, unixSeconds, record, 'gossip', from);
     this.#drainDirectory(now);
@@ -257,11 +314,17 @@ export class MeshCore implements RoomsElsewhere {
       this.#rooms.handleTimeout(now);
     }
     const isRestless = this.#changedAt !== null && now - this.#changedAt < QUIET_MS;
-    for (const output of this.#policy.decide(now, this.#directory.alive(), this.#rooms.wantedLinks(), isRestless)) {
+    for (const output of this.#policy.decide(
+      now,
+      this.#directory.alive(),
+      this.#rooms.wantedLinks(),
+      isRestless,
+    )) {
       if (output.type === 'hangUp') this.#hangUp(output.nk, output.reason, false);
       else this.#outputs.push(output);
     }
-    for (const [nk, link] of this.#links) if (link.isReady && link.isReadyThere && link.syncAt <= now) this.#sync(now, nk, link);
+    for (const [nk, link] of this.#links)
+      if (link.isReady && link.isReadyThere && link.syncAt <= now) this.#sync(now, nk, link);
   }
 
   poll(): MeshOutput {
@@ -301,7 +364,10 @@ export class MeshCore implements RoomsElsewhere {
    * A random sample: one relay of each address prefix before a second of any. The cursor names the sample and how far it has been told, so pages of one
    * sample hold each relay once, and nothing is kept of them here.
    */
-  nodes(limit: number, after: string): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string } {
+  nodes(
+    limit: number,
+    after: string,
+  ): { readonly nodes: readonly SignedRelayRecord[]; readonly next?: string } {
     const [, seed = randomText(this.#options.random), offsetText = '0'] = CURSOR.exec(after) ?? [];
     const offset = Number(offsetText);
     if (offset > this.#directory.size) return { nodes: [] };
@@ -314,7 +380,9 @@ export class MeshCore implements RoomsElsewhere {
       nodes.push(record);
     }
     const end = offset + nodes.length;
-    return end < this.#nodes.size && nodes.length > 0 ? { nodes, next: `${seed}.${end}` } : { nodes };
+    return end < this.#nodes.size && nodes.length > 0
+      ? { nodes, next: `${seed}.${end}` }
+      : { nodes };
   }
 
   // Its type is what it holds: readers take from it what they know.
@@ -324,17 +392,32 @@ export class MeshCore implements RoomsElsewhere {
     return {
       links: this.links,
       records: this.#directory.stats(now),
-      homes: { roomsHeld: asHome.rooms, hintsHeld: asHome.hints, reporters: asHome.reporters, hintsRefused: asHome.refused },
+      homes: {
+        roomsHeld: asHome.rooms,
+        hintsHeld: asHome.hints,
+        reporters: asHome.reporters,
+        hintsRefused: asHome.refused,
+      },
       rooms: { reported, remoteRelays },
       hints: { in: hintsIn, out: hintsOut },
       signals: { in: signalsIn, out: signalsOut },
       framesCarried: carried,
       traffic: this.traffic.snapshot(),
-      drops: { ...this.drops.snapshot(), ...this.#directory.drops.snapshot(), ...this.#rooms.drops.snapshot() },
+      drops: {
+        ...this.drops.snapshot(),
+        ...this.#directory.drops.snapshot(),
+        ...this.#rooms.drops.snapshot(),
+      },
     };
   }
 
-  #handleMeshFrame(now: Instant, unixSeconds: number, nk: string, link: Link, frame: MeshFrame): void {
+  #handleMeshFrame(
+    now: Instant,
+    unixSeconds: number,
+    nk: string,
+    link: Link,
+    frame: MeshFrame,
+  ): void {
     switch (frame.type) {
       case 'hello':
         return this.#handleHello(now, unixSeconds, nk, link, frame.record);
@@ -364,12 +447,14 @@ export class MeshCore implements RoomsElsewhere {
         return;
       case 'hints':
       case 'unhint':
-        if (!link.hints.take(now, frame.rooms.length)) return this.#hangUp(nk, 'tooManyHints', false);
+        if (!link.hints.take(now, frame.rooms.length))
+          return this.#hangUp(nk, 'tooManyHints', false);
         return this.#rooms.handleHintFrame(now, nk, frame);
       case 'holders':
         return this.#rooms.handleHintFrame(now, nk, frame);
       case 'via': {
-        if (!this.#rooms.mayCarry(nk, frame.to, frame.frame.room) || !this.#isUsable(frame.to)) return this.drops.count('mesh.via.noWay');
+        if (!this.#rooms.mayCarry(nk, frame.to, frame.frame.room) || !this.#isUsable(frame.to))
+          return this.drops.count('mesh.via.noWay');
         const { to, ...carried } = frame;
         return this.#send(to, { ...carried, type: 'from', from: nk });
       }
@@ -381,11 +466,17 @@ export class MeshCore implements RoomsElsewhere {
   }
 
   /** A frame that another relay carried here: its author has signed it, for us, and not before. */
-  #handleCarried(now: Instant, carrier: string, { from, counter, text, signature, frame }: Extract<MeshFrame, { type: 'from' }>): void {
+  #handleCarried(
+    now: Instant,
+    carrier: string,
+    { from, counter, text, signature, frame }: Extract<MeshFrame, { type: 'from' }>,
+  ): void {
     const isKnown = this.#directory.get(from) !== null;
-    if (!isKnown || counter <= (this.#counters.get(from) ?? -1)) return this.drops.count(isKnown ? 'mesh.from.replayed' : 'mesh.from.unknown');
+    if (!isKnown || counter <= (this.#counters.get(from) ?? -1))
+      return this.drops.count(isKnown ? 'mesh.from.replayed' : 'mesh.from.unknown');
     const data = carriedBytes(from, this.#record.nk, counter, text);
-    if (!this.#options.verifyBy(from, data, fromBase64Url(signature) ?? new Uint8Array(0))) return this.drops.count('mesh.from.forged');
+    if (!this.#options.verifyBy(from, data, fromBase64Url(signature) ?? new Uint8Array(0)))
+      return this.drops.count('mesh.from.forged');
     dropOldest(this.#counters, MAX_COUNTERS);
     this.#counters.delete(from);
     this.#counters.set(from, counter);
@@ -395,13 +486,22 @@ export class MeshCore implements RoomsElsewhere {
   #carry(by: string, to: string, frame: RoomFrame): void {
     this.#counter += 1;
     const text = JSON.stringify(frame);
-    const signature = toBase64Url(this.#options.sign(carriedBytes(this.#record.nk, to, this.#counter, text)));
+    const signature = toBase64Url(
+      this.#options.sign(carriedBytes(this.#record.nk, to, this.#counter, text)),
+    );
     this.#send(by, { type: 'via', to, counter: this.#counter, text, signature, frame });
   }
 
-  #handleHello(now: Instant, unixSeconds: number, nk: string, link: Link, record: SignedRelayRecord): void {
+  #handleHello(
+    now: Instant,
+    unixSeconds: number,
+    nk: string,
+    link: Link,
+    record: SignedRelayRecord,
+  ): void {
     // The link has proven the key; a record of another key would be somebody else's.
-    if (record.nk !== nk || record.mesh !== this.#options.mesh) return this.#hangUp(nk, 'badHello', true);
+    if (record.nk !== nk || record.mesh !== this.#options.mesh)
+      return this.#hangUp(nk, 'badHello', true);
     if (!link.hellos.take(now)) return this.drops.count('mesh.hello.tooOften');
     link.recordId = this.#directory.offer(now, unixSeconds, record, 'hello', nk, link.address);
   }
@@ -409,8 +509,10 @@ export class MeshCore implements RoomsElsewhere {
   #handleSync(now: Instant, unixSeconds: number, nk: string, link: Link, frame: SyncFrame): void {
     if (!link.syncs.take(now)) return this.#strike(now, nk, link, 'mesh.sync.tooOften');
     if (frame.type === 'records') {
-      for (const record of frame.records) this.#directory.offer(now, unixSeconds, record, 'sync', nk);
-      if (frame.records.length >= MESH_LIMITS.maxRecords) link.syncAt = later(now, SYNC_NEXT_PAGE_MS);
+      for (const record of frame.records)
+        this.#directory.offer(now, unixSeconds, record, 'sync', nk);
+      if (frame.records.length >= MESH_LIMITS.maxRecords)
+        link.syncAt = later(now, SYNC_NEXT_PAGE_MS);
       return;
     }
     for (const answer of this.#directory.set.answer(frame)) this.#send(nk, answer);
@@ -430,7 +532,8 @@ export class MeshCore implements RoomsElsewhere {
   }
 
   #drainDirectory(now: Instant): void {
-    for (let output = this.#directory.poll(); output !== null; output = this.#directory.poll()) this.#handleDirectory(now, output);
+    for (let output = this.#directory.poll(); output !== null; output = this.#directory.poll())
+      this.#handleDirectory(now, output);
   }
 
   #handleDirectory(now: Instant, output: DirectoryOutput): void {
@@ -447,25 +550,38 @@ export class MeshCore implements RoomsElsewhere {
       case 'doubted':
         // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
         if (!this.#links.has(output.nk)) this.#rooms.handleRelayDoubted(now, output.nk);
-        for (const [nk, link] of this.#links) if (link.isReady) this.#send(nk, { type: 'doubt', nodes: [output.nk] });
+        for (const [nk, link] of this.#links)
+          if (link.isReady) this.#send(nk, { type: 'doubt', nodes: [output.nk] });
         return;
       case 'dead':
         this.#rooms.handleRelayDead(now, output.nk);
         if (this.#links.has(output.nk)) this.#hangUp(output.nk, 'dead', false);
         return;
       case 'ownRecord':
-        this.#outputs.push({ type: 'ownRecord', record: output.record, isElsewhere: !isSameEndpoint(output.record, this.#record) });
+        this.#outputs.push({
+          type: 'ownRecord',
+          record: output.record,
+          isElsewhere: !isSameEndpoint(output.record, this.#record),
+        });
     }
   }
 
-  #handleVerdict(now: Instant, { id, record, origin, verdict, reason }: Extract<DirectoryOutput, { type: 'verdict' }>): void {
+  #handleVerdict(
+    now: Instant,
+    { id, record, origin, verdict, reason }: Extract<DirectoryOutput, { type: 'verdict' }>,
+  ): void {
     const isNews = verdict === 'taken' && reason !== 'known';
-    this.#outputs.push({ type: 'verdict', id, verdict: verdict === 'bad' ? 'reject' : isNews ? 'accept' : 'ignore' });
+    this.#outputs.push({
+      type: 'verdict',
+      id,
+      verdict: verdict === 'bad' ? 'reject' : isNews ? 'accept' : 'ignore',
+    });
     // What came by gossip goes on by gossip; everything else begins its way there.
     if (isNews && origin !== 'gossip') this.#outputs.push({ type: 'publish', record });
     const link = this.#links.get(record.nk);
     if (link?.recordId !== id) return;
-    if (verdict === 'bad') return origin === 'hello' ? this.#hangUp(record.nk, `badRecord.${reason}`, true) : undefined;
+    if (verdict === 'bad')
+      return origin === 'hello' ? this.#hangUp(record.nk, `badRecord.${reason}`, true) : undefined;
     // An older record of a relay that is known is as good a proof.
     if (verdict !== 'taken' && !this.#directory.isAlive(record.nk)) return;
     if (link.isReady) return;

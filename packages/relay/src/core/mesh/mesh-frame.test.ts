@@ -4,7 +4,14 @@ import { utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { mutations, truncations } from '@lumamesh/testkit';
 import { FrameReader, encodeFrames } from './frame-stream.ts';
-import { MESH_LIMITS, type MeshFrame, type RoomFrame, type SignedRoomFrame, decodeMeshFrame, encodeMeshFrame } from './mesh-frame.ts';
+import {
+  MESH_LIMITS,
+  type MeshFrame,
+  type RoomFrame,
+  type SignedRoomFrame,
+  decodeMeshFrame,
+  encodeMeshFrame,
+} from './mesh-frame.ts';
 
 const NK = 'A'.repeat(43);
 const ROOM = 'r'.repeat(43);
@@ -48,7 +55,11 @@ const FRAMES: readonly MeshFrame[] = [
   { type: 'present', room: ROOM, members: [], all: true, ask: true },
   { type: 'check', room: ROOM, digest: DIGEST },
   { type: 'via', to: NK, ...carried({ type: 'absent', room: ROOM, peers: [PEER] }) },
-  { type: 'from', from: NK, ...carried({ type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' }) },
+  {
+    type: 'from',
+    from: NK,
+    ...carried({ type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' }),
+  },
 ];
 
 describe('frames between relays', () => {
@@ -57,7 +68,8 @@ describe('frames between relays', () => {
       const text = encodeMeshFrame(frame);
       assert.deepEqual(decodeMeshFrame(text), { ok: true, value: frame });
       const bytes = utf8Encode(text);
-      for (const damaged of [...truncations(bytes), ...mutations(bytes, 300, 7)]) decodeMeshFrame(utf8Decode(damaged) ?? '');
+      for (const damaged of [...truncations(bytes), ...mutations(bytes, 300, 7)])
+        decodeMeshFrame(utf8Decode(damaged) ?? '');
     });
   }
 
@@ -85,17 +97,41 @@ describe('frames between relays', () => {
       { type: 'hints', rooms: ['short'] },
       { type: 'holders', room: ROOM, add: ['x'], gone: [] },
       { type: 'doubt', nodes: Array.from({ length: MESH_LIMITS.maxHolders + 1 }, () => NK) },
-      { type: 'present', room: ROOM, members: Array.from({ length: MESH_LIMITS.maxMembers + 1 }, () => ({ peer: PEER, presence: '' })) },
+      {
+        type: 'present',
+        room: ROOM,
+        members: Array.from({ length: MESH_LIMITS.maxMembers + 1 }, () => ({
+          peer: PEER,
+          presence: '',
+        })),
+      },
       { type: 'present', room: ROOM, members: [{ peer: PEER, presence: '"' }] },
       { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'x'.repeat(40_000) },
-      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: JSON.stringify({ type: 'via', to: NK }) },
-      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: JSON.stringify({ type: 'hints', rooms: [ROOM] }) },
+      {
+        type: 'via',
+        to: NK,
+        counter: 1,
+        signature: 'A'.repeat(86),
+        text: JSON.stringify({ type: 'via', to: NK }),
+      },
+      {
+        type: 'via',
+        to: NK,
+        counter: 1,
+        signature: 'A'.repeat(86),
+        text: JSON.stringify({ type: 'hints', rooms: [ROOM] }),
+      },
       { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: '[' },
       { type: 'via', to: NK, counter: -1, signature: 'A'.repeat(86), text: '{}' },
       { type: 'from', from: NK, counter: 1, signature: 'x', text: '{}' },
       { type: 'check', room: ROOM, digest: 'x' },
     ];
-    for (const value of bad) assert.equal(decodeMeshFrame(JSON.stringify(value)).ok, false, JSON.stringify(value).slice(0, 80));
+    for (const value of bad)
+      assert.equal(
+        decodeMeshFrame(JSON.stringify(value)).ok,
+        false,
+        JSON.stringify(value).slice(0, 80),
+      );
     assert.equal(decodeMeshFrame('[').ok, false);
   });
 
@@ -103,11 +139,21 @@ describe('frames between relays', () => {
     const id = 'i'.repeat(43);
     const largest: MeshFrame[] = [
       { type: 'hints', rooms: Array.from({ length: MESH_LIMITS.maxHints }, () => id) },
-      { type: 'have', bits: 8, buckets: Array.from({ length: 256 }, (_, i) => i), ids: Array.from({ length: MESH_LIMITS.maxIds }, () => ID) },
+      {
+        type: 'have',
+        bits: 8,
+        buckets: Array.from({ length: 256 }, (_, i) => i),
+        ids: Array.from({ length: MESH_LIMITS.maxIds }, () => ID),
+      },
       { type: 'absent', room: id, peers: Array.from({ length: MESH_LIMITS.maxPeers }, () => id) },
-      { type: 'via', to: NK, ...carried({ type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) }) },
+      {
+        type: 'via',
+        to: NK,
+        ...carried({ type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) }),
+      },
     ];
-    for (const frame of largest) assert.ok(encodeMeshFrame(frame).length <= MESH_LIMITS.maxFrameBytes, frame.type);
+    for (const frame of largest)
+      assert.ok(encodeMeshFrame(frame).length <= MESH_LIMITS.maxFrameBytes, frame.type);
   });
 });
 
@@ -129,14 +175,21 @@ describe('a stream of frames', () => {
   });
 
   it('ends where somebody announces a gigabyte, before any of it is held', () => {
-    assert.deepEqual(new FrameReader().push(Uint8Array.of(0x40, 0, 0, 0)), { ok: false, drop: 'mesh.stream.tooLarge' });
-    assert.deepEqual(new FrameReader().push(Uint8Array.of(0, 0, 0, 1, 0xff)), { ok: false, drop: 'mesh.stream.utf8' });
+    assert.deepEqual(new FrameReader().push(Uint8Array.of(0x40, 0, 0, 0)), {
+      ok: false,
+      drop: 'mesh.stream.tooLarge',
+    });
+    assert.deepEqual(new FrameReader().push(Uint8Array.of(0, 0, 0, 1, 0xff)), {
+      ok: false,
+      drop: 'mesh.stream.utf8',
+    });
   });
 
   it('never throws', () => {
     for (const damaged of mutations(encodeFrames(texts), 2000, 3)) {
       const reader = new FrameReader();
-      for (let i = 0; i < damaged.length; i += 7) if (!reader.push(damaged.subarray(i, i + 7)).ok) break;
+      for (let i = 0; i < damaged.length; i += 7)
+        if (!reader.push(damaged.subarray(i, i + 7)).ok) break;
     }
   });
 });

@@ -46,7 +46,12 @@ export interface SignedRoomFrame {
 export type SyncFrame =
   | { readonly type: 'summary'; readonly bits: number; readonly digests: readonly string[] }
   /** All ids of the sender's in these buckets: send what is missing, ask for what you miss. */
-  | { readonly type: 'have'; readonly bits: number; readonly buckets: readonly number[]; readonly ids: readonly string[] }
+  | {
+      readonly type: 'have';
+      readonly bits: number;
+      readonly buckets: readonly number[];
+      readonly ids: readonly string[];
+    }
   | { readonly type: 'want'; readonly ids: readonly string[] }
   | { readonly type: 'records'; readonly records: readonly SignedRelayRecord[] };
 
@@ -55,15 +60,32 @@ export type HintFrame =
   | { readonly type: 'hints'; readonly rooms: readonly string[] }
   | { readonly type: 'unhint'; readonly rooms: readonly string[] }
   /** A home's answer: which other relays have members in a room, and which have no longer. */
-  | { readonly type: 'holders'; readonly room: string; readonly add: readonly string[]; readonly gone: readonly string[] };
+  | {
+      readonly type: 'holders';
+      readonly room: string;
+      readonly add: readonly string[];
+      readonly gone: readonly string[];
+    };
 
 export type RoomFrame =
   /** Members of the sender's own. `all`: and nobody else. `ask`: the sender knows nothing of the receiver's members, and wants all of them. */
-  | { readonly type: 'present'; readonly room: string; readonly members: readonly RoomMember[]; readonly all?: true; readonly ask?: true }
+  | {
+      readonly type: 'present';
+      readonly room: string;
+      readonly members: readonly RoomMember[];
+      readonly all?: true;
+      readonly ask?: true;
+    }
   | { readonly type: 'absent'; readonly room: string; readonly peers: readonly string[] }
   /** What the sender believes the receiver knows of its members, as a digest; a receiver that knows otherwise asks. */
   | { readonly type: 'check'; readonly room: string; readonly digest: string }
-  | { readonly type: 'signal'; readonly room: string; readonly from: string; readonly to: string; readonly data: string };
+  | {
+      readonly type: 'signal';
+      readonly room: string;
+      readonly from: string;
+      readonly to: string;
+      readonly data: string;
+    };
 
 export const MESH_VERSION = 1;
 
@@ -85,12 +107,14 @@ const DIGEST = /^[0-9a-f]{16}$/;
 const RECORD_ID = /^[0-9a-f]{32}$/;
 
 export function encodeMeshFrame(frame: MeshFrame): string {
-  if (frame.type === 'hello') return JSON.stringify({ ...frame, record: encodeRecordLine(frame.record) });
+  if (frame.type === 'hello')
+    return JSON.stringify({ ...frame, record: encodeRecordLine(frame.record) });
   if (frame.type === 'via' || frame.type === 'from') {
     const { frame: _parsed, ...carried } = frame;
     return JSON.stringify(carried);
   }
-  if (frame.type === 'records') return JSON.stringify({ ...frame, records: frame.records.map(encodeRecordLine) });
+  if (frame.type === 'records')
+    return JSON.stringify({ ...frame, records: frame.records.map(encodeRecordLine) });
   return JSON.stringify(frame);
 }
 
@@ -101,15 +125,20 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
   const { type } = value;
   switch (type) {
     case 'hello': {
-      if (typeof value['version'] !== 'number' || typeof value['record'] !== 'string') return dropped('mesh.frame.hello');
+      if (typeof value['version'] !== 'number' || typeof value['record'] !== 'string')
+        return dropped('mesh.frame.hello');
       const record = decodeRecordLine(value['record']);
-      return record.ok ? decoded({ type, version: value['version'], record: record.value }) : dropped('mesh.frame.hello');
+      return record.ok
+        ? decoded({ type, version: value['version'], record: record.value })
+        : dropped('mesh.frame.hello');
     }
     case 'ready':
     case 'bye':
       return decoded({ type });
     case 'doubt':
-      return isList(value['nodes'], MESH_LIMITS.maxHolders, isNodeKey) ? decoded({ type, nodes: value['nodes'] }) : dropped('mesh.frame.doubt');
+      return isList(value['nodes'], MESH_LIMITS.maxHolders, isNodeKey)
+        ? decoded({ type, nodes: value['nodes'] })
+        : dropped('mesh.frame.doubt');
     case 'summary':
     case 'have':
     case 'want':
@@ -117,10 +146,16 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
       return decodeSyncFrame(type, value);
     case 'hints':
     case 'unhint':
-      return isList(value['rooms'], MESH_LIMITS.maxHints, isId) ? decoded({ type, rooms: value['rooms'] }) : dropped('mesh.frame.hints');
+      return isList(value['rooms'], MESH_LIMITS.maxHints, isId)
+        ? decoded({ type, rooms: value['rooms'] })
+        : dropped('mesh.frame.hints');
     case 'holders': {
       const { room, add, gone } = value;
-      if (!isId(room) || !isList(add, MESH_LIMITS.maxHolders, isNodeKey) || !isList(gone, MESH_LIMITS.maxHolders, isNodeKey))
+      if (
+        !isId(room) ||
+        !isList(add, MESH_LIMITS.maxHolders, isNodeKey) ||
+        !isList(gone, MESH_LIMITS.maxHolders, isNodeKey)
+      )
         return dropped('mesh.frame.holders');
       return decoded({ type, room, add, gone });
     }
@@ -128,12 +163,20 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
     case 'from': {
       const node = value[type === 'via' ? 'to' : 'from'];
       const { counter, text: inner, signature } = value;
-      if (!isNodeKey(node) || !isCounter(counter) || typeof inner !== 'string' || typeof signature !== 'string' || !SIGNATURE.test(signature))
+      if (
+        !isNodeKey(node) ||
+        !isCounter(counter) ||
+        typeof inner !== 'string' ||
+        typeof signature !== 'string' ||
+        !SIGNATURE.test(signature)
+      )
         return dropped('mesh.frame.via');
       const frame = decodeCarried(inner);
       if (!frame.ok) return frame;
       const carried = { counter, text: inner, signature, frame: frame.value };
-      return decoded(type === 'via' ? { type, to: node, ...carried } : { type, from: node, ...carried });
+      return decoded(
+        type === 'via' ? { type, to: node, ...carried } : { type, from: node, ...carried },
+      );
     }
     default:
       return decodeRoomFrame(value);
@@ -141,7 +184,12 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
 }
 
 /** What the signature of a carried frame covers. */
-export function carriedBytes(from: string, to: string, counter: number, text: string): Uint8Array<ArrayBuffer> {
+export function carriedBytes(
+  from: string,
+  to: string,
+  counter: number,
+  text: string,
+): Uint8Array<ArrayBuffer> {
   return utf8Encode(`lumamesh carried frame 1\n${from}\n${to}\n${counter}\n${text}`);
 }
 
@@ -150,23 +198,36 @@ function decodeCarried(text: string): Decoded<RoomFrame> {
   return value === null ? dropped('mesh.frame.via') : decodeRoomFrame(value);
 }
 
-function decodeSyncFrame(type: SyncFrame['type'], value: Record<string, unknown>): Decoded<MeshFrame> {
+function decodeSyncFrame(
+  type: SyncFrame['type'],
+  value: Record<string, unknown>,
+): Decoded<MeshFrame> {
   const { bits, digests, buckets, ids, records } = value;
   switch (type) {
     case 'summary':
-      if (!isBits(bits) || !isList(digests, 2 ** bits, isDigest) || digests.length !== 2 ** bits) return dropped('mesh.frame.summary');
+      if (!isBits(bits) || !isList(digests, 2 ** bits, isDigest) || digests.length !== 2 ** bits)
+        return dropped('mesh.frame.summary');
       return decoded({ type, bits, digests });
     case 'have': {
-      if (!isBits(bits) || !isList(ids, MESH_LIMITS.maxIds, isRecordId)) return dropped('mesh.frame.have');
-      const isBucket = (item: unknown): item is number => typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 2 ** bits;
-      return isList(buckets, 2 ** bits, isBucket) ? decoded({ type, bits, buckets, ids }) : dropped('mesh.frame.have');
+      if (!isBits(bits) || !isList(ids, MESH_LIMITS.maxIds, isRecordId))
+        return dropped('mesh.frame.have');
+      const isBucket = (item: unknown): item is number =>
+        typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 2 ** bits;
+      return isList(buckets, 2 ** bits, isBucket)
+        ? decoded({ type, bits, buckets, ids })
+        : dropped('mesh.frame.have');
     }
     case 'want':
-      return isList(ids, MESH_LIMITS.maxIds, isRecordId) ? decoded({ type, ids }) : dropped('mesh.frame.want');
+      return isList(ids, MESH_LIMITS.maxIds, isRecordId)
+        ? decoded({ type, ids })
+        : dropped('mesh.frame.want');
     case 'records': {
       if (!isList(records, MESH_LIMITS.maxRecords, isText)) return dropped('mesh.frame.records');
       const read = records.map(decodeRecordLine);
-      return decoded({ type, records: read.flatMap((record) => (record.ok ? [record.value] : [])) });
+      return decoded({
+        type,
+        records: read.flatMap((record) => (record.ok ? [record.value] : [])),
+      });
     }
   }
 }
@@ -176,7 +237,8 @@ function decodeRoomFrame(value: Record<string, unknown>): Decoded<RoomFrame> {
   if (!isId(room)) return dropped('mesh.frame.room');
   switch (type) {
     case 'present':
-      if (!isList(members, MESH_LIMITS.maxMembers, isRoomMember)) return dropped('mesh.frame.present');
+      if (!isList(members, MESH_LIMITS.maxMembers, isRoomMember))
+        return dropped('mesh.frame.present');
       return decoded({
         type,
         room,
@@ -185,17 +247,27 @@ function decodeRoomFrame(value: Record<string, unknown>): Decoded<RoomFrame> {
         ...(value['ask'] === true ? { ask: true as const } : {}),
       });
     case 'absent':
-      return isList(peers, MESH_LIMITS.maxPeers, isId) ? decoded({ type, room, peers }) : dropped('mesh.frame.absent');
+      return isList(peers, MESH_LIMITS.maxPeers, isId)
+        ? decoded({ type, room, peers })
+        : dropped('mesh.frame.absent');
     case 'check':
-      return isDigest(value['digest']) ? decoded({ type, room, digest: value['digest'] }) : dropped('mesh.frame.check');
+      return isDigest(value['digest'])
+        ? decoded({ type, room, digest: value['digest'] })
+        : dropped('mesh.frame.check');
     case 'signal':
-      return isId(from) && isId(to) && isSealed(data, LIMITS.maxSignalLength) ? decoded({ type, room, from, to, data }) : dropped('mesh.frame.signal');
+      return isId(from) && isId(to) && isSealed(data, LIMITS.maxSignalLength)
+        ? decoded({ type, room, from, to, data })
+        : dropped('mesh.frame.signal');
     default:
       return dropped('mesh.frame.type');
   }
 }
 
-function isList<T>(value: unknown, maxLength: number, isItem: (item: unknown) => item is T): value is T[] {
+function isList<T>(
+  value: unknown,
+  maxLength: number,
+  isItem: (item: unknown) => item is T,
+): value is T[] {
   return Array.isArray(value) && value.length <= maxLength && value.every(isItem);
 }
 

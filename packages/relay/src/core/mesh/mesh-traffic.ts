@@ -20,9 +20,22 @@ const WINDOW_MS = 10_000;
 /** What crosses the mesh links, by what it is for. */
 export class MeshTraffic {
   readonly #totals = Object.fromEntries(
-    PURPOSES.map((purpose) => [purpose, { inFrames: 0, inBytes: 0, outFrames: 0, outBytes: 0, inBytesPerSecond: 0, outBytesPerSecond: 0 }]),
+    PURPOSES.map((purpose) => [
+      purpose,
+      {
+        inFrames: 0,
+        inBytes: 0,
+        outFrames: 0,
+        outBytes: 0,
+        inBytesPerSecond: 0,
+        outBytesPerSecond: 0,
+      },
+    ]),
   ) as Record<TrafficPurpose, PurposeTraffic>;
-  #window: { readonly startedAt: Instant; readonly bytes: Readonly<Record<string, readonly [inBytes: number, outBytes: number]>> } | null = null;
+  #window: {
+    readonly startedAt: Instant;
+    readonly bytes: Readonly<Record<string, readonly [inBytes: number, outBytes: number]>>;
+  } | null = null;
 
   count(purpose: TrafficPurpose, direction: 'in' | 'out', bytes: number): void {
     const traffic = this.#totals[purpose];
@@ -49,7 +62,12 @@ export class MeshTraffic {
     }
     this.#window = {
       startedAt: now,
-      bytes: Object.fromEntries(PURPOSES.map((purpose) => [purpose, [this.#totals[purpose].inBytes, this.#totals[purpose].outBytes]])),
+      bytes: Object.fromEntries(
+        PURPOSES.map((purpose) => [
+          purpose,
+          [this.#totals[purpose].inBytes, this.#totals[purpose].outBytes],
+        ]),
+      ),
     };
   }
 

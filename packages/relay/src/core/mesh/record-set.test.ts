@@ -7,7 +7,8 @@ import { seededRandom } from '@lumamesh/testkit';
 import { MESH_LIMITS, type SyncFrame, encodeMeshFrame } from './mesh-frame.ts';
 import { RecordSet, recordId } from './record-set.ts';
 
-const hash = (algorithm: string, data: Uint8Array): Uint8Array => createHash(algorithm).update(data).digest();
+const hash = (algorithm: string, data: Uint8Array): Uint8Array =>
+  createHash(algorithm).update(data).digest();
 
 function record(i: number): SignedRelayRecord {
   return {
@@ -40,13 +41,15 @@ function converse(a: RecordSet, b: RecordSet): { frames: number; bytes: number }
     assert.ok(size <= MESH_LIMITS.maxFrameBytes);
     bytes += size;
     const to = message.from === a ? b : a;
-    if (message.frame.type === 'records') for (const one of message.frame.records) to.add(recordId(one, hash), one);
+    if (message.frame.type === 'records')
+      for (const one of message.frame.records) to.add(recordId(one, hash), one);
     for (const frame of to.answer(message.frame)) wire.push({ from: to, frame });
   }
   return { frames, bytes };
 }
 
-const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i);
 
 describe('sets of records', () => {
   it('that are equal cost one small frame', () => {
@@ -59,7 +62,10 @@ describe('sets of records', () => {
     const a = setOf(range(0, 1000));
     const b = setOf(range(2, 1003));
     const { bytes } = converse(a, b);
-    assert.equal(a.summary().type === 'summary' && JSON.stringify(a.summary()), JSON.stringify(b.summary()));
+    assert.equal(
+      a.summary().type === 'summary' && JSON.stringify(a.summary()),
+      JSON.stringify(b.summary()),
+    );
     assert.ok(bytes < 12_000, `${bytes} bytes; all ids would be 20 000, all records 400 000`);
   });
 
@@ -72,10 +78,15 @@ describe('sets of records', () => {
       [70, 60],
       [400, 390],
     ] as const) {
-      const pick = (count: number): Set<number> => new Set(Array.from({ length: count }, () => Math.floor(random() * 500)));
+      const pick = (count: number): Set<number> =>
+        new Set(Array.from({ length: count }, () => Math.floor(random() * 500)));
       const a = setOf(pick(sizeA));
       const b = setOf(pick(sizeB));
-      for (let round = 0; round < 20 && JSON.stringify(a.summary()) !== JSON.stringify(b.summary()); round++) {
+      for (
+        let round = 0;
+        round < 20 && JSON.stringify(a.summary()) !== JSON.stringify(b.summary());
+        round++
+      ) {
         converse(a, b);
         converse(b, a);
       }
@@ -87,7 +98,9 @@ describe('sets of records', () => {
     const refused = new Map(range(0, 5).map((i) => [recordId(record(i), hash), 1]));
     const a = setOf([10], refused);
     const b = setOf([...range(0, 5), 10]);
-    const wire = [a.summary(), ...b.answer(a.summary())].flatMap((frame) => (frame.type === 'summary' && frame.bits > 0 ? a.answer(frame) : []));
+    const wire = [a.summary(), ...b.answer(a.summary())].flatMap((frame) =>
+      frame.type === 'summary' && frame.bits > 0 ? a.answer(frame) : [],
+    );
     const answers = wire.flatMap((frame) => b.answer(frame));
     assert.deepEqual(
       answers.filter(({ type }) => type === 'records'),
@@ -97,7 +110,9 @@ describe('sets of records', () => {
 
   it('answer a stranger with at most two frames of bounded size', () => {
     const set = setOf(range(0, 3000));
-    const ids = Array.from({ length: MESH_LIMITS.maxIds }, (_, i) => i.toString(16).padStart(32, '0'));
+    const ids = Array.from({ length: MESH_LIMITS.maxIds }, (_, i) =>
+      i.toString(16).padStart(32, '0'),
+    );
     const frames: SyncFrame[] = [
       { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
       { type: 'summary', bits: 8, digests: Array.from({ length: 256 }, () => '0'.repeat(16)) },
@@ -108,7 +123,8 @@ describe('sets of records', () => {
     for (const frame of frames) {
       const answers = set.answer(frame);
       assert.ok(answers.length <= 2);
-      for (const answer of answers) assert.ok(encodeMeshFrame(answer).length <= MESH_LIMITS.maxFrameBytes);
+      for (const answer of answers)
+        assert.ok(encodeMeshFrame(answer).length <= MESH_LIMITS.maxFrameBytes);
     }
   });
 });

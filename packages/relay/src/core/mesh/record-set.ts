@@ -37,7 +37,10 @@ export class RecordSet {
   readonly #records = new Map<string, SignedRelayRecord>();
   readonly #random: () => number;
   /** By bits; made when asked for after a change. */
-  readonly #buckets = new Map<number, { readonly ids: readonly string[][]; readonly digests: readonly string[] }>();
+  readonly #buckets = new Map<
+    number,
+    { readonly ids: readonly string[][]; readonly digests: readonly string[] }
+  >();
 
   /** @param refused ids that were looked at and not taken: they are neither asked for nor to be sent again. */
   constructor(hash: Hash, refused: Refused, random: () => number) {
@@ -78,7 +81,9 @@ export class RecordSet {
 
   #answerSummary(bits: number, digests: readonly string[]): readonly SyncFrame[] {
     const own = this.#bucketed(bits);
-    const buckets = own.digests.flatMap((digest, bucket) => (digest === digests[bucket] ? [] : [bucket]));
+    const buckets = own.digests.flatMap((digest, bucket) =>
+      digest === digests[bucket] ? [] : [bucket],
+    );
     if (buckets.length === 0) return [];
     const finer = this.#records.size > 16 * RECORDS_PER_BUCKET ? MESH_LIMITS.maxSummaryBits : 4;
     if (bits === 0) return [this.summary(finer)];
@@ -94,15 +99,24 @@ export class RecordSet {
       ids.push(...more);
     }
     const isChosen = new Set(chosen);
-    for (const id of this.#refused.keys()) if (ids.length < MESH_LIMITS.maxIds && isChosen.has(bucketOf(id, bits))) ids.push(id);
+    for (const id of this.#refused.keys())
+      if (ids.length < MESH_LIMITS.maxIds && isChosen.has(bucketOf(id, bits))) ids.push(id);
     return [{ type: 'have', bits, buckets: chosen, ids }];
   }
 
-  #answerHave(bits: number, buckets: readonly number[], theirs: readonly string[]): readonly SyncFrame[] {
+  #answerHave(
+    bits: number,
+    buckets: readonly number[],
+    theirs: readonly string[],
+  ): readonly SyncFrame[] {
     const own = this.#bucketed(bits);
     const known = new Set(theirs);
-    const missingThere = [...new Set(buckets)].flatMap((bucket) => own.ids[bucket] ?? []).filter((id) => !known.has(id));
-    const missingHere = theirs.filter((id) => !this.#records.has(id) && !this.#refused.has(id)).slice(0, MESH_LIMITS.maxRecords);
+    const missingThere = [...new Set(buckets)]
+      .flatMap((bucket) => own.ids[bucket] ?? [])
+      .filter((id) => !known.has(id));
+    const missingHere = theirs
+      .filter((id) => !this.#records.has(id) && !this.#refused.has(id))
+      .slice(0, MESH_LIMITS.maxRecords);
     const frames: SyncFrame[] = [];
     if (missingThere.length > 0) frames.push(this.#recordsFrame(missingThere));
     if (missingHere.length > 0) frames.push({ type: 'want', ids: missingHere });
@@ -111,16 +125,29 @@ export class RecordSet {
 
   #recordsFrame(ids: readonly string[]): SyncFrame {
     const start = Math.floor(this.#random() * ids.length);
-    const found = [...ids.slice(start), ...ids.slice(0, start)].flatMap((id) => this.#records.get(id) ?? []);
-    return { type: 'records', records: found.slice(0, Math.min(MESH_LIMITS.maxRecords, Math.floor(MAX_LINES_BYTES / LINE_BYTES))) };
+    const found = [...ids.slice(start), ...ids.slice(0, start)].flatMap(
+      (id) => this.#records.get(id) ?? [],
+    );
+    return {
+      type: 'records',
+      records: found.slice(
+        0,
+        Math.min(MESH_LIMITS.maxRecords, Math.floor(MAX_LINES_BYTES / LINE_BYTES)),
+      ),
+    };
   }
 
-  #bucketed(bits: number): { readonly ids: readonly string[][]; readonly digests: readonly string[] } {
+  #bucketed(bits: number): {
+    readonly ids: readonly string[][];
+    readonly digests: readonly string[];
+  } {
     const made = this.#buckets.get(bits);
     if (made !== undefined) return made;
     const ids: string[][] = Array.from({ length: 2 ** bits }, () => []);
     for (const id of this.#records.keys()) ids[bucketOf(id, bits)]?.push(id);
-    const digests = ids.map((bucket) => toHex(this.#hash('sha256', ascii(bucket.toSorted().join(''))).subarray(0, DIGEST_BYTES)));
+    const digests = ids.map((bucket) =>
+      toHex(this.#hash('sha256', ascii(bucket.toSorted().join(''))).subarray(0, DIGEST_BYTES)),
+    );
     this.#buckets.set(bits, { ids, digests });
     return { ids, digests };
   }

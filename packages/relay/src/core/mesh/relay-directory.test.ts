@@ -4,13 +4,23 @@ import { describe, it } from 'node:test';
 import { type AddressScope, type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
-import { type CheckResult, DIRECTORY_LIMITS, type DirectoryOutput, type RecordOrigin, RelayDirectory } from './relay-directory.ts';
+import {
+  type CheckResult,
+  DIRECTORY_LIMITS,
+  type DirectoryOutput,
+  type RecordOrigin,
+  RelayDirectory,
+} from './relay-directory.ts';
 
 const MESH = 'A'.repeat(22);
 const SECONDS = 1_800_000_000;
 let made = 0;
 
-function record(name: string, ip: string, fields: Partial<SignedRelayRecord> = {}): SignedRelayRecord {
+function record(
+  name: string,
+  ip: string,
+  fields: Partial<SignedRelayRecord> = {},
+): SignedRelayRecord {
   made += 1;
   return {
     nk: toBase64Url(createHash('sha256').update(name).digest()),
@@ -35,15 +45,30 @@ class Bench {
   readonly outputs: DirectoryOutput[] = [];
 
   constructor(ownScope: AddressScope = 'public') {
-    const hash = (algorithm: string, data: Uint8Array): Uint8Array => createHash(algorithm).update(data).digest();
-    this.directory = new RelayDirectory({ nk: 'own', mesh: MESH, ownScope, hash, verify: ({ signature }) => signature !== 'forged', random: seededRandom(1) });
+    const hash = (algorithm: string, data: Uint8Array): Uint8Array =>
+      createHash(algorithm).update(data).digest();
+    this.directory = new RelayDirectory({
+      nk: 'own',
+      mesh: MESH,
+      ownScope,
+      hash,
+      verify: ({ signature }) => signature !== 'forged',
+      random: seededRandom(1),
+    });
   }
 
   /** Offers a record; answers the reason of its verdict, or `null` while there is none. */
-  offer(offered: SignedRelayRecord, origin: RecordOrigin = 'gossip', from = 'neighbour', address: string | null = null): string | null {
+  offer(
+    offered: SignedRelayRecord,
+    origin: RecordOrigin = 'gossip',
+    from = 'neighbour',
+    address: string | null = null,
+  ): string | null {
     const id = this.directory.offer(this.now, SECONDS, offered, origin, from, address);
     this.drain();
-    const verdict = this.outputs.findLast((output) => output.type === 'verdict' && output.id === id);
+    const verdict = this.outputs.findLast(
+      (output) => output.type === 'verdict' && output.id === id,
+    );
     return verdict?.type === 'verdict' ? verdict.reason : null;
   }
 
@@ -58,7 +83,8 @@ class Bench {
     for (let output = this.directory.poll(); output !== null; output = this.directory.poll()) {
       this.outputs.push(output);
       const answer = output.type === 'check' ? this.answer(output.record) : 'later';
-      if (output.type === 'check' && answer !== 'later') this.directory.handleChecked(this.now, output.id, answer);
+      if (output.type === 'check' && answer !== 'later')
+        this.directory.handleChecked(this.now, output.id, answer);
     }
   }
 }
@@ -106,9 +132,18 @@ describe('the directory of relays', () => {
     for (let i = 0; i < 20; i++) bench.offer(record(`p${i}`, `20.0.0.${i}`));
     assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix);
     for (let i = 0; i < 20; i++) bench.offer(record(`q${i}`, '20.0.1.1', { port: 4000 + i }));
-    assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix + DIRECTORY_LIMITS.maxPerAddress);
-    for (let i = 0; i < 40; i++) bench.offer(record(`r${i}`, `2606:4700:${(i + 1).toString(16)}::1`));
-    assert.equal(bench.directory.size, DIRECTORY_LIMITS.maxPerPrefix + DIRECTORY_LIMITS.maxPerAddress + DIRECTORY_LIMITS.maxPerSlash32);
+    assert.equal(
+      bench.directory.size,
+      DIRECTORY_LIMITS.maxPerPrefix + DIRECTORY_LIMITS.maxPerAddress,
+    );
+    for (let i = 0; i < 40; i++)
+      bench.offer(record(`r${i}`, `2606:4700:${(i + 1).toString(16)}::1`));
+    assert.equal(
+      bench.directory.size,
+      DIRECTORY_LIMITS.maxPerPrefix +
+        DIRECTORY_LIMITS.maxPerAddress +
+        DIRECTORY_LIMITS.maxPerSlash32,
+    );
   });
 
   it('takes a relay without a free session by the link that it said hello on, if that comes from its address', () => {
@@ -162,7 +197,9 @@ describe('the directory of relays', () => {
     bench.answer = () => 'later';
     assert.equal(bench.offer(record('a', '20.0.0.1')), null);
     bench.run(31_000);
-    assert.ok(bench.outputs.some((output) => output.type === 'verdict' && output.reason === 'unreachable'));
+    assert.ok(
+      bench.outputs.some((output) => output.type === 'verdict' && output.reason === 'unreachable'),
+    );
   });
 
   it('says when somebody shows a newer record of its own key', () => {

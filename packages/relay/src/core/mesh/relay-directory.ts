@@ -1,4 +1,16 @@
-import { type AddressScope, DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, dropOldest, later, parseIp, scopeOf, toHex } from '@lumamesh/base';
+import {
+  type AddressScope,
+  DropCounters,
+  Fifo,
+  type Instant,
+  type SyncCrypto,
+  TokenBucket,
+  dropOldest,
+  later,
+  parseIp,
+  scopeOf,
+  toHex,
+} from '@lumamesh/base';
 import { type SignedRelayRecord, prefixOf } from '@lumamesh/protocol';
 import { RecordSet, recordId } from './record-set.ts';
 
@@ -124,7 +136,15 @@ export class RelayDirectory {
   readonly #entries = new Map<string, Entry>();
   readonly #perPrefix = new Map<string, number>();
   readonly #candidates = new Map<string, Candidate>();
-  readonly #checking = new Map<string, { readonly kind: CheckKind; readonly nk: string; readonly candidate: Candidate | null; readonly endsAt: Instant }>();
+  readonly #checking = new Map<
+    string,
+    {
+      readonly kind: CheckKind;
+      readonly nk: string;
+      readonly candidate: Candidate | null;
+      readonly endsAt: Instant;
+    }
+  >();
   /** What each source may still offer. */
   readonly #sources = new Map<string, TokenBucket>();
   /** By record id: until when. */
@@ -134,7 +154,10 @@ export class RelayDirectory {
   #reviveAt: Instant | null = null;
   readonly #updates = new Map<string, TokenBucket>();
   readonly #evictionTests = new Map<string, Instant>();
-  readonly #checkRate = new TokenBucket(DIRECTORY_LIMITS.checksPerSecond, DIRECTORY_LIMITS.checksBurst);
+  readonly #checkRate = new TokenBucket(
+    DIRECTORY_LIMITS.checksPerSecond,
+    DIRECTORY_LIMITS.checksBurst,
+  );
   readonly #outputs = new Fifo<DirectoryOutput>();
   #own: SignedRelayRecord | null = null;
 
@@ -156,7 +179,9 @@ export class RelayDirectory {
 
   /** Relays that answered when they were last asked, this one left out. */
   alive(): SignedRelayRecord[] {
-    return [...this.#entries.values()].filter((entry) => entry.failures === 0).map(({ record }) => record);
+    return [...this.#entries.values()]
+      .filter((entry) => entry.failures === 0)
+      .map(({ record }) => record);
   }
 
   /** The last records of relays that do not answer any more. */
@@ -187,7 +212,12 @@ export class RelayDirectory {
       refused: this.#refused.size,
       buried: this.#graves.size,
       prefixes: this.#perPrefix.size,
-      byOrigin: Object.fromEntries((['hello', 'gossip', 'sync', 'file'] as const).map((origin) => [origin, count((entry) => entry.origin === origin)])),
+      byOrigin: Object.fromEntries(
+        (['hello', 'gossip', 'sync', 'file'] as const).map((origin) => [
+          origin,
+          count((entry) => entry.origin === origin),
+        ]),
+      ),
       byAge: {
         underMinute: count(youngerThan(60_000)),
         underHour: count(youngerThan(3_600_000)),
@@ -201,8 +231,22 @@ export class RelayDirectory {
    * A record that somebody gave us. Its fate comes as a `verdict` under the id that is answered here, at once or after a check.
    * @param unixSeconds the time of day, for age and expiry
    */
-  offer(now: Instant, unixSeconds: number, record: SignedRelayRecord, origin: RecordOrigin, from: string, linkAddress: string | null = null): string {
-    const candidate: Candidate = { id: recordId(record, this.#options.hash), record, prefix: prefixOf(record), origin, from, linkAddress };
+  offer(
+    now: Instant,
+    unixSeconds: number,
+    record: SignedRelayRecord,
+    origin: RecordOrigin,
+    from: string,
+    linkAddress: string | null = null,
+  ): string {
+    const candidate: Candidate = {
+      id: recordId(record, this.#options.hash),
+      record,
+      prefix: prefixOf(record),
+      origin,
+      from,
+      linkAddress,
+    };
     const { id } = candidate;
     const verdict = this.#judge(now, unixSeconds, candidate);
     if (verdict !== null) {
@@ -252,7 +296,8 @@ export class RelayDirectory {
   /** Starts the checks that are due. To be called a few times a second. */
   handleTimeout(now: Instant, unixSeconds: number): void {
     for (const [id, until] of this.#refused) if (until <= now) this.#refused.delete(id);
-    for (const [id, { endsAt }] of this.#checking) if (endsAt <= now) this.handleChecked(now, id, 'dead');
+    for (const [id, { endsAt }] of this.#checking)
+      if (endsAt <= now) this.handleChecked(now, id, 'dead');
     this.#revive(now, unixSeconds);
     this.#checkCandidates(now);
     for (const entry of this.#entries.values()) {
@@ -271,7 +316,11 @@ export class RelayDirectory {
     return this.#outputs.shift() ?? null;
   }
 
-  #judge(now: Instant, unixSeconds: number, candidate: Candidate): { readonly verdict: RecordVerdict; readonly reason: string } | null {
+  #judge(
+    now: Instant,
+    unixSeconds: number,
+    candidate: Candidate,
+  ): { readonly verdict: RecordVerdict; readonly reason: string } | null {
     const { id, record, prefix, origin, from } = candidate;
     const bad = (reason: string) => ({ verdict: 'bad', reason }) as const;
     const ignored = (reason: string) => ({ verdict: 'ignored', reason }) as const;
@@ -281,19 +330,27 @@ export class RelayDirectory {
     // Whoever says hello is there.
     if (this.#refused.has(id) && origin !== 'hello') return ignored('refusedBefore');
     // Its verdict is on its way already.
-    if (this.#candidates.has(id) || (this.#checking.get(id)?.candidate ?? null) !== null) return null;
+    if (this.#candidates.has(id) || (this.#checking.get(id)?.candidate ?? null) !== null)
+      return null;
     if (!this.#sourceRate(from).take(now)) return ignored('sourceTooFast');
-    if (!this.#isAllowed(record.ip) || (record.ip6 !== undefined && !this.#isAllowed(record.ip6))) return bad('address');
+    if (!this.#isAllowed(record.ip) || (record.ip6 !== undefined && !this.#isAllowed(record.ip6)))
+      return bad('address');
     if (record.sequence > unixSeconds + CLOCK_SKEW_SECONDS) return ignored('fromTheFuture');
-    if (record.expires < unixSeconds - CLOCK_SKEW_SECONDS || record.sequence < unixSeconds - MAX_AGE_SECONDS) return ignored('stale');
+    if (
+      record.expires < unixSeconds - CLOCK_SKEW_SECONDS ||
+      record.sequence < unixSeconds - MAX_AGE_SECONDS
+    )
+      return ignored('stale');
     if (known !== undefined && !isNewer(record, known.record)) return ignored('older');
     // The costly question comes last, and only once for each record that could matter.
     if (!this.#options.verify(record)) return bad('signature');
     if (record.nk === this.#options.nk) {
-      if (this.#own !== null && isNewer(record, this.#own)) this.#outputs.push({ type: 'ownRecord', record });
+      if (this.#own !== null && isNewer(record, this.#own))
+        this.#outputs.push({ type: 'ownRecord', record });
       return ignored('own');
     }
-    if (known !== undefined && !this.#updateRate(record.nk).take(now)) return ignored('tooManyUpdates');
+    if (known !== undefined && !this.#updateRate(record.nk).take(now))
+      return ignored('tooManyUpdates');
     // The same place with a later date needs no second look.
     if (known !== undefined && known.failures === 0 && isSameEndpoint(known.record, record)) {
       this.#admit(now, candidate, known.aliveAt);
@@ -304,18 +361,30 @@ export class RelayDirectory {
       this.#testEviction(now, prefix);
       return ignored('prefixFull');
     }
-    if (known === undefined && this.#entries.size >= DIRECTORY_LIMITS.maxRecords) return ignored('full');
+    if (known === undefined && this.#entries.size >= DIRECTORY_LIMITS.maxRecords)
+      return ignored('full');
     const waiting = [...this.#candidates.values()];
     const ofSource = waiting.filter((other) => other.from === from);
-    if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource) return ignored('tooManyOfSource');
-    const maxOfPrefix = isLocal(record) ? DIRECTORY_LIMITS.maxPerLocalPrefix : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
-    if (waiting.filter((other) => other.prefix === prefix).length >= maxOfPrefix) return ignored('tooManyOfPrefix');
+    if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource)
+      return ignored('tooManyOfSource');
+    const maxOfPrefix = isLocal(record)
+      ? DIRECTORY_LIMITS.maxPerLocalPrefix
+      : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
+    if (waiting.filter((other) => other.prefix === prefix).length >= maxOfPrefix)
+      return ignored('tooManyOfPrefix');
     if (waiting.length >= DIRECTORY_LIMITS.maxCandidates) {
       // Whoever brings most makes room.
       const victim = mostCommonSource(waiting);
       if (victim === null || victim.from === from) return ignored('tooManyCandidates');
       this.#candidates.delete(victim.id);
-      this.#outputs.push({ type: 'verdict', id: victim.id, record: victim.record, origin: victim.origin, verdict: 'ignored', reason: 'tooManyCandidates' });
+      this.#outputs.push({
+        type: 'verdict',
+        id: victim.id,
+        record: victim.record,
+        origin: victim.origin,
+        verdict: 'ignored',
+        reason: 'tooManyCandidates',
+      });
     }
     this.#candidates.set(id, candidate);
     return null;
@@ -327,10 +396,19 @@ export class RelayDirectory {
     const known = this.#entries.get(record.nk);
     const verdict = (kind: RecordVerdict, reason: string): void => {
       if (kind !== 'taken') this.drops.count(`mesh.record.${reason}`);
-      this.#outputs.push({ type: 'verdict', id, record, origin: candidate.origin, verdict: kind, reason });
+      this.#outputs.push({
+        type: 'verdict',
+        id,
+        record,
+        origin: candidate.origin,
+        verdict: kind,
+        reason,
+      });
     };
     // A relay without a free session cannot say its node key; the link that it said hello on has proven it, if it is of the same address.
-    const isProven = result === 'alive' || (result === 'full' && candidate.origin === 'hello' && candidate.linkAddress === record.ip);
+    const isProven =
+      result === 'alive' ||
+      (result === 'full' && candidate.origin === 'hello' && candidate.linkAddress === record.ip);
     if (!isProven) {
       if (result !== 'unknown') this.#refuse(now, id);
       if (candidate.origin === 'file') this.#bury(record);
@@ -351,7 +429,17 @@ export class RelayDirectory {
     this.#graves.delete(record.nk);
     this.#refused.delete(id);
     const checkAt = later(now, RECHECK_MS * (0.5 + this.#options.random()));
-    this.#entries.set(record.nk, { id, record, prefix, origin, addedAt: known?.addedAt ?? now, aliveAt, checkAt, failures: 0, isChecking: false });
+    this.#entries.set(record.nk, {
+      id,
+      record,
+      prefix,
+      origin,
+      addedAt: known?.addedAt ?? now,
+      aliveAt,
+      checkAt,
+      failures: 0,
+      isChecking: false,
+    });
     this.#perPrefix.set(prefix, (this.#perPrefix.get(prefix) ?? 0) + 1);
     this.set.add(id, record);
     this.#outputs.push({ type: 'changed' });
@@ -389,13 +477,22 @@ export class RelayDirectory {
   #revive(now: Instant, unixSeconds: number): void {
     if (this.#graves.size === 0 || (this.#reviveAt !== null && now < this.#reviveAt)) return;
     this.#reviveAt = later(now, REVIVAL_MS);
-    const record = [...this.#graves.values()][Math.floor(this.#options.random() * this.#graves.size)];
+    const record = [...this.#graves.values()][
+      Math.floor(this.#options.random() * this.#graves.size)
+    ];
     if (record === undefined) return;
     if (record.sequence < unixSeconds - MAX_AGE_SECONDS) this.#graves.delete(record.nk);
     else {
       const id = recordId(record, this.#options.hash);
       if (!this.#checking.has(id) && !this.#candidates.has(id))
-        this.#candidates.set(id, { id, record, prefix: prefixOf(record), origin: 'file', from: '', linkAddress: null });
+        this.#candidates.set(id, {
+          id,
+          record,
+          prefix: prefixOf(record),
+          origin: 'file',
+          from: '',
+          linkAddress: null,
+        });
     }
   }
 
@@ -407,7 +504,13 @@ export class RelayDirectory {
     else this.#perPrefix.delete(entry.prefix);
   }
 
-  #check(now: Instant, id: string, record: SignedRelayRecord, kind: CheckKind, candidate: Candidate | null): void {
+  #check(
+    now: Instant,
+    id: string,
+    record: SignedRelayRecord,
+    kind: CheckKind,
+    candidate: Candidate | null,
+  ): void {
     this.#checking.set(id, { kind, nk: record.nk, candidate, endsAt: later(now, CHECK_LOST_MS) });
     this.#outputs.push({ type: 'check', id, record });
   }
@@ -419,7 +522,12 @@ export class RelayDirectory {
       if (!this.#hasSlot(kind)) continue;
       for (const candidate of this.#candidates.values()) {
         if (kindOf(candidate) !== kind) continue;
-        if (running.filter(({ from }) => from === candidate.from).length >= DIRECTORY_LIMITS.maxChecksPerSource && candidate.origin !== 'file') continue;
+        if (
+          running.filter(({ from }) => from === candidate.from).length >=
+            DIRECTORY_LIMITS.maxChecksPerSource &&
+          candidate.origin !== 'file'
+        )
+          continue;
         if (!this.#hasSlot(kind) || !this.#checkRate.take(now)) break;
         this.#candidates.delete(candidate.id);
         running.push(candidate);
@@ -439,7 +547,9 @@ export class RelayDirectory {
     if ((this.#evictionTests.get(prefix) ?? -Infinity) > now - EVICTION_TEST_MS) return;
     if (this.#evictionTests.size > DIRECTORY_LIMITS.maxRecords) this.#evictionTests.clear();
     this.#evictionTests.set(prefix, now);
-    const oldest = [...this.#entries.values()].filter((entry) => entry.prefix === prefix).toSorted((a, b) => a.aliveAt - b.aliveAt)[0];
+    const oldest = [...this.#entries.values()]
+      .filter((entry) => entry.prefix === prefix)
+      .toSorted((a, b) => a.aliveAt - b.aliveAt)[0];
     if (oldest !== undefined && !oldest.isChecking) oldest.checkAt = now;
   }
 
@@ -450,7 +560,11 @@ export class RelayDirectory {
   #isAllowed(address: string): boolean {
     const { ownScope } = this.#options;
     const scope = scopeOf(address);
-    return scope === 'public' || (scope === 'private' && ownScope !== 'public') || (scope === 'loopback' && ownScope === 'loopback');
+    return (
+      scope === 'public' ||
+      (scope === 'private' && ownScope !== 'public') ||
+      (scope === 'loopback' && ownScope === 'loopback')
+    );
   }
 
   /** One address, or one IPv6 provider, with more relays than anybody needs there. */
@@ -464,14 +578,19 @@ export class RelayDirectory {
       if (other.ip === record.ip) sameAddress += 1;
       if (isV6 && other.ip.includes(':') && slash32(other.ip) === wide) sameNetwork += 1;
     }
-    return sameAddress >= DIRECTORY_LIMITS.maxPerAddress || sameNetwork >= DIRECTORY_LIMITS.maxPerSlash32;
+    return (
+      sameAddress >= DIRECTORY_LIMITS.maxPerAddress || sameNetwork >= DIRECTORY_LIMITS.maxPerSlash32
+    );
   }
 
   #sourceRate(from: string): TokenBucket {
     let bucket = this.#sources.get(from);
     if (bucket === undefined) {
       dropOldest(this.#sources, DIRECTORY_LIMITS.maxRefused);
-      bucket = new TokenBucket(DIRECTORY_LIMITS.offersPerSecondPerSource, DIRECTORY_LIMITS.offersBurstPerSource);
+      bucket = new TokenBucket(
+        DIRECTORY_LIMITS.offersPerSecondPerSource,
+        DIRECTORY_LIMITS.offersBurstPerSource,
+      );
       this.#sources.set(from, bucket);
     }
     return bucket;
@@ -480,7 +599,10 @@ export class RelayDirectory {
   #updateRate(nk: string): TokenBucket {
     let bucket = this.#updates.get(nk);
     if (bucket === undefined) {
-      bucket = new TokenBucket(DIRECTORY_LIMITS.updatesPerSecondPerRelay, DIRECTORY_LIMITS.updatesBurstPerRelay);
+      bucket = new TokenBucket(
+        DIRECTORY_LIMITS.updatesPerSecondPerRelay,
+        DIRECTORY_LIMITS.updatesBurstPerRelay,
+      );
       this.#updates.set(nk, bucket);
     }
     return bucket;

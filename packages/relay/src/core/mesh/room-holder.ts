@@ -28,11 +28,22 @@ export interface Holder {
 /** Nothing is known of it yet, so everything is asked. */
 export function makeHolder(): Holder {
   const lists = new TokenBucket(LISTS_PER_SECOND, LISTS_BURST);
-  return { saidBy: new Set(), roster: new Map(), told: new Map(), owes: 'ask', lists, checkAt: instant(0), doubtedAt: null };
+  return {
+    saidBy: new Set(),
+    roster: new Map(),
+    told: new Map(),
+    owes: 'ask',
+    lists,
+    checkAt: instant(0),
+    doubtedAt: null,
+  };
 }
 
 /** What any of these relays says of a peer. */
-export function presenceAmong(holders: ReadonlyMap<string, Holder>, peer: string): string | undefined {
+export function presenceAmong(
+  holders: ReadonlyMap<string, Holder>,
+  peer: string,
+): string | undefined {
   for (const { roster } of holders.values()) {
     const presence = roster.get(peer);
     if (presence !== undefined) return presence;
@@ -46,12 +57,18 @@ export function isToTell(holder: Holder, peer: string, presence: string): boolea
 }
 
 /** As few frames as hold them. */
-export function batchesOf(members: readonly (readonly [peer: string, presence: string])[]): RoomMember[][] {
+export function batchesOf(
+  members: readonly (readonly [peer: string, presence: string])[],
+): RoomMember[][] {
   const batches: RoomMember[][] = [];
   let bytes = Infinity;
   for (const [peer, presence] of members) {
     const last = batches.at(-1);
-    if (last === undefined || last.length >= MESH_LIMITS.maxMembers || bytes + presence.length > MAX_PRESENT_BYTES) {
+    if (
+      last === undefined ||
+      last.length >= MESH_LIMITS.maxMembers ||
+      bytes + presence.length > MAX_PRESENT_BYTES
+    ) {
       batches.push([{ peer, presence }]);
       bytes = 0;
     } else last.push({ peer, presence });

@@ -1,5 +1,20 @@
-import { DropCounters, Fifo, type Instant, type SyncCrypto, TokenBucket, later, toHex, utf8Encode } from '@lumamesh/base';
-import { HOMES_PER_ROOM, Rendezvous, type RoomMember, type SignedRelayRecord, mayBeHome } from '@lumamesh/protocol';
+import {
+  DropCounters,
+  Fifo,
+  type Instant,
+  type SyncCrypto,
+  TokenBucket,
+  later,
+  toHex,
+  utf8Encode,
+} from '@lumamesh/base';
+import {
+  HOMES_PER_ROOM,
+  Rendezvous,
+  type RoomMember,
+  type SignedRelayRecord,
+  mayBeHome,
+} from '@lumamesh/protocol';
 import { HINT_LIFETIME_MS, type HolderNews, HomeTable } from './home-table.ts';
 import { type HintFrame, MESH_LIMITS, type RoomFrame } from './mesh-frame.ts';
 import { type Holder, batchesOf, isToTell, makeHolder, presenceAmong } from './room-holder.ts';
@@ -20,7 +35,13 @@ export type RoomNetworkOutput =
   | { readonly type: 'carry'; readonly by: string; readonly to: string; readonly frame: RoomFrame }
   | { readonly type: 'present'; readonly room: string; readonly member: RoomMember }
   | { readonly type: 'absent'; readonly room: string; readonly peer: string }
-  | { readonly type: 'signal'; readonly room: string; readonly from: string; readonly to: string; readonly data: string };
+  | {
+      readonly type: 'signal';
+      readonly room: string;
+      readonly from: string;
+      readonly to: string;
+      readonly data: string;
+    };
 
 export interface RoomNetworkCounters {
   hintsIn: number;
@@ -79,7 +100,13 @@ const MAX_SIGNAL_COPIES = 3;
  */
 export class RoomNetwork {
   readonly drops = new DropCounters();
-  readonly counters: RoomNetworkCounters = { hintsIn: 0, hintsOut: 0, signalsIn: 0, signalsOut: 0, carried: 0 };
+  readonly counters: RoomNetworkCounters = {
+    hintsIn: 0,
+    hintsOut: 0,
+    signalsIn: 0,
+    signalsOut: 0,
+    carried: 0,
+  };
   readonly #options: RoomNetworkOptions;
   #maxRemoteMembers: number;
   readonly #table = new HomeTable();
@@ -99,7 +126,11 @@ export class RoomNetwork {
     this.#maxRemoteMembers = options.maxRemoteMembers;
   }
 
-  get counts(): { readonly reported: number; readonly remoteRelays: number; readonly asHome: HomeTable['counts'] } {
+  get counts(): {
+    readonly reported: number;
+    readonly remoteRelays: number;
+    readonly asHome: HomeTable['counts'];
+  } {
     const remote = new Set([...this.#rooms.values()].flatMap(({ holders }) => [...holders.keys()]));
     return { reported: this.#rooms.size, remoteRelays: remote.size, asHome: this.#table.counts };
   }
@@ -126,14 +157,16 @@ export class RoomNetwork {
   /** Relays that a link is wanted to: homes of rooms with members here. */
   wantedLinks(): ReadonlySet<string> {
     const wanted = new Set<string>();
-    for (const { homes } of this.#rooms.values()) for (const home of homes) if (home !== this.#options.nk) wanted.add(home);
+    for (const { homes } of this.#rooms.values())
+      for (const home of homes) if (home !== this.#options.nk) wanted.add(home);
     return wanted;
   }
 
   /** Members of other relays. A peer that stands on several is named once. */
   membersOf(room: string): RoomMember[] {
     const members = new Map<string, string>();
-    for (const { roster } of this.#rooms.get(room)?.holders.values() ?? []) for (const [peer, presence] of roster) members.set(peer, presence);
+    for (const { roster } of this.#rooms.get(room)?.holders.values() ?? [])
+      for (const [peer, presence] of roster) members.set(peer, presence);
     return [...members].map(([peer, presence]) => ({ peer, presence }));
   }
 
@@ -146,7 +179,15 @@ export class RoomNetwork {
   handleLocalPresent(now: Instant, room: string, peer: string, presence: string): void {
     let state = this.#rooms.get(room);
     if (state === undefined) {
-      state = { local: new Map(), holders: new Map(), shown: new Map(), homes: [], hinted: new Set(), reviewAt: now, refreshAt: now };
+      state = {
+        local: new Map(),
+        holders: new Map(),
+        shown: new Map(),
+        homes: [],
+        hinted: new Set(),
+        reviewAt: now,
+        refreshAt: now,
+      };
       this.#rooms.set(room, state);
       state.local.set(peer, presence);
       return this.#review(now, room, state);
@@ -160,7 +201,11 @@ export class RoomNetwork {
     const state = this.#rooms.get(room);
     if (state?.local.delete(peer) !== true) return;
     for (const [nk, holder] of state.holders) {
-      if (holder.told.delete(peer) && !this.#route(nk, state, { type: 'absent', room, peers: [peer] })) holder.owes = 'ask';
+      if (
+        holder.told.delete(peer) &&
+        !this.#route(nk, state, { type: 'absent', room, peers: [peer] })
+      )
+        holder.owes = 'ask';
     }
     if (state.local.size > 0) return;
     for (const home of state.hinted) this.#unhint(home, room);
@@ -174,7 +219,12 @@ export class RoomNetwork {
     const showing = [...state.holders].filter(([, { roster }]) => roster.has(to)).map(([nk]) => nk);
     showing.sort((a, b) => Number(this.#options.isLinked(b)) - Number(this.#options.isLinked(a)));
     let copies = 0;
-    for (const nk of showing) if (copies < MAX_SIGNAL_COPIES && this.#route(nk, state, { type: 'signal', room, from, to, data })) copies += 1;
+    for (const nk of showing)
+      if (
+        copies < MAX_SIGNAL_COPIES &&
+        this.#route(nk, state, { type: 'signal', room, from, to, data })
+      )
+        copies += 1;
     if (copies > 0) this.counters.signalsOut += 1;
     return copies > 0;
   }
@@ -209,7 +259,8 @@ export class RoomNetwork {
   /** A relay does not answer, and there is no link to it: what only it vouched for itself ends; the homes that vouch for it find out themselves. */
   handleRelayDoubted(now: Instant, nk: string): void {
     if (this.#table.isLost(nk)) this.#pushNews(now, this.#table.handleReporterDead(nk));
-    for (const [room, state] of this.#rooms) if (state.holders.get(nk)?.saidBy.size === 0) this.#dropHolder(room, state, nk);
+    for (const [room, state] of this.#rooms)
+      if (state.holders.get(nk)?.saidBy.size === 0) this.#dropHolder(room, state, nk);
   }
 
   /** A relay is dead, or said goodbye: what it said is void at once. */
@@ -237,7 +288,12 @@ export class RoomNetwork {
   }
 
   /** A frame about a room, of a relay that we are linked to, or signed by it and carried by another. */
-  handleRoomFrame(now: Instant, from: string, frame: RoomFrame, carrier: string | null = null): void {
+  handleRoomFrame(
+    now: Instant,
+    from: string,
+    frame: RoomFrame,
+    carrier: string | null = null,
+  ): void {
     const state = this.#rooms.get(frame.room);
     if (state === undefined) return this.#denyRoom(from, frame, carrier);
     switch (frame.type) {
@@ -249,7 +305,8 @@ export class RoomNetwork {
         return this.#handleCheck(now, state, from, frame.room, frame.digest);
       case 'signal':
         // Who speaks must be one of the members that this relay has shown.
-        if (state.holders.get(from)?.roster.has(frame.from) !== true) return this.drops.count('mesh.signal.unknownSender');
+        if (state.holders.get(from)?.roster.has(frame.from) !== true)
+          return this.drops.count('mesh.signal.unknownSender');
         if (!state.local.has(frame.to)) return this.drops.count('mesh.signal.notHere');
         this.counters.signalsIn += 1;
         this.#outputs.push(frame);
@@ -266,7 +323,8 @@ export class RoomNetwork {
     this.#reviewDue(now);
     for (const [room, state] of this.#rooms) {
       for (const [nk, holder] of state.holders) {
-        if (holder.doubtedAt !== null && now - holder.doubtedAt >= HOLDER_GRACE_MS) this.#dropHolder(room, state, nk);
+        if (holder.doubtedAt !== null && now - holder.doubtedAt >= HOLDER_GRACE_MS)
+          this.#dropHolder(room, state, nk);
         else if (holder.owes !== 'nothing') this.#tell(now, room, state, nk, holder);
         else if (holder.checkAt <= now) this.#check(now, room, state, nk, holder);
       }
@@ -304,7 +362,8 @@ export class RoomNetwork {
     }
     state.reviewAt = state.refreshAt;
     state.homes = this.homesOf(room).map(({ nk }) => nk);
-    for (const home of [...state.hinted]) if (!state.homes.includes(home)) this.#retract(now, home, room, state);
+    for (const home of [...state.hinted])
+      if (!state.homes.includes(home)) this.#retract(now, home, room, state);
     for (const home of state.homes) {
       if (home !== this.#options.nk) this.#hintHome(home, room, state);
       else if (!state.hinted.has(home)) {
@@ -331,7 +390,8 @@ export class RoomNetwork {
 
   #unhint(home: string, room: string): void {
     // What our own table has to say of it is for others: this relay is no reporter of the room any more.
-    if (home === this.#options.nk) for (const news of this.#table.handleUnhint(home, [room])) this.#sendNews(news);
+    if (home === this.#options.nk)
+      for (const news of this.#table.handleUnhint(home, [room])) this.#sendNews(news);
     else this.#pend('unhint', home, room);
   }
 
@@ -349,7 +409,11 @@ export class RoomNetwork {
         const ids = [...rooms].filter(([, what]) => what === type).map(([room]) => room);
         if (type === 'hints') this.counters.hintsOut += ids.length;
         for (let i = 0; i < ids.length; i += MESH_LIMITS.maxHints)
-          this.#outputs.push({ type: 'send', to, frame: { type, rooms: ids.slice(i, i + MESH_LIMITS.maxHints) } });
+          this.#outputs.push({
+            type: 'send',
+            to,
+            frame: { type, rooms: ids.slice(i, i + MESH_LIMITS.maxHints) },
+          });
       }
     }
     this.#pending.clear();
@@ -364,13 +428,19 @@ export class RoomNetwork {
   }
 
   #sendNews({ to, room, add, gone }: HolderNews): void {
-    if (this.#options.isLinked(to)) this.#outputs.push({ type: 'send', to, frame: { type: 'holders', room, add, gone } });
+    if (this.#options.isLinked(to))
+      this.#outputs.push({ type: 'send', to, frame: { type: 'holders', room, add, gone } });
   }
 
-  #handleHolders(now: Instant, home: string, { room, add, gone }: Pick<HolderNews, 'room' | 'add' | 'gone'>): void {
+  #handleHolders(
+    now: Instant,
+    home: string,
+    { room, add, gone }: Pick<HolderNews, 'room' | 'add' | 'gone'>,
+  ): void {
     const state = this.#rooms.get(room);
     // Only homes that we asked are answered.
-    if (state === undefined || !state.hinted.has(home)) return this.drops.count('mesh.holders.unasked');
+    if (state === undefined || !state.hinted.has(home))
+      return this.drops.count('mesh.holders.unasked');
     for (const nk of add) {
       if (nk === this.#options.nk) continue;
       const holder = this.#holder(state, nk, home);
@@ -391,7 +461,12 @@ export class RoomNetwork {
     }
   }
 
-  #handlePresent(now: Instant, state: RoomState, from: string, { room, members, all, ask }: Extract<RoomFrame, { type: 'present' }>): void {
+  #handlePresent(
+    now: Instant,
+    state: RoomState,
+    from: string,
+    { room, members, all, ask }: Extract<RoomFrame, { type: 'present' }>,
+  ): void {
     const holder = this.#holder(state, from, null);
     if (holder === null) return this.drops.count('mesh.present.tooManyRelays');
     const before = new Set(all === true ? holder.roster.keys() : []);
@@ -419,7 +494,13 @@ export class RoomNetwork {
     this.#settleDoubt(now, from, holder);
   }
 
-  #handleAbsent(now: Instant, state: RoomState, from: string, room: string, peers: readonly string[]): void {
+  #handleAbsent(
+    now: Instant,
+    state: RoomState,
+    from: string,
+    room: string,
+    peers: readonly string[],
+  ): void {
     const holder = state.holders.get(from);
     if (holder === undefined) return;
     for (const peer of peers) if (holder.roster.delete(peer)) this.#announce(now, from, room, peer);
@@ -443,7 +524,8 @@ export class RoomNetwork {
     if (!isQuestion) return;
     const answer: RoomFrame = { type: 'present', room: frame.room, members: [], all: true };
     if (this.#options.isLinked(from)) this.#outputs.push({ type: 'send', to: from, frame: answer });
-    else if (carrier !== null) this.#outputs.push({ type: 'carry', by: carrier, to: from, frame: answer });
+    else if (carrier !== null)
+      this.#outputs.push({ type: 'carry', by: carrier, to: from, frame: answer });
   }
 
   /** Tells a holder of our members what it does not know: not those that it has itself. */
@@ -453,10 +535,17 @@ export class RoomNetwork {
       if (!holder.lists.take(now)) return;
       holder.told.clear();
     }
-    const batches = batchesOf([...state.local].filter(([peer, presence]) => isToTell(holder, peer, presence)));
+    const batches = batchesOf(
+      [...state.local].filter(([peer, presence]) => isToTell(holder, peer, presence)),
+    );
     if (owes !== 'nothing' && batches.length === 0) batches.push([]);
     for (const [i, members] of batches.entries()) {
-      const flags = owes === 'nothing' || i > 0 ? {} : owes === 'ask' ? ({ all: true, ask: true } as const) : ({ all: true } as const);
+      const flags =
+        owes === 'nothing' || i > 0
+          ? {}
+          : owes === 'ask'
+            ? ({ all: true, ask: true } as const)
+            : ({ all: true } as const);
       if (!this.#route(nk, state, { type: 'present', room, members, ...flags })) {
         holder.owes = owes === 'nothing' ? 'all' : owes;
         return;
@@ -497,11 +586,15 @@ export class RoomNetwork {
     if (known !== undefined) return known;
     const isEmpty = (holder: Holder): boolean => holder.roster.size === 0;
     if (home !== null) {
-      const named = [...state.holders.values()].filter((holder) => isEmpty(holder) && holder.saidBy.size === 1 && holder.saidBy.has(home));
+      const named = [...state.holders.values()].filter(
+        (holder) => isEmpty(holder) && holder.saidBy.size === 1 && holder.saidBy.has(home),
+      );
       if (named.length >= MAX_HOLDERS_BY_ONE_HOME) return null;
     }
     if (state.holders.size >= MESH_LIMITS.maxHolders) {
-      const spare = [...state.holders].find(([other, holder]) => isEmpty(holder) && !this.#options.isLinked(other));
+      const spare = [...state.holders].find(
+        ([other, holder]) => isEmpty(holder) && !this.#options.isLinked(other),
+      );
       if (spare === undefined) return null;
       state.holders.delete(spare[0]);
     }
@@ -542,7 +635,8 @@ export class RoomNetwork {
   /** Something about a remote member may be new: the members here are told at once, or in turn when its relay brings too much. */
   #announce(now: Instant, from: string, room: string, peer: string): void {
     let budget = this.#news.get(from);
-    if (budget === undefined) this.#news.set(from, (budget = new TokenBucket(NEWS_PER_SECOND, NEWS_BURST)));
+    if (budget === undefined)
+      this.#news.set(from, (budget = new TokenBucket(NEWS_PER_SECOND, NEWS_BURST)));
     if (budget.take(now)) this.#show(room, peer);
     else this.#wait(room, peer);
   }
@@ -568,7 +662,8 @@ export class RoomNetwork {
 
   /** A holder is believed in as long as a home names it, or a link to it stands on which it has shown somebody. */
   #settleDoubt(now: Instant, nk: string, holder: Holder): void {
-    if (holder.saidBy.size > 0 || (holder.roster.size > 0 && this.#options.isLinked(nk))) holder.doubtedAt = null;
+    if (holder.saidBy.size > 0 || (holder.roster.size > 0 && this.#options.isLinked(nk)))
+      holder.doubtedAt = null;
     else holder.doubtedAt ??= now;
   }
 }

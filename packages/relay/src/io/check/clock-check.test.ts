@@ -4,7 +4,11 @@ import { withUdpServer } from '@lumamesh/testkit';
 import { askClock } from './clock-check.ts';
 
 /** A time server on loopback whose clock is `aheadMs` before ours; `spoil` changes what it says. */
-async function withServer(aheadMs: number, spoil: (answer: Buffer) => Buffer, test: (port: number) => Promise<void>): Promise<void> {
+async function withServer(
+  aheadMs: number,
+  spoil: (answer: Buffer) => Buffer,
+  test: (port: number) => Promise<void>,
+): Promise<void> {
   const tellTime = (request: Buffer): Buffer => {
     const answer = Buffer.alloc(48);
     answer[0] = 0x24;
@@ -38,6 +42,9 @@ describe('the clock', { timeout: 30_000 }, () => {
       (answer) => Buffer.concat([Buffer.of(0x23), answer.subarray(1)]),
       (answer) => Buffer.from(answer).fill(0, 24, 32),
     ];
-    for (const spoil of spoilers) await withServer(0, spoil, async (port) => assert.equal(await askClock({ host: '127.0.0.1', port }, 200), null));
+    for (const spoil of spoilers)
+      await withServer(0, spoil, async (port) =>
+        assert.equal(await askClock({ host: '127.0.0.1', port }, 200), null),
+      );
   });
 });

@@ -20,7 +20,10 @@ const FRACTION = 2 ** 32;
  * How far this machine's clock is from a time server's, in ms (positive: ours is ahead), by one SNTP question (RFC 4330 §5); half of the round trip is its
  * error. `null` when no answer comes within `timeoutMs`.
  */
-export async function askClock(server: { readonly host: string; readonly port?: number }, timeoutMs: number): Promise<number | null> {
+export async function askClock(
+  server: { readonly host: string; readonly port?: number },
+  timeoutMs: number,
+): Promise<number | null> {
   const { address, family } = await lookup(server.host);
   const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
   const request = Buffer.alloc(PACKET_BYTES);
@@ -34,9 +37,21 @@ export async function askClock(server: { readonly host: string; readonly port?: 
       const receivedAt = Date.now();
       const [first = 0, stratum = 0] = data;
       // RFC 4330 §5: a server that is itself unsynchronised, or sends a kiss of death (stratum 0), tells no time.
-      const isAnswer = data.length >= PACKET_BYTES && (first & 7) === MODE_SERVER && first >> 6 !== UNSYNCHRONISED && stratum >= 1 && stratum <= MAX_STRATUM;
-      if (!isAnswer || !data.subarray(ORIGINATE_AT, ORIGINATE_AT + 8).equals(request.subarray(TRANSMIT_AT))) continue;
-      const seconds = data.readUInt32BE(TRANSMIT_AT) - SECONDS_1900_TO_1970 + data.readUInt32BE(TRANSMIT_AT + 4) / FRACTION;
+      const isAnswer =
+        data.length >= PACKET_BYTES &&
+        (first & 7) === MODE_SERVER &&
+        first >> 6 !== UNSYNCHRONISED &&
+        stratum >= 1 &&
+        stratum <= MAX_STRATUM;
+      if (
+        !isAnswer ||
+        !data.subarray(ORIGINATE_AT, ORIGINATE_AT + 8).equals(request.subarray(TRANSMIT_AT))
+      )
+        continue;
+      const seconds =
+        data.readUInt32BE(TRANSMIT_AT) -
+        SECONDS_1900_TO_1970 +
+        data.readUInt32BE(TRANSMIT_AT + 4) / FRACTION;
       return (sentAt + receivedAt) / 2 - seconds * 1000;
     }
     return null;
@@ -45,7 +60,10 @@ export async function askClock(server: { readonly host: string; readonly port?: 
   }
 }
 
-async function* readMessages(socket: ReturnType<typeof createSocket>, timeoutMs: number): AsyncGenerator<readonly [Buffer]> {
+async function* readMessages(
+  socket: ReturnType<typeof createSocket>,
+  timeoutMs: number,
+): AsyncGenerator<readonly [Buffer]> {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     for (;;) yield (await once(socket, 'message', { signal })) as [Buffer];

@@ -24,37 +24,65 @@ export async function* dialBack(config: RelayConfig, isPortFree: boolean): Async
     yield {
       name: NAME,
       verdict: 'skip',
-      detail: 'without MESH_SALT and MESH_PEERS there is nobody to ask: run `lumamesh-relay check <line>` on another machine',
+      detail:
+        'without MESH_SALT and MESH_PEERS there is nobody to ask: run `lumamesh-relay check <line>` on another machine',
     };
   } else if (isPortFree) yield await tryOut(config);
   else yield await askRunning(config);
 }
 
 async function askRunning({ healthListen }: RelayConfig): Promise<Finding> {
-  if (healthListen === undefined) return { name: NAME, verdict: 'skip', detail: 'the running relay has no HEALTH_LISTEN to be asked at' };
+  if (healthListen === undefined)
+    return {
+      name: NAME,
+      verdict: 'skip',
+      detail: 'the running relay has no HEALTH_LISTEN to be asked at',
+    };
   try {
     const { mesh } = await fetchStats(healthListen);
-    return judge(mesh?.links.accepted ?? 0, mesh === undefined ? 0 : mesh.links.outbound + mesh.links.inbound);
+    return judge(
+      mesh?.links.accepted ?? 0,
+      mesh === undefined ? 0 : mesh.links.outbound + mesh.links.inbound,
+    );
   } catch (error) {
-    return { name: NAME, verdict: 'fail', detail: `the running relay could not be asked: ${(error as Error).message}`, mend: 'check HEALTH_LISTEN' };
+    return {
+      name: NAME,
+      verdict: 'fail',
+      detail: `the running relay could not be asked: ${(error as Error).message}`,
+      mend: 'check HEALTH_LISTEN',
+    };
   }
 }
 
 async function tryOut(config: RelayConfig): Promise<Finding> {
   const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
-  if (identity === null) return { name: NAME, verdict: 'skip', detail: 'there is no identity to dial back to yet (`keys make`)' };
+  if (identity === null)
+    return {
+      name: NAME,
+      verdict: 'skip',
+      detail: 'there is no identity to dial back to yet (`keys make`)',
+    };
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-doctor-'));
   let unlock: InstanceLock | null = null;
   let relay: RelayServer | null = null;
   try {
     unlock = await lockIdentity(identity, config.nodeKey);
-    relay = await RelayServer.start({ ...config, meshFile: join(folder, 'mesh-relays.txt') }, silentLogger, identity);
+    relay = await RelayServer.start(
+      { ...config, meshFile: join(folder, 'mesh-relays.txt') },
+      silentLogger,
+      identity,
+    );
     const endsAt = Date.now() + DIAL_BACK_MS;
     while (relay.stats().mesh?.links.accepted === 0 && Date.now() < endsAt) await sleep(POLL_MS);
     const links = relay.stats().mesh?.links;
     return judge(links?.accepted ?? 0, (links?.outbound ?? 0) + (links?.inbound ?? 0));
   } catch (error) {
-    return { name: NAME, verdict: 'fail', detail: `no relay could be started to be dialled back: ${(error as Error).message}`, mend: 'mend what it names' };
+    return {
+      name: NAME,
+      verdict: 'fail',
+      detail: `no relay could be started to be dialled back: ${(error as Error).message}`,
+      mend: 'mend what it names',
+    };
   } finally {
     await relay?.close();
     await unlock?.();
@@ -63,9 +91,19 @@ async function tryOut(config: RelayConfig): Promise<Finding> {
 }
 
 function judge(accepted: number, links: number): Finding {
-  if (accepted > 0) return { name: NAME, verdict: 'ok', detail: `reached over UDP by ${accepted === 1 ? 'one relay' : `${accepted} relays`} of the mesh` };
+  if (accepted > 0)
+    return {
+      name: NAME,
+      verdict: 'ok',
+      detail: `reached over UDP by ${accepted === 1 ? 'one relay' : `${accepted} relays`} of the mesh`,
+    };
   return links === 0
-    ? { name: NAME, verdict: 'fail', detail: 'no relay of MESH_PEERS could be reached', mend: 'check MESH_PEERS and MESH_SALT, and that TCP goes out to them' }
+    ? {
+        name: NAME,
+        verdict: 'fail',
+        detail: 'no relay of MESH_PEERS could be reached',
+        mend: 'check MESH_PEERS and MESH_SALT, and that TCP goes out to them',
+      }
     : {
         name: NAME,
         verdict: 'fail',

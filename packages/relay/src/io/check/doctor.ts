@@ -27,7 +27,10 @@ const OTHERS = 0o077;
 const CGNAT = /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 
 /** Looks at everything on this machine that a relay depends on. Makes no identity and changes nothing. */
-export async function* diagnoseHost(config: RelayConfig, options: DoctorOptions): AsyncGenerator<Finding> {
+export async function* diagnoseHost(
+  config: RelayConfig,
+  options: DoctorOptions,
+): AsyncGenerator<Finding> {
   yield* checkFiles(config);
   const isFree = yield* checkPort(config);
   yield* checkAddresses(config);
@@ -39,7 +42,9 @@ export async function* diagnoseHost(config: RelayConfig, options: DoctorOptions)
 
 async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
   const files = identityFiles(config);
-  const modes = await Promise.all(identityPaths(files).map(async ({ path }) => ({ path, mode: await modeOf(path) })));
+  const modes = await Promise.all(
+    identityPaths(files).map(async ({ path }) => ({ path, mode: await modeOf(path) })),
+  );
   const missing = modes.filter(({ mode }) => mode === null);
   const folder = resolve(dirname(files.nodeKeyFile));
   if (missing.length === modes.length) {
@@ -73,10 +78,17 @@ async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
       name: 'disk',
       verdict: isShort ? 'warn' : 'ok',
       detail: `${Math.floor((bavail * bsize) / 1e6)} MB free in ${folder}`,
-      ...(isShort ? { mend: 'free some space: keys and the list of relays are written there' } : {}),
+      ...(isShort
+        ? { mend: 'free some space: keys and the list of relays are written there' }
+        : {}),
     };
   } catch (error) {
-    yield { name: 'disk', verdict: 'fail', detail: (error as Error).message, mend: `make the folder ${folder}` };
+    yield {
+      name: 'disk',
+      verdict: 'fail',
+      detail: (error as Error).message,
+      mend: `make the folder ${folder}`,
+    };
   }
 }
 
@@ -86,14 +98,28 @@ async function* checkPort(config: RelayConfig): AsyncGenerator<Finding, boolean>
   let receiveBufferBytes: number;
   try {
     const nobody = (): void => undefined;
-    const socket = await bindUdpSocket({ port: udpPort, ...(listenIp === undefined ? {} : { address: listenIp }), onDatagram: nobody, onSendError: nobody });
+    const socket = await bindUdpSocket({
+      port: udpPort,
+      ...(listenIp === undefined ? {} : { address: listenIp }),
+      onDatagram: nobody,
+      onSendError: nobody,
+    });
     ({ receiveBufferBytes } = socket);
     await socket.close();
   } catch (error) {
     const isTaken = error instanceof LumameshError && error.code === 'PORT_IN_USE';
-    const answer = isTaken ? await queryStun({ address: listenIp ?? '127.0.0.1', port: udpPort }, STUN_TIMEOUT_MS).catch(() => null) : null;
+    const answer = isTaken
+      ? await queryStun({ address: listenIp ?? '127.0.0.1', port: udpPort }, STUN_TIMEOUT_MS).catch(
+          () => null,
+        )
+      : null;
     yield answer === null
-      ? { name: 'UDP port', verdict: 'fail', detail: (error as Error).message, mend: 'end the other program, or set UDP_PORT' }
+      ? {
+          name: 'UDP port',
+          verdict: 'fail',
+          detail: (error as Error).message,
+          mend: 'end the other program, or set UDP_PORT',
+        }
       : await nameRunning(config);
     return false;
   }
@@ -114,20 +140,44 @@ async function nameRunning(config: RelayConfig): Promise<Finding> {
   const name = 'UDP port';
   const isRunning = `a relay is running on UDP ${config.udpPort} already`;
   const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
-  const stats = config.healthListen === undefined ? null : await fetchStats(config.healthListen).catch(() => null);
+  const stats =
+    config.healthListen === undefined
+      ? null
+      : await fetchStats(config.healthListen).catch(() => null);
   if (identity === null || stats === null) return { name, verdict: 'ok', detail: isRunning };
-  if (stats.nodeId === identity.nk) return { name, verdict: 'ok', detail: `this relay is running on UDP ${config.udpPort}` };
-  return { name, verdict: 'fail', detail: `${isRunning}, and it is another one (${stats.nodeId})`, mend: 'set UDP_PORT and HEALTH_LISTEN to ports of its own' };
+  if (stats.nodeId === identity.nk)
+    return { name, verdict: 'ok', detail: `this relay is running on UDP ${config.udpPort}` };
+  return {
+    name,
+    verdict: 'fail',
+    detail: `${isRunning}, and it is another one (${stats.nodeId})`,
+    mend: 'set UDP_PORT and HEALTH_LISTEN to ports of its own',
+  };
 }
 
 function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Generator<Finding> {
   const own = ownAddresses();
-  if (listenIp !== undefined && !own.includes(listenIp) && !isWildcard(listenIp) && scopeOf(listenIp) !== 'loopback')
-    yield { name: 'LISTEN_IP', verdict: 'fail', detail: `${listenIp} is no address of this machine`, mend: `it has ${own.join(', ')}` };
+  if (
+    listenIp !== undefined &&
+    !own.includes(listenIp) &&
+    !isWildcard(listenIp) &&
+    scopeOf(listenIp) !== 'loopback'
+  )
+    yield {
+      name: 'LISTEN_IP',
+      verdict: 'fail',
+      detail: `${listenIp} is no address of this machine`,
+      mend: `it has ${own.join(', ')}`,
+    };
   if (publicIp6 !== undefined) {
     yield own.includes(publicIp6)
       ? { name: 'IPv6', verdict: 'ok', detail: publicIp6 }
-      : { name: 'IPv6', verdict: 'fail', detail: `PUBLIC_IP6 ${publicIp6} is no address of this machine`, mend: 'set it to one that is, or leave it out' };
+      : {
+          name: 'IPv6',
+          verdict: 'fail',
+          detail: `PUBLIC_IP6 ${publicIp6} is no address of this machine`,
+          mend: 'set it to one that is, or leave it out',
+        };
   } else {
     const address = own.find((one) => one.includes(':') && scopeOf(one) === 'public');
     yield address === undefined
@@ -148,10 +198,19 @@ function* checkAddresses({ publicIp, publicIp6, listenIp }: RelayConfig): Genera
     };
 }
 
-async function* checkNat({ publicIp, udpPort }: RelayConfig, stun: DoctorOptions['stun']): AsyncGenerator<Finding> {
+async function* checkNat(
+  { publicIp, udpPort }: RelayConfig,
+  stun: DoctorOptions['stun'],
+): AsyncGenerator<Finding> {
   const own = ownAddresses();
-  if (scopeOf(publicIp) === 'loopback') return yield { name: 'NAT', verdict: 'skip', detail: 'on loopback there is none' };
-  if (own.includes(publicIp)) return yield { name: 'NAT', verdict: 'ok', detail: `${publicIp} is this machine's own address` };
+  if (scopeOf(publicIp) === 'loopback')
+    return yield { name: 'NAT', verdict: 'skip', detail: 'on loopback there is none' };
+  if (own.includes(publicIp))
+    return yield {
+      name: 'NAT',
+      verdict: 'ok',
+      detail: `${publicIp} is this machine's own address`,
+    };
   const carrier = own.find((address) => CGNAT.test(address));
   if (carrier !== undefined) {
     yield {
@@ -172,37 +231,83 @@ async function* checkNat({ publicIp, udpPort }: RelayConfig, stun: DoctorOptions
     };
   const answer = await askStun(stun);
   if (answer === null)
-    yield { name: 'NAT', verdict: 'warn', detail: `${stun.host} did not answer, so the public address could not be compared`, mend: 'try another --stun' };
+    yield {
+      name: 'NAT',
+      verdict: 'warn',
+      detail: `${stun.host} did not answer, so the public address could not be compared`,
+      mend: 'try another --stun',
+    };
   else if (answer !== publicIp)
-    yield { name: 'NAT', verdict: 'fail', detail: `the world sees this machine at ${answer}, and PUBLIC_IP is ${publicIp}`, mend: `PUBLIC_IP=${answer}` };
-  else yield { name: 'NAT', verdict: 'warn', detail: `behind NAT, seen at ${answer} as PUBLIC_IP says`, mend: forward };
+    yield {
+      name: 'NAT',
+      verdict: 'fail',
+      detail: `the world sees this machine at ${answer}, and PUBLIC_IP is ${publicIp}`,
+      mend: `PUBLIC_IP=${answer}`,
+    };
+  else
+    yield {
+      name: 'NAT',
+      verdict: 'warn',
+      detail: `behind NAT, seen at ${answer} as PUBLIC_IP says`,
+      mend: forward,
+    };
 }
 
-async function askStun({ host, port }: { readonly host: string; readonly port: number }): Promise<string | null> {
+async function askStun({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<string | null> {
   const { addresses } = await resolveHost(host, []);
   const address = addresses.find((one) => !one.includes(':'));
-  const answer = address === undefined ? null : await queryStun({ address, port }, STUN_TIMEOUT_MS).catch(() => null);
+  const answer =
+    address === undefined
+      ? null
+      : await queryStun({ address, port }, STUN_TIMEOUT_MS).catch(() => null);
   return answer?.mappedAddress.address ?? null;
 }
 
-async function* checkName({ publicHost, publicIp, publicIp6 }: RelayConfig): AsyncGenerator<Finding> {
+async function* checkName({
+  publicHost,
+  publicIp,
+  publicIp6,
+}: RelayConfig): AsyncGenerator<Finding> {
   if (publicHost === undefined) return;
   const { addresses, isOurs } = await resolveHost(publicHost, [publicIp, publicIp6]);
-  if (isOurs) yield { name: 'PUBLIC_HOST', verdict: 'ok', detail: `${publicHost} is ${addresses.join(', ')}` };
+  if (isOurs)
+    yield {
+      name: 'PUBLIC_HOST',
+      verdict: 'ok',
+      detail: `${publicHost} is ${addresses.join(', ')}`,
+    };
   else
     yield {
       name: 'PUBLIC_HOST',
       verdict: 'fail',
-      detail: addresses.length === 0 ? `${publicHost} does not resolve` : `${publicHost} is ${addresses.join(', ')}, not ${publicIp}`,
+      detail:
+        addresses.length === 0
+          ? `${publicHost} does not resolve`
+          : `${publicHost} is ${addresses.join(', ')}, not ${publicIp}`,
       mend: 'mend the DNS entry, or PUBLIC_IP',
     };
 }
 
 async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
   const errorMs = await askClock(parseHostPort(timeServer), NTP_TIMEOUT_MS).catch(() => null);
-  if (errorMs === null) yield { name: 'clock', verdict: 'skip', detail: `${timeServer} did not answer: compare \`date -u\` yourself (records carry the time)` };
+  if (errorMs === null)
+    yield {
+      name: 'clock',
+      verdict: 'skip',
+      detail: `${timeServer} did not answer: compare \`date -u\` yourself (records carry the time)`,
+    };
   else if (Math.abs(errorMs) < MAX_CLOCK_ERROR_MS)
-    yield { name: 'clock', verdict: 'ok', detail: `within ${Math.ceil(Math.abs(errorMs) / 1000)} s of ${timeServer}` };
+    yield {
+      name: 'clock',
+      verdict: 'ok',
+      detail: `within ${Math.ceil(Math.abs(errorMs) / 1000)} s of ${timeServer}`,
+    };
   else
     yield {
       name: 'clock',
@@ -219,7 +324,9 @@ function parseHostPort(text: string): { readonly host: string; readonly port?: n
 
 /** Addresses of the network interfaces that are not loopback. */
 function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address));
+  return Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+  );
 }
 
 async function modeOf(file: string): Promise<number | null> {

@@ -37,7 +37,13 @@ const STATS = v.looseObject({
 });
 
 /** Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay answers. */
-export async function fetchStats({ host, port }: { readonly host: string; readonly port: number }): Promise<HealthStats> {
+export async function fetchStats({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<HealthStats> {
   // What listens on all addresses is asked on loopback.
   const address = host === '' || isWildcard(host) ? '127.0.0.1' : host;
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}/statsz`;
@@ -66,5 +72,7 @@ async function readText(response: Response): Promise<string> {
 function shown(value: unknown): unknown {
   if (typeof value === 'string') return printable(value);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [printable(name), one as unknown]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [printable(name), one as unknown]),
+  );
 }

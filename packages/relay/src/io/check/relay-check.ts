@@ -35,25 +35,49 @@ const STAGES: readonly (readonly [ProbeStage, string, string, string])[] = [
     'the relay holds the node key of the record',
     'another relay runs behind this certificate: give each relay identity files of its own, or restore node.key from the backup',
   ],
-  ['join', 'join', 'a room can be joined', 'see the error; `lumamesh-relay status` on its machine tells whether it is full'],
+  [
+    'join',
+    'join',
+    'a room can be joined',
+    'see the error; `lumamesh-relay status` on its machine tells whether it is full',
+  ],
 ];
 
 /** What can be told of a relay of which only the host is known. */
-export async function* checkHost({ host, port }: { readonly host: string; readonly port: number }): AsyncGenerator<Finding> {
+export async function* checkHost({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): AsyncGenerator<Finding> {
   const addresses = isCanonicalIp(host) ? [host] : yield* resolve(host);
   for (const address of addresses) yield* reach(address, port);
   if (addresses.length > 0)
-    yield { name: 'identity', verdict: 'skip', detail: 'certificate, node key and rooms can only be checked with the relay’s line (luma1.…), or --list' };
+    yield {
+      name: 'identity',
+      verdict: 'skip',
+      detail:
+        'certificate, node key and rooms can only be checked with the relay’s line (luma1.…), or --list',
+    };
 }
 
 /** Everything, of a record; `address` is dialled instead of the record's. */
-export async function* checkRecord(record: SignedRelayRecord, { address }: { readonly address?: string } = {}): AsyncGenerator<Finding> {
+export async function* checkRecord(
+  record: SignedRelayRecord,
+  { address }: { readonly address?: string } = {},
+): AsyncGenerator<Finding> {
   yield* inspect(record);
   if (record.host !== undefined) yield* compareHost(record, record.host);
   yield* connect(record, address ?? record.ip);
   if (record.ip6 === undefined || address !== undefined) return;
   if (hasIpv6()) yield* connect(record, record.ip6);
-  else yield { name: 'IPv6', verdict: 'skip', detail: `this machine has no IPv6: ${record.ip6} was not tried` };
+  else
+    yield {
+      name: 'IPv6',
+      verdict: 'skip',
+      detail: `this machine has no IPv6: ${record.ip6} was not tried`,
+    };
 }
 
 function* inspect(record: SignedRelayRecord): Generator<Finding> {
@@ -67,7 +91,8 @@ function* inspect(record: SignedRelayRecord): Generator<Finding> {
       };
   const days = Math.floor((record.expires - Date.now() / 1000) / DAY_SECONDS);
   const mend = 'take the line that the relay prints now: it signs a new record every day';
-  if (days < 0) yield { name: 'expiry', verdict: 'fail', detail: `the record expired ${-days} days ago`, mend };
+  if (days < 0)
+    yield { name: 'expiry', verdict: 'fail', detail: `the record expired ${-days} days ago`, mend };
   else
     yield {
       name: 'expiry',
@@ -87,7 +112,11 @@ function* inspect(record: SignedRelayRecord): Generator<Finding> {
 
 async function* compareHost(record: SignedRelayRecord, host: string): AsyncGenerator<Finding> {
   const addresses = yield* resolve(host);
-  if (addresses.length === 0 || addresses.some((address) => address === record.ip || address === record.ip6)) return;
+  if (
+    addresses.length === 0 ||
+    addresses.some((address) => address === record.ip || address === record.ip6)
+  )
+    return;
   yield {
     name: 'DNS',
     verdict: 'warn',
@@ -100,10 +129,20 @@ async function* resolve(host: string): AsyncGenerator<Finding, readonly string[]
   const startedAt = monotonicNow();
   try {
     const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
-    yield { name: 'DNS', verdict: 'ok', ms: monotonicNow() - startedAt, detail: `${host} is ${addresses.join(', ')}` };
+    yield {
+      name: 'DNS',
+      verdict: 'ok',
+      ms: monotonicNow() - startedAt,
+      detail: `${host} is ${addresses.join(', ')}`,
+    };
     return addresses.filter((address) => !isIPv6(address) || hasIpv6());
   } catch (error) {
-    yield { name: 'DNS', verdict: 'fail', detail: `${host}: ${(error as Error).message}`, mend: 'check the name, and the resolver of this machine' };
+    yield {
+      name: 'DNS',
+      verdict: 'fail',
+      detail: `${host}: ${(error as Error).message}`,
+      mend: 'check the name, and the resolver of this machine',
+    };
     return [];
   }
 }
@@ -115,7 +154,12 @@ async function* reach(address: string, port: number): AsyncGenerator<Finding, bo
     const answer = await queryStun({ address, port }, STUN_TIMEOUT_MS);
     if (answer !== null) {
       const { address: mapped, port: mappedPort } = answer.mappedAddress;
-      yield { name: 'UDP and STUN', verdict: 'ok', ms: answer.rttMs, detail: `${where} answers, and sees this machine at ${mapped}, port ${mappedPort}` };
+      yield {
+        name: 'UDP and STUN',
+        verdict: 'ok',
+        ms: answer.rttMs,
+        detail: `${where} answers, and sees this machine at ${mapped}, port ${mappedPort}`,
+      };
       return true;
     }
     yield {
@@ -125,7 +169,12 @@ async function* reach(address: string, port: number): AsyncGenerator<Finding, bo
       mend: `is the relay running? Let UDP ${port} through its firewall (ufw allow ${port}/udp); behind NAT, forward UDP ${port} to it. From behind the same router it may fail where others get through`,
     };
   } catch (error) {
-    yield { name: 'UDP and STUN', verdict: 'fail', detail: (error as Error).message, mend: 'this machine cannot open a UDP socket' };
+    yield {
+      name: 'UDP and STUN',
+      verdict: 'fail',
+      detail: (error as Error).message,
+      mend: 'this machine cannot open a UDP socket',
+    };
   }
   return false;
 }
@@ -146,18 +195,40 @@ async function* connect(record: SignedRelayRecord, address: string): AsyncGenera
   const { shown } = probe;
   if (shown === null) return;
   if (!isSignedRecord(shown))
-    yield { name: 'its record', verdict: 'fail', detail: 'the record that the relay shows is not signed by its node key', mend: 'restart it' };
-  else if (shown.sequence > record.sequence && (shown.ip !== record.ip || shown.port !== record.port))
-    yield { name: 'its record', verdict: 'warn', detail: `the relay shows a newer record, of ${shown.ip}, port ${shown.port}`, mend: 'publish its new line' };
+    yield {
+      name: 'its record',
+      verdict: 'fail',
+      detail: 'the record that the relay shows is not signed by its node key',
+      mend: 'restart it',
+    };
+  else if (
+    shown.sequence > record.sequence &&
+    (shown.ip !== record.ip || shown.port !== record.port)
+  )
+    yield {
+      name: 'its record',
+      verdict: 'warn',
+      detail: `the relay shows a newer record, of ${shown.ip}, port ${shown.port}`,
+      mend: 'publish its new line',
+    };
 }
 
 function explain({ result, fault }: ProbeReport, name: string, mend: string): Finding {
   if (result === 'full')
-    return { name, verdict: 'warn', detail: 'the relay is full: it is well, but has no session to spare', mend: 'raise MAX_SESSIONS, or try later' };
+    return {
+      name,
+      verdict: 'warn',
+      detail: 'the relay is full: it is well, but has no session to spare',
+      mend: 'raise MAX_SESSIONS, or try later',
+    };
   return { name, verdict: 'fail', detail: (fault ?? 'no answer').slice(0, MAX_FAULT_LENGTH), mend };
 }
 
 /** Whether this machine has an IPv6 address that the world may answer to. */
 export function hasIpv6(): boolean {
-  return Object.values(networkInterfaces()).some((list) => list?.some(({ family, address }) => family === 'IPv6' && scopeOf(address) === 'public') === true);
+  return Object.values(networkInterfaces()).some(
+    (list) =>
+      list?.some(({ family, address }) => family === 'IPv6' && scopeOf(address) === 'public') ===
+      true,
+  );
 }

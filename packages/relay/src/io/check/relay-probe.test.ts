@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { CHANNEL_ID, LUMAMESH_CHANNEL, type SignedRelayRecord, formatFingerprint } from '@lumamesh/protocol';
+import {
+  CHANNEL_ID,
+  LUMAMESH_CHANNEL,
+  type SignedRelayRecord,
+  formatFingerprint,
+} from '@lumamesh/protocol';
 import { TEST_ICE, serverCertificate, serverFingerprint } from '@lumamesh/testkit';
 import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
 import { UdpEndpoint, nodeCrypto } from '@lumamesh/transport/io';
@@ -44,7 +49,8 @@ describe('a relay that is probed and does not play by the rules', { timeout: 60_
   });
 
   it('is dead, whatever it shows, and no exception', async () => {
-    const welcome = (node: unknown): string => JSON.stringify({ action: 'welcome', version: 1, node, limits: {} });
+    const welcome = (node: unknown): string =>
+      JSON.stringify({ action: 'welcome', version: 1, node, limits: {} });
     const shown = record();
     const words = [
       welcome({ nk: shown.nk }),

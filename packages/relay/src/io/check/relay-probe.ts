@@ -47,7 +47,10 @@ export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult
  * Connects to a relay as a browser would: STUN with its credentials, DTLS to its fingerprint, and the welcome that must show its node key (a record
  * could name somebody else's address and fingerprint). Never rejects.
  */
-export async function probeRelay(record: SignedRelayRecord, options: ProbeOptions = {}): Promise<ProbeReport> {
+export async function probeRelay(
+  record: SignedRelayRecord,
+  options: ProbeOptions = {},
+): Promise<ProbeReport> {
   const probe = new Probe(record, options);
   return probe.run();
 }
@@ -74,13 +77,20 @@ class Probe {
     const certificateFingerprint = fingerprintBytes(fingerprint) ?? new Uint8Array(0);
     try {
       const server = { remote: { address, port }, ufrag, password: pwd, certificateFingerprint };
-      this.#client = await UdpClient.toKnownServer(server, LUMAMESH_CHANNEL, (event) => this.#handleEvent(event));
+      this.#client = await UdpClient.toKnownServer(server, LUMAMESH_CHANNEL, (event) =>
+        this.#handleEvent(event),
+      );
       const [result, fault] = await this.#done.promise;
       await this.#client.close();
       return { result, fault, stages: this.#stages, shown: this.#shown };
     } catch (error) {
       // No socket to be had, or one that would not close.
-      return { result: 'unknown', fault: (error as Error).message, stages: this.#stages, shown: this.#shown };
+      return {
+        result: 'unknown',
+        fault: (error as Error).message,
+        stages: this.#stages,
+        shown: this.#shown,
+      };
     } finally {
       if (this.#timer !== null) clearTimeout(this.#timer);
     }
@@ -106,12 +116,18 @@ class Probe {
       if (this.#shown.nk !== this.#record.nk) return this.#end('dead', 'it has another node key');
       this.#reach('welcome');
       if (this.#options.joins !== true) return this.#end('alive', null);
-      this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'join', room: randomId(), peer: randomId() }));
+      this.#client?.send(
+        CHANNEL_ID,
+        JSON.stringify({ action: 'join', room: randomId(), peer: randomId() }),
+      );
     } else if (message.action === 'joined') {
       this.#reach('join');
       this.#end('alive', null);
     } else if (message.action === 'error') {
-      this.#end(message.code === 'RELAY_FULL' ? 'full' : 'dead', `${message.code}: ${message.message}`);
+      this.#end(
+        message.code === 'RELAY_FULL' ? 'full' : 'dead',
+        `${message.code}: ${message.message}`,
+      );
     }
   }
 

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { LumameshError } from '@lumamesh/base';
-import { type ConfigSources, listSettings, printConfig, readConfig, readConfigFile } from './config.ts';
+import {
+  type ConfigSources,
+  listSettings,
+  printConfig,
+  readConfig,
+  readConfigFile,
+} from './config.ts';
 
 function refused(environment: Record<string, string>, flags: ConfigSources['flags'] = {}): string {
   try {
@@ -19,16 +25,54 @@ function refused(environment: Record<string, string>, flags: ConfigSources['flag
 
 describe('the configuration', () => {
   it('has the defaults of the contract', () => {
-    const { publicIp, udpPort, iceUfrag, certFile, keyFile, nodeKey, maxSessions, maxRoomSize, publicHost, healthListen } = readConfig({});
+    const {
+      publicIp,
+      udpPort,
+      iceUfrag,
+      certFile,
+      keyFile,
+      nodeKey,
+      maxSessions,
+      maxRoomSize,
+      publicHost,
+      healthListen,
+    } = readConfig({});
     assert.deepEqual(
-      [publicIp, udpPort, iceUfrag, certFile, keyFile, nodeKey, maxSessions, maxRoomSize, publicHost, healthListen],
-      ['127.0.0.1', 3478, 'luma', 'server.crt', 'server.key', 'node.key', 1000, 250, undefined, undefined],
+      [
+        publicIp,
+        udpPort,
+        iceUfrag,
+        certFile,
+        keyFile,
+        nodeKey,
+        maxSessions,
+        maxRoomSize,
+        publicHost,
+        healthListen,
+      ],
+      [
+        '127.0.0.1',
+        3478,
+        'luma',
+        'server.crt',
+        'server.key',
+        'node.key',
+        1000,
+        250,
+        undefined,
+        undefined,
+      ],
     );
   });
 
   it('takes every variable, and a flag before it; an empty variable is none', () => {
     const config = readConfig({
-      environment: { PUBLIC_IP: '203.0.113.1', UDP_PORT: '443', HEALTH_LISTEN: '[::1]:7401', ICE_PWD: '' },
+      environment: {
+        PUBLIC_IP: '203.0.113.1',
+        UDP_PORT: '443',
+        HEALTH_LISTEN: '[::1]:7401',
+        ICE_PWD: '',
+      },
       flags: { publicIp: '203.0.113.2' },
     });
     assert.equal(config.publicIp, '203.0.113.2');
@@ -39,9 +83,16 @@ describe('the configuration', () => {
 
   it('takes the mesh by its three variables', () => {
     const { meshSalt, meshListen, meshPeers, meshFile } = readConfig({
-      environment: { MESH_SALT: 's', MESH_LISTEN: '[::]:7402', MESH_PEERS: 'relay.example.org:7402, 192.0.2.1:1' },
+      environment: {
+        MESH_SALT: 's',
+        MESH_LISTEN: '[::]:7402',
+        MESH_PEERS: 'relay.example.org:7402, 192.0.2.1:1',
+      },
     });
-    assert.deepEqual([meshSalt, meshListen, meshFile], ['s', { host: '::', port: 7402 }, 'mesh-relays.txt']);
+    assert.deepEqual(
+      [meshSalt, meshListen, meshFile],
+      ['s', { host: '::', port: 7402 }, 'mesh-relays.txt'],
+    );
     assert.deepEqual(meshPeers, [
       { host: 'relay.example.org', port: 7402 },
       { host: '192.0.2.1', port: 1 },
@@ -83,19 +134,36 @@ describe('the configuration', () => {
   });
 
   it('takes a flag before the environment, that before the file, and that before the default', () => {
-    const file = { path: 'relay.env', values: { UDP_PORT: '5001', MAX_SESSIONS: '7', MAX_ROOM_SIZE: '9' } };
-    const config = readConfig({ flags: { udpPort: '5003' }, environment: { UDP_PORT: '5002', MAX_SESSIONS: '8', MAX_ROOM_SIZE: '' }, file });
-    assert.deepEqual([config.udpPort, config.maxSessions, config.maxRoomSize, config.maxMessagesPerSecond], [5003, 8, 9, 500]);
+    const file = {
+      path: 'relay.env',
+      values: { UDP_PORT: '5001', MAX_SESSIONS: '7', MAX_ROOM_SIZE: '9' },
+    };
+    const config = readConfig({
+      flags: { udpPort: '5003' },
+      environment: { UDP_PORT: '5002', MAX_SESSIONS: '8', MAX_ROOM_SIZE: '' },
+      file,
+    });
+    assert.deepEqual(
+      [config.udpPort, config.maxSessions, config.maxRoomSize, config.maxMessagesPerSecond],
+      [5003, 8, 9, 500],
+    );
   });
 
   it('reads a file of settings, and refuses what is none', () => {
     const folder = mkdtempSync(join(tmpdir(), 'lumamesh-config-'));
     try {
       const path = join(folder, 'relay.env');
-      writeFileSync(path, '# of the installer\nPUBLIC_IP=203.0.113.7\nexport MESH_SALT="a text with # in it"\n\nLOG_LEVEL=debug # while it is new\n');
+      writeFileSync(
+        path,
+        '# of the installer\nPUBLIC_IP=203.0.113.7\nexport MESH_SALT="a text with # in it"\n\nLOG_LEVEL=debug # while it is new\n',
+      );
       const file = readConfigFile(path);
       assert.deepEqual(
-        [readConfig({ file }).publicIp, readConfig({ file }).meshSalt, readConfig({ file }).logLevel],
+        [
+          readConfig({ file }).publicIp,
+          readConfig({ file }).meshSalt,
+          readConfig({ file }).logLevel,
+        ],
         ['203.0.113.7', 'a text with # in it', 'debug'],
       );
       const cases: [string, RegExp][] = [
@@ -105,9 +173,15 @@ describe('the configuration', () => {
       ];
       for (const [text, pattern] of cases) {
         writeFileSync(path, text);
-        assert.throws(() => readConfig({ file: readConfigFile(path) }), { code: 'BAD_CONFIG', message: pattern });
+        assert.throws(() => readConfig({ file: readConfigFile(path) }), {
+          code: 'BAD_CONFIG',
+          message: pattern,
+        });
       }
-      assert.throws(() => readConfigFile(join(folder, 'none')), { code: 'BAD_CONFIG', message: /--config: cannot read/ });
+      assert.throws(() => readConfigFile(join(folder, 'none')), {
+        code: 'BAD_CONFIG',
+        message: /--config: cannot read/,
+      });
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -116,7 +190,14 @@ describe('the configuration', () => {
   it('prints what it can read again, with where each value comes from, and no secret', () => {
     const folder = mkdtempSync(join(tmpdir(), 'lumamesh-config-'));
     try {
-      const sources = { flags: { udpPort: '5003' }, environment: { PUBLIC_IP: '203.0.113.7', MESH_SALT: 'hush hush', MESH_PEERS: 'a.example:1, b.example:2' } };
+      const sources = {
+        flags: { udpPort: '5003' },
+        environment: {
+          PUBLIC_IP: '203.0.113.7',
+          MESH_SALT: 'hush hush',
+          MESH_PEERS: 'a.example:1, b.example:2',
+        },
+      };
       const printed = printConfig(sources);
       assert.match(printed, /^UDP_PORT=5003 # flag$/m);
       assert.match(printed, /^PUBLIC_IP=203\.0\.113\.7 # environment$/m);
@@ -131,6 +212,7 @@ describe('the configuration', () => {
   });
 
   it('has a flag for every variable', () => {
-    for (const { variable, flag } of listSettings()) assert.equal(flag, `--${variable.toLowerCase().replaceAll('_', '-')}`);
+    for (const { variable, flag } of listSettings())
+      assert.equal(flag, `--${variable.toLowerCase().replaceAll('_', '-')}`);
   });
 });

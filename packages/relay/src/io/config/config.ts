@@ -32,7 +32,11 @@ interface RawSetting {
 }
 
 export function listSettings(): readonly ListedSetting[] {
-  return Object.entries(SETTINGS).map(([name, value]) => ({ ...value, name: name as SettingName, flag: flagOf(value.variable) }));
+  return Object.entries(SETTINGS).map(([name, value]) => ({
+    ...value,
+    name: name as SettingName,
+    flag: flagOf(value.variable),
+  }));
 }
 
 /**
@@ -44,14 +48,28 @@ export function readConfigFile(path: string): ConfigFile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new LumameshError('BAD_CONFIG', `--config: cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `--config: cannot read ${path}: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
-  const stray = text.split('\n').findIndex((line) => !/^\s*(#.*|(export\s+)?[A-Za-z_]\w*\s*=.*)?\s*$/.test(line));
-  if (stray !== -1) throw new LumameshError('BAD_CONFIG', `${path}, line ${stray + 1}: a line is VARIABLE=value, or a comment behind #`);
+  const stray = text
+    .split('\n')
+    .findIndex((line) => !/^\s*(#.*|(export\s+)?[A-Za-z_]\w*\s*=.*)?\s*$/.test(line));
+  if (stray !== -1)
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `${path}, line ${stray + 1}: a line is VARIABLE=value, or a comment behind #`,
+    );
   const values = parseEnv(text);
   const known = listSettings().map(({ variable }) => variable);
   const unknown = Object.keys(values).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new LumameshError('BAD_CONFIG', `${path}: there is no setting ${unknown}; there are ${known.join(', ')}`);
+  if (unknown !== undefined)
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `${path}: there is no setting ${unknown}; there are ${known.join(', ')}`,
+    );
   return { path, values };
 }
 
@@ -67,9 +85,17 @@ export function readConfig(sources: ConfigSources): RelayConfig {
   const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
   const { variable, allowed, isSecret } = SETTINGS[name];
   const { text, origin } = raw[name];
-  const where = origin === 'flag' ? flagOf(variable) : origin === 'file' ? `${variable} in ${sources.file?.path}` : variable;
+  const where =
+    origin === 'flag'
+      ? flagOf(variable)
+      : origin === 'file'
+        ? `${variable} in ${sources.file?.path}`
+        : variable;
   // A password in a log would outlive its mistake.
-  throw new LumameshError('BAD_CONFIG', `${where}: ${isSecret ? 'the value given' : JSON.stringify(text)} is not allowed, it must be ${allowed}`);
+  throw new LumameshError(
+    'BAD_CONFIG',
+    `${where}: ${isSecret ? 'the value given' : JSON.stringify(text)} is not allowed, it must be ${allowed}`,
+  );
 }
 
 /** The configuration as a file that `--config` reads: each variable with where it comes from. Secrets are left out; throws as {@link readConfig}. */
@@ -79,23 +105,31 @@ export function printConfig(sources: ConfigSources): string {
   const lines = listSettings().map(({ name, variable, isSecret, defaultText }) => {
     const { text, origin } = raw[name];
     if (origin === 'default') return `# ${variable}=${defaultText}`;
-    return isSecret ? `# ${variable} is set (${origin}), and not shown` : `${variable}=${quote(text ?? '')} # ${origin}`;
+    return isSecret
+      ? `# ${variable} is set (${origin}), and not shown`
+      : `${variable}=${quote(text ?? '')} # ${origin}`;
   });
   return `${lines.join('\n')}\n`;
 }
 
-function gather({ flags = {}, environment = {}, file }: ConfigSources): Record<SettingName, RawSetting> {
-  const entries = listSettings().map(({ name, variable, defaultText }): [SettingName, RawSetting] => {
-    const given: readonly (readonly [SettingOrigin, string | undefined])[] = [
-      ['flag', flags[name]],
-      ['environment', environment[variable]],
-      ['file', file?.values[variable]],
-    ];
-    const [origin, text] = given.find(([, value]) => value !== undefined && value !== '') ?? [];
-    // "auto" as a default stands for a value that is generated, but for settings that have it as a word of their own.
-    const fallback = defaultText === '' || name === 'icePwd' ? undefined : defaultText;
-    return [name, { text: text ?? fallback, origin: origin ?? 'default' }];
-  });
+function gather({
+  flags = {},
+  environment = {},
+  file,
+}: ConfigSources): Record<SettingName, RawSetting> {
+  const entries = listSettings().map(
+    ({ name, variable, defaultText }): [SettingName, RawSetting] => {
+      const given: readonly (readonly [SettingOrigin, string | undefined])[] = [
+        ['flag', flags[name]],
+        ['environment', environment[variable]],
+        ['file', file?.values[variable]],
+      ];
+      const [origin, text] = given.find(([, value]) => value !== undefined && value !== '') ?? [];
+      // "auto" as a default stands for a value that is generated, but for settings that have it as a word of their own.
+      const fallback = defaultText === '' || name === 'icePwd' ? undefined : defaultText;
+      return [name, { text: text ?? fallback, origin: origin ?? 'default' }];
+    },
+  );
   return Object.fromEntries(entries) as Record<SettingName, RawSetting>;
 }
 

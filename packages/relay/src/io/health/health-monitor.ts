@@ -44,14 +44,26 @@ export class HealthMonitor {
   #facts(): HealthFacts {
     const { isClosing, conflictAgeMs } = this.#relay.condition;
     const aloneMs = this.#aloneSinceMs === null ? 0 : Date.now() - this.#aloneSinceMs;
-    return { isClosing, conflictAgeMs, failedSelfChecks: this.#failures, eventLoopP99Ms: this.#last.p99Ms, aloneMs };
+    return {
+      isClosing,
+      conflictAgeMs,
+      failedSelfChecks: this.#failures,
+      eventLoopP99Ms: this.#last.p99Ms,
+      aloneMs,
+    };
   }
 
   async #look(): Promise<void> {
-    const ms = (nanoseconds: number): number => Math.max(0, Math.round((nanoseconds / NANOSECONDS_PER_MS - DELAY_RESOLUTION_MS) * 10) / 10);
-    this.#last = { p50Ms: ms(this.#delay.percentile(50)), p99Ms: ms(this.#delay.percentile(99)), maxMs: ms(this.#delay.max) };
+    const ms = (nanoseconds: number): number =>
+      Math.max(0, Math.round((nanoseconds / NANOSECONDS_PER_MS - DELAY_RESOLUTION_MS) * 10) / 10);
+    this.#last = {
+      p50Ms: ms(this.#delay.percentile(50)),
+      p99Ms: ms(this.#delay.percentile(99)),
+      maxMs: ms(this.#delay.max),
+    };
     this.#delay.reset();
-    this.#aloneSinceMs = this.#relay.condition.meshLinks === 0 ? (this.#aloneSinceMs ?? Date.now()) : null;
+    this.#aloneSinceMs =
+      this.#relay.condition.meshLinks === 0 ? (this.#aloneSinceMs ?? Date.now()) : null;
     const answer = await queryStun(this.#relay.localAddress, CHECK_TIMEOUT_MS).catch(() => null);
     this.#failures = answer === null ? this.#failures + 1 : 0;
   }

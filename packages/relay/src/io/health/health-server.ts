@@ -11,7 +11,11 @@ import type { RelayMetrics } from './metrics.ts';
 
 const REQUEST_TIMEOUT_MS = 5000;
 /** Node looks for late requests every 30 s unless told otherwise. */
-const TIMEOUTS = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: REQUEST_TIMEOUT_MS };
+const TIMEOUTS = {
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  headersTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+};
 const MAX_CONNECTIONS = 16;
 const JSON_TYPE = 'application/json';
 
@@ -51,22 +55,34 @@ export class HealthServer {
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
-  static async start(relay: RelayServer, monitor: HealthMonitor, listen: { readonly host: string; readonly port: number }, log: Logger): Promise<HealthServer> {
+  static async start(
+    relay: RelayServer,
+    monitor: HealthMonitor,
+    listen: { readonly host: string; readonly port: number },
+    log: Logger,
+  ): Promise<HealthServer> {
     const health = new HealthServer(relay, monitor);
     try {
       health.#server.listen(listen.port, listen.host);
       await once(health.#server, 'listening');
     } catch (error) {
-      throw new LumameshError('HEALTH_LISTEN_FAILED', `HEALTH_LISTEN: cannot listen on ${listen.host}:${listen.port}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw new LumameshError(
+        'HEALTH_LISTEN_FAILED',
+        `HEALTH_LISTEN: cannot listen on ${listen.host}:${listen.port}: ${(error as Error).message}`,
+        {
+          cause: error,
+        },
+      );
     }
     const address = health.#server.address();
     const host = typeof address === 'object' ? (address?.address ?? '') : '';
     health.#name = listen.host.toLowerCase();
     health.#isLoopback = scopeOf(host) === 'loopback';
     if (!health.#isLoopback)
-      log.warn({ host }, 'HEALTH_LISTEN is not on loopback: figures of this relay can be read from other machines; nothing private is among them');
+      log.warn(
+        { host },
+        'HEALTH_LISTEN is not on loopback: figures of this relay can be read from other machines; nothing private is among them',
+      );
     return health;
   }
 
@@ -76,13 +92,19 @@ export class HealthServer {
   }
 
   async #answer({ method, url = '', headers }: IncomingMessage): Promise<Answer> {
-    if (this.#isLoopback && !isLoopbackHost(headers.host, this.#name)) return json(421, { error: 'ask by the address that HEALTH_LISTEN names, or localhost' });
+    if (this.#isLoopback && !isLoopbackHost(headers.host, this.#name))
+      return json(421, { error: 'ask by the address that HEALTH_LISTEN names, or localhost' });
     if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'GET only' });
     switch (url.split('?')[0]) {
       case '/healthz': {
         const { reasons } = this.#monitor;
         const ok = reasons.length === 0;
-        return json(ok ? 200 : 503, { nodeId: this.#relay.identity.nk, ok, ts: Date.now(), ...(ok ? {} : { reasons }) });
+        return json(ok ? 200 : 503, {
+          nodeId: this.#relay.identity.nk,
+          ok,
+          ts: Date.now(),
+          ...(ok ? {} : { reasons }),
+        });
       }
       case '/statsz':
         return json(200, this.#stats());
@@ -118,5 +140,7 @@ function json(status: number, body: unknown): Answer {
 
 function respondFailure(response: ServerResponse, error: unknown): void {
   response.writeHead(500, { 'content-type': JSON_TYPE });
-  response.end(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
+  response.end(
+    `${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`,
+  );
 }

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type HealthFacts, judgeHealth } from './judge-health.ts';
 
-const WELL: HealthFacts = { isClosing: false, failedSelfChecks: 0, eventLoopP99Ms: 3, conflictAgeMs: null, aloneMs: 0 };
+const WELL: HealthFacts = {
+  isClosing: false,
+  failedSelfChecks: 0,
+  eventLoopP99Ms: 3,
+  conflictAgeMs: null,
+  aloneMs: 0,
+};
 
 describe('the health of a relay', () => {
   it('is told by reasons, none while all is well', () => {
@@ -19,6 +25,7 @@ describe('the health of a relay', () => {
       [{ aloneMs: 301_000 }, ['mesh.alone']],
       [{ isClosing: true, failedSelfChecks: 9 }, ['closing', 'udp.noAnswer']],
     ];
-    for (const [facts, reasons] of cases) assert.deepEqual(judgeHealth({ ...WELL, ...facts }), reasons, JSON.stringify(facts));
+    for (const [facts, reasons] of cases)
+      assert.deepEqual(judgeHealth({ ...WELL, ...facts }), reasons, JSON.stringify(facts));
   });
 });

@@ -29,25 +29,63 @@ const METRICS: Readonly<Record<string, Metric>> = {
     labels: ['version', 'commit', 'runtime'],
     read: ({ version, commit, runtime }) => [{ value: 1, labels: { version, commit, runtime } }],
   },
-  lumamesh_up_seconds: { kind: 'gauge', help: 'Seconds since the relay started.', read: one(({ uptimeSeconds }) => uptimeSeconds) },
-  lumamesh_healthy: { kind: 'gauge', help: '1 while /healthz says ok, 0 otherwise.', read: one(({ health }) => (health.length === 0 ? 1 : 0)) },
+  lumamesh_up_seconds: {
+    kind: 'gauge',
+    help: 'Seconds since the relay started.',
+    read: one(({ uptimeSeconds }) => uptimeSeconds),
+  },
+  lumamesh_healthy: {
+    kind: 'gauge',
+    help: '1 while /healthz says ok, 0 otherwise.',
+    read: one(({ health }) => (health.length === 0 ? 1 : 0)),
+  },
   lumamesh_sessions: {
     kind: 'gauge',
     help: 'Sessions of browsers by state.',
     labels: ['state'],
-    read: byLabel('state', ({ sessions: { established, halfOpen } }) => ({ established, half_open: halfOpen })),
+    read: byLabel('state', ({ sessions: { established, halfOpen } }) => ({
+      established,
+      half_open: halfOpen,
+    })),
   },
-  lumamesh_sessions_max: { kind: 'gauge', help: 'MAX_SESSIONS.', read: one(({ sessions }) => sessions.max) },
-  lumamesh_rooms: { kind: 'gauge', help: 'Rooms with members on this relay.', read: one(({ rooms }) => rooms.rooms) },
-  lumamesh_members: { kind: 'gauge', help: 'Members of rooms on this relay.', read: one(({ rooms }) => rooms.members) },
-  lumamesh_joins_total: { kind: 'counter', help: 'Joins that were taken.', read: one(({ joins }) => joins) },
-  lumamesh_signals_total: { kind: 'counter', help: 'Sealed signals passed on.', read: one(({ signals }) => signals) },
-  lumamesh_errors_total: { kind: 'counter', help: 'Error frames sent to sessions.', read: one(({ errors }) => errors) },
+  lumamesh_sessions_max: {
+    kind: 'gauge',
+    help: 'MAX_SESSIONS.',
+    read: one(({ sessions }) => sessions.max),
+  },
+  lumamesh_rooms: {
+    kind: 'gauge',
+    help: 'Rooms with members on this relay.',
+    read: one(({ rooms }) => rooms.rooms),
+  },
+  lumamesh_members: {
+    kind: 'gauge',
+    help: 'Members of rooms on this relay.',
+    read: one(({ rooms }) => rooms.members),
+  },
+  lumamesh_joins_total: {
+    kind: 'counter',
+    help: 'Joins that were taken.',
+    read: one(({ joins }) => joins),
+  },
+  lumamesh_signals_total: {
+    kind: 'counter',
+    help: 'Sealed signals passed on.',
+    read: one(({ signals }) => signals),
+  },
+  lumamesh_errors_total: {
+    kind: 'counter',
+    help: 'Error frames sent to sessions.',
+    read: one(({ errors }) => errors),
+  },
   lumamesh_datagrams_total: {
     kind: 'counter',
     help: 'UDP datagrams of the browser-facing port.',
     labels: ['direction'],
-    read: byLabel('direction', ({ traffic }) => ({ in: traffic.datagramsIn, out: traffic.datagramsOut })),
+    read: byLabel('direction', ({ traffic }) => ({
+      in: traffic.datagramsIn,
+      out: traffic.datagramsOut,
+    })),
   },
   lumamesh_bytes_total: {
     kind: 'counter',
@@ -55,28 +93,54 @@ const METRICS: Readonly<Record<string, Metric>> = {
     labels: ['direction'],
     read: byLabel('direction', ({ traffic }) => ({ in: traffic.bytesIn, out: traffic.bytesOut })),
   },
-  lumamesh_send_errors_total: { kind: 'counter', help: 'Datagrams that could not be sent.', read: one(({ traffic }) => traffic.sendErrors) },
-  lumamesh_drops_total: { kind: 'counter', help: 'What was not taken, by reason.', labels: ['reason'], read: byLabel('reason', ({ drops }) => drops) },
+  lumamesh_send_errors_total: {
+    kind: 'counter',
+    help: 'Datagrams that could not be sent.',
+    read: one(({ traffic }) => traffic.sendErrors),
+  },
+  lumamesh_drops_total: {
+    kind: 'counter',
+    help: 'What was not taken, by reason.',
+    labels: ['reason'],
+    read: byLabel('reason', ({ drops }) => drops),
+  },
   lumamesh_event_loop_delay_seconds: {
     kind: 'gauge',
     help: 'How long the event loop was held up in the last ten seconds, by percentile.',
     labels: ['percentile'],
-    read: byLabel('percentile', ({ eventLoop: { p50Ms, p99Ms, maxMs } }) => ({ '50': p50Ms / 1000, '99': p99Ms / 1000, '100': maxMs / 1000 })),
+    read: byLabel('percentile', ({ eventLoop: { p50Ms, p99Ms, maxMs } }) => ({
+      '50': p50Ms / 1000,
+      '99': p99Ms / 1000,
+      '100': maxMs / 1000,
+    })),
   },
-  lumamesh_resident_memory_bytes: { kind: 'gauge', help: 'Resident memory of the process.', read: one(({ memory }) => memory.rssBytes) },
+  lumamesh_resident_memory_bytes: {
+    kind: 'gauge',
+    help: 'Resident memory of the process.',
+    read: one(({ memory }) => memory.rssBytes),
+  },
   lumamesh_mesh_links: {
     kind: 'gauge',
     help: 'Links to other relays; proven ones have shown a record that answers, accepted ones have reached this relay.',
     labels: ['kind'],
     read: byLabel('kind', ({ mesh }) =>
-      mesh === undefined ? {} : { outbound: mesh.links.outbound, inbound: mesh.links.inbound, proven: mesh.links.proven, accepted: mesh.links.accepted },
+      mesh === undefined
+        ? {}
+        : {
+            outbound: mesh.links.outbound,
+            inbound: mesh.links.inbound,
+            proven: mesh.links.proven,
+            accepted: mesh.links.accepted,
+          },
     ),
   },
   lumamesh_mesh_relays: {
     kind: 'gauge',
     help: 'Relays known to this one, by what their last check found.',
     labels: ['state'],
-    read: byLabel('state', ({ mesh }) => (mesh === undefined ? {} : { alive: mesh.records.alive, doubted: mesh.records.doubted })),
+    read: byLabel('state', ({ mesh }) =>
+      mesh === undefined ? {} : { alive: mesh.records.alive, doubted: mesh.records.doubted },
+    ),
   },
   lumamesh_mesh_hints_held: {
     kind: 'gauge',
@@ -87,7 +151,9 @@ const METRICS: Readonly<Record<string, Metric>> = {
     kind: 'counter',
     help: 'Sealed signals passed between relays.',
     labels: ['direction'],
-    read: byLabel('direction', ({ mesh }) => (mesh === undefined ? {} : { in: mesh.signals.in, out: mesh.signals.out })),
+    read: byLabel('direction', ({ mesh }) =>
+      mesh === undefined ? {} : { in: mesh.signals.in, out: mesh.signals.out },
+    ),
   },
   lumamesh_mesh_bytes_total: {
     kind: 'counter',

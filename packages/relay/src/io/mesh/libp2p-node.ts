@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { privateKeyFromRaw, publicKeyFromRaw } from '@libp2p/crypto/keys';
-import { type GossipSub, type GossipSubComponents, type GossipsubOpts, StrictNoSign, gossipsub } from '@libp2p/gossipsub';
+import {
+  type GossipSub,
+  type GossipSubComponents,
+  type GossipsubOpts,
+  StrictNoSign,
+  gossipsub,
+} from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionGater, Libp2p, PeerId } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
@@ -53,7 +59,14 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
     transports: [tcp({ maxConnections: MAX_CONNECTIONS, backlog: MAX_PENDING })],
     connectionProtector: preSharedKey({ psk: swarmKey(options.psk), timeout: UPGRADE_TIMEOUT_MS }),
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { initialStreamWindowSize: STREAM_WINDOW_BYTES, maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
+    streamMuxers: [
+      yamux({
+        streamOptions: {
+          initialStreamWindowSize: STREAM_WINDOW_BYTES,
+          maxStreamWindowSize: STREAM_WINDOW_BYTES,
+        },
+      }),
+    ],
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
       maxIncomingPendingConnections: MAX_PENDING,
@@ -136,7 +149,9 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
 }
 
 /** See {@link ScoredGossipSub}. */
-function scoredGossipsub(options: Partial<GossipsubOpts>): (components: GossipSubComponents) => ScoredGossipSub {
+function scoredGossipsub(
+  options: Partial<GossipsubOpts>,
+): (components: GossipSubComponents) => ScoredGossipSub {
   return gossipsub(options) as (components: GossipSubComponents) => ScoredGossipSub;
 }
 
@@ -157,5 +172,7 @@ export function multiaddrText(ip: string, port: number): string {
 
 /** The form that libp2p reads a private-network key in. */
 function swarmKey(psk: Uint8Array): Uint8Array {
-  return new TextEncoder().encode(`/key/swarm/psk/1.0.0/\n/base16/\n${Buffer.from(psk).toString('hex')}`);
+  return new TextEncoder().encode(
+    `/key/swarm/psk/1.0.0/\n/base16/\n${Buffer.from(psk).toString('hex')}`,
+  );
 }

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 
-const HEADER = '# Relays of the mesh that answered when this was written; read at start, one record a line (docs/operations.md).\n';
+const HEADER =
+  '# Relays of the mesh that answered when this was written; read at start, one record a line (docs/operations.md).\n';
 const PRIVATE_MODE = 0o600;
 /** A node needs a few hundred to find its way back; more only take time to dial. */
 export const MAX_SAVED_RECORDS = 512;
@@ -25,7 +26,10 @@ export async function loadMeshFile(file: string): Promise<readonly SignedRelayRe
 }
 
 /** Replaces the file as a whole: after a crash or on a full disk the old one is still there. Rejects with the system's error. */
-export async function saveMeshFile(file: string, records: readonly SignedRelayRecord[]): Promise<void> {
+export async function saveMeshFile(
+  file: string,
+  records: readonly SignedRelayRecord[],
+): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await writeFile(

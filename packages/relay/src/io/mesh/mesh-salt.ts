@@ -18,6 +18,7 @@ const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
 export async function deriveMeshSecret(salt: string): Promise<MeshSecret> {
   const derive = promisify<string, string, number, typeof SCRYPT, Buffer>(scrypt);
   const root = await derive(salt.normalize('NFC'), SALT, 32, SCRYPT);
-  const expand = (info: string, bytes: number): Uint8Array => new Uint8Array(hkdfSync('sha256', root, SALT, info, bytes));
+  const expand = (info: string, bytes: number): Uint8Array =>
+    new Uint8Array(hkdfSync('sha256', root, SALT, info, bytes));
   return { mesh: toBase64Url(expand('id', 16)), psk: expand('psk', 32) };
 }

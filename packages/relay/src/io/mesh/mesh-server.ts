@@ -3,7 +3,17 @@ import { lookup } from 'node:dns/promises';
 import type { Connection, MultiaddrConnection, PeerId, Stream } from '@libp2p/interface';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { multiaddr } from '@multiformats/multiaddr';
-import { LumameshError, addressPrefix, dropOldest, isCanonicalIp, parseIp, scopeOf, unmapIpv4, utf8Decode, utf8Encode } from '@lumamesh/base';
+import {
+  LumameshError,
+  addressPrefix,
+  dropOldest,
+  isCanonicalIp,
+  parseIp,
+  scopeOf,
+  unmapIpv4,
+  utf8Decode,
+  utf8Encode,
+} from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import { Alarm, monotonicNow } from '@lumamesh/transport/io';
 import type { DialTarget } from '../../core/mesh/link-policy.ts';
@@ -14,7 +24,14 @@ import type { MeshStats } from '../relay-stats.ts';
 import { isSignedBy, isSignedRecord } from '../record.ts';
 import { checkRelay } from '../check/relay-probe.ts';
 import { Bans } from './bans.ts';
-import { GRAYLIST_SCORE, type MeshNode, makeLibp2pNode, multiaddrText, nodeKeyOf, peerIdOf } from './libp2p-node.ts';
+import {
+  GRAYLIST_SCORE,
+  type MeshNode,
+  makeLibp2pNode,
+  multiaddrText,
+  nodeKeyOf,
+  peerIdOf,
+} from './libp2p-node.ts';
 import { loadMeshFile, saveMeshFile } from './mesh-file.ts';
 import type { MeshSecret } from './mesh-salt.ts';
 import { FrameWriter, type ReadBudget, makeReadBudget, readFrames } from './mesh-stream.ts';
@@ -31,7 +48,10 @@ export interface MeshServerOptions {
 }
 
 /** News for the rooms of this relay, and for whoever signs its record. */
-export type MeshEvent = Extract<MeshOutput, { readonly type: 'present' | 'absent' | 'signal' | 'ownRecord' | 'unproven' }>;
+export type MeshEvent = Extract<
+  MeshOutput,
+  { readonly type: 'present' | 'absent' | 'signal' | 'ownRecord' | 'unproven' }
+>;
 
 const PROTOCOL = '/lumamesh/relay/1';
 const BAN_MS = 10 * 60_000;
@@ -77,7 +97,12 @@ export class MeshServer {
   #isDraining = false;
   #isClosed = false;
 
-  private constructor(options: MeshServerOptions, record: SignedRelayRecord, node: MeshNode, topic: string) {
+  private constructor(
+    options: MeshServerOptions,
+    record: SignedRelayRecord,
+    node: MeshNode,
+    topic: string,
+  ) {
     this.#options = options;
     this.#node = node;
     this.#topic = topic;
@@ -122,7 +147,11 @@ export class MeshServer {
 
   /** For `/statsz`. */
   stats(): Omit<MeshStats, 'identityConflicts'> {
-    return { ...this.core.stats(monotonicNow()), sockets: this.#node.getConnections().length, bans: this.#bans.size };
+    return {
+      ...this.core.stats(monotonicNow()),
+      sockets: this.#node.getConnections().length,
+      bans: this.#bans.size,
+    };
   }
 
   /** Links to relays that have reached this one over UDP. */
@@ -136,7 +165,9 @@ export class MeshServer {
   }
 
   mayNotEnter(peer: PeerId): boolean {
-    return this.isBanned(peer) || this.#node.getConnections(peer).length >= MAX_CONNECTIONS_PER_PEER;
+    return (
+      this.isBanned(peer) || this.#node.getConnections(peer).length >= MAX_CONNECTIONS_PER_PEER
+    );
   }
 
   /** Counts the sockets of a network until they close, and turns away those beyond its share. */
@@ -203,7 +234,10 @@ export class MeshServer {
     pubsub.topicValidators.set(this.#topic, (from, message) => this.#validate(from, message.data));
     pubsub.addEventListener('gossipsub:heartbeat', () => this.#banBadPeers());
     try {
-      await node.handle(PROTOCOL, (stream, connection) => this.#handleStream(stream, connection), { maxInboundStreams: 2, maxOutboundStreams: 2 });
+      await node.handle(PROTOCOL, (stream, connection) => this.#handleStream(stream, connection), {
+        maxInboundStreams: 2,
+        maxOutboundStreams: 2,
+      });
       await node.start();
     } catch (error) {
       await node.stop();
@@ -249,8 +283,16 @@ export class MeshServer {
       nk = nodeKeyOf(connection.remotePeer);
     } catch (error) {
       // Dialling oneself: found out once and not tried again.
-      if ((error as Error).name === 'DialError' && target.nk === null && /self/i.test((error as Error).message)) nk = this.#options.identity.nk;
-      this.#options.log.debug({ host: target.host, port: target.port, error: (error as Error).message }, 'mesh peer did not answer');
+      if (
+        (error as Error).name === 'DialError' &&
+        target.nk === null &&
+        /self/i.test((error as Error).message)
+      )
+        nk = this.#options.identity.nk;
+      this.#options.log.debug(
+        { host: target.host, port: target.port, error: (error as Error).message },
+        'mesh peer did not answer',
+      );
     }
     this.core.handleDialed(monotonicNow(), target, nk);
     this.drain();
@@ -267,7 +309,10 @@ export class MeshServer {
       await this.#node.services.pubsub.publish(this.#topic, utf8Encode(encodeRecordLine(record)));
     } catch (error) {
       // Nobody is lost by it: sets are compared on every link.
-      this.#options.log.debug({ error: (error as Error).message }, 'a record could not be published');
+      this.#options.log.debug(
+        { error: (error as Error).message },
+        'a record could not be published',
+      );
     }
   }
 
@@ -277,7 +322,13 @@ export class MeshServer {
     if (!record.ok) return TopicValidatorResult.Reject;
     if (this.#waiting >= MAX_WAITERS) return TopicValidatorResult.Ignore;
     return new Promise((resolve) => {
-      const id = this.core.handleGossip(monotonicNow(), unixSeconds(), nodeKeyOf(from) ?? '', record.value, data.length);
+      const id = this.core.handleGossip(
+        monotonicNow(),
+        unixSeconds(),
+        nodeKeyOf(from) ?? '',
+        record.value,
+        data.length,
+      );
       const waiting = this.#waiters.get(id) ?? [];
       if (waiting.length >= MAX_WAITERS_PER_RECORD) return resolve(TopicValidatorResult.Ignore);
       waiting.push(resolve);
@@ -285,14 +336,21 @@ export class MeshServer {
       if (waiting.length === 1) {
         this.#waiters.set(id, waiting);
         // A check that gets lost must not hold gossip up for good.
-        setTimeout(() => this.#waiters.get(id) === waiting && this.#settle(id, 'ignore'), MAX_WAIT_MS).unref();
+        setTimeout(
+          () => this.#waiters.get(id) === waiting && this.#settle(id, 'ignore'),
+          MAX_WAIT_MS,
+        ).unref();
       }
       this.drain();
     });
   }
 
   #settle(id: string, verdict: 'accept' | 'ignore' | 'reject'): void {
-    const results = { accept: TopicValidatorResult.Accept, ignore: TopicValidatorResult.Ignore, reject: TopicValidatorResult.Reject };
+    const results = {
+      accept: TopicValidatorResult.Accept,
+      ignore: TopicValidatorResult.Ignore,
+      reject: TopicValidatorResult.Reject,
+    };
     const waiting = this.#waiters.get(id) ?? [];
     this.#waiters.delete(id);
     this.#waiting -= waiting.length;
@@ -315,7 +373,12 @@ export class MeshServer {
     });
     const streams: PeerStreams = { connection, writer, budget: makeReadBudget(), inbound: null };
     this.#peers.set(nk, streams);
-    this.core.handleLinkOpen(monotonicNow(), nk, connection.direction === 'outbound', hostOf(connection));
+    this.core.handleLinkOpen(
+      monotonicNow(),
+      nk,
+      connection.direction === 'outbound',
+      hostOf(connection),
+    );
     connection.newStream(PROTOCOL, { signal: AbortSignal.timeout(STREAM_TIMEOUT_MS) }).then(
       (stream) => {
         if (isCurrent()) writer.open(stream);
@@ -334,7 +397,8 @@ export class MeshServer {
     if (nk === null || this.#isClosed) return stream.abort(new Error('not now'));
     const current = this.#peers.get(nk);
     if (current !== undefined && current.connection !== connection) {
-      if (!this.#isPreferred(nk, connection, current.connection)) return stream.abort(new Error('there is another link'));
+      if (!this.#isPreferred(nk, connection, current.connection))
+        return stream.abort(new Error('there is another link'));
       this.#endLink(nk, current);
     }
     const streams = this.#streamsOf(nk, connection);
@@ -368,7 +432,9 @@ export class MeshServer {
 
   /** Our way out to a relay has ended. Another connection to it begins a new link. */
   #handleStreamEnd(nk: string, streams: PeerStreams, reason: string): void {
-    const other = this.#node.getConnections(peerIdOf(nk)).find((open) => open !== streams.connection && open.status === 'open');
+    const other = this.#node
+      .getConnections(peerIdOf(nk))
+      .find((open) => open !== streams.connection && open.status === 'open');
     if (other === undefined) return this.#hangUp(nk, reason, false);
     this.#endLink(nk, streams);
     this.#streamsOf(nk, other);
@@ -390,13 +456,22 @@ export class MeshServer {
     const peer = peerIdOf(nk);
     const connections = this.#node.getConnections(peer);
     if (isBan) {
-      const addresses = connections.map((connection) => hostOf(connection)).filter((address) => this.#isBadAddress(address, nk));
+      const addresses = connections
+        .map((connection) => hostOf(connection))
+        .filter((address) => this.#isBadAddress(address, nk));
       this.#bans.add(Date.now(), [nk, ...addresses], BAN_MS);
-      this.#options.log.warn({ relay: nk, reason, minutes: BAN_MS / 60_000 }, 'a mesh peer was banned');
+      this.#options.log.warn(
+        { relay: nk, reason, minutes: BAN_MS / 60_000 },
+        'a mesh peer was banned',
+      );
     } else this.#options.log.debug({ relay: nk, reason }, 'mesh link ended');
     if (this.#forget(nk)) queueMicrotask(() => this.drain());
     for (const connection of connections)
-      void connection.close().catch((error: unknown) => connection.abort(error instanceof Error ? error : new Error(reason)));
+      void connection
+        .close()
+        .catch((error: unknown) =>
+          connection.abort(error instanceof Error ? error : new Error(reason)),
+        );
   }
 
   /** Whether one key after another was banned at this address. */
@@ -413,7 +488,8 @@ export class MeshServer {
   /** Gossipsub stops listening to a peer of bad score but keeps the connection; here it goes. */
   #banBadPeers(): void {
     for (const nk of [...this.#peers.keys()]) {
-      if (this.#node.services.pubsub.getScore(peerIdOf(nk).toString()) < GRAYLIST_SCORE) this.#hangUp(nk, 'badGossip', true);
+      if (this.#node.services.pubsub.getScore(peerIdOf(nk).toString()) < GRAYLIST_SCORE)
+        this.#hangUp(nk, 'badGossip', true);
     }
   }
 
@@ -425,7 +501,10 @@ export class MeshServer {
     try {
       await saveMeshFile(this.#options.file, records);
     } catch (error) {
-      this.#options.log.warn({ file: this.#options.file, error: (error as Error).message }, 'the known relays could not be saved');
+      this.#options.log.warn(
+        { file: this.#options.file, error: (error as Error).message },
+        'the known relays could not be saved',
+      );
     }
   }
 }
@@ -440,7 +519,10 @@ function hostOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string {
   return unmapIpv4(component?.value ?? '');
 }
 
-async function resolveListen(listen: { readonly host: string; readonly port: number }): Promise<{ readonly host: string; readonly port: number }> {
+async function resolveListen(listen: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<{ readonly host: string; readonly port: number }> {
   try {
     return { host: await resolveHost(listen.host), port: listen.port };
   } catch (error) {
@@ -448,9 +530,16 @@ async function resolveListen(listen: { readonly host: string; readonly port: num
   }
 }
 
-function listenFailed(listen: { readonly host: string; readonly port: number } | null, error: unknown): LumameshError {
+function listenFailed(
+  listen: { readonly host: string; readonly port: number } | null,
+  error: unknown,
+): LumameshError {
   const where = listen === null ? 'nowhere' : `${listen.host}:${listen.port}`;
-  return new LumameshError('MESH_LISTEN_FAILED', `MESH_LISTEN: cannot listen on ${where}: ${(error as Error).message}`, { cause: error });
+  return new LumameshError(
+    'MESH_LISTEN_FAILED',
+    `MESH_LISTEN: cannot listen on ${where}: ${(error as Error).message}`,
+    { cause: error },
+  );
 }
 
 async function resolveHost(host: string): Promise<string> {

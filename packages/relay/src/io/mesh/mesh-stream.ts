@@ -56,7 +56,13 @@ export class FrameWriter {
 
   #flush(): void {
     const stream = this.#stream;
-    if (stream === null || stream.status !== 'open' || stream.writableNeedsDrain || this.#queue.length === 0) return;
+    if (
+      stream === null ||
+      stream.status !== 'open' ||
+      stream.writableNeedsDrain ||
+      this.#queue.length === 0
+    )
+      return;
     const texts = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -75,11 +81,18 @@ export interface ReadBudget {
 }
 
 export function makeReadBudget(): ReadBudget {
-  return { frames: new TokenBucket(FRAMES_PER_SECOND, FRAMES_BURST), bytes: new TokenBucket(BYTES_PER_SECOND, BYTES_BURST) };
+  return {
+    frames: new TokenBucket(FRAMES_PER_SECOND, FRAMES_BURST),
+    bytes: new TokenBucket(BYTES_PER_SECOND, BYTES_BURST),
+  };
 }
 
 /** Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is called once, for what is not a frame. */
-export function readFrames(stream: Stream, budget: ReadBudget, on: { frame(text: string): void; fault(drop: string): void }): void {
+export function readFrames(
+  stream: Stream,
+  budget: ReadBudget,
+  on: { frame(text: string): void; fault(drop: string): void },
+): void {
   const reader = new FrameReader();
   stream.inactivityTimeout = INACTIVITY_MS;
   stream.addEventListener('message', (event) => {

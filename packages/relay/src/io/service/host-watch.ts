@@ -12,9 +12,14 @@ export interface HostAnswer {
 }
 
 /** Where a name leads; no addresses when it leads nowhere. */
-export async function resolveHost(host: string, own: readonly (string | undefined)[]): Promise<HostAnswer> {
+export async function resolveHost(
+  host: string,
+  own: readonly (string | undefined)[],
+): Promise<HostAnswer> {
   try {
-    const addresses = (await lookup(host, { all: true })).map(({ address }) => address).filter(isCanonicalIp);
+    const addresses = (await lookup(host, { all: true }))
+      .map(({ address }) => address)
+      .filter(isCanonicalIp);
     return { addresses, isOurs: addresses.some((address) => own.includes(address)) };
   } catch {
     return { addresses: [], isOurs: false };

@@ -14,13 +14,19 @@ echo $((count + 1)) > "$NOTIFY_SOCKET.count"
 echo "$1" >> "$NOTIFY_SOCKET"
 `;
 
-async function withStandIn(test: (environment: NodeJS.ProcessEnv, heard: () => Promise<readonly string[]>) => Promise<void>): Promise<void> {
+async function withStandIn(
+  test: (environment: NodeJS.ProcessEnv, heard: () => Promise<readonly string[]>) => Promise<void>,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-notify-'));
   const socket = join(folder, 'said');
   try {
     await writeFile(join(folder, 'systemd-notify'), STAND_IN, { mode: 0o755 });
-    const heard = async (): Promise<readonly string[]> => (await readFile(socket, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
-    await test({ PATH: `${folder}:${process.env['PATH']}`, NOTIFY_SOCKET: socket, WATCHDOG_USEC: '40000' }, heard);
+    const heard = async (): Promise<readonly string[]> =>
+      (await readFile(socket, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    await test(
+      { PATH: `${folder}:${process.env['PATH']}`, NOTIFY_SOCKET: socket, WATCHDOG_USEC: '40000' },
+      heard,
+    );
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -65,7 +71,10 @@ describe('what systemd is told', { timeout: 60_000 }, () => {
 
   it('is nothing without NOTIFY_SOCKET; where the program is missing, that is said once', async () => {
     const warnings: string[] = [];
-    const log = { ...silentLogger, warn: (_fields: object, message: string) => void warnings.push(message) };
+    const log = {
+      ...silentLogger,
+      warn: (_fields: object, message: string) => void warnings.push(message),
+    };
     assert.equal(new ServiceNotify({ WATCHDOG_USEC: '40000' }, log).watchdogMs, null);
     new ServiceNotify({ PATH: '' }, log).ready('');
     const notify = new ServiceNotify({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/socket' }, log);

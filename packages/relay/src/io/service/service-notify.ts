@@ -26,7 +26,9 @@ export class ServiceNotify {
   get watchdogMs(): number | null {
     const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = this.#environment;
     const isForUs = WATCHDOG_PID === undefined || WATCHDOG_PID === String(process.pid);
-    return NOTIFY_SOCKET !== undefined && isForUs && Number(WATCHDOG_USEC) > 0 ? Number(WATCHDOG_USEC) / MICROSECONDS : null;
+    return NOTIFY_SOCKET !== undefined && isForUs && Number(WATCHDOG_USEC) > 0
+      ? Number(WATCHDOG_USEC) / MICROSECONDS
+      : null;
   }
 
   ready(status: string): void {
@@ -69,7 +71,11 @@ export class ServiceNotify {
     const assignments = this.#waiting.shift();
     this.#isSaying = assignments !== undefined;
     if (assignments === undefined) return;
-    const child = spawn('systemd-notify', assignments, { timeout: NOTIFY_TIMEOUT_MS, env: this.#environment, stdio: 'ignore' });
+    const child = spawn('systemd-notify', assignments, {
+      timeout: NOTIFY_TIMEOUT_MS,
+      env: this.#environment,
+      stdio: 'ignore',
+    });
     // A stop does not wait for it.
     child.unref();
     child.once('error', (error) => this.#complain(error.message));
@@ -83,6 +89,9 @@ export class ServiceNotify {
   #complain(error: string): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    this.#log.warn({ error }, 'systemd-notify does not work: systemd cannot be told how the relay is, and may take it for dead');
+    this.#log.warn(
+      { error },
+      'systemd-notify does not work: systemd cannot be told how the relay is, and may take it for dead',
+    );
   }
 }

@@ -1,4 +1,8 @@
-import { type HandshakeMessage, HANDSHAKE_HEADER_BYTES, encodeHandshakeFragment } from '../message/handshake-header.ts';
+import {
+  type HandshakeMessage,
+  HANDSHAKE_HEADER_BYTES,
+  encodeHandshakeFragment,
+} from '../message/handshake-header.ts';
 import { CONTENT_TYPE, RECORD_HEADER_BYTES } from '../record/record.ts';
 import type { RecordLayer } from '../record/record-layer.ts';
 
@@ -12,7 +16,11 @@ export type FlightPart =
   | { readonly type: 'protectedMessage'; readonly message: HandshakeMessage };
 
 /** Packs a flight into as few datagrams of `maxDatagramBytes` as it takes, in order; messages that do not fit are fragmented (RFC 6347 §4.2.3). */
-export function encodeFlight(records: RecordLayer, parts: readonly FlightPart[], maxDatagramBytes: number): Flight {
+export function encodeFlight(
+  records: RecordLayer,
+  parts: readonly FlightPart[],
+  maxDatagramBytes: number,
+): Flight {
   const datagrams: Uint8Array[] = [];
   let pending: Uint8Array[] = [];
   let pendingBytes = 0;
@@ -29,8 +37,10 @@ export function encodeFlight(records: RecordLayer, parts: readonly FlightPart[],
   for (const part of parts) {
     switch (part.type) {
       case 'message': {
-        if (pendingBytes + RECORD_HEADER_BYTES + part.message.bytes.length > maxDatagramBytes) close();
-        for (const fragment of fragments(part.message, maxDatagramBytes)) add(records.encodePlaintext(CONTENT_TYPE.handshake, fragment));
+        if (pendingBytes + RECORD_HEADER_BYTES + part.message.bytes.length > maxDatagramBytes)
+          close();
+        for (const fragment of fragments(part.message, maxDatagramBytes))
+          add(records.encodePlaintext(CONTENT_TYPE.handshake, fragment));
         break;
       }
       case 'changeCipherSpec':
@@ -54,7 +64,13 @@ function* fragments(message: HandshakeMessage, maxDatagramBytes: number): Iterab
     return;
   }
   for (let offset = 0; offset < message.body.length; offset += room) {
-    yield encodeHandshakeFragment(message.type, message.body.length, message.messageSeq, offset, message.body.subarray(offset, offset + room));
+    yield encodeHandshakeFragment(
+      message.type,
+      message.body.length,
+      message.messageSeq,
+      offset,
+      message.body.subarray(offset, offset + room),
+    );
   }
 }
 

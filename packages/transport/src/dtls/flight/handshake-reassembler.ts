@@ -1,4 +1,8 @@
-import { type HandshakeFragment, type HandshakeMessage, handshakeMessage } from '../message/handshake-header.ts';
+import {
+  type HandshakeFragment,
+  type HandshakeMessage,
+  handshakeMessage,
+} from '../message/handshake-header.ts';
 
 /** How far ahead of the expected message one may be and still be held: a whole client flight is four messages. */
 const MAX_AHEAD = 4;
@@ -60,12 +64,26 @@ export class HandshakeReassembler {
     }
     if (partial === undefined) {
       if (this.#heldBytes + fragment.length > this.#maxBytes) return 'dtls.handshake.tooLarge';
-      partial = { type: fragment.type, isProtected, body: new Uint8Array(fragment.length), ranges: [] };
+      partial = {
+        type: fragment.type,
+        isProtected,
+        body: new Uint8Array(fragment.length),
+        ranges: [],
+      };
       this.#partials.set(fragment.messageSeq, partial);
       this.#heldBytes += fragment.length;
     }
-    if (partial.isProtected !== isProtected || partial.type !== fragment.type || partial.body.length !== fragment.length) return 'dtls.handshake.inconsistent';
-    const ranges = mergeRange(partial.ranges, fragment.fragmentOffset, fragment.fragmentOffset + fragment.fragment.length);
+    if (
+      partial.isProtected !== isProtected ||
+      partial.type !== fragment.type ||
+      partial.body.length !== fragment.length
+    )
+      return 'dtls.handshake.inconsistent';
+    const ranges = mergeRange(
+      partial.ranges,
+      fragment.fragmentOffset,
+      fragment.fragmentOffset + fragment.fragment.length,
+    );
     if (ranges.length > MAX_RANGES) return 'dtls.handshake.ranges';
     partial.ranges = ranges;
     partial.body.set(fragment.fragment, fragment.fragmentOffset);
@@ -99,7 +117,9 @@ export class HandshakeReassembler {
     const partial = this.#partials.get(messageSeq);
     if (partial === undefined) return null;
     const { type, body, ranges, isProtected } = partial;
-    const isWhole = body.length === 0 || (ranges.length === 1 && ranges[0]?.[0] === 0 && ranges[0][1] === body.length);
+    const isWhole =
+      body.length === 0 ||
+      (ranges.length === 1 && ranges[0]?.[0] === 0 && ranges[0][1] === body.length);
     if (!isWhole) return null;
     return handshakeMessage(type, messageSeq, body, isProtected);
   }
@@ -111,7 +131,11 @@ export class HandshakeReassembler {
 }
 
 /** `ranges` with `[start, end)` merged in. */
-function mergeRange(ranges: readonly [number, number][], start: number, end: number): [number, number][] {
+function mergeRange(
+  ranges: readonly [number, number][],
+  start: number,
+  end: number,
+): [number, number][] {
   if (start === end) return [...ranges];
   const merged: [number, number][] = [];
   let from = start;

@@ -24,5 +24,7 @@ export function encodeAlert(alert: Alert): Uint8Array {
 /** An alert is two bytes (RFC 5246 §7.2); anything else is none. */
 export function decodeAlert(fragment: Uint8Array): Alert | null {
   const [level, description] = fragment;
-  return fragment.length === 2 && level !== undefined && description !== undefined ? { level, description } : null;
+  return fragment.length === 2 && level !== undefined && description !== undefined
+    ? { level, description }
+    : null;
 }

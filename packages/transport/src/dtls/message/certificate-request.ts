@@ -22,5 +22,7 @@ export function decodeCertificateRequest(body: Uint8Array): Decoded<CertificateR
   reader.skip(reader.uint8());
   const signatureAlgorithms = readUint16Vector(reader, 2);
   reader.skip(reader.uint16());
-  return signatureAlgorithms !== null && reader.done ? decoded({ signatureAlgorithms }) : dropped('dtls.certificateRequest.malformed');
+  return signatureAlgorithms !== null && reader.done
+    ? decoded({ signatureAlgorithms })
+    : dropped('dtls.certificateRequest.malformed');
 }

@@ -1,5 +1,9 @@
 import { ByteReader, ByteWriter, type Decoded, decoded, dropped } from '@lumamesh/base';
-import { type DigitallySigned, readDigitallySigned, writeDigitallySigned } from './digitally-signed.ts';
+import {
+  type DigitallySigned,
+  readDigitallySigned,
+  writeDigitallySigned,
+} from './digitally-signed.ts';
 
 /** The body of a CertificateVerify (RFC 5246 §7.4.8). */
 export function encodeCertificateVerify(signed: DigitallySigned): Uint8Array {

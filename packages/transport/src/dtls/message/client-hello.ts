@@ -1,5 +1,10 @@
 import { ByteReader, ByteWriter, type Decoded, decoded, dropped } from '@lumamesh/base';
-import { type Extensions, readExtensions, readUint16Vector, writeExtensions } from './extensions.ts';
+import {
+  type Extensions,
+  readExtensions,
+  readUint16Vector,
+  writeExtensions,
+} from './extensions.ts';
 
 export const RANDOM_BYTES = 32;
 const MAX_SESSION_ID_BYTES = 32;
@@ -21,24 +26,31 @@ export function decodeClientHello(body: Uint8Array): Decoded<ClientHello> {
   const cipherSuites = readUint16Vector(reader, 2);
   const compressionMethods = reader.bytes(reader.uint8());
   const extensions = readExtensions(reader);
-  if (head === null || cipherSuites === null || extensions === null || !reader.done) return dropped('dtls.clientHello.malformed');
+  if (head === null || cipherSuites === null || extensions === null || !reader.done)
+    return dropped('dtls.clientHello.malformed');
   return decoded({ ...head, cipherSuites, compressionMethods, extensions });
 }
 
 /**
  * Reads what stands before the cipher suites, from the first fragment of a ClientHello already: enough to answer with a cookie (RFC 6347 §4.2.1).
  */
-export function decodeClientHelloHead(firstFragment: Uint8Array): Decoded<Pick<ClientHello, 'version' | 'random' | 'sessionId' | 'cookie'>> {
+export function decodeClientHelloHead(
+  firstFragment: Uint8Array,
+): Decoded<Pick<ClientHello, 'version' | 'random' | 'sessionId' | 'cookie'>> {
   const head = readHead(new ByteReader(firstFragment));
   return head === null ? dropped('dtls.clientHello.malformed') : decoded(head);
 }
 
-function readHead(reader: ByteReader): Pick<ClientHello, 'version' | 'random' | 'sessionId' | 'cookie'> | null {
+function readHead(
+  reader: ByteReader,
+): Pick<ClientHello, 'version' | 'random' | 'sessionId' | 'cookie'> | null {
   const version = reader.uint16();
   const random = reader.bytes(RANDOM_BYTES);
   const sessionId = reader.bytes(reader.uint8());
   const cookie = reader.bytes(reader.uint8());
-  return reader.ok && sessionId.length <= MAX_SESSION_ID_BYTES ? { version, random, sessionId, cookie } : null;
+  return reader.ok && sessionId.length <= MAX_SESSION_ID_BYTES
+    ? { version, random, sessionId, cookie }
+    : null;
 }
 
 export function encodeClientHello(hello: ClientHello): Uint8Array {

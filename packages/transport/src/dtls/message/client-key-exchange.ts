@@ -8,5 +8,7 @@ export function encodeClientKeyExchange(publicKey: Uint8Array): Uint8Array {
 export function decodeClientKeyExchange(body: Uint8Array): Decoded<Uint8Array> {
   const reader = new ByteReader(body);
   const publicKey = reader.bytes(reader.uint8());
-  return reader.done && publicKey.length > 0 ? decoded(publicKey) : dropped('dtls.clientKeyExchange.malformed');
+  return reader.done && publicKey.length > 0
+    ? decoded(publicKey)
+    : dropped('dtls.clientKeyExchange.malformed');
 }

@@ -67,6 +67,7 @@ export function readAlpn(reader: ByteReader): string[] | null {
 
 export function writeAlpn(writer: ByteWriter, names: readonly string[]): void {
   writer.vector(2, (list) => {
-    for (const name of names) list.vector(1, (body) => body.bytes(Uint8Array.from(name, (c) => c.charCodeAt(0))));
+    for (const name of names)
+      list.vector(1, (body) => body.bytes(Uint8Array.from(name, (c) => c.charCodeAt(0))));
   });
 }

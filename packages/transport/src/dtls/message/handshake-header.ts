@@ -52,7 +52,13 @@ export function readHandshakeFragment(reader: ByteReader): HandshakeFragment {
 }
 
 /** One fragment with its header. */
-export function encodeHandshakeFragment(type: number, length: number, messageSeq: number, fragmentOffset: number, fragment: Uint8Array): Uint8Array {
+export function encodeHandshakeFragment(
+  type: number,
+  length: number,
+  messageSeq: number,
+  fragmentOffset: number,
+  fragment: Uint8Array,
+): Uint8Array {
   return new ByteWriter(HANDSHAKE_HEADER_BYTES + fragment.length)
     .uint8(type)
     .uint24(length)
@@ -64,7 +70,12 @@ export function encodeHandshakeFragment(type: number, length: number, messageSeq
 }
 
 /** A whole message in its unfragmented form. */
-export function handshakeMessage(type: number, messageSeq: number, body: Uint8Array, isProtected = false): HandshakeMessage {
+export function handshakeMessage(
+  type: number,
+  messageSeq: number,
+  body: Uint8Array,
+  isProtected = false,
+): HandshakeMessage {
   const bytes = encodeHandshakeFragment(type, body.length, messageSeq, 0, body);
   return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes, isProtected };
 }

@@ -8,13 +8,22 @@ import { decodeRecord } from '../record/record.ts';
 import { decodeCertificate, encodeCertificate } from './certificate.ts';
 import { decodeCertificateRequest, encodeCertificateRequest } from './certificate-request.ts';
 import { decodeCertificateVerify, encodeCertificateVerify } from './certificate-verify.ts';
-import { type ClientHello, decodeClientHello, decodeClientHelloHead, encodeClientHello } from './client-hello.ts';
+import {
+  type ClientHello,
+  decodeClientHello,
+  decodeClientHelloHead,
+  encodeClientHello,
+} from './client-hello.ts';
 import { decodeClientKeyExchange, encodeClientKeyExchange } from './client-key-exchange.ts';
 import { EXTENSION } from './extensions.ts';
 import { type HandshakeMessage, readHandshakeFragment } from './handshake-header.ts';
 import { decodeHelloVerifyRequest, encodeHelloVerifyRequest } from './hello-verify-request.ts';
 import { decodeServerHello, encodeServerHello } from './server-hello.ts';
-import { decodeServerKeyExchange, encodeEcdhParams, encodeServerKeyExchange } from './server-key-exchange.ts';
+import {
+  decodeServerKeyExchange,
+  encodeEcdhParams,
+  encodeServerKeyExchange,
+} from './server-key-exchange.ts';
 
 const hello: ClientHello = {
   version: 0xfefd,
@@ -36,12 +45,32 @@ const units: [string, Uint8Array, (body: Uint8Array) => Decoded<unknown>, unknow
   ['ClientHello', encodeClientHello(hello), decodeClientHello, hello],
   [
     'ServerHello',
-    encodeServerHello({ version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) }),
+    encodeServerHello({
+      version: 0xfefd,
+      random: new Uint8Array(32).fill(2),
+      cipherSuite: 0xc02b,
+      extensions: new Map([[23, new Uint8Array(0)]]),
+    }),
     decodeServerHello,
-    { version: 0xfefd, random: new Uint8Array(32).fill(2), cipherSuite: 0xc02b, extensions: new Map([[23, new Uint8Array(0)]]) },
+    {
+      version: 0xfefd,
+      random: new Uint8Array(32).fill(2),
+      cipherSuite: 0xc02b,
+      extensions: new Map([[23, new Uint8Array(0)]]),
+    },
   ],
-  ['HelloVerifyRequest', encodeHelloVerifyRequest(Uint8Array.of(1, 2, 3)), decodeHelloVerifyRequest, Uint8Array.of(1, 2, 3)],
-  ['Certificate', encodeCertificate([Uint8Array.of(1, 2), Uint8Array.of(3)]), decodeCertificate, [Uint8Array.of(1, 2), Uint8Array.of(3)]],
+  [
+    'HelloVerifyRequest',
+    encodeHelloVerifyRequest(Uint8Array.of(1, 2, 3)),
+    decodeHelloVerifyRequest,
+    Uint8Array.of(1, 2, 3),
+  ],
+  [
+    'Certificate',
+    encodeCertificate([Uint8Array.of(1, 2), Uint8Array.of(3)]),
+    decodeCertificate,
+    [Uint8Array.of(1, 2), Uint8Array.of(3)],
+  ],
   ['an empty Certificate', encodeCertificate([]), decodeCertificate, []],
   [
     'ServerKeyExchange',
@@ -49,8 +78,18 @@ const units: [string, Uint8Array, (body: Uint8Array) => Decoded<unknown>, unknow
     decodeServerKeyExchange,
     { group: 'x25519', publicKey: new Uint8Array(32).fill(3), signed },
   ],
-  ['CertificateRequest', encodeCertificateRequest(), decodeCertificateRequest, { signatureAlgorithms: [0x0403] }],
-  ['ClientKeyExchange', encodeClientKeyExchange(new Uint8Array(32).fill(4)), decodeClientKeyExchange, new Uint8Array(32).fill(4)],
+  [
+    'CertificateRequest',
+    encodeCertificateRequest(),
+    decodeCertificateRequest,
+    { signatureAlgorithms: [0x0403] },
+  ],
+  [
+    'ClientKeyExchange',
+    encodeClientKeyExchange(new Uint8Array(32).fill(4)),
+    decodeClientKeyExchange,
+    new Uint8Array(32).fill(4),
+  ],
   ['CertificateVerify', encodeCertificateVerify(signed), decodeCertificateVerify, signed],
 ];
 
@@ -62,7 +101,8 @@ describe('every handshake message', () => {
       assert.deepEqual(result.value, expected);
       for (const cut of truncations(bytes)) {
         // A hello without extensions is whole (RFC 5246 §7.4.1.2); no other message has an optional end.
-        const isHelloWithoutExtensions = name.endsWith('Hello') && decode(cut).ok && !decode(cut.slice(0, cut.length - 1)).ok;
+        const isHelloWithoutExtensions =
+          name.endsWith('Hello') && decode(cut).ok && !decode(cut.slice(0, cut.length - 1)).ok;
         assert.ok(!decode(cut).ok || isHelloWithoutExtensions, `${cut.length} bytes`);
       }
       assert.ok(!decode(overlong(bytes)).ok);
@@ -77,7 +117,10 @@ function browserHello(datagrams: readonly string[]): HandshakeMessage {
   for (const hex of datagrams) {
     const record = decodeRecord(fromHex(hex) ?? new Uint8Array(0), 0);
     assert.ok(record.ok);
-    assert.equal(reassembler.add(readHandshakeFragment(new ByteReader(record.value.fragment))), 'held');
+    assert.equal(
+      reassembler.add(readHandshakeFragment(new ByteReader(record.value.fragment))),
+      'held',
+    );
   }
   const message = reassembler.take();
   assert.ok(message !== null);
@@ -95,9 +138,14 @@ describe('the ClientHello of real browsers', () => {
       assert.equal(result.value.suite.id, 0xc02b);
       assert.equal(result.value.group, 'x25519');
       assert.equal(result.value.alpn, name.startsWith('firefox') ? 'webrtc' : null);
-      const record = decodeRecord(fromHex(flights.clientHelloDatagrams[0] ?? '') ?? new Uint8Array(0), 0);
+      const record = decodeRecord(
+        fromHex(flights.clientHelloDatagrams[0] ?? '') ?? new Uint8Array(0),
+        0,
+      );
       assert.ok(record.ok);
-      const head = decodeClientHelloHead(readHandshakeFragment(new ByteReader(record.value.fragment)).fragment);
+      const head = decodeClientHelloHead(
+        readHandshakeFragment(new ByteReader(record.value.fragment)).fragment,
+      );
       assert.ok(head.ok, 'random and cookie stand in the first fragment');
       assert.deepEqual(head.value.random, decoded.value.random);
     });
@@ -105,7 +153,10 @@ describe('the ClientHello of real browsers', () => {
 });
 
 describe('negotiation', () => {
-  const change = (changes: Partial<ClientHello>, extensions: readonly [number, Uint8Array | null][] = []): ClientHello => {
+  const change = (
+    changes: Partial<ClientHello>,
+    extensions: readonly [number, Uint8Array | null][] = [],
+  ): ClientHello => {
     const map = new Map(hello.extensions);
     for (const [type, data] of extensions)
       if (data === null) map.delete(type);
@@ -115,14 +166,38 @@ describe('negotiation', () => {
   const refusals: [string, ClientHello, string][] = [
     ['DTLS 1.0 only', change({ version: 0xfeff }), 'noCommonVersion'],
     ['TLS', change({ version: 0x0303 }), 'noCommonVersion'],
-    ['DTLS 1.3 only', change({}, [[EXTENSION.supportedVersions, Uint8Array.of(2, 0xfe, 0xfc)]]), 'noCommonVersion'],
-    ['no extended master secret', change({}, [[EXTENSION.extendedMasterSecret, null]]), 'noExtendedMasterSecret'],
+    [
+      'DTLS 1.3 only',
+      change({}, [[EXTENSION.supportedVersions, Uint8Array.of(2, 0xfe, 0xfc)]]),
+      'noCommonVersion',
+    ],
+    [
+      'no extended master secret',
+      change({}, [[EXTENSION.extendedMasterSecret, null]]),
+      'noExtendedMasterSecret',
+    ],
     ['no AEAD suite', change({ cipherSuites: [0xc009, 0x002f] }), 'noCommonCipherSuite'],
-    ['RSA signatures only', change({}, [[EXTENSION.signatureAlgorithms, Uint8Array.of(0, 2, 8, 4)]]), 'noCommonSignatureAlgorithm'],
-    ['post-quantum groups only', change({}, [[EXTENSION.supportedGroups, Uint8Array.of(0, 2, 0x11, 0xec)]]), 'noCommonGroup'],
+    [
+      'RSA signatures only',
+      change({}, [[EXTENSION.signatureAlgorithms, Uint8Array.of(0, 2, 8, 4)]]),
+      'noCommonSignatureAlgorithm',
+    ],
+    [
+      'post-quantum groups only',
+      change({}, [[EXTENSION.supportedGroups, Uint8Array.of(0, 2, 0x11, 0xec)]]),
+      'noCommonGroup',
+    ],
     ['no null compression', change({ compressionMethods: Uint8Array.of(1) }), 'noNullCompression'],
-    ['a renegotiation', change({}, [[EXTENSION.renegotiationInfo, Uint8Array.of(1, 7)]]), 'renegotiationInfo'],
-    ['compressed points only', change({}, [[EXTENSION.ecPointFormats, Uint8Array.of(1, 1)]]), 'pointFormats'],
+    [
+      'a renegotiation',
+      change({}, [[EXTENSION.renegotiationInfo, Uint8Array.of(1, 7)]]),
+      'renegotiationInfo',
+    ],
+    [
+      'compressed points only',
+      change({}, [[EXTENSION.ecPointFormats, Uint8Array.of(1, 1)]]),
+      'pointFormats',
+    ],
     ['malformed ALPN', change({}, [[EXTENSION.alpn, Uint8Array.of(0, 5, 1)]]), 'alpn'],
   ];
   for (const [name, offer, reason] of refusals) {
@@ -135,7 +210,14 @@ describe('negotiation', () => {
 
   it('prefers X25519 and takes P-256, also where the client names no groups', () => {
     const groups = (ids: readonly number[]): string | null => {
-      const result = negotiate(change({}, [[EXTENSION.supportedGroups, Uint8Array.from([0, ids.length * 2, ...ids.flatMap((id) => [id >> 8, id & 255])])]]));
+      const result = negotiate(
+        change({}, [
+          [
+            EXTENSION.supportedGroups,
+            Uint8Array.from([0, ids.length * 2, ...ids.flatMap((id) => [id >> 8, id & 255])]),
+          ],
+        ]),
+      );
       return result.ok ? result.value.group : null;
     };
     assert.equal(groups([23, 29]), 'x25519');

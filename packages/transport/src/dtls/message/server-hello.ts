@@ -1,4 +1,11 @@
-import { ByteReader, ByteWriter, type Decoded, EMPTY_BYTES, decoded, dropped } from '@lumamesh/base';
+import {
+  ByteReader,
+  ByteWriter,
+  type Decoded,
+  EMPTY_BYTES,
+  decoded,
+  dropped,
+} from '@lumamesh/base';
 import { RANDOM_BYTES } from './client-hello.ts';
 import { type Extensions, readExtensions, writeExtensions } from './extensions.ts';
 
@@ -29,6 +36,7 @@ export function decodeServerHello(body: Uint8Array): Decoded<ServerHello> {
   const cipherSuite = reader.uint16();
   const compression = reader.uint8();
   const extensions = readExtensions(reader);
-  if (extensions === null || compression !== 0 || !reader.done) return dropped('dtls.serverHello.malformed');
+  if (extensions === null || compression !== 0 || !reader.done)
+    return dropped('dtls.serverHello.malformed');
   return decoded({ version, random, cipherSuite, extensions });
 }

@@ -1,6 +1,17 @@
-import { ByteReader, ByteWriter, type Decoded, type NamedGroup, decoded, dropped } from '@lumamesh/base';
+import {
+  ByteReader,
+  ByteWriter,
+  type Decoded,
+  type NamedGroup,
+  decoded,
+  dropped,
+} from '@lumamesh/base';
 import { NAMED_GROUP_ID } from './extensions.ts';
-import { type DigitallySigned, readDigitallySigned, writeDigitallySigned } from './digitally-signed.ts';
+import {
+  type DigitallySigned,
+  readDigitallySigned,
+  writeDigitallySigned,
+} from './digitally-signed.ts';
 
 const CURVE_TYPE_NAMED = 3;
 
@@ -31,7 +42,8 @@ export function decodeServerKeyExchange(body: Uint8Array): Decoded<ServerKeyExch
   const group = namedGroupById(reader.uint16());
   const publicKey = reader.bytes(reader.uint8());
   const signed = readDigitallySigned(reader);
-  if (curveType !== CURVE_TYPE_NAMED || group === null || !reader.done) return dropped('dtls.serverKeyExchange.malformed');
+  if (curveType !== CURVE_TYPE_NAMED || group === null || !reader.done)
+    return dropped('dtls.serverKeyExchange.malformed');
   return decoded({ group, publicKey, signed });
 }
 

@@ -28,7 +28,8 @@ export class RecordLayer {
   /** Numbers the records from here on as RFC 6347 §4.2.1 has it for a server that answered statelessly before. */
   startAt(sequenceNumber: number): void {
     // Nothing authenticates the number; one near the end would leave us none of our own.
-    if (sequenceNumber < MAX_FIRST_SEQUENCE_NUMBER) this.#plaintextSequenceNumber = Math.max(this.#plaintextSequenceNumber, sequenceNumber);
+    if (sequenceNumber < MAX_FIRST_SEQUENCE_NUMBER)
+      this.#plaintextSequenceNumber = Math.max(this.#plaintextSequenceNumber, sequenceNumber);
   }
 
   installWriteKeys(protection: RecordProtection): void {

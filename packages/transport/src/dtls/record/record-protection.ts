@@ -26,7 +26,12 @@ export class RecordProtection {
     return RECORD_HEADER_BYTES + this.#suite.explicitNonceBytes + AEAD_TAG_BYTES;
   }
 
-  seal(contentType: number, epoch: number, recordSequenceNumber: number, plaintext: Uint8Array): Uint8Array {
+  seal(
+    contentType: number,
+    epoch: number,
+    recordSequenceNumber: number,
+    plaintext: Uint8Array,
+  ): Uint8Array {
     const explicit = this.#suite.explicitNonceBytes;
     const record = new Uint8Array(this.overheadBytes + plaintext.length);
     record[0] = contentType;
@@ -35,7 +40,11 @@ export class RecordProtection {
     writeUint16(record, 11, record.length - RECORD_HEADER_BYTES);
     // RFC 5288 §3: the explicit nonce must be unique under the key; epoch and sequence number are.
     if (explicit === 8) writeSequence(record, RECORD_HEADER_BYTES, epoch, recordSequenceNumber);
-    this.#setNonce(record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + explicit), epoch, recordSequenceNumber);
+    this.#setNonce(
+      record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + explicit),
+      epoch,
+      recordSequenceNumber,
+    );
     setAad(contentType, epoch, recordSequenceNumber, plaintext.length);
     this.#aead.seal(scratchNonce, scratchAad, plaintext, record, RECORD_HEADER_BYTES + explicit);
     return record;
@@ -46,7 +55,11 @@ export class RecordProtection {
     const explicit = this.#suite.explicitNonceBytes;
     const plaintextBytes = record.fragment.length - explicit - AEAD_TAG_BYTES;
     if (plaintextBytes < 0 || record.version !== VERSION_DTLS_1_2) return null;
-    this.#setNonce(record.fragment.subarray(0, explicit), record.epoch, record.recordSequenceNumber);
+    this.#setNonce(
+      record.fragment.subarray(0, explicit),
+      record.epoch,
+      record.recordSequenceNumber,
+    );
     setAad(record.contentType, record.epoch, record.recordSequenceNumber, plaintextBytes);
     return this.#aead.open(scratchNonce, scratchAad, record.fragment.subarray(explicit));
   }
@@ -59,21 +72,32 @@ export class RecordProtection {
     }
     // RFC 7905 §2: the padded 64-bit sequence number (in DTLS: epoch and sequence number) XORed with the IV.
     writeSequence(scratchSequence, 0, epoch, recordSequenceNumber);
-    for (let i = 0; i < 8; i++) scratchNonce[4 + i] = (scratchNonce[4 + i] ?? 0) ^ (scratchSequence[i] ?? 0);
+    for (let i = 0; i < 8; i++)
+      scratchNonce[4 + i] = (scratchNonce[4 + i] ?? 0) ^ (scratchSequence[i] ?? 0);
   }
 }
 
 const scratchSequence = new Uint8Array(8);
 
 /** RFC 5246 §6.2.3.3: seq_num + type + version + length of the plaintext; in DTLS seq_num is epoch and sequence number (RFC 6347 §4.1.2.1). */
-function setAad(contentType: number, epoch: number, recordSequenceNumber: number, plaintextBytes: number): void {
+function setAad(
+  contentType: number,
+  epoch: number,
+  recordSequenceNumber: number,
+  plaintextBytes: number,
+): void {
   writeSequence(scratchAad, 0, epoch, recordSequenceNumber);
   scratchAad[8] = contentType;
   writeUint16(scratchAad, 9, VERSION_DTLS_1_2);
   writeUint16(scratchAad, 11, plaintextBytes);
 }
 
-function writeSequence(bytes: Uint8Array, offset: number, epoch: number, recordSequenceNumber: number): void {
+function writeSequence(
+  bytes: Uint8Array,
+  offset: number,
+  epoch: number,
+  recordSequenceNumber: number,
+): void {
   writeUint16(bytes, offset, epoch);
   writeUint16(bytes, offset + 2, Math.floor(recordSequenceNumber / 2 ** 32));
   writeUint32(bytes, offset + 4, recordSequenceNumber >>> 0);

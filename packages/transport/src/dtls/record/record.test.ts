@@ -9,7 +9,12 @@ import { RecordProtection } from './record-protection.ts';
 import { ReplayWindow } from './replay-window.ts';
 
 describe('the record codec', () => {
-  const record = encodePlaintextRecord(CONTENT_TYPE.handshake, 0, 2 ** 40 + 5, Uint8Array.of(1, 2, 3));
+  const record = encodePlaintextRecord(
+    CONTENT_TYPE.handshake,
+    0,
+    2 ** 40 + 5,
+    Uint8Array.of(1, 2, 3),
+  );
 
   it('round-trips', () => {
     // type, version 1.2, epoch 0, sequence number 2^40 + 5 in six bytes, length 3, fragment
@@ -36,7 +41,11 @@ describe('record protection', () => {
   for (const suite of CIPHER_SUITES) {
     it(`${suite.name}: seals, opens, refuses every changed bit`, () => {
       const aead = nodeCrypto.createAead(suite.aead, new Uint8Array(suite.keyBytes).fill(7));
-      const protection = new RecordProtection(suite, aead, new Uint8Array(suite.fixedIvBytes).fill(9));
+      const protection = new RecordProtection(
+        suite,
+        aead,
+        new Uint8Array(suite.fixedIvBytes).fill(9),
+      );
       const plaintext = Uint8Array.from({ length: 50 }, (_, i) => i);
       const sealed = protection.seal(CONTENT_TYPE.applicationData, 1, 2 ** 33 + 3, plaintext);
       assert.equal(sealed.length, plaintext.length + protection.overheadBytes);
@@ -49,7 +58,8 @@ describe('record protection', () => {
         const again = decodeRecord(changed, 0);
         if (again.ok) assert.equal(protection.open(again.value), null, `bit ${bit}`);
       }
-      for (const cut of truncations(decoded.value.fragment)) assert.equal(protection.open({ ...decoded.value, fragment: cut }), null);
+      for (const cut of truncations(decoded.value.fragment))
+        assert.equal(protection.open({ ...decoded.value, fragment: cut }), null);
     });
   }
 });
@@ -57,7 +67,9 @@ describe('record protection', () => {
 describe('the replay window', () => {
   it('takes each number once, in any order within 64', () => {
     const window = new ReplayWindow();
-    const order = [5, 3, 68, 4, 5, 3, 67, 66, 68, 6, 69, 132, 131, 68, 69, 200, 137, 136, 1000, 936, 937];
+    const order = [
+      5, 3, 68, 4, 5, 3, 67, 66, 68, 6, 69, 132, 131, 68, 69, 200, 137, 136, 1000, 936, 937,
+    ];
     const taken: number[] = [];
     for (const number of order) {
       if (!window.isFresh(number)) continue;
@@ -90,7 +102,12 @@ describe('the replay window', () => {
 describe('the record layer', () => {
   const suite = CIPHER_SUITES[0];
   assert.ok(suite !== undefined);
-  const protection = (): RecordProtection => new RecordProtection(suite, nodeCrypto.createAead(suite.aead, new Uint8Array(16)), new Uint8Array(4));
+  const protection = (): RecordProtection =>
+    new RecordProtection(
+      suite,
+      nodeCrypto.createAead(suite.aead, new Uint8Array(16)),
+      new Uint8Array(4),
+    );
 
   it('never uses a sequence number twice, and moves the window only for what authenticates', () => {
     const sender = new RecordLayer();
@@ -106,7 +123,10 @@ describe('the record layer', () => {
       numbers.add(record.value.recordSequenceNumber);
       if (i === 50) {
         // A forged record from far ahead must not push honest ones out of the window.
-        assert.deepEqual(receiver.open({ ...record.value, recordSequenceNumber: 2 ** 47 }), { ok: false, drop: 'dtls.record.unauthentic' });
+        assert.deepEqual(receiver.open({ ...record.value, recordSequenceNumber: 2 ** 47 }), {
+          ok: false,
+          drop: 'dtls.record.unauthentic',
+        });
       }
       assert.deepEqual(receiver.open(record.value), { ok: true, value: Uint8Array.of(i) });
       assert.deepEqual(receiver.open(record.value), { ok: false, drop: 'dtls.record.replayed' });

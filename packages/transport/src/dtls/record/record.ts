@@ -9,7 +9,12 @@ export const RECORD_HEADER_BYTES = 13;
 /** RFC 5246 §6.2.3: ciphertext is at most 2^14 + 2048. */
 const MAX_FRAGMENT_BYTES = 2 ** 14 + 2048;
 
-export const CONTENT_TYPE = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const;
+export const CONTENT_TYPE = {
+  changeCipherSpec: 20,
+  alert: 21,
+  handshake: 22,
+  applicationData: 23,
+} as const;
 
 export const VERSION_DTLS_1_0 = 0xfeff;
 export const VERSION_DTLS_1_2 = 0xfefd;
@@ -35,7 +40,8 @@ export function isDtls(firstByte: number): boolean {
 export function decodeRecord(datagram: Uint8Array, offset: number): Decoded<DtlsRecord> {
   if (datagram.length - offset < RECORD_HEADER_BYTES) return dropped('dtls.record.truncated');
   const version = readUint16(datagram, offset + 1);
-  if (version !== VERSION_DTLS_1_2 && version !== VERSION_DTLS_1_0) return dropped('dtls.record.version');
+  if (version !== VERSION_DTLS_1_2 && version !== VERSION_DTLS_1_0)
+    return dropped('dtls.record.version');
   const length = readUint16(datagram, offset + 11);
   const end = offset + RECORD_HEADER_BYTES + length;
   if (length > MAX_FRAGMENT_BYTES || end > datagram.length) return dropped('dtls.record.length');
@@ -43,7 +49,8 @@ export function decodeRecord(datagram: Uint8Array, offset: number): Decoded<Dtls
     contentType: datagram[offset] ?? 0,
     version,
     epoch: readUint16(datagram, offset + 3),
-    recordSequenceNumber: readUint16(datagram, offset + 5) * 2 ** 32 + readUint32(datagram, offset + 7),
+    recordSequenceNumber:
+      readUint16(datagram, offset + 5) * 2 ** 32 + readUint32(datagram, offset + 7),
     fragment: datagram.subarray(offset + RECORD_HEADER_BYTES, end),
     end,
   });

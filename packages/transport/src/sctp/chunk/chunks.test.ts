@@ -51,7 +51,13 @@ const forward = {
   ],
 };
 const reset = [
-  { type: 'outgoingReset', requestSequence: 1, responseSequence: 2, lastTsn: 3, streamIds: [4, 5, 6] },
+  {
+    type: 'outgoingReset',
+    requestSequence: 1,
+    responseSequence: 2,
+    lastTsn: 3,
+    streamIds: [4, 5, 6],
+  },
   { type: 'response', responseSequence: 7, result: 1 },
 ] as const;
 
@@ -82,20 +88,35 @@ describe('every chunk', () => {
     assert.equal(decodeShutdownChunk(encodeShutdownChunk(77)), 77);
     assert.equal(decodeShutdownChunk({ type: 7, flags: 0, value: new Uint8Array(3) }), null);
     assert.equal(describeCauses(encodeAbortChunk(12, 'bye')), 'cause 12: bye');
-    for (const value of mutations(encodeAbortChunk(12, 'bye').value, 500, 5)) describeCauses({ type: 6, flags: 0, value });
+    for (const value of mutations(encodeAbortChunk(12, 'bye').value, 500, 5))
+      describeCauses({ type: 6, flags: 0, value });
   });
 
   it('an INIT with tag 0, no streams or a tiny window is refused; unknown parameters are reported as their type asks', () => {
-    for (const bad of [{ initiateTag: 0 }, { outboundStreams: 0 }, { inboundStreams: 0 }, { aRwnd: 1499 }]) {
-      assert.deepEqual(decodeInitChunk(encodeInitChunk(CHUNK_TYPE.init, { ...init, ...bad })), { ok: false, drop: 'sctp.init.invalid' });
+    for (const bad of [
+      { initiateTag: 0 },
+      { outboundStreams: 0 },
+      { inboundStreams: 0 },
+      { aRwnd: 1499 },
+    ]) {
+      assert.deepEqual(decodeInitChunk(encodeInitChunk(CHUNK_TYPE.init, { ...init, ...bad })), {
+        ok: false,
+        drop: 'sctp.init.invalid',
+      });
     }
     const base = encodeInitChunk(CHUNK_TYPE.init, { ...init, stateCookie: null });
-    const withParameter = (type: number): Chunk => ({ ...base, value: Uint8Array.from([...base.value, type >> 8, type & 255, 0, 4, 0, 7, 0, 4]) });
+    const withParameter = (type: number): Chunk => ({
+      ...base,
+      value: Uint8Array.from([...base.value, type >> 8, type & 255, 0, 4, 0, 7, 0, 4]),
+    });
     const skippedAndReported = decodeInitChunk(withParameter(0xc123));
     assert.ok(skippedAndReported.ok && skippedAndReported.value.unrecognized.length === 1);
     assert.ok(skippedAndReported.value.stateCookie !== null, 'processing goes on');
     const stopped = decodeInitChunk(withParameter(0x0123));
-    assert.ok(stopped.ok && stopped.value.unrecognized.length === 0 && stopped.value.stateCookie === null, 'processing ends');
+    assert.ok(
+      stopped.ok && stopped.value.unrecognized.length === 0 && stopped.value.stateCookie === null,
+      'processing ends',
+    );
   });
 
   it('a SACK whose gap blocks are out of order, overlapping or inside out is dropped', () => {
@@ -111,12 +132,18 @@ describe('every chunk', () => {
       [{ start: 4, end: 2 }],
       [{ start: 0, end: 1 }],
     ]) {
-      assert.deepEqual(decodeSackChunk(encodeSackChunk({ ...sack, gapAckBlocks })), { ok: false, drop: 'sctp.sack.gapAckBlock' });
+      assert.deepEqual(decodeSackChunk(encodeSackChunk({ ...sack, gapAckBlocks })), {
+        ok: false,
+        drop: 'sctp.sack.gapAckBlock',
+      });
     }
   });
 
   it('a DATA chunk without data is dropped', () => {
-    assert.deepEqual(decodeDataChunk(encodeDataChunk({ ...data, data: new Uint8Array(0) })), { ok: false, drop: 'sctp.data.empty' });
+    assert.deepEqual(decodeDataChunk(encodeDataChunk({ ...data, data: new Uint8Array(0) })), {
+      ok: false,
+      drop: 'sctp.data.empty',
+    });
   });
 });
 
@@ -156,7 +183,9 @@ describe('the packet', () => {
       bytes.set([sum & 255, (sum >> 8) & 255, (sum >> 16) & 255, sum >>> 24], 8);
       assert.deepEqual(decodePacket(bytes), { ok: false, drop: 'sctp.chunk.length' });
     }
-    const crowd = build(Array.from({ length: 129 }, () => ({ type: 11, flags: 0, value: new Uint8Array(0) })));
+    const crowd = build(
+      Array.from({ length: 129 }, () => ({ type: 11, flags: 0, value: new Uint8Array(0) })),
+    );
     assert.deepEqual(decodePacket(crowd), { ok: false, drop: 'sctp.tooManyChunks' });
   });
 });

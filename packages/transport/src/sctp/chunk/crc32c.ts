@@ -14,6 +14,7 @@ export function packetChecksum(packet: Uint8Array): number {
   // The indexes are in range: i < length, and a byte indexes 256 entries.
   for (let i = 0; i < CHECKSUM_OFFSET; i++) c = (c >>> 8) ^ TABLE[(c ^ packet[i]!) & 0xff]!;
   for (let i = CHECKSUM_OFFSET; i < CHECKSUM_END; i++) c = (c >>> 8) ^ TABLE[c & 0xff]!;
-  for (let i = CHECKSUM_END; i < packet.length; i++) c = (c >>> 8) ^ TABLE[(c ^ packet[i]!) & 0xff]!;
+  for (let i = CHECKSUM_END; i < packet.length; i++)
+    c = (c >>> 8) ^ TABLE[(c ^ packet[i]!) & 0xff]!;
   return (c ^ 0xffffffff) >>> 0;
 }

@@ -1,4 +1,12 @@
-import { type Decoded, decoded, dropped, readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
+import {
+  type Decoded,
+  decoded,
+  dropped,
+  readUint16,
+  readUint32,
+  writeUint16,
+  writeUint32,
+} from '@lumamesh/base';
 import { CHUNK_TYPE, type Chunk } from './packet.ts';
 
 /** The fields of a DATA chunk before its user data (RFC 9260 §3.3.1). */
@@ -47,6 +55,9 @@ export function encodeDataChunk(data: DataChunk): Chunk {
   writeUint32(value, 8, data.ppid);
   value.set(data.data, DATA_FIELDS_BYTES);
   const flags =
-    (data.isEnd ? FLAG_END : 0) | (data.isBegin ? FLAG_BEGIN : 0) | (data.isUnordered ? FLAG_UNORDERED : 0) | (data.isImmediate ? FLAG_IMMEDIATE : 0);
+    (data.isEnd ? FLAG_END : 0) |
+    (data.isBegin ? FLAG_BEGIN : 0) |
+    (data.isUnordered ? FLAG_UNORDERED : 0) |
+    (data.isImmediate ? FLAG_IMMEDIATE : 0);
   return { type: CHUNK_TYPE.data, flags, value };
 }

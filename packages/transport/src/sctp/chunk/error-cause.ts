@@ -1,9 +1,21 @@
-import { ByteReader, ByteWriter, EMPTY_BYTES, utf8Decode, utf8Encode, writeUint16 } from '@lumamesh/base';
+import {
+  ByteReader,
+  ByteWriter,
+  EMPTY_BYTES,
+  utf8Decode,
+  utf8Encode,
+  writeUint16,
+} from '@lumamesh/base';
 import { CHUNK_HEADER_BYTES, CHUNK_TYPE, type Chunk } from './packet.ts';
 import { type Parameter, readParameters, writeParameter } from './parameter.ts';
 
 /** Error causes (RFC 9260 §3.3.10). */
-export const ERROR_CAUSE = { invalidStreamIdentifier: 1, unrecognizedChunkType: 6, userInitiatedAbort: 12, protocolViolation: 13 } as const;
+export const ERROR_CAUSE = {
+  invalidStreamIdentifier: 1,
+  unrecognizedChunkType: 6,
+  userInitiatedAbort: 12,
+  protocolViolation: 13,
+} as const;
 
 /** An ABORT with one cause and a text for the peer's log. */
 export function encodeAbortChunk(cause: number, text: string): Chunk {
@@ -37,7 +49,8 @@ export function invalidStreamCause(streamId: number): Parameter {
 export function describeCauses(chunk: Chunk): string {
   const [first] = readParameters(new ByteReader(chunk.value)) ?? [];
   if (first === undefined) return 'no cause';
-  const isText = first.type === ERROR_CAUSE.userInitiatedAbort || first.type === ERROR_CAUSE.protocolViolation;
+  const isText =
+    first.type === ERROR_CAUSE.userInitiatedAbort || first.type === ERROR_CAUSE.protocolViolation;
   const text = isText ? utf8Decode(first.value.subarray(0, 80)) : null;
   return text === null || text === '' ? `cause ${first.type}` : `cause ${first.type}: ${text}`;
 }

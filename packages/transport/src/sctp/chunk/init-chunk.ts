@@ -35,7 +35,8 @@ export function decodeInitChunk(chunk: Chunk): Decoded<InitChunk> {
   const parameters = reader.ok ? readParameters(reader) : null;
   if (parameters === null) return dropped('sctp.init.malformed');
   // RFC 9260 §3.3.2: a zero tag or zero streams make the INIT unacceptable.
-  if (initiateTag === 0 || outboundStreams === 0 || inboundStreams === 0 || aRwnd < MIN_A_RWND) return dropped('sctp.init.invalid');
+  if (initiateTag === 0 || outboundStreams === 0 || inboundStreams === 0 || aRwnd < MIN_A_RWND)
+    return dropped('sctp.init.invalid');
   let supportsForwardTsn = false;
   let supportsReConfig = false;
   let stateCookie: Uint8Array | null = null;
@@ -54,7 +55,17 @@ export function decodeInitChunk(chunk: Chunk): Decoded<InitChunk> {
       if ((parameter.type & 0x8000) === 0 && !isKnownIgnored(parameter.type)) break;
     }
   }
-  return decoded({ initiateTag, aRwnd, outboundStreams, inboundStreams, initialTsn, supportsForwardTsn, supportsReConfig, stateCookie, unrecognized });
+  return decoded({
+    initiateTag,
+    aRwnd,
+    outboundStreams,
+    inboundStreams,
+    initialTsn,
+    supportsForwardTsn,
+    supportsReConfig,
+    stateCookie,
+    unrecognized,
+  });
 }
 
 /** Addresses, cookie preservative and supported address types: meaningless over DTLS (RFC 8261 §6), so passed over. */
@@ -62,19 +73,28 @@ function isKnownIgnored(type: number): boolean {
   return type === 5 || type === 6 || type === 8 || type === 9 || type === 11 || type === 12;
 }
 
-export function encodeInitChunk(type: typeof CHUNK_TYPE.init | typeof CHUNK_TYPE.initAck, init: InitChunk): Chunk {
+export function encodeInitChunk(
+  type: typeof CHUNK_TYPE.init | typeof CHUNK_TYPE.initAck,
+  init: InitChunk,
+): Chunk {
   const writer = new ByteWriter(64)
     .uint32(init.initiateTag)
     .uint32(init.aRwnd)
     .uint16(init.outboundStreams)
     .uint16(init.inboundStreams)
     .uint32(init.initialTsn);
-  if (init.supportsForwardTsn) writeParameter(writer, { type: PARAMETER_FORWARD_TSN_SUPPORTED, value: new Uint8Array(0) });
+  if (init.supportsForwardTsn)
+    writeParameter(writer, { type: PARAMETER_FORWARD_TSN_SUPPORTED, value: new Uint8Array(0) });
   const extensions: number[] = [];
   if (init.supportsReConfig) extensions.push(CHUNK_TYPE.reConfig);
   if (init.supportsForwardTsn) extensions.push(CHUNK_TYPE.forwardTsn);
-  if (extensions.length > 0) writeParameter(writer, { type: PARAMETER_SUPPORTED_EXTENSIONS, value: Uint8Array.from(extensions) });
-  if (init.stateCookie !== null) writeParameter(writer, { type: PARAMETER_STATE_COOKIE, value: init.stateCookie });
+  if (extensions.length > 0)
+    writeParameter(writer, {
+      type: PARAMETER_SUPPORTED_EXTENSIONS,
+      value: Uint8Array.from(extensions),
+    });
+  if (init.stateCookie !== null)
+    writeParameter(writer, { type: PARAMETER_STATE_COOKIE, value: init.stateCookie });
   for (const parameter of init.unrecognized) {
     const inner = new ByteWriter(16);
     writeParameter(inner, parameter);

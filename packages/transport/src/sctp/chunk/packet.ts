@@ -1,4 +1,12 @@
-import { type Decoded, decoded, dropped, readUint16, readUint32, writeUint16, writeUint32 } from '@lumamesh/base';
+import {
+  type Decoded,
+  decoded,
+  dropped,
+  readUint16,
+  readUint32,
+  writeUint16,
+  writeUint32,
+} from '@lumamesh/base';
 import { packetChecksum } from './crc32c.ts';
 
 /*
@@ -52,11 +60,21 @@ export function decodePacket(bytes: Uint8Array): Decoded<Packet> {
     if (offset + CHUNK_HEADER_BYTES > bytes.length) return dropped('sctp.chunk.truncated');
     const length = readUint16(bytes, offset + 2);
     // A length below the header's own would never get past this chunk.
-    if (length < CHUNK_HEADER_BYTES || offset + length > bytes.length) return dropped('sctp.chunk.length');
-    chunks.push({ type: bytes[offset] ?? 0, flags: bytes[offset + 1] ?? 0, value: bytes.subarray(offset + CHUNK_HEADER_BYTES, offset + length) });
+    if (length < CHUNK_HEADER_BYTES || offset + length > bytes.length)
+      return dropped('sctp.chunk.length');
+    chunks.push({
+      type: bytes[offset] ?? 0,
+      flags: bytes[offset + 1] ?? 0,
+      value: bytes.subarray(offset + CHUNK_HEADER_BYTES, offset + length),
+    });
     offset += (length + 3) & ~3;
   }
-  return decoded({ sourcePort: readUint16(bytes, 0), destinationPort: readUint16(bytes, 2), verificationTag: readUint32(bytes, 4), chunks });
+  return decoded({
+    sourcePort: readUint16(bytes, 0),
+    destinationPort: readUint16(bytes, 2),
+    verificationTag: readUint32(bytes, 4),
+    chunks,
+  });
 }
 
 /** Collects chunks of one packet of at most `maxPacketBytes`. */
@@ -102,5 +120,7 @@ export class PacketBuilder {
 }
 
 function reverseBytes(value: number): number {
-  return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
+  return (
+    ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
+  );
 }

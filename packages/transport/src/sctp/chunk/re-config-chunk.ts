@@ -10,7 +10,13 @@ const OTHER_REQUESTS = [14, 15, 17, 18];
 const MAX_PARAMETERS = 2;
 
 /** Results of a request (RFC 6525 §4.4). */
-export const RESET_RESULT = { nothingToDo: 0, performed: 1, denied: 2, badSequenceNumber: 5, inProgress: 6 } as const;
+export const RESET_RESULT = {
+  nothingToDo: 0,
+  performed: 1,
+  denied: 2,
+  badSequenceNumber: 5,
+  inProgress: 6,
+} as const;
 
 export type ReConfigParameter =
   | {
@@ -25,7 +31,8 @@ export type ReConfigParameter =
 
 export function decodeReConfigChunk(chunk: Chunk): Decoded<readonly ReConfigParameter[]> {
   const parameters = readParameters(new ByteReader(chunk.value));
-  if (parameters === null || parameters.length === 0 || parameters.length > MAX_PARAMETERS) return dropped('sctp.reConfig.malformed');
+  if (parameters === null || parameters.length === 0 || parameters.length > MAX_PARAMETERS)
+    return dropped('sctp.reConfig.malformed');
   const result: ReConfigParameter[] = [];
   for (const parameter of parameters) {
     const item = decodeParameter(parameter);
@@ -52,15 +59,22 @@ function decodeParameter(parameter: Parameter): ReConfigParameter | null {
     return reader.ok ? { type: 'response', responseSequence, result } : null;
   }
   const requestSequence = reader.uint32();
-  return reader.ok && OTHER_REQUESTS.includes(parameter.type) ? { type: 'unsupportedRequest', requestSequence } : null;
+  return reader.ok && OTHER_REQUESTS.includes(parameter.type)
+    ? { type: 'unsupportedRequest', requestSequence }
+    : null;
 }
 
-export function encodeReConfigChunk(parameters: readonly Exclude<ReConfigParameter, { type: 'unsupportedRequest' }>[]): Chunk {
+export function encodeReConfigChunk(
+  parameters: readonly Exclude<ReConfigParameter, { type: 'unsupportedRequest' }>[],
+): Chunk {
   const writer = new ByteWriter(32);
   for (const parameter of parameters) {
     const body = new ByteWriter(16);
     if (parameter.type === 'outgoingReset') {
-      body.uint32(parameter.requestSequence).uint32(parameter.responseSequence).uint32(parameter.lastTsn);
+      body
+        .uint32(parameter.requestSequence)
+        .uint32(parameter.responseSequence)
+        .uint32(parameter.lastTsn);
       for (const streamId of parameter.streamIds) body.uint16(streamId);
       writeParameter(writer, { type: PARAMETER_OUTGOING_RESET, value: body.finish() });
     } else {

@@ -23,7 +23,8 @@ export function decodeSackChunk(chunk: Chunk): Decoded<SackChunk> {
   const aRwnd = reader.uint32();
   const blocks = reader.uint16();
   const duplicates = reader.uint16();
-  if (!reader.ok || chunk.value.length !== SACK_FIELDS_BYTES + 4 * (blocks + duplicates)) return dropped('sctp.sack.length');
+  if (!reader.ok || chunk.value.length !== SACK_FIELDS_BYTES + 4 * (blocks + duplicates))
+    return dropped('sctp.sack.length');
   const gapAckBlocks: GapAckBlock[] = [];
   let previousEnd = 0;
   for (let i = 0; i < blocks; i++) {
@@ -40,7 +41,9 @@ export function decodeSackChunk(chunk: Chunk): Decoded<SackChunk> {
 }
 
 export function encodeSackChunk(sack: SackChunk): Chunk {
-  const writer = new ByteWriter(SACK_FIELDS_BYTES + 4 * (sack.gapAckBlocks.length + sack.duplicateTsns.length))
+  const writer = new ByteWriter(
+    SACK_FIELDS_BYTES + 4 * (sack.gapAckBlocks.length + sack.duplicateTsns.length),
+  )
     .uint32(sack.cumulativeTsnAck)
     .uint32(sack.aRwnd)
     .uint16(sack.gapAckBlocks.length)

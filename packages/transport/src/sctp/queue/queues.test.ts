@@ -27,7 +27,11 @@ describe('received TSNs', () => {
         let cumulative = -1;
         while (seen.has(cumulative + 1)) cumulative += 1;
         assert.equal(tsns.cumulativeTsn, serial32Add(initial, cumulative));
-        const covered = tsns.gapAckBlocks(100).flatMap(({ start, end }) => Array.from({ length: end - start + 1 }, (_, j) => cumulative + start + j));
+        const covered = tsns
+          .gapAckBlocks(100)
+          .flatMap(({ start, end }) =>
+            Array.from({ length: end - start + 1 }, (_, j) => cumulative + start + j),
+          );
         assert.deepEqual(
           covered,
           [...seen].filter((o) => o > cumulative).sort((a, b) => a - b),
@@ -99,14 +103,32 @@ describe('reassembly', () => {
         const ssn = nextSsn[streamId] ?? 0;
         if (!isUnordered) nextSsn[streamId] = ssn + 1;
         for (let i = 0; i < count; i++)
-          chunks.push(chunk(tsn++, { streamId, ssn, isUnordered, isBegin: i === 0, isEnd: i === count - 1, data: Uint8Array.of(m, i) }));
+          chunks.push(
+            chunk(tsn++, {
+              streamId,
+              ssn,
+              isUnordered,
+              isBegin: i === 0,
+              isEnd: i === count - 1,
+              data: Uint8Array.of(m, i),
+            }),
+          );
         expected.set(streamId, [...(expected.get(streamId) ?? []), m]);
       }
       const { queue, messages } = collect();
-      for (const { piece } of chunks.map((piece) => ({ piece, key: random() })).sort((a, b) => a.key - b.key)) queue.add(piece);
+      for (const { piece } of chunks
+        .map((piece) => ({ piece, key: random() }))
+        .sort((a, b) => a.key - b.key))
+        queue.add(piece);
       for (const [streamId, numbers] of expected) {
-        const got = messages.filter((message) => message.streamId === streamId).map(({ data }) => data[0] ?? -1);
-        assert.deepEqual(streamId === 2 ? got.sort((a, b) => a - b) : got, numbers, `seed ${seed}, stream ${streamId}`);
+        const got = messages
+          .filter((message) => message.streamId === streamId)
+          .map(({ data }) => data[0] ?? -1);
+        assert.deepEqual(
+          streamId === 2 ? got.sort((a, b) => a - b) : got,
+          numbers,
+          `seed ${seed}, stream ${streamId}`,
+        );
       }
       assert.equal(queue.heldBytes, 0, `seed ${seed}: nothing is held, and nothing is miscounted`);
     }
@@ -126,7 +148,9 @@ describe('reassembly', () => {
   it('gives up the bytes of a message that grows too large, in any order, and delivers the next', () => {
     for (const backwards of [false, true]) {
       const { queue, messages, tooLarge } = collect(1000);
-      const pieces = Array.from({ length: 400 }, (_, i) => chunk(i, { isBegin: i === 0, isEnd: i === 399, data: new Uint8Array(100) }));
+      const pieces = Array.from({ length: 400 }, (_, i) =>
+        chunk(i, { isBegin: i === 0, isEnd: i === 399, data: new Uint8Array(100) }),
+      );
       let most = 0;
       for (const piece of backwards ? pieces.toReversed() : pieces) {
         queue.add(piece);
@@ -222,7 +246,11 @@ function applied(result: SackResult | 'unsent' | 'old'): SackResult {
 }
 
 describe('the retransmission queue', () => {
-  const filled = (count: number, initialTsn = 0xffff_fffe, limits: object = {}): RetransmissionQueue => {
+  const filled = (
+    count: number,
+    initialTsn = 0xffff_fffe,
+    limits: object = {},
+  ): RetransmissionQueue => {
     const sendQueue = new SendQueue();
     const queue = new RetransmissionQueue(initialTsn);
     for (let i = 0; i < count; i++) {
@@ -259,22 +287,35 @@ describe('the retransmission queue', () => {
 
   it('calls a chunk lost after three reports, once, and sends it again', () => {
     const queue = filled(6, 10);
-    for (let i = 0; i < 2; i++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 + i }]))).hasLoss, false);
+    for (let i = 0; i < 2; i++)
+      assert.equal(
+        applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 + i }]))).hasLoss,
+        false,
+      );
     assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))).hasLoss, true);
     assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
     assert.equal(queue.takeLost(NOW, 1000), null);
-    assert.equal(applied(queue.handleSack(NOW, sack(15))).ackedBytes, 300, 'three were acknowledged by gap blocks before');
+    assert.equal(
+      applied(queue.handleSack(NOW, sack(15))).ackedBytes,
+      300,
+      'three were acknowledged by gap blocks before',
+    );
     assert.equal(queue.flightSize, 0);
   });
 
   it('counts a chunk as missing only when a SACK newly acknowledges something above it, and finds its second loss by T3 alone', () => {
     const queue = filled(10, 10);
     for (let i = 0; i < 5; i++)
-      assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 }]))).hasLoss, false, 'the same SACK again tells nothing');
+      assert.equal(
+        applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 2 }]))).hasLoss,
+        false,
+        'the same SACK again tells nothing',
+      );
     queue.handleSack(NOW, sack(9, [{ start: 2, end: 3 }]));
     assert.ok(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end: 4 }]))).hasLoss);
     assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
-    for (let end = 5; end <= 10; end++) assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end }]))).hasLoss, false);
+    for (let end = 5; end <= 10; end++)
+      assert.equal(applied(queue.handleSack(NOW, sack(9, [{ start: 2, end }]))).hasLoss, false);
     queue.markAllLost();
     assert.equal(queue.takeLost(NOW, 1000)?.tsn, 10);
   });
@@ -291,7 +332,10 @@ describe('the retransmission queue', () => {
     const skip = sendQueue.take(instant(60), 100);
     assert.ok(skip !== null && skip.length === 0);
     queue.pushAbandoned(instant(60), skip);
-    assert.deepEqual(queue.forwardTsn(), { newCumulativeTsn: 11, skipped: [{ streamId: 1, ssn: 0 }] });
+    assert.deepEqual(queue.forwardTsn(), {
+      newCumulativeTsn: 11,
+      skipped: [{ streamId: 1, ssn: 0 }],
+    });
     assert.equal(sendQueue.take(instant(60), 100)?.message.ssn, 1);
     assert.equal(applied(queue.handleSack(instant(9000), sack(11))).rttMs, null);
     assert.ok(queue.isEmpty);
@@ -309,7 +353,10 @@ describe('the retransmission queue', () => {
     queue.markAllLost();
     queue.abandonExpired(NOW);
     assert.equal(queue.takeLost(NOW, 1000), null);
-    assert.deepEqual(queue.forwardTsn(), { newCumulativeTsn: 11, skipped: [{ streamId: 1, ssn: 1 }] });
+    assert.deepEqual(queue.forwardTsn(), {
+      newCumulativeTsn: 11,
+      skipped: [{ streamId: 1, ssn: 1 }],
+    });
     const reliable = filled(1, 10);
     reliable.markAllLost();
     reliable.abandonExpired(instant(1e9));

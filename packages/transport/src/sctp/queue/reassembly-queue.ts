@@ -42,7 +42,11 @@ export class ReassemblyQueue {
   #runsByLast: Map<number, Run> | null = null;
   #heldBytes = 0;
 
-  constructor(maxMessageBytes: number, onMessage: (message: ReceivedMessage) => void, onTooLarge: (streamId: number) => void) {
+  constructor(
+    maxMessageBytes: number,
+    onMessage: (message: ReceivedMessage) => void,
+    onTooLarge: (streamId: number) => void,
+  ) {
     this.#maxMessageBytes = maxMessageBytes;
     this.#onMessage = onMessage;
     this.#onTooLarge = onTooLarge;
@@ -65,8 +69,12 @@ export class ReassemblyQueue {
   }
 
   /** RFC 3758 §3.6: nothing up to `cumulativeTsn` will come any more, and the named SSNs are skipped. */
-  skip(cumulativeTsn: number, skipped: readonly { readonly streamId: number; readonly ssn: number }[]): void {
-    for (const run of this.#runsByFirst?.values() ?? []) if (serial32Lte(run.firstTsn, cumulativeTsn)) this.#forget(run);
+  skip(
+    cumulativeTsn: number,
+    skipped: readonly { readonly streamId: number; readonly ssn: number }[],
+  ): void {
+    for (const run of this.#runsByFirst?.values() ?? [])
+      if (serial32Lte(run.firstTsn, cumulativeTsn)) this.#forget(run);
     for (const { streamId, ssn } of skipped) {
       const stream = this.#stream(streamId);
       // Messages that were whole and waited behind the gap are the peer's to keep, so they are delivered on the way.
@@ -85,8 +93,11 @@ export class ReassemblyQueue {
 
   /** RFC 6525 §5.2.2: the peer begins these streams (all of them when empty) with SSN 0 again. */
   resetStreams(streamIds: readonly number[]): void {
-    for (const streamId of streamIds.length === 0 ? [...(this.#streams?.keys() ?? [])] : streamIds) {
-      for (const message of this.#streams?.get(streamId)?.waiting?.values() ?? []) this.#heldBytes -= waitingCost(message);
+    for (const streamId of streamIds.length === 0
+      ? [...(this.#streams?.keys() ?? [])]
+      : streamIds) {
+      for (const message of this.#streams?.get(streamId)?.waiting?.values() ?? [])
+        this.#heldBytes -= waitingCost(message);
       this.#streams?.delete(streamId);
     }
   }
@@ -108,8 +119,10 @@ export class ReassemblyQueue {
       isTooLarge: false,
     };
     this.#heldBytes += kept.data.length + CHUNK_OVERHEAD_BYTES;
-    if (before !== undefined && !before.hasEnd && isSameMessage(before, run)) run = this.#merge(before, run);
-    if (after !== undefined && !after.hasBegin && isSameMessage(run, after)) run = this.#merge(run, after);
+    if (before !== undefined && !before.hasEnd && isSameMessage(before, run))
+      run = this.#merge(before, run);
+    if (after !== undefined && !after.hasBegin && isSameMessage(run, after))
+      run = this.#merge(run, after);
     this.#runsByFirst.set(run.firstTsn, run);
     this.#runsByLast.set(run.lastTsn, run);
     return run;
@@ -163,7 +176,10 @@ export class ReassemblyQueue {
   /** A whole message; `data` is `null` when it was too large to keep. */
   #deliver(chunk: DataChunk, data: Uint8Array | null): void {
     if (data === null) this.#onTooLarge(chunk.streamId);
-    const message = data === null ? null : { streamId: chunk.streamId, ppid: chunk.ppid, data, isUnordered: chunk.isUnordered };
+    const message =
+      data === null
+        ? null
+        : { streamId: chunk.streamId, ppid: chunk.ppid, data, isUnordered: chunk.isUnordered };
     if (chunk.isUnordered) {
       if (message !== null) this.#onMessage(message);
       return;
@@ -178,7 +194,10 @@ export class ReassemblyQueue {
     // An SSN from the past, or one twice, comes from a broken sender only.
     if (serial16Lt(chunk.ssn, stream.nextSsn) || stream.waiting?.has(chunk.ssn) === true) return;
     stream.waiting ??= new Map();
-    stream.waiting.set(chunk.ssn, message === null ? null : { ...message, data: message.data.slice() });
+    stream.waiting.set(
+      chunk.ssn,
+      message === null ? null : { ...message, data: message.data.slice() },
+    );
     this.#heldBytes += waitingCost(message);
   }
 
@@ -206,12 +225,20 @@ export class ReassemblyQueue {
 function isSameMessage(left: Run, right: Run): boolean {
   const a = left.chunks[0];
   const b = right.chunks[0];
-  return a !== undefined && b !== undefined && a.streamId === b.streamId && a.isUnordered === b.isUnordered && (a.isUnordered || a.ssn === b.ssn);
+  return (
+    a !== undefined &&
+    b !== undefined &&
+    a.streamId === b.streamId &&
+    a.isUnordered === b.isUnordered &&
+    (a.isUnordered || a.ssn === b.ssn)
+  );
 }
 
 /** A run too large has `bytes` beyond what it holds, so the chunks are what counts. */
 function runCost(run: Run): number {
-  return run.isTooLarge ? run.chunks.length * CHUNK_OVERHEAD_BYTES : run.bytes + run.chunks.length * CHUNK_OVERHEAD_BYTES;
+  return run.isTooLarge
+    ? run.chunks.length * CHUNK_OVERHEAD_BYTES
+    : run.bytes + run.chunks.length * CHUNK_OVERHEAD_BYTES;
 }
 
 function waitingCost(message: ReceivedMessage | null): number {
@@ -222,7 +249,8 @@ function waitingCost(message: ReceivedMessage | null): number {
 function nearestWaiting(stream: InboundStream, ssn: number): number | null {
   let nearest: number | null = null;
   for (const candidate of stream.waiting?.keys() ?? []) {
-    if (!serial16Lt(ssn, candidate) && (nearest === null || serial16Lt(candidate, nearest))) nearest = candidate;
+    if (!serial16Lt(ssn, candidate) && (nearest === null || serial16Lt(candidate, nearest)))
+      nearest = candidate;
   }
   return nearest;
 }

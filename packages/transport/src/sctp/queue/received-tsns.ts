@@ -33,11 +33,18 @@ export class ReceivedTsns {
   check(tsn: number): TsnVerdict {
     const offset = serial32Diff(tsn, this.#cumulativeTsn);
     if (offset > MAX_OFFSET) return 'tooFar';
-    if (offset <= 0 || this.#runs.some((run) => serial32Lte(run.first, tsn) && serial32Lte(tsn, run.last))) {
+    if (
+      offset <= 0 ||
+      this.#runs.some((run) => serial32Lte(run.first, tsn) && serial32Lte(tsn, run.last))
+    ) {
       if (this.#duplicates.length < MAX_DUPLICATES) this.#duplicates.push(tsn);
       return 'duplicate';
     }
-    const extendsRun = offset === 1 || this.#runs.some((run) => serial32Add(run.last, 1) === tsn || serial32Add(tsn, 1) === run.first);
+    const extendsRun =
+      offset === 1 ||
+      this.#runs.some(
+        (run) => serial32Add(run.last, 1) === tsn || serial32Add(tsn, 1) === run.first,
+      );
     return extendsRun || this.#runs.length < MAX_RUNS ? 'new' : 'tooManyGaps';
   }
 
@@ -71,7 +78,10 @@ export class ReceivedTsns {
   }
 
   gapAckBlocks(max: number): GapAckBlock[] {
-    return this.#runs.slice(0, max).map((run) => ({ start: serial32Diff(run.first, this.#cumulativeTsn), end: serial32Diff(run.last, this.#cumulativeTsn) }));
+    return this.#runs.slice(0, max).map((run) => ({
+      start: serial32Diff(run.first, this.#cumulativeTsn),
+      end: serial32Diff(run.last, this.#cumulativeTsn),
+    }));
   }
 
   takeDuplicates(): number[] {
@@ -82,7 +92,8 @@ export class ReceivedTsns {
 
   #absorbFirstRun(): void {
     const first = this.#runs[0];
-    if (first === undefined || !serial32Lte(first.first, serial32Add(this.#cumulativeTsn, 1))) return;
+    if (first === undefined || !serial32Lte(first.first, serial32Add(this.#cumulativeTsn, 1)))
+      return;
     this.#cumulativeTsn = first.last;
     this.#runs.shift();
   }

@@ -95,7 +95,15 @@ export class RetransmissionQueue {
    * be told to skip it.
    */
   pushAbandoned(now: Instant, fragment: Fragment): void {
-    this.#chunks.push({ ...fragment, tsn: this.nextTsn, sentAt: now, transmissions: 0, missingReports: 0, wasFastRetransmitted: false, state: 'abandoned' });
+    this.#chunks.push({
+      ...fragment,
+      tsn: this.nextTsn,
+      sentAt: now,
+      transmissions: 0,
+      missingReports: 0,
+      wasFastRetransmitted: false,
+      state: 'abandoned',
+    });
     this.#abandon(new Set([fragment.message]));
   }
 
@@ -133,7 +141,13 @@ export class RetransmissionQueue {
     // TypeScript does not follow the assignment inside the closure.
     const measured = newest as OutstandingChunk | null;
     const rttMs = measured === null ? null : now - measured.sentAt;
-    return { ackedBytes, cumulativeMoved: covered > 0, rttMs, hasLoss, highestTsn: serial32Add(this.nextTsn, -1) };
+    return {
+      ackedBytes,
+      cumulativeMoved: covered > 0,
+      rttMs,
+      hasLoss,
+      highestTsn: serial32Add(this.nextTsn, -1),
+    };
   }
 
   /** RFC 9260 §7.2.4, the HTNA algorithm: only what lies below the highest TSN that this SACK newly acknowledged counts as missing once more. */
@@ -199,7 +213,8 @@ export class RetransmissionQueue {
   #abandon(messages: ReadonlySet<OutgoingMessage>): void {
     for (const message of messages) message.isAbandoned = true;
     for (const chunk of this.#chunks) {
-      if (!messages.has(chunk.message) || chunk.state === 'abandoned' || chunk.state === 'acked') continue;
+      if (!messages.has(chunk.message) || chunk.state === 'abandoned' || chunk.state === 'acked')
+        continue;
       if (chunk.state === 'inFlight') this.#flightSize -= costOf(chunk);
       if (chunk.state === 'lost') this.#lostChunks -= 1;
       chunk.state = 'abandoned';
@@ -218,7 +233,9 @@ export class RetransmissionQueue {
       }
       newCumulativeTsn = chunk.tsn;
     }
-    return newCumulativeTsn === null ? null : { newCumulativeTsn, skipped: [...skipped].map(([streamId, ssn]) => ({ streamId, ssn })) };
+    return newCumulativeTsn === null
+      ? null
+      : { newCumulativeTsn, skipped: [...skipped].map(([streamId, ssn]) => ({ streamId, ssn })) };
   }
 }
 

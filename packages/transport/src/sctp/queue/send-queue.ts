@@ -63,7 +63,8 @@ export class SendQueue {
 
   /** What is left of the message whose turn it is; zero when nothing waits. */
   get nextBytes(): number {
-    const message = this.#turns[0] === undefined ? undefined : this.#streams.get(this.#turns[0])?.queue.peek();
+    const message =
+      this.#turns[0] === undefined ? undefined : this.#streams.get(this.#turns[0])?.queue.peek();
     return message === undefined ? 0 : message.data.length - message.sentBytes;
   }
 
@@ -71,7 +72,14 @@ export class SendQueue {
     return this.#streams.get(streamId)?.bufferedBytes ?? 0;
   }
 
-  push(now: Instant, streamId: number, ppid: number, data: Uint8Array, isUnordered: boolean, reliability: Reliability): void {
+  push(
+    now: Instant,
+    streamId: number,
+    ppid: number,
+    data: Uint8Array,
+    isUnordered: boolean,
+    reliability: Reliability,
+  ): void {
     const stream = this.#stream(streamId);
     const { maxRetransmits, maxLifetimeMs } = reliability;
     const message: OutgoingMessage = {
@@ -103,7 +111,8 @@ export class SendQueue {
       const message = stream?.queue.peek();
       if (stream === undefined || message === undefined) return null;
       const isBegun = message.sentBytes > 0;
-      if (message.expiresAt !== null && now >= message.expiresAt && (maySkip || !isBegun)) message.isAbandoned = true;
+      if (message.expiresAt !== null && now >= message.expiresAt && (maySkip || !isBegun))
+        message.isAbandoned = true;
       if (message.isAbandoned) {
         const offset = message.sentBytes;
         this.#drop(stream, message);
@@ -142,7 +151,8 @@ export class SendQueue {
     const held = stream.held ?? [];
     stream.held = null;
     if (wasPerformed) stream.nextSsn = 0;
-    if (wasPerformed && held.length === 0 && stream.queue.size === 0) this.#streams.delete(streamId);
+    if (wasPerformed && held.length === 0 && stream.queue.size === 0)
+      this.#streams.delete(streamId);
     for (const message of held) this.#enqueue(stream, message);
   }
 
@@ -155,7 +165,11 @@ export class SendQueue {
 
   #stream(streamId: number): OutboundStream {
     let stream = this.#streams.get(streamId);
-    if (stream === undefined) this.#streams.set(streamId, (stream = { queue: new Fifo(), nextSsn: 0, bufferedBytes: 0, held: null }));
+    if (stream === undefined)
+      this.#streams.set(
+        streamId,
+        (stream = { queue: new Fifo(), nextSsn: 0, bufferedBytes: 0, held: null }),
+      );
     return stream;
   }
 

@@ -19,5 +19,7 @@ export function checkFingerprint(datagram: Uint8Array, message: StunMessage): Fi
   const last = message.attributes.at(-1);
   if (last === undefined || last.type !== ATTRIBUTE.fingerprint) return 'missing';
   if (last.value.length !== 4) return 'mismatch';
-  return readUint32(last.value, 0) === (crc32(datagram, last.offset) ^ FINGERPRINT_XOR) >>> 0 ? 'valid' : 'mismatch';
+  return readUint32(last.value, 0) === (crc32(datagram, last.offset) ^ FINGERPRINT_XOR) >>> 0
+    ? 'valid'
+    : 'mismatch';
 }

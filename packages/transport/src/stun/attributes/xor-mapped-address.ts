@@ -1,4 +1,13 @@
-import { type IpAddress, formatIp, parseIp, readUint16, readUint32, withoutZone, writeUint16, writeUint32 } from '@lumamesh/base';
+import {
+  type IpAddress,
+  formatIp,
+  parseIp,
+  readUint16,
+  readUint32,
+  withoutZone,
+  writeUint16,
+  writeUint32,
+} from '@lumamesh/base';
 import { MAGIC_COOKIE } from '../message.ts';
 
 const FAMILY_IPV4 = 1;
@@ -11,7 +20,10 @@ export interface TransportAddress {
 }
 
 /** The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2): 8 bytes for IPv4, 20 for IPv6; `null` when `address` is no IP address. */
-export function encodeXorMappedAddress(remote: TransportAddress, transactionId: Uint8Array): Uint8Array | null {
+export function encodeXorMappedAddress(
+  remote: TransportAddress,
+  transactionId: Uint8Array,
+): Uint8Array | null {
   const ip = parseIp(withoutZone(remote.address));
   if (ip === null) return null;
   const value = new Uint8Array(4 + ip.length);
@@ -22,11 +34,17 @@ export function encodeXorMappedAddress(remote: TransportAddress, transactionId: 
 }
 
 /** Reads XOR-MAPPED-ADDRESS, or `null` when it is malformed. */
-export function decodeXorMappedAddress(value: Uint8Array, transactionId: Uint8Array): TransportAddress | null {
+export function decodeXorMappedAddress(
+  value: Uint8Array,
+  transactionId: Uint8Array,
+): TransportAddress | null {
   const family = value[1];
   const bytes = family === FAMILY_IPV4 ? 4 : family === FAMILY_IPV6 ? 16 : 0;
   if (bytes === 0 || value.length !== 4 + bytes) return null;
-  return { address: formatIp(xorAddress(value.slice(4), transactionId)), port: readUint16(value, 2) ^ (MAGIC_COOKIE >>> 16) };
+  return {
+    address: formatIp(xorAddress(value.slice(4), transactionId)),
+    port: readUint16(value, 2) ^ (MAGIC_COOKIE >>> 16),
+  };
 }
 
 /** RFC 8489 §14.2: X-Address is the address XORed with the magic cookie, and for IPv6 with the transaction id behind it. */
