@@ -203,7 +203,7 @@ export class Endpoint implements Machine<EndpointOutput> {
     const key = fiveTupleKey(remote);
     let slot = this.#slotsByKey.get(key);
     if (slot === undefined) {
-      if (!this.#hasRoom()) return this.drops.count('endpoint.full');
+      if (!this.#hasCapacity()) return this.drops.count('endpoint.full');
       const isWithoutCookie =
         this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
       if (isWithoutCookie) slot = this.#create(now, remote, key, true);
@@ -232,7 +232,7 @@ export class Endpoint implements Machine<EndpointOutput> {
         else this.drops.count('endpoint.challengeBudget');
         return;
       case 'valid': {
-        if (!this.#hasRoom()) return this.drops.count('endpoint.full');
+        if (!this.#hasCapacity()) return this.drops.count('endpoint.full');
         const created = this.#create(now, remote, key, false);
         created.session.markAddressProven();
         this.#deliver(now, created, datagram);
@@ -245,7 +245,7 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#touch(slot);
   }
 
-  #hasRoom(): boolean {
+  #hasCapacity(): boolean {
     const { maxSessions, maxHalfOpen } = this.#limits;
     return (
       this.#slotsById.size - this.#unproven < maxSessions &&

@@ -38,7 +38,7 @@ export class CongestionWindow {
   }
 
   /** T3-rtx expired (RFC 9260 §7.2.3). */
-  handleTimeout(): void {
+  handleRetransmissionTimeout(): void {
     this.#ssthresh = Math.max(this.#cwnd / 2, 4 * this.#maxPacketBytes);
     this.#cwnd = this.#maxPacketBytes;
     this.#partialBytesAcked = 0;

@@ -1,7 +1,7 @@
 import { type Decoded, decoded, dropped } from '@lumamesh/base';
 import { type DtlsRecord, encodePlaintextRecord } from './record.ts';
 import type { RecordProtection } from './record-protection.ts';
-import { ReplayWindow } from './replay-window.ts';
+import { DtlsReplayWindow } from './dtls-replay-window.ts';
 
 /** RFC 6347 §4.1: "implementations MUST NOT allow the sequence number to wrap"; we stop long before. */
 const MAX_RECORD_SEQUENCE_NUMBER = 2 ** 48 - 1;
@@ -18,7 +18,7 @@ interface ProtectedEpoch {
 export class RecordLayer {
   #plaintextSequenceNumber: number;
   #write: ProtectedEpoch | null = null;
-  #read: { readonly protection: RecordProtection; readonly window: ReplayWindow } | null = null;
+  #read: { readonly protection: RecordProtection; readonly window: DtlsReplayWindow } | null = null;
 
   /** @param firstSequenceNumber the number of the first record we send (RFC 6347 §4.2.1: after a stateless HelloVerifyRequest, the ClientHello's). */
   constructor(firstSequenceNumber = 0) {
@@ -37,7 +37,7 @@ export class RecordLayer {
   }
 
   installReadKeys(protection: RecordProtection): void {
-    this.#read = { protection, window: new ReplayWindow() };
+    this.#read = { protection, window: new DtlsReplayWindow() };
   }
 
   /** A record of epoch 0. */

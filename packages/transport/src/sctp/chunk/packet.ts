@@ -92,7 +92,7 @@ export class PacketBuilder {
   }
 
   /** Bytes that a further chunk's value may have. */
-  get room(): number {
+  get remainingBytes(): number {
     return this.#maxPacketBytes - this.#bytes - CHUNK_HEADER_BYTES;
   }
 

@@ -181,11 +181,11 @@ export class RetransmissionQueue {
     chunk.missingReports = 0;
   }
 
-  /** The first lost chunk of at most `room` bytes, now in flight again. */
-  takeLost(now: Instant, room: number): OutstandingChunk | null {
+  /** The first lost chunk of at most `maxBytes` bytes, now in flight again. */
+  takeLost(now: Instant, maxBytes: number): OutstandingChunk | null {
     if (this.#lostChunks === 0) return null;
     const chunk = this.#chunks.find((candidate) => candidate.state === 'lost');
-    if (chunk === undefined || chunk.length > room) return null;
+    if (chunk === undefined || chunk.length > maxBytes) return null;
     chunk.state = 'inFlight';
     chunk.sentAt = now;
     chunk.transmissions += 1;

@@ -101,10 +101,10 @@ export class SendQueue {
   }
 
   /**
-   * Takes the next fragment of at most `room` bytes, or `null`. Messages that are abandoned or too old go without being sent; of one that was begun a
+   * Takes the next fragment of at most `maxBytes` bytes, or `null`. Messages that are abandoned or too old go without being sent; of one that was begun a
    * fragment of no bytes comes, for the peer must be told to skip it. `maySkip` says whether the peer can be: if not, what was begun is finished.
    */
-  take(now: Instant, room: number, maySkip = true): Fragment | null {
+  take(now: Instant, maxBytes: number, maySkip = true): Fragment | null {
     for (;;) {
       const streamId = this.#turns[0];
       const stream = streamId === undefined ? undefined : this.#streams.get(streamId);
@@ -119,13 +119,13 @@ export class SendQueue {
         if (isBegun) return { message, offset, length: 0 };
         continue;
       }
-      if (room <= 0) return null;
+      if (maxBytes <= 0) return null;
       if (message.sentBytes === 0 && !message.isUnordered) {
         message.ssn = stream.nextSsn;
         stream.nextSsn = serial16Add(stream.nextSsn, 1);
       }
       const offset = message.sentBytes;
-      const length = Math.min(room, message.data.length - offset);
+      const length = Math.min(maxBytes, message.data.length - offset);
       message.sentBytes += length;
       stream.bufferedBytes -= length;
       this.#bufferedBytes -= length;
