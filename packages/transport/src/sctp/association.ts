@@ -1,48 +1,20 @@
 import { Fifo, type Instant, type Machine, earlier } from '@lumamesh/base';
-import { decodeDataChunk } from './chunk/data-chunk.ts';
-import {
-  ERROR_CAUSE,
-  describeCauses,
-  encodeAbortChunk,
-  encodeErrorChunk,
-  invalidStreamCause,
-  unrecognizedChunkCause,
-} from './chunk/error-cause.ts';
-import { decodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
-import { type InitChunk, decodeInitChunk } from './chunk/init-chunk.ts';
-import { CHUNK_TYPE, type Chunk, type Packet, decodePacket } from './chunk/packet.ts';
-import { decodeReConfigChunk } from './chunk/re-config-chunk.ts';
-import { decodeSackChunk } from './chunk/sack-chunk.ts';
-import { decodeShutdownChunk, encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
+import { AssociationLifecycle } from './association-lifecycle.ts';
+import { ERROR_CAUSE, encodeAbortChunk } from './chunk/error-cause.ts';
+import type { InitChunk } from './chunk/init-chunk.ts';
+import { CHUNK_TYPE, decodePacket } from './chunk/packet.ts';
+import { ChunkReceiver, type Peer } from './chunk-receiver.ts';
+import { ErrorCounter } from './error-counter.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Incoming } from './incoming.ts';
 import { makeInit } from './init-responder.ts';
 import { Outgoing } from './outgoing.ts';
+import { PacketAssembler } from './packet-assembler.ts';
 import type { Reliability } from './queue/send-queue.ts';
 import { RtoEstimator } from './rto.ts';
-import { AssociationLifecycle } from './association-lifecycle.ts';
-import { PacketAssembler } from './packet-assembler.ts';
-import {
-  SCTP_PORT,
-  type SctpCloseReason,
-  type SctpOptions,
-  type SctpOutput,
-} from './sctp-types.ts';
+import type { SctpCloseReason, SctpOptions, SctpOutput } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
-/** The peer, once its INIT or INIT ACK is known. */
-interface Peer {
-  readonly verificationTag: number;
-  readonly incoming: Incoming;
-  readonly streamReset: StreamReset;
-  readonly outboundStreams: number;
-  readonly supportsReConfig: boolean;
-}
-
-/** RFC 9260 §16: Association.Max.Retrans. */
-const MAX_ERRORS = 10;
-/** Larger than any stack's HEARTBEAT. */
-const MAX_HEARTBEAT_BYTES = 512;
 /** What a waiting message costs on top of its bytes, counted when it is asked whether another one fits. */
 const MESSAGE_OVERHEAD_BYTES = 128;
 /** A drain sends at most this many packets; the rest goes with the next. */
@@ -50,11 +22,12 @@ const MAX_PACKETS_PER_FLUSH = 256;
 
 /**
  * One SCTP association inside one DTLS association (RFC 8261). Both are as old as each other, so there is no restart
- * (RFC 9260 §5.2.4.1). It checks and dispatches chunks, and routes what its parts want of each other:
+ * (RFC 9260 §5.2.4.1). It owns the parts and routes what they want of each other:
  *
  *   AssociationLifecycle  setup and shutdown        Incoming   received TSNs, reassembly, when a SACK is due
  *   StreamReset           RE-CONFIG                 Outgoing   send queue, retransmission, congestion
- *   Heartbeat             path supervision          PacketAssembler   chunks into packets
+ *   ChunkReceiver         packets into chunks       PacketAssembler   chunks into packets
+ *   Heartbeat, ErrorCounter, RtoEstimator   the path
  */
 export class Association implements Machine<SctpOutput> {
   readonly #options: SctpOptions;
@@ -65,8 +38,9 @@ export class Association implements Machine<SctpOutput> {
   readonly #heartbeat: Heartbeat;
   readonly #ownInit: InitChunk;
   readonly #lifecycle: AssociationLifecycle;
+  readonly #receiver: ChunkReceiver;
   #peer: Peer | null = null;
-  #errors = 0;
+  readonly #errors = new ErrorCounter();
   /** Streams to reset as soon as there is a peer. */
   readonly #earlyResets: number[] = [];
   #now: Instant;
@@ -86,6 +60,14 @@ export class Association implements Machine<SctpOutput> {
       this.#packets,
       () => this.#peer?.incoming.cumulativeTsn ?? 0,
     );
+    this.#receiver = new ChunkReceiver(this.#ownInit.initiateTag, {
+      lifecycle: this.#lifecycle,
+      outgoing: this.#outgoing,
+      packets: this.#packets,
+      heartbeat: this.#heartbeat,
+      rto: this.#rto,
+      errors: this.#errors,
+    });
   }
 
   get smoothedRttMs(): number {
@@ -121,7 +103,11 @@ export class Association implements Machine<SctpOutput> {
     this.#lifecycle.connect(now);
   }
 
-  /** Queues a message; before the association is up it waits, and rides on the COOKIE ECHO. False when the queue is full or the end has begun. */
+  /**
+   * Queues a message; before the association is up it waits, and is bundled with the COOKIE ECHO.
+   * @param data at least one byte: SCTP has no empty messages (RFC 8831 §6.6).
+   * @returns False when the queue is full or the association is ending.
+   */
   send(
     now: Instant,
     streamId: number,
@@ -184,7 +170,7 @@ export class Association implements Machine<SctpOutput> {
     if (!decoded.ok) return decoded.drop;
     this.#touch(now);
     const packet = decoded.value;
-    const refusal = this.#checkHeader(packet);
+    const refusal = this.#receiver.checkHeader(packet, this.#peer);
     if (refusal !== null) return refusal;
     let drop: string | null = null;
     let hasData = false;
@@ -192,15 +178,14 @@ export class Association implements Machine<SctpOutput> {
       // The state may change from chunk to chunk: an ABORT ends the walk.
       if (this.#isEnded) break;
       hasData ||= chunk.type === CHUNK_TYPE.data;
-      const outcome = this.#handleChunk(now, chunk);
+      const outcome = this.#receiver.handle(now, chunk, this.#peer);
+      this.#routeLifecycle();
+      this.#routeStreamReset();
       drop ??= outcome.drop;
       if (outcome.stop) break;
     }
     if (this.#isEnded) return drop;
-    if (hasData) this.#receiving()?.handlePacketEnd(now);
-    // RFC 9260 §9.2: while our SHUTDOWN is unacknowledged, DATA gets it again at once.
-    if (hasData && this.#lifecycle.state === 'shutdownSent')
-      this.#packets.queue(encodeShutdownChunk(this.#peer?.incoming.cumulativeTsn ?? 0));
+    if (hasData) this.#receiver.handlePacketEnd(now, this.#peer);
     this.#advanceStreamReset(now);
     return drop;
   }
@@ -238,154 +223,6 @@ export class Association implements Machine<SctpOutput> {
     this.#mustFlush = true;
   }
 
-  /** RFC 9260 §8.5: the verification tag, with its exceptions for INIT, ABORT and SHUTDOWN COMPLETE. */
-  #checkHeader(packet: Packet): string | null {
-    if (packet.sourcePort !== SCTP_PORT || packet.destinationPort !== SCTP_PORT) return 'sctp.port';
-    const first = packet.chunks[0];
-    if (packet.chunks.some((chunk) => chunk.type === CHUNK_TYPE.init)) {
-      return packet.chunks.length === 1 && packet.verificationTag === 0
-        ? null
-        : 'sctp.init.bundled';
-    }
-    const isReflected =
-      (first?.type === CHUNK_TYPE.abort || first?.type === CHUNK_TYPE.shutdownComplete) &&
-      (first.flags & 1) !== 0;
-    const expected = isReflected ? this.#peer?.verificationTag : this.#ownInit.initiateTag;
-    return packet.verificationTag === expected ? null : 'sctp.verificationTag';
-  }
-
-  #handleChunk(
-    now: Instant,
-    chunk: Chunk,
-  ): { readonly drop: string | null; readonly stop: boolean } {
-    switch (chunk.type) {
-      case CHUNK_TYPE.data:
-        return go(this.#handleData(chunk));
-      case CHUNK_TYPE.sack:
-        return go(this.#handleSack(now, chunk));
-      case CHUNK_TYPE.init:
-      case CHUNK_TYPE.initAck:
-      case CHUNK_TYPE.cookieEcho:
-      case CHUNK_TYPE.cookieAck:
-      case CHUNK_TYPE.shutdown:
-      case CHUNK_TYPE.shutdownAck:
-      case CHUNK_TYPE.shutdownComplete:
-        return go(this.#handleLifecycleChunk(now, chunk));
-      case CHUNK_TYPE.heartbeat:
-        return go(this.#handleHeartbeat(chunk));
-      case CHUNK_TYPE.heartbeatAck:
-        return go(this.#handleHeartbeatAck(now, chunk));
-      case CHUNK_TYPE.abort:
-        this.#end('remoteAbort', describeCauses(chunk));
-        return { drop: null, stop: true };
-      case CHUNK_TYPE.error:
-        return go(null);
-      case CHUNK_TYPE.forwardTsn:
-        return go(this.#handleForwardTsn(chunk));
-      case CHUNK_TYPE.reConfig:
-        return go(this.#handleReConfig(chunk));
-      default:
-        return this.#handleUnknownChunk(chunk);
-    }
-  }
-
-  /** RFC 9260 §8.3: its reply carries what it carried; a copy, for a view would keep its datagram. */
-  #handleHeartbeat(chunk: Chunk): string | null {
-    if (this.#peer === null) return 'sctp.heartbeat.unexpected';
-    if (chunk.value.length > MAX_HEARTBEAT_BYTES) return 'sctp.heartbeat.tooLarge';
-    return this.#packets.queueReply({
-      type: CHUNK_TYPE.heartbeatAck,
-      flags: 0,
-      value: chunk.value.slice(),
-    });
-  }
-
-  /** RFC 9260 §3.2: the two highest bits say whether to go on and whether to report. */
-  #handleUnknownChunk(chunk: Chunk): { readonly drop: string; readonly stop: boolean } {
-    if ((chunk.type & 0x40) !== 0 && this.#peer !== null)
-      this.#packets.queueReply(encodeErrorChunk(unrecognizedChunkCause(chunk)));
-    return { drop: 'sctp.chunk.unknown', stop: (chunk.type & 0x80) === 0 };
-  }
-
-  #handleLifecycleChunk(now: Instant, chunk: Chunk): string | null {
-    const drop = this.#tellLifecycle(now, chunk);
-    this.#routeLifecycle();
-    return drop;
-  }
-
-  #tellLifecycle(now: Instant, chunk: Chunk): string | null {
-    switch (chunk.type) {
-      case CHUNK_TYPE.init: {
-        const init = decodeInitChunk(chunk);
-        return init.ok ? this.#lifecycle.handleInit(now, init.value) : init.drop;
-      }
-      case CHUNK_TYPE.initAck: {
-        const init = decodeInitChunk(chunk);
-        return init.ok ? this.#lifecycle.handleInitAck(now, init.value) : init.drop;
-      }
-      case CHUNK_TYPE.cookieEcho:
-        return this.#lifecycle.handleCookieEcho(chunk.value);
-      case CHUNK_TYPE.cookieAck:
-        return this.#lifecycle.handleCookieAck();
-      case CHUNK_TYPE.shutdown:
-        return this.#handleShutdown(now, chunk);
-      case CHUNK_TYPE.shutdownAck:
-        return this.#lifecycle.handleShutdownAck();
-      default:
-        return this.#lifecycle.handleShutdownComplete();
-    }
-  }
-
-  #handleShutdown(now: Instant, chunk: Chunk): string | null {
-    const cumulativeTsnAck = decodeShutdownChunk(chunk);
-    if (cumulativeTsnAck === null) return 'sctp.shutdown.malformed';
-    if (!this.#lifecycle.acceptsShutdown) return 'sctp.shutdown.unexpected';
-    // It acknowledges like a SACK and says nothing of the window.
-    const drop = this.#outgoing.handleSack(now, {
-      cumulativeTsnAck,
-      aRwnd: this.#outgoing.peerWindow,
-      gapAckBlocks: [],
-      duplicateTsns: [],
-    });
-    if (drop === 'sctp.sack.unsentTsn') return drop;
-    this.#lifecycle.handleShutdown(now);
-    return null;
-  }
-
-  #handleData(chunk: Chunk): string | null {
-    const data = decodeDataChunk(chunk);
-    if (!data.ok) return data.drop;
-    const incoming = this.#receiving();
-    if (incoming === null) return 'sctp.data.unexpected';
-    const drop = incoming.handleData(data.value);
-    if (drop === 'sctp.data.stream')
-      this.#packets.queueReply(encodeErrorChunk(invalidStreamCause(data.value.streamId)));
-    return drop;
-  }
-
-  #handleSack(now: Instant, chunk: Chunk): string | null {
-    const sack = decodeSackChunk(chunk);
-    if (!sack.ok) return sack.drop;
-    if (this.#peer === null) return 'sctp.sack.unexpected';
-    const drop = this.#outgoing.handleSack(now, sack.value);
-    // RFC 9260 §6.1 A: while SACKs come, even those that close the window, the peer is there.
-    if (drop === null) this.#errors = 0;
-    return drop;
-  }
-
-  #handleForwardTsn(chunk: Chunk): string | null {
-    const forward = decodeForwardTsnChunk(chunk);
-    if (!forward.ok) return forward.drop;
-    return this.#receiving()?.handleForwardTsn(forward.value) ?? null;
-  }
-
-  #handleReConfig(chunk: Chunk): string | null {
-    const parameters = decodeReConfigChunk(chunk);
-    if (!parameters.ok) return parameters.drop;
-    this.#peer?.streamReset.handleParameters(parameters.value);
-    return null;
-  }
-
   #handleHeartbeatTimer(now: Instant): void {
     const due = this.#heartbeat.takeDue(now, this.#rto.rtoMs);
     if (due === null) return;
@@ -393,26 +230,9 @@ export class Association implements Machine<SctpOutput> {
     if (!this.#isEnded) this.#packets.queue(due.chunk);
   }
 
-  #handleHeartbeatAck(now: Instant, chunk: Chunk): string | null {
-    const rttMs = this.#heartbeat.handleAck(now, chunk);
-    if (rttMs === null) return 'sctp.heartbeatAck.unexpected';
-    this.#rto.measure(rttMs);
-    this.#errors = 0;
-    return null;
-  }
-
-  /** RFC 9260 §8.1. */
   #countError(): void {
-    this.#errors += 1;
-    if (this.#errors <= MAX_ERRORS) return;
-    this.#end('peerUnreachable', `${this.#errors} timeouts without an answer`);
-  }
-
-  #receiving(): Incoming | null {
-    const canReceive = ['established', 'shutdownPending', 'shutdownSent'].includes(
-      this.#lifecycle.state,
-    );
-    return canReceive ? (this.#peer?.incoming ?? null) : null;
+    if (this.#errors.add())
+      this.#end('peerUnreachable', `${this.#errors.count} timeouts without an answer`);
   }
 
   #routeLifecycle(): void {
@@ -423,7 +243,7 @@ export class Association implements Machine<SctpOutput> {
           this.#setPeer(output.init);
           break;
         case 'established':
-          this.#errors = 0;
+          this.#errors.reset();
           this.#heartbeat.start(this.#now);
           this.#outputs.push({ type: 'connected' });
           break;
@@ -515,8 +335,4 @@ export class Association implements Machine<SctpOutput> {
     this.#lifecycle.end(reason, detail);
     this.#routeLifecycle();
   }
-}
-
-function go(drop: string | null): { readonly drop: string | null; readonly stop: boolean } {
-  return { drop, stop: false };
 }
