@@ -15,7 +15,8 @@ import {
   testCrypto,
 } from '@lumamesh/testkit';
 import { ControllingAgent } from './ice/controlling-agent.ts';
-import { Endpoint, type EndpointLimits } from './endpoint.ts';
+import { Endpoint } from './endpoint.ts';
+import type { EndpointLimits } from './session-admission.ts';
 import type { Remote } from './five-tuple.ts';
 
 const LIMITS: EndpointLimits = { maxSessions: 20, cookieThreshold: 5, maxHalfOpen: 10 };

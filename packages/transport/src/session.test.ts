@@ -6,11 +6,9 @@ import {
   serverCertificate,
   sessionPair,
 } from '@lumamesh/testkit';
-import {
-  DEFAULT_SESSION_LIMITS,
-  SILENCE_TIMEOUT_MS,
-  UNPROVEN_AMPLIFICATION_LIMIT,
-} from './session.ts';
+import { UNPROVEN_AMPLIFICATION_LIMIT } from './amplification-limit.ts';
+import { SILENCE_TIMEOUT_MS } from './session.ts';
+import { DEFAULT_SESSION_LIMITS } from './session-types.ts';
 
 describe('a session', () => {
   it('comes up from the first check and carries messages both ways', () => {

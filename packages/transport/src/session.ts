@@ -1,24 +1,21 @@
-import {
-  Fifo,
-  type Instant,
-  type Machine,
-  type SyncCrypto,
-  TimerTable,
-  type Transmit,
-  earlier,
-  later,
-} from '@lumamesh/base';
-import { type ChannelProperties } from './datachannel/dcep.ts';
-import { type DataChannelEvent, DataChannels } from './datachannel/data-channels.ts';
+import { Fifo, type Instant, type Machine, TimerTable, earlier, later } from '@lumamesh/base';
+import { AmplificationLimit } from './amplification-limit.ts';
+import { closeReasonOfDtls, closeReasonOfSctp } from './close-reason.ts';
+import { DataChannels } from './datachannel/data-channels.ts';
+import type { ChannelProperties } from './datachannel/dcep.ts';
 import { DtlsConnection, type DtlsEvent } from './dtls/dtls-connection.ts';
-import type { LocalCertificate } from './dtls/handshake.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { ControllingAgent, type IceClientEvent } from './ice/controlling-agent.ts';
-import type { IceCredentials } from './ice/ice-credentials.ts';
-import type { TransportAddress } from './stun/attributes/xor-mapped-address.ts';
-import { isStun } from './stun/message.ts';
 import { Association } from './sctp/association.ts';
 import type { SctpEvent, SctpLimits } from './sctp/sctp-types.ts';
+import type {
+  ClientSessionOptions,
+  CommonSessionOptions,
+  ServerSessionOptions,
+  SessionCloseReason,
+  SessionOutput,
+} from './session-types.ts';
+import { isStun } from './stun/message.ts';
 
 /** From the first datagram to an open association. */
 export const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -26,74 +23,10 @@ export const HANDSHAKE_TIMEOUT_MS = 15_000;
 export const SILENCE_TIMEOUT_MS = 25_000;
 /** How long a graceful end may take. */
 const CLOSING_TIMEOUT_MS = 2000;
-/** What may be sent to an address that nothing has proven, in relation to what came from it (as RFC 9000 §8.1 has it for QUIC). */
-export const UNPROVEN_AMPLIFICATION_LIMIT = 3;
 /** The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200). */
 export const MAX_DATAGRAM_BYTES = 1200;
 /** DTLS header, explicit nonce and tag. */
 const DTLS_OVERHEAD_BYTES = 37;
-
-export type SessionCloseReason =
-  | 'localClose'
-  | 'remoteClose'
-  | 'handshakeFailed'
-  | 'handshakeTimeout'
-  | 'silence'
-  | 'iceFailed'
-  | 'associationFailed';
-
-export type SessionEvent =
-  /** Our ICE pair works (client role). */
-  | { readonly type: 'reachable'; readonly mappedAddress: TransportAddress; readonly rttMs: number }
-  /** DTLS is up: the peer is the holder of its certificate, its address is proven. */
-  | { readonly type: 'secure'; readonly remoteCertificate: Uint8Array | null }
-  /** The association is up. */
-  | { readonly type: 'connected' }
-  | DataChannelEvent
-  | { readonly type: 'closed'; readonly reason: SessionCloseReason; readonly detail: string };
-
-export type SessionOutput = Transmit | SessionEvent;
-
-export interface SessionLimits {
-  readonly maxMessageBytes: number;
-  readonly receiveWindowBytes: number;
-  readonly maxBufferedBytes: number;
-  readonly maxStreams: number;
-  readonly maxChannels: number;
-}
-
-export const DEFAULT_SESSION_LIMITS: SessionLimits = {
-  maxMessageBytes: 65_536,
-  receiveWindowBytes: 131_072,
-  maxBufferedBytes: 1_048_576,
-  maxStreams: 256,
-  maxChannels: 16,
-};
-
-/** A channel that exists from the start, without DCEP (RFC 8831 §6.1). */
-export interface NegotiatedChannel {
-  readonly id: number;
-  readonly properties: ChannelProperties;
-}
-
-interface CommonOptions {
-  readonly crypto: SyncCrypto;
-  readonly limits: SessionLimits;
-  readonly negotiatedChannels: readonly NegotiatedChannel[];
-}
-
-export interface ServerSessionOptions extends CommonOptions {
-  readonly certificate: LocalCertificate;
-  readonly requestClientCertificate: boolean;
-}
-
-export interface ClientSessionOptions extends CommonOptions {
-  readonly localUfrag: string;
-  readonly remoteIce: IceCredentials;
-  /** SHA-256 of the relay's certificate, 32 bytes. */
-  readonly remoteFingerprint: Uint8Array;
-  readonly certificate: LocalCertificate | null;
-}
 
 /**
  * One peer's stack on one five-tuple: ICE consent, DTLS, SCTP, data channels, composed.
@@ -102,7 +35,7 @@ export interface ClientSessionOptions extends CommonOptions {
  *   datagram ◀─ DTLS ◀packets─ SCTP ◀──────── send()
  */
 export class Session implements Machine<SessionOutput> {
-  readonly #options: CommonOptions;
+  readonly #options: CommonSessionOptions;
   readonly #isServer: boolean;
   readonly #outputs = new Fifo<SessionOutput>();
   readonly #timers = new TimerTable<'handshake' | 'silence' | 'closing'>();
@@ -114,15 +47,13 @@ export class Session implements Machine<SessionOutput> {
   #channels: DataChannels | null = null;
   #now: Instant;
   #lastHeard: Instant;
-  #isAddressProven: boolean;
-  #receivedBytes = 0;
-  #sentBytes = 0;
+  readonly #amplification: AmplificationLimit;
   #isEstablished = false;
   #isClosed = false;
 
   private constructor(
     now: Instant,
-    options: CommonOptions,
+    options: CommonSessionOptions,
     isServer: boolean,
     onDrop: (reason: string) => void,
   ) {
@@ -130,7 +61,8 @@ export class Session implements Machine<SessionOutput> {
     this.#lastHeard = now;
     this.#options = options;
     this.#isServer = isServer;
-    this.#isAddressProven = !isServer;
+    // A client chose the address itself.
+    this.#amplification = new AmplificationLimit(!isServer);
     this.#onDrop = onDrop;
     this.#timers.arm('handshake', later(now, HANDSHAKE_TIMEOUT_MS));
   }
@@ -179,7 +111,7 @@ export class Session implements Machine<SessionOutput> {
   }
 
   get isAddressProven(): boolean {
-    return this.#isAddressProven;
+    return this.#amplification.isProven;
   }
 
   /** Bytes of user data waiting to be sent, over all channels. */
@@ -192,22 +124,29 @@ export class Session implements Machine<SessionOutput> {
     return this.#sctp?.smoothedRttMs ?? 0;
   }
 
-  /** The peer answered a cookie: timers may run, and the limit on what we send is lifted. */
+  get deadline(): Instant | null {
+    if (this.#isClosed) return null;
+    return earlier(
+      earlier(this.#timers.next(), this.#agent?.deadline ?? null),
+      earlier(this.#dtls?.deadline ?? null, this.#sctp?.deadline ?? null),
+    );
+  }
+
+  /** The peer returned a cookie: timers may run, and the limit on what we send is lifted. */
   markAddressProven(): void {
-    this.#isAddressProven = true;
+    this.#amplification.markProven();
     this.#dtls?.markAddressProven();
   }
 
-  /** An authenticated check of this session's peer arrived (server role) and was answered. */
+  /** An authenticated check of this session's peer arrived (server role) and was responded to. */
   handleConsent(now: Instant, receivedBytes: number, sentBytes: number): void {
     this.#lastHeard = now;
-    this.#receivedBytes += receivedBytes;
-    this.#sentBytes += sentBytes;
+    this.#amplification.count(receivedBytes, sentBytes);
   }
 
   handleDatagram(now: Instant, datagram: Uint8Array): void {
     this.#now = now;
-    this.#receivedBytes += datagram.length;
+    this.#amplification.count(datagram.length, 0);
     const first = datagram[0] ?? 255;
     let drop: string | null = 'session.unknownProtocol';
     if (this.#isClosed) drop = 'session.closed';
@@ -247,13 +186,19 @@ export class Session implements Machine<SessionOutput> {
     this.#sctp?.handleTimeout(now);
   }
 
-  /** Queues a message on a channel. False when the channel is gone or too much is waiting. */
+  /**
+   * Queues a message on a channel.
+   * @returns False when the channel is gone or too much is waiting.
+   */
   send(now: Instant, channelId: number, data: string | Uint8Array): boolean {
     this.#now = now;
     return this.#channels?.send(now, channelId, data) ?? false;
   }
 
-  /** Opens a channel by DCEP; answers its id, or `null` when that is not possible. */
+  /**
+   * Opens a channel by DCEP (RFC 8832).
+   * @returns The channel's id, or `null` when no stream is free or too much is waiting.
+   */
   openChannel(now: Instant, properties: ChannelProperties): number | null {
     this.#now = now;
     return this.#channels?.open(now, properties) ?? null;
@@ -298,17 +243,9 @@ export class Session implements Machine<SessionOutput> {
 
   #handleStun(now: Instant, agent: ControllingAgent, datagram: Uint8Array): string | null {
     const drop = agent.handleDatagram(now, datagram);
-    // An authentic answer to one of our checks: the relay is there, though it may have nothing to say.
+    // An authentic response to one of our checks: the relay is there, though it may have nothing to say.
     if (drop === null) this.#lastHeard = now;
     return drop;
-  }
-
-  get deadline(): Instant | null {
-    if (this.#isClosed) return null;
-    return earlier(
-      earlier(this.#timers.next(), this.#agent?.deadline ?? null),
-      earlier(this.#dtls?.deadline ?? null, this.#sctp?.deadline ?? null),
-    );
   }
 
   #pumpAgent(): boolean {
@@ -336,14 +273,8 @@ export class Session implements Machine<SessionOutput> {
   }
 
   #transmit(datagram: Uint8Array): void {
-    if (
-      !this.#isAddressProven &&
-      this.#sentBytes + datagram.length > UNPROVEN_AMPLIFICATION_LIMIT * this.#receivedBytes
-    ) {
-      this.#onDrop('session.amplificationLimit');
-      return;
-    }
-    this.#sentBytes += datagram.length;
+    if (!this.#amplification.admit(datagram.length))
+      return this.#onDrop('session.amplificationLimit');
     this.#outputs.push({ type: 'transmit', data: datagram });
   }
 
@@ -369,7 +300,7 @@ export class Session implements Machine<SessionOutput> {
   #handleDtlsEvent(event: DtlsEvent): void {
     switch (event.type) {
       case 'connected':
-        this.#isAddressProven = true;
+        this.#amplification.markProven();
         this.#lastHeard = this.#now;
         this.#startSctp();
         this.#outputs.push({ type: 'secure', remoteCertificate: event.remoteCertificate });
@@ -381,14 +312,7 @@ export class Session implements Machine<SessionOutput> {
         return;
       }
       case 'closed':
-        return this.#close(
-          event.reason === 'closeNotify' || event.reason === 'fatalAlert'
-            ? 'remoteClose'
-            : event.reason === 'localClose'
-              ? 'localClose'
-              : event.reason,
-          event.detail,
-        );
+        return this.#close(closeReasonOfDtls(event.reason), event.detail);
     }
   }
 
@@ -422,18 +346,8 @@ export class Session implements Machine<SessionOutput> {
     }
     const drop = this.#channels?.handleSctpEvent(this.#now, event) ?? null;
     if (drop !== null) this.#onDrop(drop);
-    if (event.type !== 'closed') return;
-    const isRemote =
-      event.reason === 'remoteAbort' ||
-      (event.reason === 'shutdown' && !this.#timers.isArmed('closing'));
-    this.#close(
-      isRemote
-        ? 'remoteClose'
-        : event.reason === 'shutdown' || event.reason === 'localAbort'
-          ? 'localClose'
-          : 'associationFailed',
-      event.detail,
-    );
+    if (event.type === 'closed')
+      this.#close(closeReasonOfSctp(event.reason, this.#timers.isArmed('closing')), event.detail);
   }
 
   #handleSilenceTimer(now: Instant): void {

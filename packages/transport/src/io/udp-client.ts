@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
-import type { NegotiatedChannel } from '../session.ts';
+import { Session } from '../session.ts';
 import {
   type ClientSessionOptions,
   DEFAULT_SESSION_LIMITS,
-  Session,
+  type NegotiatedChannel,
   type SessionEvent,
-} from '../session.ts';
+} from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { nodeCrypto } from './node-crypto.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';

@@ -1,5 +1,5 @@
 import { Endpoint, type EndpointOptions, type SessionId } from '../endpoint.ts';
-import type { SessionEvent } from '../session.ts';
+import type { SessionEvent } from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 

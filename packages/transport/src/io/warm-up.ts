@@ -1,7 +1,8 @@
 import { type SyncCrypto, instant } from '@lumamesh/base';
 import type { LocalCertificate } from '../dtls/handshake.ts';
 import { Endpoint } from '../endpoint.ts';
-import { DEFAULT_SESSION_LIMITS, Session } from '../session.ts';
+import { Session } from '../session.ts';
+import { DEFAULT_SESSION_LIMITS } from '../session-types.ts';
 
 const REMOTE = { address: '192.0.2.1', port: 9 };
 const ROUNDS_AT_ONCE = 5;
