@@ -3,11 +3,12 @@ import { AmplificationLimit } from './amplification-limit.ts';
 import { closeReasonOfDtls, closeReasonOfSctp } from './close-reason.ts';
 import { DataChannels } from './datachannel/data-channels.ts';
 import type { ChannelProperties } from './datachannel/dcep.ts';
-import { DtlsConnection, type DtlsEvent } from './dtls/dtls-connection.ts';
+import type { DtlsConnection, DtlsEvent } from './dtls/dtls-connection.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { ControllingAgent, type IceClientEvent } from './ice/controlling-agent.ts';
-import { Association } from './sctp/association.ts';
-import type { SctpEvent, SctpLimits } from './sctp/sctp-types.ts';
+import type { Association } from './sctp/association.ts';
+import type { SctpEvent } from './sctp/sctp-types.ts';
+import { association, clientDtls, serverDtls } from './session-layers.ts';
 import type {
   ClientSessionOptions,
   CommonSessionOptions,
@@ -23,10 +24,6 @@ export const HANDSHAKE_TIMEOUT_MS = 15_000;
 export const SILENCE_TIMEOUT_MS = 25_000;
 /** How long a graceful end may take. */
 const CLOSING_TIMEOUT_MS = 2000;
-/** The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200). */
-export const MAX_DATAGRAM_BYTES = 1200;
-/** DTLS header, explicit nonce and tag. */
-const DTLS_OVERHEAD_BYTES = 37;
 
 /**
  * One peer's stack on one five-tuple: ICE consent, DTLS, SCTP, data channels, composed.
@@ -74,13 +71,7 @@ export class Session implements Machine<SessionOutput> {
     onDrop: (reason: string) => void,
   ): Session {
     const session = new Session(now, options, true, onDrop);
-    const { crypto, certificate, requestClientCertificate } = options;
-    session.#dtls = DtlsConnection.server({
-      crypto,
-      certificate,
-      requestClientCertificate,
-      maxDatagramBytes: MAX_DATAGRAM_BYTES,
-    });
+    session.#dtls = serverDtls(options);
     return session;
   }
 
@@ -288,13 +279,7 @@ export class Session implements Machine<SessionOutput> {
       mappedAddress: event.mappedAddress,
       rttMs: event.rttMs,
     });
-    const { crypto, remoteFingerprint, certificate } = options;
-    this.#dtls = DtlsConnection.client(this.#now, {
-      crypto,
-      remoteFingerprint,
-      certificate,
-      maxDatagramBytes: MAX_DATAGRAM_BYTES,
-    });
+    this.#dtls = clientDtls(this.#now, options);
   }
 
   #handleDtlsEvent(event: DtlsEvent): void {
@@ -317,16 +302,8 @@ export class Session implements Machine<SessionOutput> {
   }
 
   #startSctp(): void {
-    const { crypto, limits, negotiatedChannels } = this.#options;
-    const sctpLimits: SctpLimits = {
-      ...limits,
-      maxPacketBytes: (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3,
-    };
-    this.#sctp = new Association(this.#now, {
-      randomBytes: crypto.randomBytes,
-      limits: sctpLimits,
-      holdsCrossingInit: this.#isServer,
-    });
+    const { limits, negotiatedChannels } = this.#options;
+    this.#sctp = association(this.#now, this.#options, this.#isServer);
     this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) =>
       this.#outputs.push(event),
     );
