@@ -1,4 +1,7 @@
-/** A first-in first-out queue without the cost of `Array.shift`: taking an item is O(1), amortised, and an empty queue holds no items. */
+/**
+ * A first-in first-out queue without the cost of `Array.shift`: taking an item is O(1), amortised,
+ * and an empty queue holds no items.
+ */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;

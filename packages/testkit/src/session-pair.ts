@@ -165,7 +165,10 @@ export function sessionPair(
   };
 }
 
-/** A pair whose association is up on both sides. Throws when that does not happen within a minute of virtual time. */
+/**
+ * A pair whose association is up on both sides. Throws when that does not happen within a minute of
+ * virtual time.
+ */
 export function connectedPair(options: Parameters<typeof sessionPair>[0] = {}): SessionPair {
   const pair = sessionPair(options);
   const isUp = pair.net.runUntil(

@@ -1,7 +1,13 @@
-/** What may be sent to an address that nothing has proven, in relation to what came from it (as RFC 9000 §8.1 has it for QUIC). */
+/**
+ * What may be sent to an address that nothing has proven, in relation to what came from it (as RFC
+ * 9000 §8.1 has it for QUIC).
+ */
 export const UNPROVEN_AMPLIFICATION_LIMIT = 3;
 
-/** Bounds what is sent to an address until it is proven, so that a forged one makes no reflector of us. All in bytes. */
+/**
+ * Bounds what is sent to an address until it is proven, so that a forged one makes no reflector of
+ * us. All in bytes.
+ */
 export class AmplificationLimit {
   #isProven: boolean;
   #receivedBytes = 0;

@@ -46,13 +46,17 @@ interface Slot extends HeapEntry, Admitted {
   readonly remote: Remote;
   readonly key: string;
   readonly session: Session;
-  /** The ufrag of the peer that made the session. Others on the same five-tuple are answered, but do not keep it alive. */
+  /**
+   * The ufrag of the peer that made the session. Others on the same five-tuple get responses, but
+   * do not keep it alive.
+   */
   remoteUfrag: string | null;
   isDirty: boolean;
 }
 
 /**
- * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their timers in one heap, and bounds them.
+ * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their
+ * timers in one heap, and bounds them.
  *
  *   STUN  ──▶ IceLiteAgent (stateless) ──valid check──▶ new session, below the threshold of unproven ones
  *   DTLS  ──▶ its session; without one ──▶ CookieGate (stateless) ──valid cookie──▶ new session
@@ -80,7 +84,10 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#gate = new CookieGate(options.crypto, now);
   }
 
-  /** All sessions, and those of them that are half-open: the handshake is not done, whether or not the address is proven. */
+  /**
+   * All sessions, and those of them that are half-open: the handshake is not done, whether or not
+   * the address is proven.
+   */
   get counts(): { readonly sessions: number; readonly halfOpen: number } {
     return this.#admission.counts;
   }
@@ -89,7 +96,10 @@ export class Endpoint implements Machine<EndpointOutput> {
     return this.#heap.peek()?.deadline ?? null;
   }
 
-  /** Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays what it was at the start. */
+  /**
+   * Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays
+   * what it was at the start.
+   */
   setLimits(limits: EndpointLimits): void {
     this.#admission.setLimits(limits);
   }
@@ -188,7 +198,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     }
     this.#reply(remote, verdict.response);
     if (slot === undefined) return;
-    // Checks are cheap to forge until the peer is known by its keys: what came before them binds nothing.
+    // Checks are cheap to forge until the peer is known by its keys: what came before them binds
+    // nothing.
     if (slot.admission !== 'open')
       return slot.session.handleConsent(now, datagram.length, verdict.response.length);
     slot.remoteUfrag ??= verdict.remoteUfrag;

@@ -7,17 +7,23 @@ export interface EndpointLimits {
   /** Sessions of peers that have proven their address. */
   readonly maxSessions: number;
   /**
-   * With so many sessions whose address nothing has proven, a check makes no session any more; a ClientHello with a
-   * cookie does. They do not count against `maxSessions`.
+   * With so many sessions whose address nothing has proven, a check makes no session any more; a
+   * ClientHello with a cookie does. They do not count against `maxSessions`.
    */
   readonly cookieThreshold: number;
-  /** Half-open sessions (handshake not done) whose address is proven; unproven ones are bounded by `cookieThreshold`. */
+  /**
+   * Half-open sessions (handshake not done) whose address is proven; unproven ones are bounded by
+   * `cookieThreshold`.
+   */
   readonly maxHalfOpen: number;
 }
 
 /** What admission keeps of one session. The field belongs to {@link SessionAdmission}. */
 export interface Admitted {
-  /** `unproven`: nothing has proven the address. `proven`: the address is, the handshake is not done. `open`: both. */
+  /**
+   * `unproven`: nothing has proven the address. `proven`: the address is, the handshake is not
+   * done. `open`: both.
+   */
   admission: 'unproven' | 'proven' | 'open';
 }
 
@@ -35,17 +41,24 @@ export class SessionAdmission {
 
   constructor(limits: EndpointLimits) {
     this.#limits = limits;
-    // A handshake that fails at once frees its place at once: so the rate of unproven sessions is bounded as well as their number.
+    // A handshake that fails at once frees its place at once: so the rate of unproven sessions is
+    // bounded as well as their number.
     this.#unprovenBudget = new TokenBucket(UNPROVEN_PER_SECOND, limits.cookieThreshold);
   }
 
-  /** All sessions, and those of them that are half-open: the handshake is not done, whether or not the address is proven. */
+  /**
+   * All sessions, and those of them that are half-open: the handshake is not done, whether or not
+   * the address is proven.
+   */
   get counts(): { readonly sessions: number; readonly halfOpen: number } {
     const halfOpen = this.#unproven + this.#proven;
     return { sessions: halfOpen + this.#open, halfOpen };
   }
 
-  /** Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays what it was at the start. */
+  /**
+   * Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays
+   * what it was at the start.
+   */
   setLimits(limits: EndpointLimits): void {
     this.#limits = limits;
   }
@@ -56,7 +69,10 @@ export class SessionAdmission {
     return this.#proven + this.#open < maxSessions && this.#proven < maxHalfOpen;
   }
 
-  /** Whether a session may be made now for an address that nothing has proven; takes its place in the rate. */
+  /**
+   * Whether a session may be made now for an address that nothing has proven; takes its place in
+   * the rate.
+   */
   takeUnproven(now: Instant): boolean {
     return this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
   }

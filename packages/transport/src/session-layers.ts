@@ -7,7 +7,9 @@ import type {
   ServerSessionOptions,
 } from './session-types.ts';
 
-/** The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200). */
+/**
+ * The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200).
+ */
 const MAX_DATAGRAM_BYTES = 1200;
 /** DTLS header, explicit nonce and tag. */
 const DTLS_OVERHEAD_BYTES = 37;

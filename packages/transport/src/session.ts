@@ -234,7 +234,8 @@ export class Session implements Machine<SessionOutput> {
 
   #handleStun(now: Instant, agent: ControllingAgent, datagram: Uint8Array): string | null {
     const drop = agent.handleDatagram(now, datagram);
-    // An authentic response to one of our checks: the relay is there, though it may have nothing to say.
+    // An authentic response to one of our checks: the relay is there, though it may have nothing to
+    // say.
     if (drop === null) this.#lastHeard = now;
     return drop;
   }
@@ -309,7 +310,8 @@ export class Session implements Machine<SessionOutput> {
     );
     for (const { id, properties } of negotiatedChannels)
       this.#channels.openNegotiated(id, properties);
-    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip (docs/wire-protocol.md).
+    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip
+    // (docs/wire-protocol.md).
     this.#sctp.connect(this.#now);
   }
 

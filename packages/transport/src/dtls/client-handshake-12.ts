@@ -34,8 +34,9 @@ import type { RecordLayer } from './record/record-layer.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
 /*
- * The client's side of the handshake drawn in server-handshake-12.ts. The server is who its certificate's fingerprint says (RFC 8122 §5);
- * names, validity dates and authorities mean nothing here (RFC 8827 §6.5).
+ * The client's side of the handshake drawn in server-handshake-12.ts. The server is who its
+ * certificate's fingerprint says (RFC 8122 §5); names, validity dates and authorities mean nothing
+ * here (RFC 8827 §6.5).
  */
 
 interface Hello {
@@ -144,7 +145,8 @@ export class ClientHandshake12 implements Handshake {
   #handleHelloVerifyRequest(message: HandshakeMessage): HandshakeStep {
     const cookie = decodeHelloVerifyRequest(message.body);
     if (!cookie.ok) return failed(ALERT.decodeError, cookie.drop);
-    // RFC 6347 §4.2.6: the first ClientHello and HelloVerifyRequest are not hashed. §4.2.1: the second one repeats the random.
+    // RFC 6347 §4.2.6: the first ClientHello and HelloVerifyRequest are not hashed. §4.2.1: the
+    // second one repeats the random.
     this.#transcript.reset();
     this.#state = { name: 'awaitServerHello', cookieTaken: true };
     return this.#sendClientHello(cookie.value);

@@ -27,7 +27,10 @@ export type DtlsCloseReason =
 
 export type DtlsEvent =
   | { readonly type: 'connected'; readonly remoteCertificate: Uint8Array | null }
-  /** Application data, authenticated and in the order of arrival. The view is the receiver's to keep. */
+  /**
+   * Application data, authenticated and in the order of arrival. The view is the receiver's to
+   * keep.
+   */
   | { readonly type: 'data'; readonly data: Uint8Array }
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
 
@@ -39,12 +42,16 @@ type State =
       readonly handshake: Handshake;
       readonly reassembler: HandshakeReassembler;
     }
-  /** A repeated Finished gets our last flight again until the peer shows by data that it has our Finished. */
+  /**
+   * A repeated Finished gets our last flight again until the peer shows by data that it has our
+   * Finished.
+   */
   | { readonly name: 'connected'; mayResendLast: boolean }
   | { readonly name: 'closed' };
 
 /**
- * One DTLS association over one five-tuple (RFC 6347): records, epochs, replay, retransmission and alerts around a {@link Handshake}.
+ * One DTLS association over one five-tuple (RFC 6347): records, epochs, replay, retransmission and
+ * alerts around a {@link Handshake}.
  *
  *   handshaking ──Finished verified──▶ connected ──close_notify, fatal alert, close()──▶ closed
  *        └──────────failed, timed out──────────────────────────────────────────────────────▲
@@ -54,7 +61,10 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   readonly #outputs = new Fifo<DtlsOutput>();
   readonly #flights: FlightSender;
   readonly #isServer: boolean;
-  /** What an unauthenticated alert said during the handshake: a hint for a person, never a reason to act. */
+  /**
+   * What an unauthenticated alert said during the handshake: a hint for a person, never a reason to
+   * act.
+   */
   #alertHint = '';
   #state: State;
 
@@ -108,7 +118,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     let drop: string | null = null;
     for (let offset = 0; offset < datagram.length && this.#state.name !== 'closed';) {
       const record = decodeRecord(datagram, offset);
-      // RFC 6347 §4.1.2.7: invalid records are silently discarded, and what follows an unreadable header has no beginning.
+      // RFC 6347 §4.1.2.7: invalid records are silently discarded, and what follows an unreadable
+      // header has no beginning.
       if (!record.ok) return drop ?? record.drop;
       drop = this.#handleRecord(now, record.value) ?? drop;
       offset = record.value.end;
@@ -160,7 +171,10 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     }
   }
 
-  /** Nothing in epoch 0 is authenticated: it moves a handshake, but it cannot touch a live association, and an alert in it ends nothing. */
+  /**
+   * Nothing in epoch 0 is authenticated: it moves a handshake, but it cannot touch a live
+   * association, and an alert in it ends nothing.
+   */
   #handlePlaintextRecord(now: Instant, record: DtlsRecord): string | null {
     if (this.#state.name !== 'handshaking') return 'dtls.epoch0AfterFinished';
     switch (record.contentType) {
@@ -188,7 +202,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       const isProtected = record.epoch === 1;
       const state = this.#state;
       if (state.name === 'connected') {
-        // Only a client whose Finished we have verified can seal another one: our last flight was lost.
+        // Only a client whose Finished we have verified can seal another one: our last flight was
+        // lost.
         const isRepeatedFinished =
           isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
         if (!isRepeatedFinished || !state.mayResendLast) return 'dtls.handshake.afterFinished';
@@ -197,7 +212,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       }
       if (state.name === 'closed') return 'dtls.closed';
       const { handshake, reassembler } = state;
-      // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the ClientHello's record number.
+      // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the
+      // ClientHello's record number.
       if (!this.#isServer && fragment.type === HANDSHAKE_TYPE.helloRequest) {
         // RFC 5246 §7.4.1.1: ignored during a handshake, and we never renegotiate after one.
         drop = 'dtls.handshake.helloRequest';
@@ -207,7 +223,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         fragment.messageSeq === reassembler.nextMessageSeq &&
         isProtected !== handshake.expectsProtected
       ) {
-        // Anybody can write a plaintext message with the number of the Finished; it must not take its place.
+        // Anybody can write a plaintext message with the number of the Finished; it must not take
+        // its place.
         drop = 'dtls.handshake.epoch';
         continue;
       }

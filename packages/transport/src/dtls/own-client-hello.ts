@@ -10,11 +10,15 @@ import {
 } from './message/extensions.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
-/** RFC 7685. A server sends an unproven address no more than three times what came from it, and its flight should fit into that. */
+/**
+ * RFC 7685. A server sends an unproven address no more than three times what came from it, and its
+ * flight should fit into that.
+ */
 const PADDING_BYTES = 300;
 
 /**
- * The body of the ClientHello that our client sends (RFC 5246 §7.4.1.2, RFC 6347 §4.2.1): everything that is spoken here.
+ * The body of the ClientHello that our client sends (RFC 5246 §7.4.1.2, RFC 6347 §4.2.1):
+ * everything that is spoken here.
  * @param random 32 bytes, the same in the second ClientHello.
  * @param cookie empty in the first one.
  */

@@ -30,14 +30,17 @@ import {
 } from '../stun/message.ts';
 import { type IceCredentials, iceKey } from './ice-credentials.ts';
 
-/** RFC 8445 §14.3: RTO never below 500 ms in general; one pair to a known server may go faster, as browsers do. */
+/**
+ * RFC 8445 §14.3: RTO never below 500 ms in general; one pair to a known server may go faster, as
+ * browsers do.
+ */
 const CHECK_RTO_INITIAL_MS = 100;
 const CHECK_RTO_MAX_MS = 1600;
 /** About 8 s of trying. */
 const CHECK_MAX_ATTEMPTS = 8;
 /** RFC 7675 §5.1: every 5 s, randomised between 0.8 and 1.2 of that. */
 const CONSENT_INTERVAL_MS = 5000;
-/** RFC 7675 §5.1: consent expires after 30 s without a valid answer. */
+/** RFC 7675 §5.1: consent expires after 30 s without a valid response. */
 const CONSENT_TIMEOUT_MS = 30_000;
 /** RFC 8445 §5.1.2.1: type preference 110 (peer reflexive), local preference 65535, component 1. */
 const CHECK_PRIORITY = 110 * 2 ** 24 + 65535 * 2 ** 8 + 255;
@@ -58,8 +61,8 @@ type State =
   | { readonly name: 'failed' };
 
 /**
- * The controlling agent of a client that knows one remote candidate of an ice-lite server: it checks that one pair, nominates it at once
- * (RFC 8445 §8.1.1), and keeps consent fresh (RFC 7675).
+ * The controlling agent of a client that knows one remote candidate of an ice-lite server: it
+ * checks that one pair, nominates it at once (RFC 8445 §8.1.1), and keeps consent fresh (RFC 7675).
  */
 export class ControllingAgent implements Machine<IceClientOutput> {
   readonly #crypto: SyncCrypto;
@@ -79,7 +82,10 @@ export class ControllingAgent implements Machine<IceClientOutput> {
     this.#sendCheck(now);
   }
 
-  /** Takes a STUN datagram; answers a drop reason, or `null` when it was of use. */
+  /**
+   * Takes a STUN datagram.
+   * @returns A drop reason, or `null` when it was of use.
+   */
   handleDatagram(now: Instant, datagram: Uint8Array): string | null {
     const result = decodeStun(datagram);
     if (!result.ok) return result.drop;

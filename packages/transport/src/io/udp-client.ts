@@ -29,7 +29,10 @@ export interface KnownServer {
 
 const UFRAG_BYTES = 6;
 
-/** One session of the client role on a socket of its own: how Node programs, checks and load generators reach a relay. */
+/**
+ * One session of the client role on a socket of its own: how Node programs, checks and load
+ * generators reach a relay.
+ */
 export class UdpClient {
   readonly #session: Session;
   readonly #remote: Remote;
@@ -67,7 +70,10 @@ export class UdpClient {
     return client;
   }
 
-  /** Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one negotiated channel. */
+  /**
+   * Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one
+   * negotiated channel.
+   */
   static async toKnownServer(
     server: KnownServer,
     channel: NegotiatedChannel,

@@ -19,7 +19,10 @@ export interface UdpTraffic {
   sendErrors: number;
 }
 
-/** An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer meet. */
+/**
+ * An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer
+ * meet.
+ */
 export class UdpEndpoint {
   readonly endpoint: Endpoint;
   readonly traffic: UdpTraffic = {
@@ -97,8 +100,8 @@ export class UdpEndpoint {
   }
 
   /**
-   * Drains when the datagrams that have arrived together are all taken: what they cause for one session then shares packets, and each packet spared is a
-   * seal and a system call.
+   * Drains when the datagrams that have arrived together are all taken: what they cause for one
+   * session then shares packets, and each packet spared is a seal and a system call.
    */
   #drainSoon(): void {
     if (this.#isDrainDue) return;

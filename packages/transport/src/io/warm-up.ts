@@ -9,8 +9,9 @@ const ROUNDS_AT_ONCE = 5;
 const CHANNEL = { id: 0, properties: { label: 'warm-up', subprotocol: '', isUnordered: false } };
 
 /**
- * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends its ClientHello after 50 ms, which a cold
- * server would miss. It gives way every few milliseconds: a server that listens already can answer meanwhile.
+ * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends
+ * its ClientHello after 50 ms, which a cold server would miss. It gives way every few milliseconds:
+ * a server that listens already can respond meanwhile.
  */
 export async function warmUp(
   crypto: SyncCrypto,

@@ -90,7 +90,8 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
 
   /** @returns A drop reason, or `null`. */
   handleInit(now: Instant, init: InitChunk): string | null {
-    // Within one DTLS association the peer cannot have been restarted, so a late INIT is an old one, or an attempt to overwrite our state.
+    // Within one DTLS association the peer cannot have been restarted, so a late INIT is an old
+    // one, or an attempt to overwrite our state.
     if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name))
       return 'sctp.init.unexpected';
     if (
@@ -124,7 +125,8 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
       case 'closed':
       case 'cookieWait':
       case 'cookieEchoed':
-        // RFC 9260 §5.2.4: in cookieEchoed the peer is known from its INIT ACK, and must be the one of the INIT (action D).
+        // RFC 9260 §5.2.4: in cookieEchoed the peer is known from its INIT ACK, and must be the one
+        // of the INIT (action D).
         if (this.#peerTag !== null && this.#peerTag !== init.initiateTag)
           return 'sctp.cookie.otherPeer';
         this.#setPeer(init);
@@ -252,7 +254,8 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
     if (this.#state.name !== 'cookieEchoed') return;
     this.#state.attempt += 1;
     this.#timers.arm('T1Cookie', later(now, handshakeDelayMs(this.#state.attempt)));
-    // RFC 9260 §5.1 C: COOKIE ECHO is the first chunk of its packet, and outbound DATA may follow it.
+    // RFC 9260 §5.1 C: COOKIE ECHO is the first chunk of its packet, and outbound DATA may follow
+    // it.
     this.#packets.queue({ type: CHUNK_TYPE.cookieEcho, flags: 0, value: this.#state.cookie });
   }
 

@@ -15,14 +15,18 @@ import { RtoEstimator } from './rto.ts';
 import type { SctpCloseReason, SctpOptions, SctpOutput } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
-/** What a waiting message costs on top of its bytes, counted when it is asked whether another one fits. */
+/**
+ * What a waiting message costs on top of its bytes, counted when it is asked whether another one
+ * fits.
+ */
 const MESSAGE_OVERHEAD_BYTES = 128;
 /** A drain sends at most this many packets; the rest goes with the next. */
 const MAX_PACKETS_PER_FLUSH = 256;
 
 /**
- * One SCTP association inside one DTLS association (RFC 8261). Both are as old as each other, so there is no restart
- * (RFC 9260 §5.2.4.1). It owns the parts and routes what they want of each other:
+ * One SCTP association inside one DTLS association (RFC 8261). Both are as old as each other, so
+ * there is no restart (RFC 9260 §5.2.4.1). It owns the parts and routes what they want of each
+ * other:
  *
  *   AssociationLifecycle  setup and shutdown        Incoming   received TSNs, reassembly, when a SACK is due
  *   StreamReset           RE-CONFIG                 Outgoing   send queue, retransmission, congestion
@@ -318,7 +322,8 @@ export class Association implements Machine<SctpOutput> {
     for (let i = 0; i < MAX_PACKETS_PER_FLUSH; i++) {
       this.#queueDueControl(now);
       if (this.#packets.transmitNext(now, peer, this.#lifecycle.state)) continue;
-      // Filling may have dropped what was too old, and so brought on the end of a stream or of everything.
+      // Filling may have dropped what was too old, and so brought on the end of a stream or of
+      // everything.
       this.#queueDueControl(now);
       if (this.#packets.isIdle) return;
     }

@@ -48,7 +48,10 @@ export interface ChunkHandlers {
   readonly errors: ErrorCounter;
 }
 
-/** Decodes the chunks of received packets and passes each to the part of the association that it is meant for. */
+/**
+ * Decodes the chunks of received packets and passes each to the part of the association that it is
+ * meant for.
+ */
 export class ChunkReceiver {
   readonly #localTag: number;
   readonly #lifecycle: AssociationLifecycle;
@@ -69,8 +72,8 @@ export class ChunkReceiver {
   }
 
   /**
-   * Checks the common header: the verification tag, with its exceptions for INIT, ABORT and SHUTDOWN COMPLETE
-   * (RFC 9260 §8.5).
+   * Checks the common header: the verification tag, with its exceptions for INIT, ABORT and
+   * SHUTDOWN COMPLETE (RFC 9260 §8.5).
    * @returns A drop reason for the whole packet, or `null`.
    */
   checkHeader(packet: Packet, peer: Peer | null): string | null {
@@ -121,7 +124,9 @@ export class ChunkReceiver {
     }
   }
 
-  /** RFC 9260 §8.3: its reply carries what it carried; a copy, for a view would keep its datagram. */
+  /**
+   * RFC 9260 §8.3: its reply carries what it carried; a copy, for a view would keep its datagram.
+   */
   #handleHeartbeat(chunk: Chunk, peer: Peer | null): string | null {
     if (peer === null) return 'sctp.heartbeat.unexpected';
     if (chunk.value.length > MAX_HEARTBEAT_BYTES) return 'sctp.heartbeat.tooLarge';

@@ -6,8 +6,9 @@ import type { SctpOptions } from './sctp-types.ts';
 const COOKIE_BYTES = 16;
 
 /**
- * Acknowledges the peer’s INIT (RFC 9260 §5.1 B). The association exists already, inside its DTLS session, so the state cookie need not carry it: it is a
- * random name for the INIT that was acknowledged, and good in this association only.
+ * Acknowledges the peer’s INIT (RFC 9260 §5.1 B). The association exists already, inside its DTLS
+ * session, so the state cookie need not carry it: it is a random name for the INIT that was
+ * acknowledged, and good in this association only.
  */
 export class InitResponder {
   readonly #randomBytes: RandomBytes;
@@ -21,8 +22,8 @@ export class InitResponder {
   }
 
   /**
-   * Keeps an INIT that crossed ours unacknowledged: the INIT ACK to ours is on its way, and with it the other handshake is not needed. False for a
-   * second one, which is to be acknowledged.
+   * Keeps an INIT that crossed ours unacknowledged: the INIT ACK to ours is on its way, and with it
+   * the other handshake is not needed. False for a second one, which is to be acknowledged.
    */
   hold(init: InitChunk): boolean {
     if (this.#held !== null || this.#acknowledged !== null) return false;
@@ -38,8 +39,8 @@ export class InitResponder {
   }
 
   /**
-   * The INIT ACK. RFC 9260 §5.2.1: whatever the state, it has the same tag and TSN as our own INIT; they are the association's. A repeated INIT gets
-   * the same cookie, another one replaces it.
+   * The INIT ACK. RFC 9260 §5.2.1: whatever the state, it has the same tag and TSN as our own INIT;
+   * they are the association's. A repeated INIT gets the same cookie, another one replaces it.
    */
   acknowledge(init: InitChunk): Chunk {
     this.#held = null;

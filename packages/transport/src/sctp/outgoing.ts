@@ -16,7 +16,10 @@ import { type Fragment, SendQueue } from './queue/send-queue.ts';
 import type { RtoEstimator } from './rto.ts';
 import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
-/** A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in flight costs memory. */
+/**
+ * A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in
+ * flight costs memory.
+ */
 const MAX_OUTSTANDING_CHUNKS = 4096;
 
 /** What the sending half knows of its peer once the association is up. */
@@ -26,7 +29,10 @@ interface PeerState {
   rwnd: number;
 }
 
-/** The sending half of an association: queues, congestion, loss, partial reliability (RFC 9260 §6.1, §6.3, §7; RFC 3758). */
+/**
+ * The sending half of an association: queues, congestion, loss, partial reliability (RFC 9260 §6.1,
+ * §6.3, §7; RFC 3758).
+ */
 export class Outgoing {
   readonly queue = new SendQueue();
   readonly #outputs: Fifo<SctpOutput>;
@@ -38,7 +44,9 @@ export class Outgoing {
   #peer: PeerState | null = null;
   /** RFC 9260 §7.2.4: no further reduction until this TSN is acknowledged. */
   #fastRecoveryExit: number | null = null;
-  /** The first retransmission after a loss may pass the congestion window (RFC 9260 §7.2.4 rule 3). */
+  /**
+   * The first retransmission after a loss may pass the congestion window (RFC 9260 §7.2.4 rule 3).
+   */
   #mayExceedCwnd = false;
   #lastForwarded: number | null = null;
   /** A message was abandoned while this packet was filled: the FORWARD-TSN goes with the next. */
@@ -62,7 +70,9 @@ export class Outgoing {
     return serial32Add(this.#outstanding.nextTsn, -1);
   }
 
-  /** Whether a message was abandoned while the last packet was filled: the next packet must say so. */
+  /**
+   * Whether a message was abandoned while the last packet was filled: the next packet must say so.
+   */
   get needsForwardTsn(): boolean {
     return this.#needsForwardTsn;
   }
@@ -169,7 +179,8 @@ export class Outgoing {
     if (!peer.supportsForwardTsn) return;
     this.#outstanding.abandonExpired(now);
     const forward = this.#outstanding.forwardTsn();
-    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3), which forgets that it was said.
+    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3), which
+    // forgets that it was said.
     if (forward === null || forward.newCumulativeTsn === this.#lastForwarded) return;
     const chunk = encodeForwardTsnChunk(forward);
     if (chunk.value.length > packet.remainingBytes) return;
@@ -178,7 +189,10 @@ export class Outgoing {
     this.#armT3(now);
   }
 
-  /** The next chunk of at most `maxBytes` bytes: lost ones first (RFC 9260 §6.1 C), then new ones as congestion and the peer's window allow. */
+  /**
+   * The next chunk of at most `maxBytes` bytes: lost ones first (RFC 9260 §6.1 C), then new ones as
+   * congestion and the peer's window allow.
+   */
   #next(now: Instant, peer: PeerState, maxBytes: number): OutstandingChunk | null {
     if (maxBytes < 1) return null;
     const isWindowOpen = this.#outstanding.flightSize < this.#congestion.cwnd;
@@ -200,7 +214,8 @@ export class Outgoing {
     // Rather a whole message in the next packet than two halves in two.
     if (nextBytes > maxBytes && maxBytes < this.#limits.maxPacketBytes / 2) return null;
     const wanted = Math.min(maxBytes, nextBytes);
-    // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is not filled with crumbs.
+    // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is
+    // not filled with crumbs.
     if (peer.rwnd < wanted && this.#outstanding.hasInFlight) return null;
     const fragment = this.#take(now, peer, peer.rwnd > 0 ? Math.min(wanted, peer.rwnd) : wanted);
     if (fragment === null) return null;

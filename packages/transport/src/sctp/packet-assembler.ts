@@ -6,7 +6,9 @@ import type { Incoming } from './incoming.ts';
 import type { Outgoing } from './outgoing.ts';
 import { SCTP_PORT, type SctpOutput } from './sctp-types.ts';
 
-/** Replies waiting to be sent: a peer that asks for more than fits into a few packets gets no more. */
+/**
+ * Replies waiting to be sent: a peer that asks for more than fits into a few packets gets no more.
+ */
 const MAX_REPLIES_WAITING = 32;
 
 /** Where packets go, and whose data they acknowledge. */
@@ -84,7 +86,10 @@ export class PacketAssembler {
     return true;
   }
 
-  /** @returns Whether a COOKIE ECHO is among the control chunks: DATA may follow it (RFC 9260 §5.1 C). */
+  /**
+   * @returns Whether a COOKIE ECHO is among the control chunks: DATA may follow it (RFC 9260 §5.1
+   * C).
+   */
   #addControl(packet: PacketBuilder): boolean {
     let hasCookieEcho = false;
     for (

@@ -20,7 +20,10 @@ import type { RtoEstimator } from './rto.ts';
 
 type OutgoingReset = Extract<ReConfigParameter, { type: 'outgoingReset' }>;
 
-/** Streams of one request; the rest waits for the next (RFC 6525 §5.1.1 allows one request at a time). */
+/**
+ * Streams of one request; the rest waits for the next (RFC 6525 §5.1.1 allows one request at a
+ * time).
+ */
 const MAX_STREAMS_PER_REQUEST = 128;
 const MAX_DELAY_MS = 10_000;
 
@@ -37,7 +40,7 @@ export type StreamResetOutput =
       readonly streamIds: readonly number[];
       readonly wasPerformed: boolean;
     }
-  /** A request was not answered in time, which is an error of the path (RFC 9260 §8.1). */
+  /** A request had no response in time, which is an error of the path (RFC 9260 §8.1). */
   | { readonly type: 'unanswered' };
 
 /** A stream whose reset was asked for; `lastTsn` is set once all of its data has been sent. */
@@ -60,12 +63,16 @@ export class StreamReset implements Machine<StreamResetOutput> {
   #attempt = 0;
   /** An incoming reset whose last TSN has not arrived (RFC 6525 §5.2.2 E4). */
   #deferred: OutgoingReset | null = null;
-  /** The last request answered, so that a retransmission of it gets the same response (RFC 6525 §5.2.1). */
+  /**
+   * The last response sent, so that a retransmission of it gets the same response (RFC 6525
+   * §5.2.1).
+   */
   #lastResponse: { readonly sequence: number; readonly result: number } | null = null;
 
   /**
    * @param halves the two halves of the association, read and never changed from here.
-   * @param localInitialTsn with `peerInitialTsn`, where the request sequences start (RFC 6525 §4.1).
+   * @param localInitialTsn where our request sequence starts (RFC 6525 §4.1).
+   * @param peerInitialTsn where the peer's does.
    */
   constructor(
     halves: {
@@ -87,7 +94,9 @@ export class StreamReset implements Machine<StreamResetOutput> {
     return this.#timers.next();
   }
 
-  /** Resets our side of these streams, once what was queued on them has been sent and acknowledged. */
+  /**
+   * Resets our side of these streams, once what was queued on them has been sent and acknowledged.
+   */
   reset(streamIds: readonly number[]): void {
     for (const streamId of streamIds)
       if (!this.#waiting.some((waiting) => waiting.streamId === streamId))
@@ -103,7 +112,8 @@ export class StreamReset implements Machine<StreamResetOutput> {
   }
 
   /**
-   * TSNs were received, assigned or acknowledged: a deferred reset of the peer or a waiting one of ours may be due.
+   * TSNs were received, assigned or acknowledged: a deferred reset of the peer or a waiting one of
+   * ours may be due.
    */
   handleProgress(now: Instant): void {
     if (this.#deferred !== null && this.#hasAllBefore(this.#deferred))
@@ -129,7 +139,10 @@ export class StreamReset implements Machine<StreamResetOutput> {
     this.#outputs.clear();
   }
 
-  /** A request goes out when the peer has all data of its streams: then it can perform it at once, instead of responding "in progress". */
+  /**
+   * A request goes out when the peer has all data of its streams: then it can perform it at once,
+   * instead of responding "in progress".
+   */
   #startRequest(now: Instant): void {
     for (const waiting of this.#waiting)
       if (waiting.lastTsn === null && this.#outgoing.queue.isDrained(waiting.streamId))
@@ -167,7 +180,8 @@ export class StreamReset implements Machine<StreamResetOutput> {
     const request = this.#request;
     if (request === null || responseSequence !== request.requestSequence) return;
     if (result === RESET_RESULT.inProgress) {
-      // A repeated number would get the stored response for ever: the next try, when the timer comes, is a request of its own.
+      // A repeated number would get the stored response for ever: the next try, when the timer
+      // comes, is a request of its own.
       this.#request = this.#makeRequest(request.streamIds);
       return;
     }

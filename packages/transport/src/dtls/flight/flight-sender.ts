@@ -2,25 +2,34 @@ import { type Fifo, type Instant, type Transmit, TimerTable, later } from '@luma
 import type { RecordLayer } from '../record/record-layer.ts';
 import { type FlightPart, encodeFlight } from './flight.ts';
 
-/** RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round trips) we start lower. */
+/**
+ * RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round
+ * trips) we start lower.
+ */
 const RETRANSMIT_INITIAL_MS = 250;
 const RETRANSMIT_MAX_MS = 2000;
 /** A flight is sent at most this often: about 20 s. The session above gives up earlier. */
 const MAX_ATTEMPTS = 12;
-/** A duplicate gets our flight again at most this often: a crowd of them in one datagram, or a stream of them, buys one. */
+/**
+ * A duplicate gets our flight again at most this often: a crowd of them in one datagram, or a
+ * stream of them, buys one.
+ */
 const RESEND_INTERVAL_MS = 20;
 
 /**
- * Sends the flights of a handshake, and the last one again when it or the reply to it was lost: the very same messages,
- * byte for byte, in records with fresh numbers (RFC 6347 §4.2.4). A receiver whose replay window has seen a record,
- * though it had no use for its message yet, would drop the same record for ever (docs/adr/0003).
+ * Sends the flights of a handshake, and the last one again when it or the reply to it was lost: the
+ * very same messages, byte for byte, in records with fresh numbers (RFC 6347 §4.2.4). A receiver
+ * whose replay window has seen a record, though it had no use for its message yet, would drop the
+ * same record for ever (docs/adr/0003).
  */
 export class FlightSender {
   readonly #records: RecordLayer;
   readonly #maxDatagramBytes: number;
   readonly #outputs: Pick<Fifo<Transmit>, 'push'>;
   readonly #timers = new TimerTable<'retransmit'>();
-  /** Whether our own timer may resend a flight: never towards an address that nothing has proven. */
+  /**
+   * Whether our own timer may resend a flight: never towards an address that nothing has proven.
+   */
   #mayRetransmit: boolean;
   #lastFlight: readonly FlightPart[] = [];
   #attempt = 0;
@@ -54,7 +63,9 @@ export class FlightSender {
     this.#armRetransmit(now);
   }
 
-  /** Sends the last flight of a handshake: nothing acknowledges it, so only a duplicate resends it. */
+  /**
+   * Sends the last flight of a handshake: nothing acknowledges it, so only a duplicate resends it.
+   */
   sendLast(parts: readonly FlightPart[]): void {
     this.#timers.disarmAll();
     this.#lastFlight = parts;
