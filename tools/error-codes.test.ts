@@ -51,14 +51,19 @@ const text = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
 const page = codesOfSection('In a page');
 const program = codesOfSection('From `lumamesh-relay`');
 const frames = codesOfSection('From a relay');
-const documented: ReadonlySet<string> = page.union(program).union(frames);
+const documented: ReadonlySet<string> = new Set([...page, ...program, ...frames]);
+
+/** The codes of one set that none of the others has. */
+function without(codes: ReadonlySet<string>, ...others: ReadonlySet<string>[]): readonly string[] {
+  return [...codes].filter((code) => !others.some((other) => other.has(code)));
+}
 
 describe('docs/errors.md', () => {
   it('has every code that the client has, and the pages section no other', () => {
     const client = codesIn(readSources('packages/client/src'));
-    assert.deepEqual([...client.difference(page.union(frames))], []);
+    assert.deepEqual(without(client, page, frames), []);
     // A page sees some of the relay's error frames as they are.
-    assert.deepEqual([...page.difference(client.union(frames))], []);
+    assert.deepEqual(without(page, client, frames), []);
   });
 
   it('has exactly the codes of error frames that a relay sends', () => {
@@ -70,7 +75,7 @@ describe('docs/errors.md', () => {
     const shell = codesIn(
       readSources('packages/{base,transport}/src', 'packages/relay/src/{io,cli}', 'apps/*/src'),
     );
-    assert.deepEqual([...shell.difference(documented)], []);
-    assert.deepEqual([...program.difference(shell)], []);
+    assert.deepEqual(without(shell, documented), []);
+    assert.deepEqual(without(program, shell), []);
   });
 });
