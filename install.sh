@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs a Lumamesh relay from this checkout, or upgrades the one that is installed: run it again. `bash install.sh --help` tells the rest.
+# Installs a Lumamesh relay from this checkout, or upgrades the installed one: run it again.
+# `bash install.sh --help` explains the options.
 set -Eeuo pipefail
 
 usage() {
@@ -9,13 +10,13 @@ Usage: [SETTING=value …] bash install.sh [--yes] [--skip-tests] [--help]
 Installs a relay, or upgrades the installed one, in nine steps: public address, runtime, tests, program, identity, record, service, backup, health.
 As root it goes to /opt/lumamesh and runs as a systemd service; otherwise to operator/ in this checkout, to be started by hand.
 
-  --yes         ask nothing; take what would be proposed
+  --yes         ask nothing; accept what is proposed
   --skip-tests  leave the tests out (operator/install.log says so)
 
 Settings are variables, such as PUBLIC_IP=… UDP_PORT=… MESH_SALT=…; all are listed in docs/operations.md. They are kept for the next run; an empty one
-(MESH_PEERS=) is forgotten again. Without PUBLIC_IP the address is detected; `PUBLIC_IP= bash install.sh` detects it anew.
+(MESH_PEERS=) is removed again. Without PUBLIC_IP the address is detected; `PUBLIC_IP= bash install.sh` detects it again.
 
-  LUMAMESH_STUN_SERVERS="host:port …"  servers to ask for the public address instead of the usual ones; HTTP services are not asked then
+  LUMAMESH_STUN_SERVERS="host:port …"  STUN servers to ask for the public address; HTTP services are not asked then
 USAGE
 }
 
@@ -42,7 +43,8 @@ DATA=$BASE/data BINARY=$BASE/lumamesh-relay RELAY_ENV=$BASE/relay.env
 CHANGED=("$LINE_FILE" "$SETUP" "$BINARY" "$BINARY.previous" "$RELAY_ENV" "$UNIT" "$DROP_IN")
 if [[ $IS_ROOT == yes && -d /run/systemd/system ]] && command -v systemctl >/dev/null; then HAS_SYSTEMD=yes; else HAS_SYSTEMD=no; fi
 
-# All settings of the relay. The first three stand in the unit's drop-in, the others in relay.env.
+# All settings of the relay; tools/installer-settings.test.ts compares them with the schema. The
+# first three go into the unit's drop-in, the others into relay.env.
 SETTINGS=(PUBLIC_IP UDP_PORT HEALTH_LISTEN PUBLIC_IP6 PUBLIC_HOST LISTEN_IP ICE_UFRAG ICE_PWD CERT_FILE KEY_FILE NODE_KEY MESH_SALT MESH_LISTEN MESH_PEERS
   MESH_FILE MAX_SESSIONS MAX_ROOM_SIZE MAX_MESSAGES_PER_SECOND LOG_LEVEL LOG_FORMAT LOG_ADDRESSES)
 IN_UNIT=' PUBLIC_IP UDP_PORT HEALTH_LISTEN '
@@ -50,17 +52,19 @@ declare -A SETTING=()
 STUN_SERVERS=${LUMAMESH_STUN_SERVERS:-stun.l.google.com:19302 stun.cloudflare.com:3478 stun.nextcloud.com:3478 stun.sipgate.net:3478}
 ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifconfig.me/ip)
 
-# ── what is said, logged and run ──
-# OUTPUT_FROM: where in the log the last command's output begins. SNAPSHOT: a folder with what was there before. TRIAL: a relay that is tried out.
+# ── output, log and commands ──
+# OUTPUT_FROM: where in the log the last command's output begins. SNAPSHOT: a folder with the
+# previous state. TRIAL: the process group of a trial run.
 STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL=''
 
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"; }
 say() { printf '%s\n' "$*"; log "$*"; }
 warn() { say "  ! $*"; }
 step() { STEP=$1 STEP_NAME=$2; say ''; say "[$1/9] $2"; "$3"; }
-# Ends with a reason and what to do about it; the exit code is 2 where the operator's input must be mended.
+# Ends with a reason and what to do about it; the exit code is 2 where the operator must correct
+# something.
 fail() { REASON=$1 MEND=$2; exit "${3:-1}"; }
-# Runs a command; its output goes to the log. The lock (descriptor 9) must not outlive us in a child.
+# Runs a command; its output goes to the log. A child must not inherit the lock (descriptor 9).
 run() {
   log "\$ $*"
   OUTPUT_FROM=$(wc -c <"$LOG")
@@ -68,7 +72,7 @@ run() {
 }
 output() { tail -c "+$((OUTPUT_FROM + 1))" "$LOG" | grep -v '^[[:space:]]*$'; }
 last_line() { output | tail -n 1 | sed 's/^ */  /'; }
-# What a failed command said: its last lines, and the first that speak of an error where those are others.
+# The output of a failed command: its last lines, and the first ones that mention an error.
 excerpt() {
   local said
   said=$(output)
@@ -77,7 +81,8 @@ excerpt() {
 }
 
 has_terminal() { [[ -t 0 && -t 1 && $IS_YES == no ]]; }
-# Asks only on a terminal; without one the answer is yes, since what is proposed has been said and logged.
+# Asks only on a terminal; without one the answer is yes, since the proposal has been shown and
+# logged.
 confirm() {
   has_terminal || return 0
   local answer
@@ -89,7 +94,7 @@ confirm() {
 on_exit() {
   local status=$? text
   trap - EXIT ERR
-  # Nothing interrupts the way back, nor a reader of our output that has gone.
+  # Nothing interrupts the rollback, not even a closed output.
   trap '' INT TERM HUP QUIT PIPE
   set +e
   [[ -z $TRIAL ]] || kill -- "-$TRIAL" 2>/dev/null
@@ -106,7 +111,7 @@ on_exit() {
   fi
   exit "$status"
 }
-interrupted() { fail "interrupted ($1)" 'run install.sh again; it begins anew and keeps the identity' "$2"; }
+interrupted() { fail "interrupted ($1)" 'run install.sh again; it starts over and keeps the identity' "$2"; }
 
 # ── settings ──
 # Reads KEY=VALUE lines, quoted or not; the file is never run as a script. $2: which settings, `unit` or `file` (those in relay.env) or `all`.
@@ -130,7 +135,7 @@ read_settings() {
 load_settings() {
   local name
   if [[ -f $SETUP ]]; then read_settings "$SETUP" "$([[ -f $RELAY_ENV ]] && echo unit || echo all)"; fi
-  # What runs is the truth: the operator may have edited relay.env since.
+  # relay.env is what the relay runs with: the operator may have edited it since.
   if [[ -f $RELAY_ENV ]]; then read_settings "$RELAY_ENV" file; fi
   for name in "${SETTINGS[@]}"; do
     [[ -v $name ]] || continue
@@ -139,7 +144,7 @@ load_settings() {
   : "${SETTING[UDP_PORT]:=3478}" "${SETTING[HEALTH_LISTEN]:=127.0.0.1:7401}"
 }
 
-# KEY=VALUE of one setting, quoted where it must be.
+# KEY=VALUE of one setting, quoted where necessary.
 setting_line() {
   local value=${SETTING[$1]} quote="'"
   [[ $value != *\'* ]] || quote='`'
@@ -185,7 +190,8 @@ local_addresses() {
   fi | awk 'NF && !seen[$1]++'
 }
 
-# Asks one STUN server by bash alone and prints the address that it saw (RFC 8489: a binding request is its header, the answer XOR-MAPPED-ADDRESS).
+# Asks one STUN server with bash alone and prints the address that it saw (RFC 8489: a binding
+# request is its header, the response has XOR-MAPPED-ADDRESS).
 ask_stun() {
   local host=${1%:*} port=${1##*:} id answer offset type length bytes
   if [[ ! $host =~ ^[0-9.]+$ ]]; then host=$(timeout 4 getent ahostsv4 "$host" | awk 'NR == 1 { print $1 }') && [[ -n $host ]] || return 1; fi
@@ -194,7 +200,7 @@ ask_stun() {
   exec 8<>"/dev/udp/$host/$port" || return 1
   printf '\x00\x01\x00\x00\x21\x12\xa4\x42%b' "$(sed 's/../\\x&/g' <<<"$id")" >&8 2>/dev/null || return 1
   answer=$(timeout 2 dd bs=1500 count=1 <&8 2>/dev/null | od -An -v -tx1 | tr -d ' \n') || true
-  # A success response with our cookie and our transaction id, or nothing.
+  # A success response with the magic cookie and our transaction id, or nothing.
   [[ ${answer:0:4} == 0101 && ${answer:8:32} == "2112a442$id" ]] || return 1
   for ((offset = 40; offset + 8 <= ${#answer}; offset += 8 + (length + 3) / 4 * 8)); do
     type=${answer:offset:4} length=$((16#${answer:offset+4:4}))
@@ -210,7 +216,8 @@ ask_echo_service() {
   if command -v curl >/dev/null; then curl -4 -fsS --max-time 5 "$1"; else wget -4 -qO- --timeout=5 --tries=1 "$1"; fi 2>/dev/null | tr -d '[:space:]'
 }
 
-# Prints lines of "source|address": what this machine's own interface has, if that is public, and what others see.
+# Prints lines of "source|address": the address of this machine's own interface, if that is public,
+# and the addresses that others see.
 ask_sources() {
   local server service folder address
   address=$(local_addresses | head -n 1)
@@ -243,12 +250,12 @@ detect_address() {
   if ((${#votes[@]} == 0)); then fail 'the public address could not be detected: no source answers' "$mend" 2; fi
   if [[ -z $found ]] && ((${#votes[@]} == 1)); then fail "only one source told the public address (${!votes[*]}), and none is believed alone" "$mend" 2; fi
   if [[ -z $found || $found == *' '* ]]; then fail "the sources disagree about the public address (${!votes[*]})" "$mend" 2; fi
-  ((${#votes[@]} == 1)) || warn "not all sources agree: a provider that sends you out by several addresses (CGNAT) looks like this"
+  ((${#votes[@]} == 1)) || warn "not all sources agree: a provider with several outgoing addresses (CGNAT) looks like this"
   confirm "Is $found the address that browsers shall dial?" || fail 'the detected address was not confirmed' "$mend" 2
   SETTING[PUBLIC_IP]=$found
 }
 
-# Says what stands between the address and this machine.
+# Reports what is between the address and this machine.
 judge_address() {
   local address=${SETTING[PUBLIC_IP]} kind own mend='set PUBLIC_IP to the IPv4 address at which browsers reach this machine'
   kind=$(kind_of "$address")
@@ -257,21 +264,22 @@ judge_address() {
     malformed) fail "PUBLIC_IP is \"$address\", which is no IPv4 address" "$mend: four numbers with dots" 2 ;;
     special) fail "PUBLIC_IP is $address, which nobody can dial" "$mend" 2 ;;
     documentation) grep -qxF "$address" <<<"$own" || fail "PUBLIC_IP is $address, the example of the documentation" "$mend" 2 ;;
-    loopback) warn "$address is this machine for itself: only browsers on it can reach the relay, and Firefox not even those" ;;
+    loopback) warn "$address is this machine for itself: only browsers on it can reach the relay, and Firefox does not even then" ;;
     private) warn "$address is a private address: only browsers in the same network can reach the relay" ;;
   esac
   if [[ $kind == cgnat || $(kind_of "$(head -n 1 <<<"$own")") == cgnat ]]; then
     warn 'this machine is behind the NAT of its provider (CGNAT, 100.64.0.0/10): browsers cannot get in, and no setting of yours opens a port there'
     warn 'ask the provider for a public IPv4 address, set PUBLIC_IP6 if your IPv6 is open, or rent a small server elsewhere'
-    [[ $1 == given ]] || fail 'behind CGNAT: the detected address is shared with others' 'get one of your own; if a port is forwarded to you, set PUBLIC_IP' 2
+    [[ $1 == given ]] || fail 'behind CGNAT: the detected address is shared with others' 'get an address of your own; if a port is forwarded to you, set PUBLIC_IP' 2
   elif [[ $kind == public || $kind == private ]] && ! grep -qxF "$address" <<<"$own"; then
     warn "this machine is behind NAT: $address is not on it (it has $(head -n 1 <<<"$own"))"
-    warn "forward UDP port ${SETTING[UDP_PORT]} of $address to it, or open it in the security group of your cloud; browsers cannot get in before"
+    warn "forward UDP port ${SETTING[UDP_PORT]} of $address to it, or open it in the security group of your cloud; until then browsers cannot get in"
     warn "a home router whose own outside address is in 100.64.0.0/10, or is not $address, is behind the provider's NAT as well: ask for a public address"
   fi
 }
 
-# Global IPv6 addresses that last (flag 01 marks temporary ones), from /proc: 32 digits, index, prefix, scope, flags, name.
+# Stable global IPv6 addresses (flag 01 marks temporary ones), from /proc: 32 digits, index, prefix
+# length, scope, flags, name.
 mention_ipv6() {
   local digits scope flags address=''
   while read -r digits _ _ scope flags _; do
@@ -320,11 +328,11 @@ step_runtime() {
   fi
   sum=$(cat package.json package-lock.json packages/*/package.json | sha256sum | cut -d ' ' -f 1)
   if [[ -f $stamp && $(<"$stamp") == "$sum" ]] && node_modules/.bin/node --version >/dev/null 2>&1; then
-    say '  packages are those of the lockfile already'
+    say '  the packages of the lockfile are installed already'
   else
     say '  npm ci: packages of the lockfile, the pinned Node among them (450 MB)'
     run npm ci || fail 'npm ci failed' 'see whether this machine reaches the npm registry and has 1 GB of disk left, and run install.sh again'
-    # npm 9 (Debian 12) does not link the program of the one package for this machine among those for others.
+    # npm 9 (Debian 12) does not link the program of the one optional package for this machine.
     if [[ ! -e node_modules/.bin/node ]]; then
       [[ -e node_modules/$package/bin/node ]] || fail "npm did not install $package" 'run npm ci without --omit=optional (npm config get omit)'
       ln -sfn "../$package/bin/node" node_modules/.bin/node
@@ -339,7 +347,7 @@ step_runtime() {
 step_tests() {
   [[ $IS_WITH_TESTS == yes ]] || { warn 'skipped, as --skip-tests says'; return; }
   say '  npm test -- quick: under a minute'
-  run npm test -- quick || fail 'a test failed' 'sources were changed (git status), or it does not work here: report it, or go on with --skip-tests'
+  run npm test -- quick || fail 'a test failed' 'sources were changed (git status), or it does not work here: report it, or continue with --skip-tests'
   say "$(last_line)"
 }
 
@@ -348,12 +356,12 @@ step_program() {
   run npm run build:binary || fail 'the program could not be built' 'mend what the lines above name (disk full? sources changed?), and run install.sh again'
   run "$built" --version || fail 'the program that was built does not run' 'see the lines above'
   say "$(last_line)"
-  if [[ -x $BINARY ]]; then say "  installed until now: $("$BINARY" --version 2>/dev/null || echo 'one that does not run')"; fi
-  # Beside the one that runs, under a name of its own: what runs is replaced in step 7 at once, or not at all.
+  if [[ -x $BINARY ]]; then say "  installed so far: $("$BINARY" --version 2>/dev/null || echo 'one that does not run')"; fi
+  # Beside the running program, under another name: step 7 replaces it atomically, or not at all.
   mkdir -p "$BASE" "$DATA"
   chmod 700 "$DATA"
   run install -m 0755 "$built" "$BINARY.new" || fail 'the program could not be copied' "see whether the disk of $BASE is full"
-  (umask 077 && echo '# Settings of the relay, by install.sh. The next run keeps your edits. Limits are read again by: systemctl reload lumamesh-relay' \
+  (umask 077 && echo '# Settings of the relay, by install.sh. The next run keeps your edits. To apply new limits: systemctl reload lumamesh-relay' \
     >"$RELAY_ENV.new")
   setting_lines file >>"$RELAY_ENV.new"
   if [[ $IS_ROOT == yes ]]; then
@@ -364,11 +372,12 @@ step_program() {
     chown root:lumamesh "$RELAY_ENV.new"
     chmod 640 "$RELAY_ENV.new"
   fi
-  run relay "$BINARY.new" config check --config "$RELAY_ENV.new" || fail 'a setting is not allowed' 'mend the setting that the line above names' 2
+  run relay "$BINARY.new" config check --config "$RELAY_ENV.new" || fail 'a setting is not allowed' 'correct the setting that the line above names' 2
 }
 
 # ── steps 5 and 6: identity, record ──
-# Runs something in the relay's folder with its settings and nothing else of our environment: as the relay's user, or as we are.
+# Runs a command in the relay's folder with its settings and nothing else of our environment: as the
+# relay's user, or as the current one.
 relay() { if [[ $IS_ROOT == yes ]]; then with_settings runuser -u lumamesh -- env "$@"; else with_settings "$@"; fi; }
 with_settings() {
   (cd "$DATA" && exec env -i PATH="$PATH" HOME="$DATA" PUBLIC_IP="${SETTING[PUBLIC_IP]}" UDP_PORT="${SETTING[UDP_PORT]}" \
@@ -376,7 +385,8 @@ with_settings() {
 }
 # The identity files as seen from the relay's folder: key, certificate, node key, ICE password.
 FILES=()
-# `keys` of the program $2, run by $1. It is told the names only: with an ICE_PWD it would leave the file with the password out.
+# `keys` of the program $2, run by $1. It gets only the file names: with an ICE_PWD it would omit the
+# file with the password.
 keys() { run "$1" env "KEY_FILE=${FILES[0]}" "CERT_FILE=${FILES[1]}" "NODE_KEY=${FILES[2]}" "$2" keys "${@:3}"; }
 
 step_identity() {
@@ -411,7 +421,8 @@ step_record() {
 }
 
 # ── step 7: service ──
-# It counts when it is complete, and no longer as soon as it is being removed: half of one would take away what it does not hold.
+# SNAPSHOT is set only while the snapshot is complete: rolling back to half of one would remove files
+# that it does not hold.
 take_snapshot() {
   local file folder
   rm -rf "$BASE"/.before-*
@@ -437,7 +448,7 @@ roll_back() {
   done
   forget_snapshot
   if [[ $has_begun == no ]]; then return; fi
-  # Its health is asked for where it served it before.
+  # Its health is checked at its previous address.
   if [[ -f $SETUP ]]; then read_settings "$SETUP" unit; fi
   run systemctl daemon-reload
   if [[ $had_service == no ]]; then
@@ -449,7 +460,7 @@ roll_back() {
   fi
 }
 
-# Places the program and its settings; the program before stays beside it as lumamesh-relay.previous.
+# Installs the program and its settings; the previous program is kept as lumamesh-relay.previous.
 place() {
   if [[ -e $BINARY ]] && ! cmp -s "$BINARY" "$BINARY.new"; then ln -f "$BINARY" "$BINARY.previous"; fi
   mv -f "$BINARY.new" "$BINARY"
@@ -461,7 +472,7 @@ drop_in() {
   printf '%s\n' '# By install.sh; overwritten by its next run. Changes of your own: systemctl edit lumamesh-relay.' '[Service]'
   for name in $IN_UNIT; do echo "Environment=$name=${SETTING[$name]}"; done
   if ((SETTING[UDP_PORT] >= 1024)); then return; fi
-  printf '%s\n' '# Ports below 1024 need this capability, which does not hold in a user namespace of its own.' \
+  printf '%s\n' '# Ports below 1024 need this capability, which has no effect in a user namespace of its own.' \
     AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no
 }
 
@@ -481,13 +492,13 @@ wait_healthy() {
 check_here() { run relay "$BINARY" check "$RECORD" --address "${SETTING[LISTEN_IP]:-127.0.0.1}"; }
 
 step_service() {
-  local mend="mend what the lines above name; systemctl status $SERVICE and journalctl -u $SERVICE tell more"
+  local mend="mend what the lines above name; systemctl status $SERVICE and journalctl -u $SERVICE show more"
   if [[ $HAS_SYSTEMD == no ]]; then
     place
     if [[ $IS_ROOT == yes ]]; then say '  systemd does not run here.'; else say '  Not root, so no service is installed (for one: sudo bash install.sh).'; fi
     say "  To start the relay by hand:"$'\n'"    $(manual_command)"
     if ((SETTING[UDP_PORT] < 1024)); then say "  Before that, as root: sysctl -w net.ipv4.ip_unprivileged_port_start=${SETTING[UDP_PORT]}"; fi
-    say '  It has to run after each start of the machine: put that line where your system starts its services.'
+    say '  It has to be started at each boot: put that line where your system starts its services.'
     forget_snapshot; return
   fi
   place
@@ -503,7 +514,7 @@ step_service() {
   fi
   check_here || fail 'the new program is up, but a client on this machine cannot connect to it' "$mend"
   forget_snapshot
-  say "  $SERVICE runs, and starts with the machine"
+  say "  $SERVICE is running, and starts at boot"
 }
 
 manual_command() {
@@ -527,13 +538,13 @@ step_backup() {
 }
 
 step_health() {
-  local mend="see the lines above; the program before is $BINARY.previous"
+  local mend="see the lines above; the previous program is $BINARY.previous"
   if [[ $HAS_SYSTEMD == yes ]]; then
     is_healthy || fail 'the relay is not healthy' "$mend"
   elif is_healthy; then
-    warn 'a relay that was started before is running; restart it by the command of step 7 to have the new program'
+    warn 'a relay that was started earlier is running; restart it with the command of step 7 to run the new program'
   else
-    # To know that it will work, it runs for a moment, in a process group of its own to be ended as a whole.
+    # A trial run, in a process group of its own that can be ended as a whole.
     OUTPUT_FROM=$(wc -c <"$LOG")
     set -m
     run relay "$BINARY" --config "$RELAY_ENV" &
@@ -549,7 +560,7 @@ step_health() {
     say "  a client that dials ${SETTING[PUBLIC_IP]} connects"
   else
     warn "a client on this machine that dials ${SETTING[PUBLIC_IP]} does not connect"
-    warn 'many routers do not carry that way back in (NAT hairpinning), so this may be well; try `lumamesh-relay check` from another network'
+    warn 'many routers do not support that (NAT hairpinning), so this may be fine; try `lumamesh-relay check` from another network'
   fi
   if [[ -n $TRIAL ]] && kill -- "-$TRIAL"; then
     while kill -0 -- "-$TRIAL" 2>/dev/null; do sleep 0.1; done
@@ -557,7 +568,7 @@ step_health() {
   fi
 }
 
-# Lines that open a port; those for what is installed here come first.
+# Commands that open a port; those for installed tools come first.
 firewall_lines() {
   local tool tools=()
   for tool in ufw firewall-cmd nft; do if command -v "$tool" >/dev/null; then tools=("$tool" "${tools[@]}"); else tools+=("$tool"); fi; done
@@ -572,7 +583,7 @@ firewall_lines() {
 
 next_steps() {
   say $'\nThe relay is installed. Next:'
-  say "  1. Open UDP port ${SETTING[UDP_PORT]} in the firewall, by the one of these that you use, and in the security group of your cloud if it has one:"
+  say "  1. Open UDP port ${SETTING[UDP_PORT]} in the firewall, with whichever of these you use, and in the security group of your cloud if it has one:"
   firewall_lines "${SETTING[UDP_PORT]}/udp"
   if [[ -n ${SETTING[MESH_LISTEN]:-} ]]; then
     say '     and the port on which other relays of the mesh dial:'

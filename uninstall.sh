@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes back what install.sh did, and keeps the identity: install.sh makes the same relay of it again.
+# Undoes what install.sh did, and keeps the identity, from which install.sh restores the same relay.
 set -Eeuo pipefail
 
 usage() {
@@ -7,7 +7,7 @@ usage() {
 Usage: bash uninstall.sh [--yes] [--help]
 
 Stops and removes the service and the program that install.sh installed, and its user. Kept: the identity, in operator/keys-backup, and the settings, in
-operator/setup.env. As root it removes /opt/lumamesh; otherwise what lies in operator/ of this checkout.
+operator/setup.env. As root it removes /opt/lumamesh; otherwise what is in operator/ of this checkout.
 
   --yes   ask nothing (needed without a terminal)
   --help  this text
@@ -51,7 +51,7 @@ fail() {
   exit "${3:-1}"
 }
 
-# The value of a setting that names a file of the identity, or what it is by default.
+# The value of a setting that names a file of the identity, or its default.
 file_of() {
   local value
   value=$(sed -n "s/^$1=//p" "$RELAY_ENV" 2>/dev/null | tail -n 1 | sed -E "s/^(['\"\`])(.*)\1\$/\2/")
@@ -60,7 +60,7 @@ file_of() {
 
 confirm() {
   [[ $IS_YES == no ]] || return 0
-  [[ -t 0 && -t 1 ]] || fail 'without a terminal nobody can be asked' 'give --yes if the relay shall be removed' 2
+  [[ -t 0 && -t 1 ]] || fail 'without a terminal nobody can be asked' 'give --yes if the relay is to be removed' 2
   local answer
   read -r -p 'Remove the relay from this machine (its identity is kept in operator/keys-backup)? [y/N] ' answer
   [[ $answer == [yY]* ]] || { say 'nothing was changed'; exit 0; }
@@ -71,7 +71,7 @@ refuse_while_it_runs_by_hand() {
   [[ $HAS_SERVICE == no ]] || return 0
   for link in /proc/[0-9]*/exe; do
     program=$(readlink "$link" 2>/dev/null) || continue
-    # A program that was replaced while it runs goes by its old name.
+    # A program that was replaced while running keeps its old name.
     program=${program% (deleted)}
     [[ $program != "$BINARY" && $program != "$BINARY.previous" ]] || fail "a relay that was started by hand is running (process $(cut -d / -f 3 <<<"$link"))" \
       "stop it: kill $(cut -d / -f 3 <<<"$link")"
@@ -114,7 +114,7 @@ remove_service() {
   [[ $HAS_SERVICE == yes ]] || return 0
   if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
     systemctl disable --now "$SERVICE" >>"$LOG" 2>&1 9>&- ||
-      fail "the service could not be stopped: $(tail -n 1 "$LOG")" "systemctl status $SERVICE tells more; run uninstall.sh again"
+      fail "the service could not be stopped: $(tail -n 1 "$LOG")" "systemctl status $SERVICE shows more; run uninstall.sh again"
   fi
   rm -f "$UNIT" "$UNIT.d/10-setup.conf"
   if [[ -d $UNIT.d ]] && ! rmdir "$UNIT.d" 2>/dev/null; then say "Left there, since it is yours: $UNIT.d"; fi
@@ -125,14 +125,14 @@ remove_files() {
   local name
   rm -f "$BINARY" "$BINARY.previous" "$BINARY.new" "$RELAY_ENV" "$RELAY_ENV.new"
   rm -rf "$BASE"/.before-*
-  # What the relay made in its folder, by name: files that somebody else put there stay.
+  # What the relay made in its folder, by name: other files stay.
   for name in server.key server.key.icepwd server.crt node.key mesh-relays.txt; do rm -f "$DATA/$name"; done
   if [[ -d $DATA ]] && ! rmdir "$DATA" 2>/dev/null; then
     say "Left there, since install.sh did not make it: $(find "$DATA" -mindepth 1 | head -n 3 | tr '\n' ' ')"
   fi
   [[ $IS_ROOT == yes ]] || return 0
   if [[ -d $BASE ]]; then rmdir "$BASE" 2>/dev/null || true; fi
-  # A user of that name with another home was there before.
+  # A user of that name with another home existed before.
   if [[ $(getent passwd lumamesh | cut -d : -f 6) == "$DATA" ]]; then
     userdel lumamesh >>"$LOG" 2>&1 || say "The user lumamesh could not be removed: $(tail -n 1 "$LOG")"
   fi
@@ -145,7 +145,7 @@ if command -v flock >/dev/null; then
   flock -n 9 || fail 'another install.sh or uninstall.sh is running' 'wait for it'
 fi
 trap 'fail "line $LINENO: $BASH_COMMAND" "see the log, and run uninstall.sh again"' ERR
-trap 'fail interrupted "run uninstall.sh again; it goes on where it was" 130' INT TERM HUP
+trap 'fail interrupted "run uninstall.sh again; it continues where it was" 130' INT TERM HUP
 if [[ $IS_ROOT == yes && (-e $UNIT || -d $UNIT.d) ]]; then HAS_SERVICE=yes; else HAS_SERVICE=no; fi
 if [[ $HAS_SERVICE == no && ! -e $BINARY && ! -d $DATA ]]; then
   say "Nothing is installed here$([[ $IS_ROOT == yes || ! -d /opt/lumamesh ]] || echo '; what is in /opt/lumamesh takes root')."
@@ -160,4 +160,4 @@ remove_files
 say 'The relay was removed.'
 if [[ -f $BACKUP/SHA256SUMS ]]; then say "Kept: $BACKUP (whoever has these files is this relay)"; fi
 if [[ -f $SETUP ]]; then say "Kept: $SETUP"; fi
-say 'To have the same relay again: bash install.sh'
+say 'To restore the same relay: bash install.sh'

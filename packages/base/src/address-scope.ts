@@ -1,9 +1,15 @@
 import { isCanonicalIp } from './ip-address.ts';
 
-/** How far an address reaches: what a stranger may announce, and what only makes sense on one's own machine or network. */
+/**
+ * How far an address reaches: what a stranger may announce, and what only makes sense on one's own
+ * machine or network.
+ */
 export type AddressScope = 'loopback' | 'private' | 'public' | 'unusable';
 
-/** Ranges by the text of an address in its canonical form, first match first (RFC 6890 and its registries). */
+/**
+ * Ranges by the text of an address in its canonical form, first match first (RFC 6890 and its
+ * registries).
+ */
 const SCOPES: readonly (readonly [pattern: RegExp, scope: AddressScope])[] = [
   // 127.0.0.0/8, ::1
   [/^(127\.|::1$)/, 'loopback'],
@@ -19,8 +25,9 @@ const SCOPES: readonly (readonly [pattern: RegExp, scope: AddressScope])[] = [
 ];
 
 /**
- * The scope of an address; multicast, reserved and translated ranges are `unusable`, as is what is no address in its canonical form.
- * Documentation ranges count as public: nobody answers there, and tests do.
+ * The scope of an address; multicast, reserved and translated ranges are `unusable`, as is what is
+ * no address in its canonical form. Documentation ranges count as public: nobody is there, and
+ * tests do.
  */
 export function scopeOf(address: string): AddressScope {
   return (

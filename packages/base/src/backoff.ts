@@ -8,7 +8,10 @@ export function backoffMs(
   return Math.min(initialMs * 2 ** (attempt - 1), maxMs) * (0.5 + random() / 2);
 }
 
-/** Waiting times that double from `initialMs` to `maxMs`, each varied to between half and all of it (so that a crowd does not return at once). */
+/**
+ * Waiting times that double from `initialMs` to `maxMs`, each varied to between half and all of it
+ * (so that a crowd does not return at once).
+ */
 export class Backoff {
   readonly #initialMs: number;
   readonly #maxMs: number;

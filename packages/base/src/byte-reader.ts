@@ -2,8 +2,8 @@ import { EMPTY_BYTES } from './bytes.ts';
 
 /**
  * Reads a datagram from front to back and never throws.
- * A read beyond the end answers zero (or no bytes) and clears {@link ok}; a decoder checks `ok` once, at its end.
- * Loops must end on `remaining`, which a failed read sets to zero.
+ * A read beyond the end returns zero (or no bytes) and clears {@link ok}; a decoder checks `ok`
+ * once, at its end. Loops must end on `remaining`, which a failed read sets to zero.
  */
 export class ByteReader {
   ok = true;

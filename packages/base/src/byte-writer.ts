@@ -61,7 +61,10 @@ export class ByteWriter {
     return this;
   }
 
-  /** Writes what `body` writes, behind its length in `lengthBytes` bytes (TLS vectors, RFC 5246 §4.3). */
+  /**
+   * Writes what `body` writes, behind its length in `lengthBytes` bytes (TLS vectors, RFC 5246
+   * §4.3).
+   */
   vector(lengthBytes: 1 | 2 | 3, body: (writer: this) => void): this {
     const at = this.#reserve(lengthBytes);
     body(this);

@@ -71,7 +71,8 @@ export function toBase64Url(bytes: Uint8Array): string {
 
 /**
  * The bytes of an unpadded base64url string, or `null` when it is not one.
- * Only the canonical spelling is taken: stray bits behind the last byte are an error, so two different strings never mean the same bytes.
+ * Only the canonical spelling is taken: stray bits behind the last byte are an error, so two
+ * different strings never mean the same bytes.
  */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return null;

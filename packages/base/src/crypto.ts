@@ -1,19 +1,29 @@
 import type { RandomBytes } from './random.ts';
 
 /**
- * The synchronous primitives the transport needs, implemented over node:crypto by `@lumamesh/transport/io`.
- * Nothing here throws on hostile input: a point that is not on the curve, a signature that is no DER or a bad tag answers `null` or `false`.
+ * The synchronous primitives the transport needs, implemented over node:crypto by
+ * `@lumamesh/transport/io`. Nothing here throws on hostile input: a point that is not on the curve,
+ * a signature that is no DER or a bad tag gives `null` or `false`.
  */
 export interface SyncCrypto {
   readonly randomBytes: RandomBytes;
+  /** @returns The digest: 32 bytes for SHA-256, 48 for SHA-384. */
   hash(algorithm: HashName, data: Uint8Array): Uint8Array;
+  /** @returns The whole HMAC (RFC 2104): 20, 32 or 48 bytes. */
   hmac(algorithm: HmacName, key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** An ephemeral key pair for one key exchange. */
   generateKeyShare(group: NamedGroup): KeyShare;
   /** Seals and opens with one key. `keyBytes` is 16 or 32 bytes long, as `algorithm` asks. */
   createAead(algorithm: AeadName, keyBytes: Uint8Array): Aead;
-  /** ECDSA with P-256 and SHA-256; the answer is a DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3). */
+  /**
+   * ECDSA with P-256 and SHA-256.
+   * @returns A DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3).
+   */
   signEcdsaP256(privateKey: SigningKey, data: Uint8Array): Uint8Array;
-  /** Checks a DER `ECDSA-Sig-Value` by the key of a DER X.509 certificate. False for every malformed input, and for a key that is not P-256. */
+  /**
+   * Checks a DER `ECDSA-Sig-Value` by the key of a DER X.509 certificate. False for every malformed
+   * input, and for a key that is not P-256.
+   */
   verifyWithCertificate(
     certificateDer: Uint8Array,
     data: Uint8Array,
@@ -33,16 +43,25 @@ export interface SigningKey {
 
 export interface KeyShare {
   readonly group: NamedGroup;
-  /** 32 bytes for X25519, 65 (uncompressed point) for P-256: the form that stands on the wire (RFC 8422 §5.4). */
+  /**
+   * 32 bytes for X25519, 65 (uncompressed point) for P-256: the form that stands on the wire (RFC
+   * 8422 §5.4).
+   */
   readonly publicKey: Uint8Array;
-  /** The shared secret (32 bytes), or `null` when the peer's key is malformed, off the curve, or of low order (RFC 7748 §6.1). */
+  /**
+   * The shared secret (32 bytes), or `null` when the peer's key is malformed, off the curve, or of
+   * low order (RFC 7748 §6.1).
+   */
   derive(peerPublicKey: Uint8Array): Uint8Array | null;
 }
 
 export const AEAD_TAG_BYTES = 16;
 
 export interface Aead {
-  /** Ciphertext with the 16-byte tag behind it, written to `out` at `offset`. The nonce has 12 bytes. */
+  /**
+   * Ciphertext with the 16-byte tag behind it, written to `out` at `offset`. The nonce has 12
+   * bytes.
+   */
   seal(
     nonce: Uint8Array,
     additionalData: Uint8Array,

@@ -1,4 +1,7 @@
-/** What a decoder answers: input paths never throw. `drop` is a dotted reason such as `stun.truncated`, counted by {@link DropCounters}. */
+/**
+ * What a decoder returns: input paths never throw. `drop` is a dotted reason such as
+ * `stun.truncated`, counted by {@link DropCounters}.
+ */
 export type Decoded<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly drop: string };
@@ -12,7 +15,8 @@ export function dropped(drop: string): { readonly ok: false; readonly drop: stri
 }
 
 /**
- * How often input was dropped, by reason. Reasons are literals of the source, never text from the wire, so the map is bounded.
+ * How often input was dropped, by reason. Reasons are literals of the source, never text from the
+ * wire, so the map is bounded.
  */
 export class DropCounters {
   readonly #counts = new Map<string, number>();

@@ -1,4 +1,7 @@
-/** Makes room in a map that strangers fill: the entry that was set first goes when there is no place for another. */
+/**
+ * Bounds a map that strangers fill: evicts the entry that was set first when the map is full.
+ * Called before an entry is set.
+ */
 export function dropOldest<Key>(map: Map<Key, unknown>, maxEntries: number): void {
   if (map.size < maxEntries) return;
   const oldest = map.keys().next();

@@ -1,6 +1,9 @@
 type Listener = (...values: readonly unknown[]) => void;
 
-/** Typed events. A listener that throws does not keep the others from being called; `onListenerError` hears of it. */
+/**
+ * Typed events. A listener that throws does not keep the others from being called;
+ * `onListenerError` hears of it.
+ */
 export class Emitter<Events extends Record<string, readonly unknown[]>> {
   readonly #listeners = new Map<keyof Events, Set<Listener>>();
   readonly #onListenerError: (error: unknown) => void;
@@ -9,7 +12,10 @@ export class Emitter<Events extends Record<string, readonly unknown[]>> {
     this.#onListenerError = onListenerError;
   }
 
-  /** Calls `listener` on every `event` from now on; the answer ends that. */
+  /**
+   * Calls `listener` on every `event` from now on.
+   * @returns An unsubscribe function.
+   */
   on<Name extends keyof Events>(
     event: Name,
     listener: (...values: Events[Name]) => void,

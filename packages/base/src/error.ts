@@ -1,6 +1,6 @@
 /**
- * The error that callers see: a mistake of theirs, or something that is gone. Never thrown for what a peer sent.
- * `code` is stable and listed in docs/errors.md.
+ * The error that callers see: a mistake of theirs, or something that is gone. Never thrown for what
+ * a peer sent. `code` is stable and listed in docs/errors.md.
  */
 export class LumameshError extends Error {
   override readonly name = 'LumameshError';

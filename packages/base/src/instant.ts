@@ -1,4 +1,7 @@
-/** A point on a monotonic clock, in milliseconds. Only differences mean anything; the shell that owns the clock makes them. */
+/**
+ * A point on a monotonic clock, in milliseconds. Only differences mean anything; the shell that
+ * owns the clock makes them.
+ */
 export type Instant = number & { readonly __unit: 'ms, monotonic' };
 
 /** Names a number of milliseconds as an {@link Instant}. */

@@ -3,7 +3,10 @@ export type IpAddress = Uint8Array;
 
 const IPV4_MAPPED_PREFIX = '::ffff:';
 
-/** Reads a textual IPv4 or IPv6 address (RFC 4291 §2.2, without a zone), or `null` when it is neither. An IPv4-mapped one is read as IPv4. */
+/**
+ * Reads a textual IPv4 or IPv6 address (RFC 4291 §2.2, without a zone), or `null` when it is
+ * neither. An IPv4-mapped one is read as IPv4.
+ */
 export function parseIp(text: string): IpAddress | null {
   const bare = text.toLowerCase();
   if (!bare.includes(':')) return parseIpv4(bare);
@@ -12,7 +15,10 @@ export function parseIp(text: string): IpAddress | null {
   return parseIpv6(bare);
 }
 
-/** Whether this is the one spelling of an address that {@link formatIp} writes: what is compared or signed as text must be. */
+/**
+ * Whether this is the one spelling of an address that {@link formatIp} writes: what is compared or
+ * signed as text must be.
+ */
 export function isCanonicalIp(text: string): boolean {
   if (!text.includes(':')) return /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/.test(text);
   try {
@@ -34,7 +40,10 @@ export function withoutZone(address: string): string {
   return zone < 0 ? address : address.slice(0, zone);
 }
 
-/** `::ffff:192.0.2.1` as a dual-stack socket reports it becomes `192.0.2.1`; everything else stays as it is. */
+/**
+ * `::ffff:192.0.2.1` as a dual-stack socket reports it becomes `192.0.2.1`; everything else stays
+ * as it is.
+ */
 export function unmapIpv4(address: string): string {
   return address.startsWith(IPV4_MAPPED_PREFIX) && address.includes('.')
     ? address.slice(IPV4_MAPPED_PREFIX.length)
@@ -105,7 +114,10 @@ export function formatIp(ip: IpAddress): string {
   return `${text.slice(0, bestStart).join(':')}::${text.slice(bestStart + bestLength).join(':')}`;
 }
 
-/** The network that an address (in its canonical form) is counted under, for one who has one address there easily has more: /24 for IPv4, /48 for IPv6. */
+/**
+ * The network that an address (in its canonical form) is counted under, for one who has one address
+ * there easily has more: /24 for IPv4, /48 for IPv6.
+ */
 export function addressPrefix(address: string): string {
   if (!address.includes(':')) return `${address.split('.', 3).join('.')}.0/24`;
   // Zeros in front of "::" stand behind it as well.

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { printable, printableJson } from './printable.ts';
 
-/** A colour, a C1 control sequence introducer, a bell, a line separator, text turned around, an invisible tag beyond the basic plane. */
+/**
+ * A colour, a C1 control sequence introducer, a bell, a line separator, text turned around, an
+ * invisible tag beyond the basic plane.
+ */
 const NASTY = 'a\u001B[31mb\u009B2Jc\u0007d\u2028e\u202Ef\u{E0041}g\r\nh';
 
 it('shows what a stranger wrote, and lets no terminal obey it', () => {

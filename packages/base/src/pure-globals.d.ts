@@ -1,4 +1,7 @@
-/** The few globals that every runtime of ours has and that the ES library does not declare. Only the pure type check reads this file. */
+/**
+ * The few globals that every runtime of ours has and that the ES library does not declare. Only the
+ * pure type check reads this file.
+ */
 declare class TextEncoder {
   encode(text: string): Uint8Array<ArrayBuffer>;
 }

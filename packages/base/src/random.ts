@@ -1,4 +1,4 @@
-/** Fills and answers `length` bytes from a cryptographic source (in tests: from a seeded one). */
+/** Returns `length` bytes from a cryptographic source (in tests: from a seeded one). */
 export type RandomBytes = (length: number) => Uint8Array;
 
 /** An unsigned 32-bit integer, never zero (SCTP tags must not be, RFC 9260 §5.3.1). */

@@ -1,6 +1,6 @@
 /**
- * Serial number arithmetic (RFC 1982): TSNs, SSNs and RE-CONFIG sequence numbers wrap, so `<` and `.sort()` are wrong for them.
- * All values are unsigned; 32-bit ones are kept in `>>> 0` form.
+ * Serial number arithmetic (RFC 1982): TSNs, SSNs and RE-CONFIG sequence numbers wrap, so `<` and
+ * `.sort()` are wrong for them. All values are unsigned; 32-bit ones are kept in `>>> 0` form.
  */
 
 /** `a + n` modulo 2^32 (RFC 1982 §3.1). */

@@ -6,7 +6,10 @@ export interface HeapEntry {
   heapIndex: number;
 }
 
-/** A binary min-heap of deadlines with O(log n) change of any entry: one for all sessions of an endpoint. */
+/**
+ * A binary min-heap of deadlines with O(log n) change of any entry: one for all sessions of an
+ * endpoint.
+ */
 export class TimerHeap<Entry extends HeapEntry> {
   readonly #entries: Entry[] = [];
 

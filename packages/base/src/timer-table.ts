@@ -1,8 +1,8 @@
 import { earlier, type Instant } from './instant.ts';
 
 /**
- * The named timers of one machine. At most one deadline per name; a machine has a handful, so a scan is the fastest structure.
- * It allocates nothing for a timer that was never armed.
+ * The named timers of one machine. At most one deadline per name; a machine has a handful, so a
+ * scan is the fastest structure. It allocates nothing for a timer that was never armed.
  */
 export class TimerTable<Name extends string> {
   #names: Name[] = [];
@@ -34,16 +34,20 @@ export class TimerTable<Name extends string> {
     return this.#names.includes(name);
   }
 
-  /** When the next timer is due. */
+  /** @returns When the next timer is due, or `null` when none is armed. */
   next(): Instant | null {
     let next: Instant | null = null;
-    // By index: this runs several times for every datagram, and an iterator each time would be most of what the collector has to do.
+    // By index: this runs several times for every datagram, and an iterator each time would be most
+    // of what the collector has to do.
     for (let i = 0; i < this.#deadlines.length; i++)
       next = earlier(next, this.#deadlines[i] ?? null);
     return next;
   }
 
-  /** Disarms and answers one timer that is due at `now`, the earliest first, or `null`. */
+  /**
+   * Disarms the earliest timer that is due at `now`.
+   * @returns Its name, or `null` when none is due.
+   */
   takeExpired(now: Instant): Name | null {
     let found = -1;
     let foundAt = now;

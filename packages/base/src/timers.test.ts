@@ -4,7 +4,6 @@ import { instant } from './instant.ts';
 import { type HeapEntry, TimerHeap } from './timer-heap.ts';
 import { TimerTable } from './timer-table.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { Fifo } from './machine.ts';
 
 it('keeps named timers and hands out the earliest that is due', () => {
   const timers = new TimerTable<'a' | 'b' | 'c'>();
@@ -59,18 +58,4 @@ it('lets a bucket fill at its rate and no further', () => {
   let taken = 0;
   while (bucket.take(instant(60_000))) taken += 1;
   assert.equal(taken, 5);
-});
-
-it('keeps order in a queue that is filled and emptied by turns', () => {
-  const queue = new Fifo<number>();
-  const out: (number | undefined)[] = [];
-  for (let i = 0; i < 500; i++) {
-    queue.push(i);
-    queue.push(i + 1000);
-    out.push(queue.shift());
-  }
-  assert.deepEqual([...queue].length, 500);
-  while (queue.size > 0) out.push(queue.shift());
-  assert.deepEqual(out, Array.from({ length: 500 }, (_, i) => [i, i + 1000]).flat());
-  assert.equal(queue.shift(), undefined);
 });

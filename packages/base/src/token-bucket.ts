@@ -13,7 +13,10 @@ export class TokenBucket {
     this.#tokens = burst;
   }
 
-  /** Takes `amount` tokens if that many are there. */
+  /**
+   * Takes `amount` tokens if that many are there.
+   * @returns Whether they were.
+   */
   take(now: Instant, amount = 1): boolean {
     if (this.#at !== null && now > this.#at) {
       this.#tokens = Math.min(

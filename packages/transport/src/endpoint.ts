@@ -3,6 +3,7 @@ import {
   Fifo,
   type HeapEntry,
   type Instant,
+  type Machine,
   type SyncCrypto,
   TimerHeap,
   TokenBucket,
@@ -13,30 +14,15 @@ import { isDtls } from './dtls/record/record.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
-import {
-  type NegotiatedChannel,
-  Session,
-  type SessionEvent,
-  type SessionLimits,
-} from './session.ts';
+import { type Admitted, type EndpointLimits, SessionAdmission } from './session-admission.ts';
+import type { NegotiatedChannel, SessionEvent, SessionLimits } from './session-types.ts';
+import { Session } from './session.ts';
 import { isStun } from './stun/message.ts';
 
 /** Larger than any datagram of a browser; what exceeds it is not worth looking at. */
 const MAX_DATAGRAM_RECEIVED_BYTES = 4096;
 /** HelloVerifyRequests per second: an HMAC each, sent to whoever asks. */
 const CHALLENGES_PER_SECOND = 5000;
-
-/** New sessions per second that need no cookie, behind a burst of `cookieThreshold`. */
-const UNPROVEN_PER_SECOND = 400;
-
-export interface EndpointLimits {
-  /** Sessions of peers that have proven their address. */
-  readonly maxSessions: number;
-  /** With so many sessions whose address nothing has proven, a check makes no session any more; a ClientHello with a cookie does. They do not count against `maxSessions`. */
-  readonly cookieThreshold: number;
-  /** Sessions with a proven address whose handshake is not done. */
-  readonly maxHalfOpen: number;
-}
 
 export interface EndpointOptions {
   readonly crypto: SyncCrypto;
@@ -53,37 +39,36 @@ export type SessionId = number & { readonly __unit: 'session id' };
 
 export type EndpointOutput =
   | { readonly type: 'transmit'; readonly remote: Remote; readonly data: Uint8Array }
-  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent }
-  | { readonly type: 'timeout'; readonly at: Instant | null };
+  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent };
 
-interface Slot extends HeapEntry {
+interface Slot extends HeapEntry, Admitted {
   readonly id: SessionId;
   readonly remote: Remote;
   readonly key: string;
   readonly session: Session;
-  /** The ufrag of the peer that made the session. Others on the same five-tuple are answered, but do not keep it alive. */
+  /**
+   * The ufrag of the peer that made the session. Others on the same five-tuple get responses, but
+   * do not keep it alive.
+   */
   remoteUfrag: string | null;
-  /** From the first check to a cookie or Finished. */
-  isUnproven: boolean;
-  isHalfOpen: boolean;
   isDirty: boolean;
 }
 
 /**
- * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their timers in one heap, and bounds them.
+ * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their
+ * timers in one heap, and bounds them.
  *
- *   STUN  ──▶ IceLiteAgent (stateless) ──valid check──▶ new session, below the threshold of half-open ones
+ *   STUN  ──▶ IceLiteAgent (stateless) ──valid check──▶ new session, below the threshold of unproven ones
  *   DTLS  ──▶ its session; without one ──▶ CookieGate (stateless) ──valid cookie──▶ new session
  *   other ──▶ dropped and counted
  */
-export class Endpoint {
+export class Endpoint implements Machine<EndpointOutput> {
   readonly drops = new DropCounters();
   readonly #options: EndpointOptions;
-  #limits: EndpointLimits;
+  readonly #admission: SessionAdmission;
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
-  readonly #unprovenBudget: TokenBucket;
   readonly #slotsByKey = new Map<string, Slot>();
   readonly #slotsById = new Map<SessionId, Slot>();
   readonly #heap = new TimerHeap<Slot>();
@@ -91,26 +76,32 @@ export class Endpoint {
   readonly #replies = new Fifo<EndpointOutput>();
   readonly #onDrop = (reason: string): void => this.drops.count(reason);
   #nextId = 1;
-  #halfOpen = 0;
-  #unproven = 0;
 
   constructor(now: Instant, options: EndpointOptions) {
     this.#options = options;
-    this.#limits = options.limits;
+    this.#admission = new SessionAdmission(options.limits);
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#gate = new CookieGate(options.crypto, now);
-    // A handshake that fails at once makes room at once: so their rate is bounded as well as their number.
-    this.#unprovenBudget = new TokenBucket(UNPROVEN_PER_SECOND, options.limits.cookieThreshold);
   }
 
-  /** Sessions by state: `halfOpen` are those whose handshake is not done. */
+  /**
+   * All sessions, and those of them that are half-open: the handshake is not done, whether or not
+   * the address is proven.
+   */
   get counts(): { readonly sessions: number; readonly halfOpen: number } {
-    return { sessions: this.#slotsById.size, halfOpen: this.#halfOpen };
+    return this.#admission.counts;
   }
 
-  /** Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays what it was at the start. */
+  get deadline(): Instant | null {
+    return this.#heap.peek()?.deadline ?? null;
+  }
+
+  /**
+   * Limits that hold from now on; sessions beyond them stay. The burst of unproven sessions stays
+   * what it was at the start.
+   */
   setLimits(limits: EndpointLimits): void {
-    this.#limits = limits;
+    this.#admission.setLimits(limits);
   }
 
   /** Where a session's peer is, or `null` for a session that is gone. */
@@ -140,7 +131,10 @@ export class Endpoint {
     }
   }
 
-  /** Queues a message for a session. False when the session or channel is gone, or too much is waiting for it. */
+  /**
+   * Queues a message for a session.
+   * @returns False when the session or channel is gone, or too much is waiting for it.
+   */
   send(now: Instant, sessionId: SessionId, channelId: number, data: string | Uint8Array): boolean {
     const slot = this.#slotsById.get(sessionId);
     if (slot === undefined) return false;
@@ -171,24 +165,23 @@ export class Endpoint {
     return this.#slotsById.get(sessionId)?.session.bufferedBytes ?? 0;
   }
 
-  poll(): EndpointOutput {
+  poll(): EndpointOutput | null {
     for (;;) {
       const reply = this.#replies.shift();
       if (reply !== undefined) return reply;
       const slot = this.#dirty.peek();
-      if (slot === undefined) return { type: 'timeout', at: this.#heap.peek()?.deadline ?? null };
+      if (slot === undefined) return null;
       const output = slot.session.poll();
-      switch (output.type) {
-        case 'transmit':
-          return { type: 'transmit', remote: slot.remote, data: output.data };
-        case 'event':
-          this.#follow(slot, output.event);
-          return { type: 'event', sessionId: slot.id, event: output.event };
-        case 'timeout':
-          this.#dirty.shift();
-          slot.isDirty = false;
-          this.#heap.set(slot, output.at);
-          if (slot.session.isClosed) this.#remove(slot);
+      if (output === null) {
+        this.#dirty.shift();
+        slot.isDirty = false;
+        this.#heap.set(slot, slot.session.deadline);
+        if (slot.session.isClosed) this.#remove(slot);
+      } else if (output.type === 'transmit') {
+        return { type: 'transmit', remote: slot.remote, data: output.data };
+      } else {
+        this.#follow(slot, output);
+        return { type: 'event', sessionId: slot.id, event: output };
       }
     }
   }
@@ -200,15 +193,14 @@ export class Endpoint {
     const key = fiveTupleKey(remote);
     let slot = this.#slotsByKey.get(key);
     if (slot === undefined) {
-      if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-      const isWithoutCookie =
-        this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
-      if (isWithoutCookie) slot = this.#create(now, remote, key, true);
+      if (!this.#admission.hasCapacity) return this.drops.count('endpoint.full');
+      if (this.#admission.takeUnproven(now)) slot = this.#create(now, remote, key, 'unproven');
     }
     this.#reply(remote, verdict.response);
     if (slot === undefined) return;
-    // Checks are cheap to forge until the peer is known by its keys: what came before them binds nothing.
-    if (slot.isHalfOpen)
+    // Checks are cheap to forge until the peer is known by its keys: what came before them binds
+    // nothing.
+    if (slot.admission !== 'open')
       return slot.session.handleConsent(now, datagram.length, verdict.response.length);
     slot.remoteUfrag ??= verdict.remoteUfrag;
     if (slot.remoteUfrag === verdict.remoteUfrag)
@@ -229,8 +221,8 @@ export class Endpoint {
         else this.drops.count('endpoint.challengeBudget');
         return;
       case 'valid': {
-        if (!this.#hasRoom()) return this.drops.count('endpoint.full');
-        const created = this.#create(now, remote, key, false);
+        if (!this.#admission.hasCapacity) return this.drops.count('endpoint.full');
+        const created = this.#create(now, remote, key, 'proven');
         created.session.markAddressProven();
         this.#deliver(now, created, datagram);
       }
@@ -242,15 +234,7 @@ export class Endpoint {
     this.#touch(slot);
   }
 
-  #hasRoom(): boolean {
-    const { maxSessions, maxHalfOpen } = this.#limits;
-    return (
-      this.#slotsById.size - this.#unproven < maxSessions &&
-      this.#halfOpen - this.#unproven < maxHalfOpen
-    );
-  }
-
-  #create(now: Instant, remote: Remote, key: string, isUnproven: boolean): Slot {
+  #create(now: Instant, remote: Remote, key: string, admission: 'unproven' | 'proven'): Slot {
     const { crypto, certificate, requestClientCertificate, negotiatedChannels, sessionLimits } =
       this.#options;
     const session = Session.server(
@@ -267,40 +251,25 @@ export class Endpoint {
       key,
       session,
       remoteUfrag: null,
-      isUnproven,
-      isHalfOpen: true,
+      admission,
       isDirty: false,
       deadline: null,
       heapIndex: -1,
     };
     this.#slotsByKey.set(key, slot);
     this.#slotsById.set(id, slot);
-    this.#halfOpen += 1;
-    if (isUnproven) this.#unproven += 1;
+    this.#admission.handleCreated(slot);
     this.#touch(slot);
     return slot;
   }
 
   #follow(slot: Slot, event: SessionEvent): void {
-    if (event.type === 'secure') this.#endUnproven(slot);
-    if (event.type === 'connected' || event.type === 'closed') this.#endHalfOpen(slot);
-  }
-
-  #endUnproven(slot: Slot): void {
-    if (!slot.isUnproven) return;
-    slot.isUnproven = false;
-    this.#unproven -= 1;
-  }
-
-  #endHalfOpen(slot: Slot): void {
-    this.#endUnproven(slot);
-    if (!slot.isHalfOpen) return;
-    slot.isHalfOpen = false;
-    this.#halfOpen -= 1;
+    if (event.type === 'secure') this.#admission.handleProven(slot);
+    if (event.type === 'connected' || event.type === 'closed') this.#admission.handleOpen(slot);
   }
 
   #remove(slot: Slot): void {
-    this.#endHalfOpen(slot);
+    this.#admission.handleRemoved(slot);
     this.#heap.set(slot, null);
     this.#slotsById.delete(slot.id);
     if (this.#slotsByKey.get(slot.key) === slot) this.#slotsByKey.delete(slot.key);

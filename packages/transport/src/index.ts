@@ -1,22 +1,17 @@
-export {
-  Endpoint,
-  type EndpointLimits,
-  type EndpointOptions,
-  type EndpointOutput,
-  type SessionId,
-} from './endpoint.ts';
+export { Endpoint, type EndpointOptions, type EndpointOutput, type SessionId } from './endpoint.ts';
+export type { EndpointLimits } from './session-admission.ts';
 export { type Remote, fiveTupleKey } from './five-tuple.ts';
 export { type IceCredentials, isIcePassword, isIceUfrag } from './ice/ice-credentials.ts';
 export type { LocalCertificate } from './dtls/handshake.ts';
 export type { ChannelProperties } from './datachannel/dcep.ts';
 export type { TransportAddress } from './stun/attributes/xor-mapped-address.ts';
+export { Session } from './session.ts';
 export {
   type ClientSessionOptions,
   DEFAULT_SESSION_LIMITS,
   type NegotiatedChannel,
   type ServerSessionOptions,
-  Session,
   type SessionCloseReason,
   type SessionEvent,
   type SessionLimits,
-} from './session.ts';
+} from './session-types.ts';

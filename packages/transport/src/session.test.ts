@@ -6,11 +6,9 @@ import {
   serverCertificate,
   sessionPair,
 } from '@lumamesh/testkit';
-import {
-  DEFAULT_SESSION_LIMITS,
-  SILENCE_TIMEOUT_MS,
-  UNPROVEN_AMPLIFICATION_LIMIT,
-} from './session.ts';
+import { UNPROVEN_AMPLIFICATION_LIMIT } from './amplification-limit.ts';
+import { SILENCE_TIMEOUT_MS } from './session.ts';
+import { DEFAULT_SESSION_LIMITS } from './session-types.ts';
 
 describe('a session', () => {
   it('comes up from the first check and carries messages both ways', () => {
@@ -49,7 +47,8 @@ describe('a session', () => {
           () => pair.server.has('connected') && pair.client.has('connected'),
           15_000,
         );
-        // A third of all datagrams lost each way may well take longer than the handshake's limit; then it must end, not hang.
+        // A third of all datagrams lost each way may well take longer than the handshake's limit;
+        // then it must end, not hang.
         if (!isUp) {
           assert.ok(lossRate > 0.3, `seed ${seed}`);
           continue;
@@ -175,7 +174,8 @@ describe('a session', () => {
   });
 
   it('sends an unproven address at most three times what came from it', () => {
-    // The client's checks and ClientHello arrive; nothing of the server's ever does, so the client repeats itself for a while.
+    // The client's checks and ClientHello arrive; nothing of the server's ever does, so the client
+    // repeats itself for a while.
     const pair = sessionPair({ backwards: { latencyMs: 1, drop: (data) => (data[0] ?? 0) >= 20 } });
     let received = 0;
     pair.net.runUntil(() => {

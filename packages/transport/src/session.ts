@@ -1,24 +1,22 @@
-import {
-  type Instant,
-  type Machine,
-  Outbox,
-  type Output,
-  type SyncCrypto,
-  TimerTable,
-  earlier,
-  later,
-} from '@lumamesh/base';
-import { type ChannelProperties } from './datachannel/dcep.ts';
-import { type DataChannelEvent, DataChannels } from './datachannel/data-channels.ts';
-import { DtlsConnection, type DtlsEvent } from './dtls/dtls-connection.ts';
-import type { LocalCertificate } from './dtls/handshake.ts';
+import { Fifo, type Instant, type Machine, TimerTable, earlier, later } from '@lumamesh/base';
+import { AmplificationLimit } from './amplification-limit.ts';
+import { closeReasonOfDtls, closeReasonOfSctp } from './close-reason.ts';
+import { DataChannels } from './datachannel/data-channels.ts';
+import type { ChannelProperties } from './datachannel/dcep.ts';
+import type { DtlsConnection, DtlsEvent } from './dtls/dtls-connection.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { ControllingAgent, type IceClientEvent } from './ice/controlling-agent.ts';
-import type { IceCredentials } from './ice/ice-credentials.ts';
-import type { TransportAddress } from './stun/attributes/xor-mapped-address.ts';
+import type { Association } from './sctp/association.ts';
+import type { SctpEvent } from './sctp/sctp-types.ts';
+import { association, clientDtls, serverDtls } from './session-layers.ts';
+import type {
+  ClientSessionOptions,
+  CommonSessionOptions,
+  ServerSessionOptions,
+  SessionCloseReason,
+  SessionOutput,
+} from './session-types.ts';
 import { isStun } from './stun/message.ts';
-import { Association } from './sctp/association.ts';
-import type { SctpEvent, SctpLimits } from './sctp/sctp-types.ts';
 
 /** From the first datagram to an open association. */
 export const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -26,78 +24,6 @@ export const HANDSHAKE_TIMEOUT_MS = 15_000;
 export const SILENCE_TIMEOUT_MS = 25_000;
 /** How long a graceful end may take. */
 const CLOSING_TIMEOUT_MS = 2000;
-/** What may be sent to an address that nothing has proven, in relation to what came from it (as RFC 9000 §8.1 has it for QUIC). */
-export const UNPROVEN_AMPLIFICATION_LIMIT = 3;
-/** The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200). */
-export const MAX_DATAGRAM_BYTES = 1200;
-/** DTLS header, explicit nonce and tag. */
-const DTLS_OVERHEAD_BYTES = 37;
-
-export type SessionCloseReason =
-  | 'localClose'
-  | 'remoteClose'
-  | 'handshakeFailed'
-  | 'handshakeTimeout'
-  | 'silence'
-  | 'iceFailed'
-  | 'associationFailed';
-
-export type SessionEvent =
-  /** Our ICE pair works (client role). */
-  | { readonly type: 'reachable'; readonly mappedAddress: TransportAddress; readonly rttMs: number }
-  /** DTLS is up: the peer is the holder of its certificate, its address is proven. */
-  | { readonly type: 'secure'; readonly remoteCertificate: Uint8Array | null }
-  /** The association is up. */
-  | { readonly type: 'connected' }
-  | DataChannelEvent
-  | { readonly type: 'closed'; readonly reason: SessionCloseReason; readonly detail: string };
-
-export interface SessionLimits {
-  readonly maxMessageBytes: number;
-  readonly receiveWindowBytes: number;
-  readonly maxBufferedBytes: number;
-  readonly maxStreams: number;
-  readonly maxChannels: number;
-}
-
-export const DEFAULT_SESSION_LIMITS: SessionLimits = {
-  maxMessageBytes: 65_536,
-  receiveWindowBytes: 131_072,
-  maxBufferedBytes: 1_048_576,
-  maxStreams: 256,
-  maxChannels: 16,
-};
-
-/** A channel that exists from the start, without DCEP (RFC 8831 §6.1). */
-export interface NegotiatedChannel {
-  readonly id: number;
-  readonly properties: ChannelProperties;
-}
-
-interface CommonOptions {
-  readonly crypto: SyncCrypto;
-  readonly limits: SessionLimits;
-  readonly negotiatedChannels: readonly NegotiatedChannel[];
-}
-
-export interface ServerSessionOptions extends CommonOptions {
-  readonly certificate: LocalCertificate;
-  readonly requestClientCertificate: boolean;
-}
-
-export interface ClientSessionOptions extends CommonOptions {
-  readonly localUfrag: string;
-  readonly remoteIce: IceCredentials;
-  /** SHA-256 of the relay's certificate, 32 bytes. */
-  readonly remoteFingerprint: Uint8Array;
-  readonly certificate: LocalCertificate | null;
-}
-
-/** When a machine whose drain has just ended wants to be woken: polling it again answers that and nothing else. */
-function deadlineOf(machine: { poll(): Output<unknown> } | null): Instant | null {
-  const output = machine?.poll();
-  return output?.type === 'timeout' ? output.at : null;
-}
 
 /**
  * One peer's stack on one five-tuple: ICE consent, DTLS, SCTP, data channels, composed.
@@ -105,10 +31,10 @@ function deadlineOf(machine: { poll(): Output<unknown> } | null): Instant | null
  *   datagram ─▶ DTLS ─data─▶ SCTP ─messages─▶ data channels ─▶ events
  *   datagram ◀─ DTLS ◀packets─ SCTP ◀──────── send()
  */
-export class Session implements Machine<SessionEvent> {
-  readonly #options: CommonOptions;
+export class Session implements Machine<SessionOutput> {
+  readonly #options: CommonSessionOptions;
   readonly #isServer: boolean;
-  readonly #outbox = new Outbox<SessionEvent>();
+  readonly #outputs = new Fifo<SessionOutput>();
   readonly #timers = new TimerTable<'handshake' | 'silence' | 'closing'>();
   readonly #onDrop: (reason: string) => void;
   #clientOptions: ClientSessionOptions | null = null;
@@ -118,15 +44,13 @@ export class Session implements Machine<SessionEvent> {
   #channels: DataChannels | null = null;
   #now: Instant;
   #lastHeard: Instant;
-  #isAddressProven: boolean;
-  #receivedBytes = 0;
-  #sentBytes = 0;
+  readonly #amplification: AmplificationLimit;
   #isEstablished = false;
   #isClosed = false;
 
   private constructor(
     now: Instant,
-    options: CommonOptions,
+    options: CommonSessionOptions,
     isServer: boolean,
     onDrop: (reason: string) => void,
   ) {
@@ -134,7 +58,8 @@ export class Session implements Machine<SessionEvent> {
     this.#lastHeard = now;
     this.#options = options;
     this.#isServer = isServer;
-    this.#isAddressProven = !isServer;
+    // A client chose the address itself.
+    this.#amplification = new AmplificationLimit(!isServer);
     this.#onDrop = onDrop;
     this.#timers.arm('handshake', later(now, HANDSHAKE_TIMEOUT_MS));
   }
@@ -146,13 +71,7 @@ export class Session implements Machine<SessionEvent> {
     onDrop: (reason: string) => void,
   ): Session {
     const session = new Session(now, options, true, onDrop);
-    const { crypto, certificate, requestClientCertificate } = options;
-    session.#dtls = DtlsConnection.server({
-      crypto,
-      certificate,
-      requestClientCertificate,
-      maxDatagramBytes: MAX_DATAGRAM_BYTES,
-    });
+    session.#dtls = serverDtls(options);
     return session;
   }
 
@@ -183,7 +102,7 @@ export class Session implements Machine<SessionEvent> {
   }
 
   get isAddressProven(): boolean {
-    return this.#isAddressProven;
+    return this.#amplification.isProven;
   }
 
   /** Bytes of user data waiting to be sent, over all channels. */
@@ -196,22 +115,29 @@ export class Session implements Machine<SessionEvent> {
     return this.#sctp?.smoothedRttMs ?? 0;
   }
 
-  /** The peer answered a cookie: timers may run, and the limit on what we send is lifted. */
+  get deadline(): Instant | null {
+    if (this.#isClosed) return null;
+    return earlier(
+      earlier(this.#timers.next(), this.#agent?.deadline ?? null),
+      earlier(this.#dtls?.deadline ?? null, this.#sctp?.deadline ?? null),
+    );
+  }
+
+  /** The peer returned a cookie: timers may run, and the limit on what we send is lifted. */
   markAddressProven(): void {
-    this.#isAddressProven = true;
+    this.#amplification.markProven();
     this.#dtls?.markAddressProven();
   }
 
-  /** An authenticated check of this session's peer arrived (server role) and was answered. */
+  /** An authenticated check of this session's peer arrived (server role) and was responded to. */
   handleConsent(now: Instant, receivedBytes: number, sentBytes: number): void {
     this.#lastHeard = now;
-    this.#receivedBytes += receivedBytes;
-    this.#sentBytes += sentBytes;
+    this.#amplification.count(receivedBytes, sentBytes);
   }
 
   handleDatagram(now: Instant, datagram: Uint8Array): void {
     this.#now = now;
-    this.#receivedBytes += datagram.length;
+    this.#amplification.count(datagram.length, 0);
     const first = datagram[0] ?? 255;
     let drop: string | null = 'session.unknownProtocol';
     if (this.#isClosed) drop = 'session.closed';
@@ -251,13 +177,19 @@ export class Session implements Machine<SessionEvent> {
     this.#sctp?.handleTimeout(now);
   }
 
-  /** Queues a message on a channel. False when the channel is gone or too much is waiting. */
+  /**
+   * Queues a message on a channel.
+   * @returns False when the channel is gone or too much is waiting.
+   */
   send(now: Instant, channelId: number, data: string | Uint8Array): boolean {
     this.#now = now;
     return this.#channels?.send(now, channelId, data) ?? false;
   }
 
-  /** Opens a channel by DCEP; answers its id, or `null` when that is not possible. */
+  /**
+   * Opens a channel by DCEP (RFC 8832).
+   * @returns The channel's id, or `null` when no stream is free or too much is waiting.
+   */
   openChannel(now: Instant, properties: ChannelProperties): number | null {
     this.#now = now;
     return this.#channels?.open(now, properties) ?? null;
@@ -292,64 +224,50 @@ export class Session implements Machine<SessionEvent> {
     if (!this.#isClosed) this.#close('localClose', '');
   }
 
-  poll(): Output<SessionEvent> {
+  poll(): SessionOutput | null {
     for (;;) {
-      const output = this.#outbox.poll(null);
-      if (output.type !== 'timeout') return output;
-      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp())
-        return { type: 'timeout', at: this.#nextTimeout() };
+      const output = this.#outputs.shift();
+      if (output !== undefined) return output;
+      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp()) return null;
     }
   }
 
   #handleStun(now: Instant, agent: ControllingAgent, datagram: Uint8Array): string | null {
     const drop = agent.handleDatagram(now, datagram);
-    // An authentic answer to one of our checks: the relay is there, though it may have nothing to say.
+    // An authentic response to one of our checks: the relay is there, though it may have nothing to
+    // say.
     if (drop === null) this.#lastHeard = now;
     return drop;
   }
 
-  #nextTimeout(): Instant | null {
-    if (this.#isClosed) return null;
-    return earlier(
-      earlier(this.#timers.next(), deadlineOf(this.#agent)),
-      earlier(deadlineOf(this.#dtls), deadlineOf(this.#sctp)),
-    );
-  }
-
   #pumpAgent(): boolean {
-    const output = this.#agent?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#agent?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#transmit(output.data);
-    else this.#handleIceEvent(output.event);
+    else this.#handleIceEvent(output);
     return true;
   }
 
   #pumpDtls(): boolean {
-    const output = this.#dtls?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#dtls?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#transmit(output.data);
-    else this.#handleDtlsEvent(output.event);
+    else this.#handleDtlsEvent(output);
     return true;
   }
 
   #pumpSctp(): boolean {
-    const output = this.#sctp?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#sctp?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#dtls?.send(output.data);
-    else this.#handleSctpEvent(output.event);
+    else this.#handleSctpEvent(output);
     return true;
   }
 
   #transmit(datagram: Uint8Array): void {
-    if (
-      !this.#isAddressProven &&
-      this.#sentBytes + datagram.length > UNPROVEN_AMPLIFICATION_LIMIT * this.#receivedBytes
-    ) {
-      this.#onDrop('session.amplificationLimit');
-      return;
-    }
-    this.#sentBytes += datagram.length;
-    this.#outbox.transmit(datagram);
+    if (!this.#amplification.admit(datagram.length))
+      return this.#onDrop('session.amplificationLimit');
+    this.#outputs.push({ type: 'transmit', data: datagram });
   }
 
   #handleIceEvent(event: IceClientEvent): void {
@@ -357,27 +275,21 @@ export class Session implements Machine<SessionEvent> {
       return this.#close(event.reason === 'consentExpired' ? 'silence' : 'iceFailed', event.reason);
     const options = this.#clientOptions;
     if (options === null) return;
-    this.#outbox.event({
+    this.#outputs.push({
       type: 'reachable',
       mappedAddress: event.mappedAddress,
       rttMs: event.rttMs,
     });
-    const { crypto, remoteFingerprint, certificate } = options;
-    this.#dtls = DtlsConnection.client(this.#now, {
-      crypto,
-      remoteFingerprint,
-      certificate,
-      maxDatagramBytes: MAX_DATAGRAM_BYTES,
-    });
+    this.#dtls = clientDtls(this.#now, options);
   }
 
   #handleDtlsEvent(event: DtlsEvent): void {
     switch (event.type) {
       case 'connected':
-        this.#isAddressProven = true;
+        this.#amplification.markProven();
         this.#lastHeard = this.#now;
         this.#startSctp();
-        this.#outbox.event({ type: 'secure', remoteCertificate: event.remoteCertificate });
+        this.#outputs.push({ type: 'secure', remoteCertificate: event.remoteCertificate });
         return;
       case 'data': {
         this.#lastHeard = this.#now;
@@ -386,34 +298,20 @@ export class Session implements Machine<SessionEvent> {
         return;
       }
       case 'closed':
-        return this.#close(
-          event.reason === 'closeNotify' || event.reason === 'fatalAlert'
-            ? 'remoteClose'
-            : event.reason === 'localClose'
-              ? 'localClose'
-              : event.reason,
-          event.detail,
-        );
+        return this.#close(closeReasonOfDtls(event.reason), event.detail);
     }
   }
 
   #startSctp(): void {
-    const { crypto, limits, negotiatedChannels } = this.#options;
-    const sctpLimits: SctpLimits = {
-      ...limits,
-      maxPacketBytes: (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3,
-    };
-    this.#sctp = new Association(this.#now, {
-      randomBytes: crypto.randomBytes,
-      limits: sctpLimits,
-      holdsCrossingInit: this.#isServer,
-    });
+    const { limits, negotiatedChannels } = this.#options;
+    this.#sctp = association(this.#now, this.#options, this.#isServer);
     this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) =>
-      this.#outbox.event(event),
+      this.#outputs.push(event),
     );
     for (const { id, properties } of negotiatedChannels)
       this.#channels.openNegotiated(id, properties);
-    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip (docs/wire-protocol.md).
+    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip
+    // (docs/wire-protocol.md).
     this.#sctp.connect(this.#now);
   }
 
@@ -422,23 +320,13 @@ export class Session implements Machine<SessionEvent> {
       this.#isEstablished = true;
       this.#timers.disarm('handshake');
       this.#timers.arm('silence', later(this.#now, SILENCE_TIMEOUT_MS));
-      this.#outbox.event({ type: 'connected' });
+      this.#outputs.push({ type: 'connected' });
       if (this.#timers.isArmed('closing')) this.#sctp?.shutdown(this.#now);
     }
     const drop = this.#channels?.handleSctpEvent(this.#now, event) ?? null;
     if (drop !== null) this.#onDrop(drop);
-    if (event.type !== 'closed') return;
-    const isRemote =
-      event.reason === 'remoteAbort' ||
-      (event.reason === 'shutdown' && !this.#timers.isArmed('closing'));
-    this.#close(
-      isRemote
-        ? 'remoteClose'
-        : event.reason === 'shutdown' || event.reason === 'localAbort'
-          ? 'localClose'
-          : 'associationFailed',
-      event.detail,
-    );
+    if (event.type === 'closed')
+      this.#close(closeReasonOfSctp(event.reason, this.#timers.isArmed('closing')), event.detail);
   }
 
   #handleSilenceTimer(now: Instant): void {
@@ -456,6 +344,6 @@ export class Session implements Machine<SessionEvent> {
     this.#dtls?.close();
     while (this.#pumpDtls());
     this.#agent = null;
-    this.#outbox.event({ type: 'closed', reason, detail });
+    this.#outputs.push({ type: 'closed', reason, detail });
   }
 }

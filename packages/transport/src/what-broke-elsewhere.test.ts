@@ -14,8 +14,8 @@ import { CONTENT_TYPE, decodeRecord, encodePlaintextRecord } from './dtls/record
 import { Session } from './session.ts';
 
 /*
- * Faults that were reproduced on published WebRTC stacks, each with the test that it does not exist here. Those that live in one unit are tested
- * beside it and named at the end of this file.
+ * Faults that were reproduced on published WebRTC stacks, each with the test that it does not exist
+ * here. Those that live in one unit are tested beside it and named at the end of this file.
  */
 
 /** Sends a datagram to the server as if it came from the client's address. */
@@ -41,7 +41,8 @@ function tamperingPair(change: (datagram: Uint8Array) => Uint8Array): SessionPai
 
 describe('what broke elsewhere', () => {
   it('the client’s Finished is verified', () => {
-    // The record of the Finished is replaced by one that says something else: without the keys it cannot be sealed, so it must not be believed.
+    // The record of the Finished is replaced by one that says something else: without the keys it
+    // cannot be sealed, so it must not be believed.
     const pair = tamperingPair((datagram) => {
       let offset = 0;
       const records: Uint8Array[] = [];
@@ -70,7 +71,8 @@ describe('what broke elsewhere', () => {
   });
 
   it('a client with a changed transcript does not get through', () => {
-    // One bit of the ClientHello's random differs between what the client hashed and what the server saw.
+    // One bit of the ClientHello's random differs between what the client hashed and what the
+    // server saw.
     const pair = tamperingPair((datagram) => {
       if (datagram[0] !== CONTENT_TYPE.handshake || datagram[13] !== 1) return datagram;
       const changed = datagram.slice();
@@ -97,7 +99,8 @@ describe('what broke elsewhere', () => {
             if (record.value.epoch !== 1) continue;
             const key = String(record.value.recordSequenceNumber);
             const bytes = Buffer.from(record.value.fragment).toString('hex');
-            // The same number may only ever stand on the very same bytes: a cached flight sent again.
+            // The same number may only ever stand on the very same bytes: a cached flight sent
+            // again.
             assert.equal(sealed.get(key) ?? bytes, bytes, `seed ${seed}`);
             sealed.set(key, bytes);
           }

@@ -21,7 +21,7 @@ function main(): void {
   const since = (from: number): string => `${Math.round(performance.now() - from)} ms`;
   const roomName = decodeURIComponent(location.hash.slice(1)) || 'lobby';
   const nick = makeNick();
-  setStep('relay', 'busy', 'dialling over UDP, with no signaling');
+  setStep('relay', 'busy', 'dialling over UDP, without signaling');
 
   const net: Net = connect({ relays: RELAY_RECORD });
   const room = net.joinRoom(roomName, { nick });
@@ -43,7 +43,7 @@ function main(): void {
     setStep('room', 'busy', 'joining under a name that the relay cannot read');
   });
   net.on('error', (error) => {
-    setStep('relay', 'failed', 'no answer yet; trying again');
+    setStep('relay', 'failed', 'no response yet; retrying');
     setHint(explain(error));
   });
   room.on('error', (error) => setHint(explain(error)));
@@ -58,7 +58,11 @@ function main(): void {
     refresh();
     peer.on('open', () => {
       opened.add(peer.id);
-      setStep('direct', 'done', `with ${peer.nick} in ${since(metAt)}; the relay is out of it`);
+      setStep(
+        'direct',
+        'done',
+        `with ${peer.nick} in ${since(metAt)}; the relay is no longer involved`,
+      );
       addNote(`${peer.nick} is here, directly.`);
       addCursor(peer.id, peer.nick, hueOf(peer.id));
       refresh();
@@ -69,8 +73,8 @@ function main(): void {
     if (opened.delete(peer.id)) addNote(`${peer.nick} left.`);
     removeCursor(peer.id);
     if (room.peers.length === 0) {
-      setStep('peer', 'busy', 'nobody else now');
-      setStep('direct', 'idle', 'browser to browser, past the relay');
+      setStep('peer', 'busy', 'nobody else here now');
+      setStep('direct', 'idle', 'browser to browser, without the relay');
     }
     refresh();
   });

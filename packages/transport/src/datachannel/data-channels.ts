@@ -36,26 +36,35 @@ interface Channel {
   readonly properties: ChannelProperties;
   readonly isNegotiated: boolean;
   state: 'connecting' | 'open' | 'closing';
-  /** RFC 8832 §6: until the DATA_CHANNEL_ACK everything goes ordered, so that nothing overtakes the OPEN. */
+  /**
+   * RFC 8832 §6: until the DATA_CHANNEL_ACK everything goes ordered, so that nothing overtakes the
+   * OPEN.
+   */
   mustOrder: boolean;
   bufferedAmountLowThreshold: number;
   wasAboveThreshold: boolean;
   hasIncomingReset: boolean;
   hasOutgoingReset: boolean;
-  /** Whether an OPEN for a channel that both knew was answered. */
-  isAnswered: boolean;
+  /** Whether an OPEN for a negotiated channel was acknowledged. */
+  isAcknowledged: boolean;
 }
 
 const EMPTY_MESSAGE = Uint8Array.of(0);
 
-/** Data channels over one association (RFC 8831, RFC 8832). Each channel is the pair of streams with its id. */
+/**
+ * Data channels over one association (RFC 8831, RFC 8832). Each channel is the pair of streams with
+ * its id.
+ */
 export class DataChannels {
   readonly #transport: ChannelTransport;
   readonly #emit: (event: DataChannelEvent) => void;
   readonly #maxChannels: number;
   readonly #channels = new Map<number, Channel>();
   readonly #firstOwnId: 0 | 1;
-  /** Ids whose channel the peer has already opened anew, though our own reset of the old one is not answered yet. */
+  /**
+   * Ids whose channel the peer has already opened anew, though our own reset of the old one has no
+   * response yet.
+   */
   readonly #staleResets = new Set<number>();
   #isConnected = false;
 
@@ -72,7 +81,10 @@ export class DataChannels {
     this.#firstOwnId = isDtlsClient ? 0 : 1;
   }
 
-  /** A channel that both sides agreed on beforehand; it opens with the association. False when the id is taken. */
+  /**
+   * A channel that both sides agreed on beforehand (RFC 8831 §6.1); it opens with the association.
+   * @returns False when the id is taken.
+   */
   openNegotiated(channelId: number, properties: ChannelProperties): boolean {
     if (this.#channels.has(channelId)) return false;
     const channel = this.#add(channelId, properties, { isNegotiated: true, mustOrder: false });
@@ -80,7 +92,10 @@ export class DataChannels {
     return true;
   }
 
-  /** Opens a channel with a DATA_CHANNEL_OPEN; answers its id, or `null` when no stream is free. */
+  /**
+   * Opens a channel with a DATA_CHANNEL_OPEN (RFC 8832 §6).
+   * @returns The channel's id, or `null` when no stream is free or the send queue is full.
+   */
   open(now: Instant, properties: ChannelProperties): number | null {
     let id: number = this.#firstOwnId;
     while (this.#channels.has(id) || this.#staleResets.has(id)) id += 2;
@@ -92,7 +107,10 @@ export class DataChannels {
     return id;
   }
 
-  /** Queues a message. False when the channel is not there (any more) or the queue is full. */
+  /**
+   * Queues a message: text is sent as UTF-8, bytes as they are.
+   * @returns False when there is no such channel (any more) or the send queue is full.
+   */
   send(now: Instant, channelId: number, data: string | Uint8Array): boolean {
     const channel = this.#channels.get(channelId);
     if (channel === undefined || channel.state === 'closing') return false;
@@ -140,7 +158,10 @@ export class DataChannels {
     channel.wasAboveThreshold = this.bufferedAmount(channelId) > bytes;
   }
 
-  /** Takes what the association reports; answers a drop reason, or `null`. */
+  /**
+   * Takes what the association reports.
+   * @returns A drop reason, or `null`.
+   */
   handleSctpEvent(now: Instant, event: SctpEvent): string | null {
     switch (event.type) {
       case 'connected':
@@ -211,15 +232,17 @@ export class DataChannels {
       return null;
     }
     if (existing?.isNegotiated === true) {
-      // The peer opens by DCEP what we both know of beforehand: one channel, and the peer wants its answer.
-      if (existing.isAnswered) return 'dcep.open.repeated';
-      existing.isAnswered = true;
+      // The peer opens by DCEP what we both know of beforehand: one channel, and the peer wants its
+      // ACK.
+      if (existing.isAcknowledged) return 'dcep.open.repeated';
+      existing.isAcknowledged = true;
       this.#transport.send(now, channelId, PPID.dcep, DCEP_ACK, false, {});
       return null;
     }
     if (existing !== undefined && !this.#isReplaceable(existing)) return 'dcep.open.idInUse';
     if (existing !== undefined) {
-      // Both streams are reset as far as the peer knows; only its answer to our own reset was late.
+      // Both streams are reset as far as the peer knows; only its response to our own reset was
+      // late.
       this.#staleResets.add(channelId);
       this.#remove(channelId);
     }
@@ -243,7 +266,7 @@ export class DataChannels {
     const channel = this.#channels.get(channelId);
     if (channel === undefined) return;
     channel.hasIncomingReset = true;
-    // RFC 8831 §6.7: the other side answers by resetting its own stream.
+    // RFC 8831 §6.7: the other side resets its own stream in turn.
     if (channel.state !== 'closing') this.close(now, channelId);
     this.#removeWhenReset(channel);
   }
@@ -287,7 +310,7 @@ export class DataChannels {
       wasAboveThreshold: false,
       hasIncomingReset: false,
       hasOutgoingReset: false,
-      isAnswered: false,
+      isAcknowledged: false,
     };
     this.#channels.set(id, channel);
     return channel;

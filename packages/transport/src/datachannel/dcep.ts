@@ -8,7 +8,10 @@ import {
   utf8Encode,
 } from '@lumamesh/base';
 
-/** Payload protocol identifiers (RFC 8831 §8). An empty message is one zero byte under a PPID of its own. */
+/**
+ * Payload protocol identifiers (RFC 8831 §8). An empty message is one zero byte under a PPID of its
+ * own.
+ */
 export const PPID = { dcep: 50, string: 51, binary: 53, stringEmpty: 56, binaryEmpty: 57 } as const;
 
 const MESSAGE_ACK = 2;
@@ -20,7 +23,10 @@ const CHANNEL_MAX_LIFETIME = 2;
 /** RFC 8832 §5.1 allows 65 535; nobody names a channel that long, and we keep the label. */
 const MAX_LABEL_BYTES = 1024;
 
-/** The properties of a data channel (RFC 8832 §5.1). At most one of the two limits is set; with none it is reliable. */
+/**
+ * The properties of a data channel (RFC 8832 §5.1). At most one of the two limits is set; with none
+ * it is reliable.
+ */
 export interface ChannelProperties {
   readonly label: string;
   readonly subprotocol: string;

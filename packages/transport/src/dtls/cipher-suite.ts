@@ -8,12 +8,18 @@ export interface CipherSuite {
   readonly keyBytes: 16 | 32;
   /** The part of the nonce that the key block gives (RFC 5288 §3: 4; RFC 7905 §2: 12). */
   readonly fixedIvBytes: 4 | 12;
-  /** GCM carries eight bytes of nonce in each record; ChaCha20-Poly1305 derives them from epoch and sequence number. */
+  /**
+   * GCM carries eight bytes of nonce in each record; ChaCha20-Poly1305 derives them from epoch and
+   * sequence number.
+   */
   readonly explicitNonceBytes: 0 | 8;
   readonly prfHash: HashName;
 }
 
-/** In our order of preference: AES-128-GCM is the cheapest with AES-NI and what both browsers prefer. */
+/**
+ * In our order of preference: AES-128-GCM is the cheapest with AES-NI and what both browsers
+ * prefer.
+ */
 export const CIPHER_SUITES: readonly CipherSuite[] = [
   {
     id: 0xc02b,

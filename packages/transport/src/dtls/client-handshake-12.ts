@@ -1,6 +1,5 @@
-import { ByteWriter, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
-import { CIPHER_SUITES, type CipherSuite, findCipherSuite } from './cipher-suite.ts';
-import { ALPN_WEBRTC } from './client-hello-offer.ts';
+import { type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
+import { type CipherSuite, findCipherSuite } from './cipher-suite.ts';
 import type { FlightPart } from './flight/flight.ts';
 import {
   type Handshake,
@@ -15,19 +14,15 @@ import { ALERT } from './message/alert.ts';
 import { decodeCertificate, encodeCertificate } from './message/certificate.ts';
 import { decodeCertificateRequest } from './message/certificate-request.ts';
 import { encodeCertificateVerify } from './message/certificate-verify.ts';
-import { RANDOM_BYTES, encodeClientHello } from './message/client-hello.ts';
+import { RANDOM_BYTES } from './message/client-hello.ts';
 import { encodeClientKeyExchange } from './message/client-key-exchange.ts';
-import {
-  EXTENSION,
-  NAMED_GROUP_ID,
-  SIGNATURE_ECDSA_SECP256R1_SHA256,
-  writeAlpn,
-} from './message/extensions.ts';
+import { EXTENSION, SIGNATURE_ECDSA_SECP256R1_SHA256 } from './message/extensions.ts';
 import {
   HANDSHAKE_TYPE,
   type HandshakeMessage,
   handshakeMessage,
 } from './message/handshake-header.ts';
+import { encodeOwnClientHello } from './own-client-hello.ts';
 import { decodeHelloVerifyRequest } from './message/hello-verify-request.ts';
 import { decodeServerHello } from './message/server-hello.ts';
 import {
@@ -39,11 +34,10 @@ import type { RecordLayer } from './record/record-layer.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
 /*
- * The client's side of the handshake drawn in server-handshake-12.ts. The server is who its certificate's fingerprint says (RFC 8122 §5);
- * names, validity dates and authorities mean nothing here (RFC 8827 §6.5).
+ * The client's side of the handshake drawn in server-handshake-12.ts. The server is who its
+ * certificate's fingerprint says (RFC 8122 §5); names, validity dates and authorities mean nothing
+ * here (RFC 8827 §6.5).
  */
-/** RFC 7685. A server sends an unproven address no more than three times what came from it, and its flight should fit into that. */
-const PADDING_BYTES = 300;
 
 interface Hello {
   readonly suite: CipherSuite;
@@ -143,29 +137,7 @@ export class ClientHandshake12 implements Handshake {
   }
 
   #sendClientHello(cookie: Uint8Array): HandshakeStep {
-    const uint16s = (lengthBytes: 1 | 2, values: readonly number[]): Uint8Array =>
-      new ByteWriter(16)
-        .vector(lengthBytes, (list) => values.forEach((value) => list.uint16(value)))
-        .finish();
-    const alpn = new ByteWriter(16);
-    writeAlpn(alpn, [ALPN_WEBRTC]);
-    const body = encodeClientHello({
-      version: VERSION_DTLS_1_2,
-      random: this.#clientRandom,
-      sessionId: new Uint8Array(0),
-      cookie,
-      cipherSuites: CIPHER_SUITES.map((suite) => suite.id),
-      compressionMethods: Uint8Array.of(0),
-      extensions: new Map<number, Uint8Array>([
-        [EXTENSION.extendedMasterSecret, new Uint8Array(0)],
-        [EXTENSION.renegotiationInfo, Uint8Array.of(0)],
-        [EXTENSION.supportedGroups, uint16s(2, [NAMED_GROUP_ID.x25519, NAMED_GROUP_ID.secp256r1])],
-        [EXTENSION.ecPointFormats, Uint8Array.of(1, 0)],
-        [EXTENSION.signatureAlgorithms, uint16s(2, [SIGNATURE_ECDSA_SECP256R1_SHA256])],
-        [EXTENSION.alpn, alpn.finish()],
-        [EXTENSION.padding, new Uint8Array(PADDING_BYTES)],
-      ]),
-    });
+    const body = encodeOwnClientHello(this.#clientRandom, cookie);
     const message = this.#ownMessage(HANDSHAKE_TYPE.clientHello, body);
     return { type: 'send', parts: [{ type: 'message', message }] };
   }
@@ -173,7 +145,8 @@ export class ClientHandshake12 implements Handshake {
   #handleHelloVerifyRequest(message: HandshakeMessage): HandshakeStep {
     const cookie = decodeHelloVerifyRequest(message.body);
     if (!cookie.ok) return failed(ALERT.decodeError, cookie.drop);
-    // RFC 6347 §4.2.6: the first ClientHello and HelloVerifyRequest are not hashed. §4.2.1: the second one repeats the random.
+    // RFC 6347 §4.2.6: the first ClientHello and HelloVerifyRequest are not hashed. §4.2.1: the
+    // second one repeats the random.
     this.#transcript.reset();
     this.#state = { name: 'awaitServerHello', cookieTaken: true };
     return this.#sendClientHello(cookie.value);

@@ -41,7 +41,8 @@ export function negotiate(
   if (!offersDtls12(hello)) return refuse(ALERT.protocolVersion, 'noCommonVersion');
   if (!hello.compressionMethods.includes(0))
     return refuse(ALERT.illegalParameter, 'noNullCompression');
-  // RFC 7627 §5.3 leaves it to the server; without it a man in the middle can make two sessions share a master secret.
+  // RFC 7627 §5.3 leaves it to the server; without it a man in the middle can make two sessions
+  // share a master secret.
   if (extensions.get(EXTENSION.extendedMasterSecret)?.length !== 0)
     return refuse(ALERT.handshakeFailure, 'noExtendedMasterSecret');
   // RFC 5746 §3.6: in an initial handshake renegotiated_connection must be empty.

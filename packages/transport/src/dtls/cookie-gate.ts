@@ -25,14 +25,20 @@ const SECRET_LIFETIME_MS = 60_000;
 export type CookieVerdict =
   /** The first fragment of a ClientHello with our cookie: the sender's address is proven. */
   | { readonly kind: 'valid' }
-  /** The first fragment of a ClientHello without it: send this HelloVerifyRequest and forget the sender. */
+  /**
+   * The first fragment of a ClientHello without it: send this HelloVerifyRequest and forget the
+   * sender.
+   */
   | { readonly kind: 'challenge'; readonly response: Uint8Array }
-  /** Anything else: a later fragment, or no ClientHello. Of use only to a session that has passed. */
+  /**
+   * Anything else: a later fragment, or no ClientHello. Of use only to a session that has passed.
+   */
   | { readonly kind: 'other' };
 
 /**
- * The stateless cookie exchange (RFC 6347 §4.2.1), used when half-open handshakes pass a threshold. `random` and `cookie` of every ClientHello stand
- * in its first fragment, so the answer needs no reassembly; it is smaller than any ClientHello, so nothing is amplified.
+ * The stateless cookie exchange (RFC 6347 §4.2.1), used when half-open handshakes pass a threshold.
+ * `random` and `cookie` of every ClientHello stand in its first fragment, so the reply needs no
+ * reassembly; it is smaller than any ClientHello, so nothing is amplified.
  */
 export class CookieGate {
   readonly #crypto: SyncCrypto;
@@ -67,7 +73,8 @@ export class CookieGate {
       bytesEqual(this.#cookie(secret, remote, random), cookie);
     if (cookie.length > 0 && (isOurs(this.#current) || isOurs(this.#previous)))
       return { kind: 'valid' };
-    // RFC 6347 §4.2.1: message_seq 0, and the record sequence number of the ClientHello it answers.
+    // RFC 6347 §4.2.1: message_seq 0, and the record sequence number of the ClientHello it replies
+    // to.
     const body = encodeHelloVerifyRequest(this.#cookie(this.#current, remote, random));
     const message = encodeHandshakeFragment(
       HANDSHAKE_TYPE.helloVerifyRequest,

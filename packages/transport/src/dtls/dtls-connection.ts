@@ -1,13 +1,5 @@
-import {
-  ByteReader,
-  type Instant,
-  type Machine,
-  Outbox,
-  type Output,
-  TimerTable,
-  later,
-} from '@lumamesh/base';
-import { type Flight, type FlightPart, encodeFlight } from './flight/flight.ts';
+import { ByteReader, Fifo, type Instant, type Machine, type Transmit } from '@lumamesh/base';
+import { FlightSender } from './flight/flight-sender.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import { type ClientHandshakeOptions, ClientHandshake12 } from './client-handshake-12.ts';
 import type { Handshake, HandshakeStep } from './handshake.ts';
@@ -17,13 +9,6 @@ import { CONTENT_TYPE, type DtlsRecord, decodeRecord } from './record/record.ts'
 import { RecordLayer } from './record/record-layer.ts';
 import { type ServerHandshakeOptions, ServerHandshake12 } from './server-handshake-12.ts';
 
-/** RFC 6347 §4.2.4.1 says 1 s in general; like browsers (and RFC 9147 §5.8.2 for known short round trips) we start lower. */
-const RETRANSMIT_INITIAL_MS = 250;
-/** An answer to duplicates goes out at most this often: a crowd of them in one datagram, or a stream of them, buys one. */
-const RESEND_INTERVAL_MS = 20;
-const RETRANSMIT_MAX_MS = 2000;
-/** A flight is sent at most this often: about 20 s. The session above gives up earlier. */
-const MAX_ATTEMPTS = 12;
 /** What a handshake may hold of unfinished messages. */
 const SERVER_MAX_HELD_BYTES = 4096;
 const CLIENT_MAX_HELD_BYTES = 16_384;
@@ -42,45 +27,45 @@ export type DtlsCloseReason =
 
 export type DtlsEvent =
   | { readonly type: 'connected'; readonly remoteCertificate: Uint8Array | null }
-  /** Application data, authenticated and in the order of arrival. The view is the receiver's to keep. */
+  /**
+   * Application data, authenticated and in the order of arrival. The view is the receiver's to
+   * keep.
+   */
   | { readonly type: 'data'; readonly data: Uint8Array }
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
 
-/**
- * Makes the datagrams of the last flight again: the very same messages, byte for byte, in records with fresh numbers (RFC 6347 §4.2.4). A receiver whose
- * replay window has seen a record, though it had no use for its message yet, would drop the same record for ever (docs/adr/0003).
- */
-type Resend = () => Flight;
+export type DtlsOutput = Transmit | DtlsEvent;
 
 type State =
   | {
       readonly name: 'handshaking';
       readonly handshake: Handshake;
       readonly reassembler: HandshakeReassembler;
-      resend: Resend;
-      attempt: number;
     }
-  /** `resendLast` answers a repeated Finished until the peer shows by data that it has our Finished. */
-  | { readonly name: 'connected'; resendLast: Resend | null }
+  /**
+   * A repeated Finished gets our last flight again until the peer shows by data that it has our
+   * Finished.
+   */
+  | { readonly name: 'connected'; mayResendLast: boolean }
   | { readonly name: 'closed' };
 
 /**
- * One DTLS association over one five-tuple (RFC 6347): records, epochs, replay, retransmission and alerts around a {@link Handshake}.
+ * One DTLS association over one five-tuple (RFC 6347): records, epochs, replay, retransmission and
+ * alerts around a {@link Handshake}.
  *
  *   handshaking ──Finished verified──▶ connected ──close_notify, fatal alert, close()──▶ closed
  *        └──────────failed, timed out──────────────────────────────────────────────────────▲
  */
-export class DtlsConnection implements Machine<DtlsEvent> {
+export class DtlsConnection implements Machine<DtlsOutput> {
   readonly #records: RecordLayer;
-  readonly #outbox = new Outbox<DtlsEvent>();
-  readonly #timers = new TimerTable<'retransmit'>();
+  readonly #outputs = new Fifo<DtlsOutput>();
+  readonly #flights: FlightSender;
   readonly #isServer: boolean;
-  readonly #maxDatagramBytes: number;
-  /** Whether our own timer may resend a flight: never towards an address that nothing has proven. */
-  #mayRetransmit: boolean;
-  /** What an unauthenticated alert said during the handshake: a hint for a person, never a reason to act. */
+  /**
+   * What an unauthenticated alert said during the handshake: a hint for a person, never a reason to
+   * act.
+   */
   #alertHint = '';
-  #resentAt: Instant | null = null;
   #state: State;
 
   private constructor(
@@ -90,13 +75,12 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     maxDatagramBytes: number,
   ) {
     this.#isServer = isServer;
-    this.#maxDatagramBytes = maxDatagramBytes;
     this.#records = records;
-    this.#mayRetransmit = !isServer;
+    this.#flights = new FlightSender(records, maxDatagramBytes, this.#outputs, !isServer);
     const reassembler = new HandshakeReassembler(
       isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES,
     );
-    this.#state = { name: 'handshaking', handshake, reassembler, resend: () => [], attempt: 0 };
+    this.#state = { name: 'handshaking', handshake, reassembler };
   }
 
   static server(options: ServerHandshakeOptions & DatagramLimit): DtlsConnection {
@@ -117,17 +101,25 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     return connection;
   }
 
-  /** The peer returned a cookie: its address is its own, so our timer may resend. */
-  markAddressProven(): void {
-    this.#mayRetransmit = true;
+  get deadline(): Instant | null {
+    return this.#flights.dueAt;
   }
 
-  /** Takes a datagram; answers the first drop reason in it, or `null` when all of it was of use. */
+  /** The peer returned a cookie: its address is its own, so our timer may resend. */
+  markAddressProven(): void {
+    this.#flights.markAddressProven();
+  }
+
+  /**
+   * Takes a datagram.
+   * @returns A drop reason in it, or `null` when all of it was of use.
+   */
   handleDatagram(now: Instant, datagram: Uint8Array): string | null {
     let drop: string | null = null;
     for (let offset = 0; offset < datagram.length && this.#state.name !== 'closed';) {
       const record = decodeRecord(datagram, offset);
-      // RFC 6347 §4.1.2.7: invalid records are silently discarded, and what follows an unreadable header has no beginning.
+      // RFC 6347 §4.1.2.7: invalid records are silently discarded, and what follows an unreadable
+      // header has no beginning.
       if (!record.ok) return drop ?? record.drop;
       drop = this.#handleRecord(now, record.value) ?? drop;
       offset = record.value.end;
@@ -136,19 +128,19 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   }
 
   handleTimeout(now: Instant): void {
-    if (this.#timers.takeExpired(now) === null || this.#state.name !== 'handshaking') return;
-    if (this.#state.attempt >= MAX_ATTEMPTS)
-      return this.#close('handshakeTimeout', this.#alertHint);
-    this.#transmit(this.#state.resend());
-    this.#armRetransmit(now);
+    if (!this.#flights.handleRetransmissionTimer(now))
+      this.#close('handshakeTimeout', this.#alertHint);
   }
 
-  /** Seals application data into one record of its own datagram. False before the handshake is done and after the end. */
+  /**
+   * Seals application data into one record in a datagram of its own.
+   * @returns False before the handshake is done and after the end.
+   */
   send(data: Uint8Array): boolean {
     if (this.#state.name !== 'connected') return false;
     const record = this.#records.encodeProtected(CONTENT_TYPE.applicationData, data);
     if (record === null) return false;
-    this.#outbox.transmit(record);
+    this.#outputs.push({ type: 'transmit', data: record });
     return true;
   }
 
@@ -158,8 +150,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     this.#close('localClose', '');
   }
 
-  poll(): Output<DtlsEvent> {
-    return this.#outbox.poll(this.#timers.next());
+  poll(): DtlsOutput | null {
+    return this.#outputs.shift() ?? null;
   }
 
   #handleRecord(now: Instant, record: DtlsRecord): string | null {
@@ -179,7 +171,10 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     }
   }
 
-  /** Nothing in epoch 0 is authenticated: it moves a handshake, but it cannot touch a live association, and an alert in it ends nothing. */
+  /**
+   * Nothing in epoch 0 is authenticated: it moves a handshake, but it cannot touch a live
+   * association, and an alert in it ends nothing.
+   */
   #handlePlaintextRecord(now: Instant, record: DtlsRecord): string | null {
     if (this.#state.name !== 'handshaking') return 'dtls.epoch0AfterFinished';
     switch (record.contentType) {
@@ -207,16 +202,18 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       const isProtected = record.epoch === 1;
       const state = this.#state;
       if (state.name === 'connected') {
-        // Only a client whose Finished we have answered can seal another one: our answer was lost.
+        // Only a client whose Finished we have verified can seal another one: our last flight was
+        // lost.
         const isRepeatedFinished =
           isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
-        if (!isRepeatedFinished || state.resendLast === null) return 'dtls.handshake.afterFinished';
-        this.#answerDuplicate(now, state.resendLast);
+        if (!isRepeatedFinished || !state.mayResendLast) return 'dtls.handshake.afterFinished';
+        this.#flights.handleDuplicate(now);
         return null;
       }
       if (state.name === 'closed') return 'dtls.closed';
       const { handshake, reassembler } = state;
-      // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the ClientHello's record number.
+      // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the
+      // ClientHello's record number.
       if (!this.#isServer && fragment.type === HANDSHAKE_TYPE.helloRequest) {
         // RFC 5246 §7.4.1.1: ignored during a handshake, and we never renegotiate after one.
         drop = 'dtls.handshake.helloRequest';
@@ -226,7 +223,8 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         fragment.messageSeq === reassembler.nextMessageSeq &&
         isProtected !== handshake.expectsProtected
       ) {
-        // Anybody can write a plaintext message with the number of the Finished; it must not take its place.
+        // Anybody can write a plaintext message with the number of the Finished; it must not take
+        // its place.
         drop = 'dtls.handshake.epoch';
         continue;
       }
@@ -238,12 +236,11 @@ export class DtlsConnection implements Machine<DtlsEvent> {
         this.#records.startAt(record.recordSequenceNumber);
       const result = reassembler.add(fragment, isProtected);
       if (result === 'duplicate') {
-        // One answer per repeated message, whatever number of fragments it came in.
+        // One flight per repeated message, whatever number of fragments it came in.
         const isLastFragment =
           fragment.length > 0 &&
           fragment.fragmentOffset + fragment.fragment.length === fragment.length;
-        if (this.#isServer && isLastFragment && !isProtected)
-          this.#answerDuplicate(now, state.resend);
+        if (this.#isServer && isLastFragment && !isProtected) this.#flights.handleDuplicate(now);
         drop = 'dtls.handshake.repeated';
         continue;
       }
@@ -270,30 +267,31 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       case 'wait':
         return;
       case 'send':
-        this.#state.resend = this.#sendFlight(step.parts);
-        this.#state.attempt = 0;
-        this.#armRetransmit(now);
-        return;
+        return this.#flights.send(now, step.parts);
       case 'connected':
-        this.#timers.disarmAll();
-        this.#state = { name: 'connected', resendLast: this.#sendFlight(step.parts) };
-        this.#outbox.event({ type: 'connected', remoteCertificate: step.remoteCertificate });
+        this.#flights.sendLast(step.parts);
+        this.#state = { name: 'connected', mayResendLast: true };
+        this.#outputs.push({ type: 'connected', remoteCertificate: step.remoteCertificate });
         return;
       case 'failed':
-        this.#outbox.transmit(
-          this.#records.encodePlaintext(
+        this.#outputs.push({
+          type: 'transmit',
+          data: this.#records.encodePlaintext(
             CONTENT_TYPE.alert,
             encodeAlert({ level: ALERT_LEVEL.fatal, description: step.alert }),
           ),
-        );
+        });
         this.#close('handshakeFailed', step.reason);
     }
   }
 
   #handleApplicationData(data: Uint8Array): string | null {
     if (this.#state.name !== 'connected') return 'dtls.dataBeforeFinished';
-    this.#state.resendLast = null;
-    this.#outbox.event({ type: 'data', data });
+    if (this.#state.mayResendLast) {
+      this.#state.mayResendLast = false;
+      this.#flights.release();
+    }
+    this.#outputs.push({ type: 'data', data });
     return null;
   }
 
@@ -301,7 +299,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     const alert = decodeAlert(fragment);
     if (alert === null) return 'dtls.alert.malformed';
     if (alert.description === ALERT.closeNotify) {
-      // RFC 5246 §7.2.1: answered by a close_notify of our own.
+      // RFC 5246 §7.2.1: the reply is a close_notify of our own.
       if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
       this.#close('closeNotify', '');
     } else if (alert.level === ALERT_LEVEL.fatal)
@@ -314,37 +312,13 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       CONTENT_TYPE.alert,
       encodeAlert({ level, description }),
     );
-    if (record !== null) this.#outbox.transmit(record);
-  }
-
-  /** Sends a flight, and answers how to send it again. */
-  #sendFlight(parts: readonly FlightPart[]): Resend {
-    const encode = (): Flight => encodeFlight(this.#records, parts, this.#maxDatagramBytes);
-    this.#transmit(encode());
-    return encode;
-  }
-
-  #answerDuplicate(now: Instant, resend: Resend): void {
-    if (this.#resentAt !== null && now < this.#resentAt + RESEND_INTERVAL_MS) return;
-    this.#resentAt = now;
-    this.#transmit(resend());
-  }
-
-  #transmit(flight: Flight): void {
-    for (const datagram of flight) this.#outbox.transmit(datagram);
-  }
-
-  #armRetransmit(now: Instant): void {
-    if (!this.#mayRetransmit || this.#state.name !== 'handshaking') return;
-    const delay = Math.min(RETRANSMIT_INITIAL_MS * 2 ** this.#state.attempt, RETRANSMIT_MAX_MS);
-    this.#state.attempt += 1;
-    this.#timers.arm('retransmit', later(now, delay));
+    if (record !== null) this.#outputs.push({ type: 'transmit', data: record });
   }
 
   #close(reason: DtlsCloseReason, detail: string): void {
     if (this.#state.name === 'closed') return;
-    this.#timers.disarmAll();
+    this.#flights.stop();
     this.#state = { name: 'closed' };
-    this.#outbox.event({ type: 'closed', reason, detail });
+    this.#outputs.push({ type: 'closed', reason, detail });
   }
 }

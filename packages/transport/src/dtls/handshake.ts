@@ -2,7 +2,10 @@ import { type HashName, type SigningKey, type SyncCrypto, concatBytes } from '@l
 import type { FlightPart } from './flight/flight.ts';
 import type { HandshakeMessage } from './message/handshake-header.ts';
 
-/** What a handshake wants done after a message. The connection acts on it; the handshake itself sends nothing. */
+/**
+ * What a handshake wants done after a message. The connection acts on it; the handshake itself
+ * sends nothing.
+ */
 export type HandshakeStep =
   | { readonly type: 'wait' }
   | { readonly type: 'send'; readonly parts: readonly FlightPart[] }
@@ -15,8 +18,9 @@ export type HandshakeStep =
   | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
 
 /**
- * One role's handshake in one version of DTLS. {@link DtlsConnection} knows records, epochs, timers and alerts; what messages mean is decided here,
- * so a DTLS 1.3 handshake is another implementation of this.
+ * One role's handshake in one version of DTLS. {@link DtlsConnection} knows records, epochs, timers
+ * and alerts; what messages mean is decided here, so a DTLS 1.3 handshake is another implementation
+ * of this.
  */
 export interface Handshake {
   /** What to send first, for the side that opens. */
@@ -35,7 +39,10 @@ export function failed(alert: number, reason: string): HandshakeStep {
   return { type: 'failed', alert, reason };
 }
 
-/** All handshake messages in their unfragmented form, as RFC 6347 §4.2.6 has them hashed: without HelloVerifyRequest and the ClientHello it answers. */
+/**
+ * All handshake messages in their unfragmented form, as RFC 6347 §4.2.6 has them hashed: without
+ * HelloVerifyRequest and the ClientHello before it.
+ */
 export class Transcript {
   #parts: Uint8Array[] = [];
 

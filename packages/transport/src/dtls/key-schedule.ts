@@ -30,7 +30,10 @@ export function prf(
   return out;
 }
 
-/** The extended master secret (RFC 7627 §4). `sessionHash` covers all messages up to and including ClientKeyExchange. */
+/**
+ * The extended master secret (RFC 7627 §4). `sessionHash` covers all messages up to and including
+ * ClientKeyExchange.
+ */
 export function extendedMasterSecret(
   crypto: SyncCrypto,
   hash: HashName,
@@ -63,7 +66,10 @@ export interface TrafficKeys {
   readonly server: RecordProtection;
 }
 
-/** Both directions' record protection from the key block (RFC 5246 §6.3): client key, server key, client IV, server IV; AEAD suites have no MAC keys. */
+/**
+ * Both directions' record protection from the key block (RFC 5246 §6.3): client key, server key,
+ * client IV, server IV; AEAD suites have no MAC keys.
+ */
 export function trafficKeys(
   crypto: SyncCrypto,
   suite: CipherSuite,

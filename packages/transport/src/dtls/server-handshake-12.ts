@@ -142,7 +142,10 @@ export class ServerHandshake12 implements Handshake {
     }
   }
 
-  /** The answer to a HelloVerifyRequest that we sent, without keeping state, before this session took the first ClientHello: it is the one that counts. */
+  /**
+   * The ClientHello that follows a HelloVerifyRequest which we sent, without keeping state, before
+   * this session took the first one: it is the one that counts.
+   */
   #startAgain(message: HandshakeMessage): HandshakeStep {
     this.#transcript.reset();
     return this.#handleClientHello(message);
@@ -179,7 +182,8 @@ export class ServerHandshake12 implements Handshake {
     if (this.#options.requestClientCertificate)
       bodies.push([HANDSHAKE_TYPE.certificateRequest, encodeCertificateRequest()]);
     bodies.push([HANDSHAKE_TYPE.serverHelloDone, new Uint8Array(0)]);
-    // Our numbering follows the client's: a HelloVerifyRequest, which kept no state, had message_seq 0 before a ClientHello numbered 1.
+    // Our numbering follows the client's: a HelloVerifyRequest, which kept no state, had
+    // message_seq 0 before a ClientHello numbered 1.
     const parts = bodies.map(([type, body], i) => ({
       type: 'message' as const,
       message: handshakeMessage(type, message.messageSeq + i, body),
@@ -297,7 +301,10 @@ export class ServerHandshake12 implements Handshake {
   }
 }
 
-/** The ServerHello's extensions: only what the client offered (RFC 5246 §7.4.1.4). use_srtp is not answered, so no media is negotiated. */
+/**
+ * The ServerHello's extensions: only what the client offered (RFC 5246 §7.4.1.4). use_srtp is not
+ * accepted, so no media is negotiated.
+ */
 function answerExtensions(negotiated: Negotiated): Map<number, Uint8Array> {
   const extensions = new Map<number, Uint8Array>([
     [EXTENSION.extendedMasterSecret, new Uint8Array(0)],

@@ -1,9 +1,10 @@
 import {
+  Fifo,
   type Instant,
-  Outbox,
-  type Output,
+  type Machine,
   type SyncCrypto,
   TimerTable,
+  type Transmit,
   later,
   utf8Encode,
   writeUint32,
@@ -29,14 +30,17 @@ import {
 } from '../stun/message.ts';
 import { type IceCredentials, iceKey } from './ice-credentials.ts';
 
-/** RFC 8445 §14.3: RTO never below 500 ms in general; one pair to a known server may go faster, as browsers do. */
+/**
+ * RFC 8445 §14.3: RTO never below 500 ms in general; one pair to a known server may go faster, as
+ * browsers do.
+ */
 const CHECK_RTO_INITIAL_MS = 100;
 const CHECK_RTO_MAX_MS = 1600;
 /** About 8 s of trying. */
 const CHECK_MAX_ATTEMPTS = 8;
 /** RFC 7675 §5.1: every 5 s, randomised between 0.8 and 1.2 of that. */
 const CONSENT_INTERVAL_MS = 5000;
-/** RFC 7675 §5.1: consent expires after 30 s without a valid answer. */
+/** RFC 7675 §5.1: consent expires after 30 s without a valid response. */
 const CONSENT_TIMEOUT_MS = 30_000;
 /** RFC 8445 §5.1.2.1: type preference 110 (peer reflexive), local preference 65535, component 1. */
 const CHECK_PRIORITY = 110 * 2 ** 24 + 65535 * 2 ** 8 + 255;
@@ -44,6 +48,8 @@ const CHECK_PRIORITY = 110 * 2 ** 24 + 65535 * 2 ** 8 + 255;
 export type IceClientEvent =
   | { readonly type: 'connected'; readonly mappedAddress: TransportAddress; readonly rttMs: number }
   | { readonly type: 'failed'; readonly reason: 'noAnswer' | 'refused' | 'consentExpired' };
+
+export type IceClientOutput = Transmit | IceClientEvent;
 
 type State =
   | {
@@ -55,15 +61,15 @@ type State =
   | { readonly name: 'failed' };
 
 /**
- * The controlling agent of a client that knows one remote candidate of an ice-lite server: it checks that one pair, nominates it at once
- * (RFC 8445 §8.1.1), and keeps consent fresh (RFC 7675).
+ * The controlling agent of a client that knows one remote candidate of an ice-lite server: it
+ * checks that one pair, nominates it at once (RFC 8445 §8.1.1), and keeps consent fresh (RFC 7675).
  */
-export class ControllingAgent {
+export class ControllingAgent implements Machine<IceClientOutput> {
   readonly #crypto: SyncCrypto;
   readonly #username: Uint8Array;
   readonly #remoteKey: Uint8Array;
   readonly #tieBreaker: Uint8Array;
-  readonly #outbox = new Outbox<IceClientEvent>();
+  readonly #outputs = new Fifo<IceClientOutput>();
   readonly #timers = new TimerTable<'check' | 'consent'>();
   #state: State;
 
@@ -76,7 +82,10 @@ export class ControllingAgent {
     this.#sendCheck(now);
   }
 
-  /** Takes a STUN datagram; answers a drop reason, or `null` when it was of use. */
+  /**
+   * Takes a STUN datagram.
+   * @returns A drop reason, or `null` when it was of use.
+   */
   handleDatagram(now: Instant, datagram: Uint8Array): string | null {
     const result = decodeStun(datagram);
     if (!result.ok) return result.drop;
@@ -103,7 +112,7 @@ export class ControllingAgent {
         transactionId: new Uint8Array(0),
         consentUntil: later(now, CONSENT_TIMEOUT_MS),
       };
-      this.#outbox.event({ type: 'connected', mappedAddress, rttMs: now - sentAt });
+      this.#outputs.push({ type: 'connected', mappedAddress, rttMs: now - sentAt });
       this.#armConsent(now);
     } else if (this.#state.name === 'connected') {
       this.#state.consentUntil = later(now, CONSENT_TIMEOUT_MS);
@@ -122,8 +131,12 @@ export class ControllingAgent {
     }
   }
 
-  poll(): Output<IceClientEvent> {
-    return this.#outbox.poll(this.#timers.next());
+  get deadline(): Instant | null {
+    return this.#timers.next();
+  }
+
+  poll(): IceClientOutput | null {
+    return this.#outputs.shift() ?? null;
   }
 
   #handleCheckTimeout(now: Instant): void {
@@ -164,9 +177,10 @@ export class ControllingAgent {
       .attribute(ATTRIBUTE.priority, priority)
       .attribute(ATTRIBUTE.iceControlling, this.#tieBreaker)
       .attribute(ATTRIBUTE.useCandidate, new Uint8Array(0));
-    this.#outbox.transmit(
-      addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish(),
-    );
+    this.#outputs.push({
+      type: 'transmit',
+      data: addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish(),
+    });
     return transactionId;
   }
 
@@ -194,6 +208,6 @@ export class ControllingAgent {
   #fail(reason: 'noAnswer' | 'refused' | 'consentExpired'): void {
     this.#timers.disarmAll();
     this.#state = { name: 'failed' };
-    this.#outbox.event({ type: 'failed', reason });
+    this.#outputs.push({ type: 'failed', reason });
   }
 }

@@ -17,7 +17,10 @@ export function isIcePassword(text: string): boolean {
   return /^[A-Za-z0-9+/]{22,256}$/.test(text);
 }
 
-/** The password as the HMAC key of short-term credentials: OpaqueString of ice-chars is their ASCII (RFC 8489 §9.1.1). */
+/**
+ * The password as the HMAC key of short-term credentials: OpaqueString of ice-chars is their ASCII
+ * (RFC 8489 §9.1.1).
+ */
 export function iceKey(password: string): Uint8Array {
   return utf8Encode(password);
 }

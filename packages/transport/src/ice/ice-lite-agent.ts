@@ -23,11 +23,12 @@ import {
 import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
 
 /*
- * What becomes of a datagram that looks like STUN (RFC 8445 §7.3, lite rules; RFC 8489 §6.3, §9.1.3):
+ * What becomes of a datagram that looks like STUN (RFC 8445 §7.3, lite rules; RFC 8489 §6.3,
+ * §9.1.3):
  *
  *   1. no STUN binding request, a bad FINGERPRINT               → drop
- *   2. no USERNAME: a plain STUN client                         → answer within a budget, sign nothing
- *   3. USERNAME not "<our ufrag>:<theirs>", integrity not valid → drop; RFC 8489 would answer 400 or 401, but silence tells a scanner less
+ *   2. no USERNAME: a plain STUN client                         → respond within a budget, sign nothing
+ *   3. USERNAME not "<our ufrag>:<theirs>", integrity not valid → drop; RFC 8489 has 400 or 401, but silence tells a scanner less
  *   4. authentic, with unknown comprehension-required attributes→ 420
  *   5. authentic, and the sender says it is controlled          → 487: a lite agent is never controlling (RFC 8445 §6.1.1)
  *   6. authentic                                                → success; the caller makes or refreshes the session
@@ -45,7 +46,10 @@ export type StunVerdict =
 /** Replies to plain STUN clients, whose addresses nothing proves: per second, over all of them. */
 const PLAIN_RESPONSES_PER_SECOND = 2000;
 const PLAIN_RESPONSES_BURST = 4000;
-/** A plain response is at most this many times its request. The smallest request (20 B) gets 32 B over IPv4. */
+/**
+ * A plain response is at most this many times its request. The smallest request (20 B) gets 32 B
+ * over IPv4.
+ */
 export const PLAIN_AMPLIFICATION_LIMIT = 1.6;
 
 const KNOWN_REQUIRED = new Set<number>([
@@ -58,7 +62,10 @@ const KNOWN_REQUIRED = new Set<number>([
   ATTRIBUTE.xorMappedAddress,
 ]);
 
-/** The passive ICE agent of a relay: it has one candidate, answers checks and sends none (RFC 8445 §2.5). It keeps no state of any peer. */
+/**
+ * The passive ICE agent of a relay: it has one candidate, responds to checks and sends none (RFC
+ * 8445 §2.5). It keeps no state of any peer.
+ */
 export class IceLiteAgent {
   readonly #crypto: SyncCrypto;
   readonly #ufragPrefix: string;
@@ -81,17 +88,21 @@ export class IceLiteAgent {
     if (fingerprint === 'mismatch') return drop('stun.fingerprint');
 
     const username = findAttribute(message, ATTRIBUTE.username);
-    if (username === null) return this.#answerPlainRequest(now, remote, datagram, message);
+    if (username === null) return this.#respondToPlainRequest(now, remote, datagram, message);
     // RFC 8445 §7.1: a connectivity check carries FINGERPRINT.
     if (fingerprint === 'missing') return drop('ice.fingerprintMissing');
     const remoteUfrag = this.#remoteUfrag(username);
     if (remoteUfrag === null) return drop('ice.username');
     const integrity = checkMessageIntegrity(datagram, message, this.#crypto, this.#key);
     if (integrity !== 'valid') return drop(`ice.integrity.${integrity}`);
-    return this.#answerCheck(remote, message, remoteUfrag);
+    return this.#respondToCheck(remote, message, remoteUfrag);
   }
 
-  #answerCheck(remote: TransportAddress, message: StunMessage, remoteUfrag: string): StunVerdict {
+  #respondToCheck(
+    remote: TransportAddress,
+    message: StunMessage,
+    remoteUfrag: string,
+  ): StunVerdict {
     const attributes = protectedAttributes(message);
     const unknown = unknownRequired(attributes);
     if (unknown.length > 0) {
@@ -110,13 +121,14 @@ export class IceLiteAgent {
     return { kind: 'check', remoteUfrag, nominated: has(ATTRIBUTE.useCandidate), response };
   }
 
-  #answerPlainRequest(
+  #respondToPlainRequest(
     now: Instant,
     remote: TransportAddress,
     datagram: Uint8Array,
     message: StunMessage,
   ): StunVerdict {
-    // RFC 8489 §6.3.1: unknown comprehension-required attributes get a 420. It could be larger than the request, and no browser sends any.
+    // RFC 8489 §6.3.1: unknown comprehension-required attributes get a 420. It could be larger than
+    // the request, and no browser sends any.
     if (unknownRequired(message.attributes).length > 0) return drop('stun.plain.unknownAttribute');
     const mapped = encodeXorMappedAddress(remote, message.transactionId);
     if (mapped === null) return drop('stun.plain.remoteAddress');
@@ -124,7 +136,7 @@ export class IceLiteAgent {
       ATTRIBUTE.xorMappedAddress,
       mapped,
     );
-    // RFC 8489 §14.7: FINGERPRINT goes with the answer where the request had it.
+    // RFC 8489 §14.7: FINGERPRINT goes with the response where the request had it.
     if (message.attributes.at(-1)?.type === ATTRIBUTE.fingerprint) addFingerprint(builder);
     const response = builder.finish();
     if (response.length > datagram.length * PLAIN_AMPLIFICATION_LIMIT)

@@ -6,8 +6,9 @@ export function monotonicNow(): Instant {
 }
 
 /**
- * Wake-ups fall on multiples of this: a busy endpoint has a deadline every fraction of a millisecond, and waking for each would cost more than the work.
- * No timer of ours minds: the shortest is 20 ms, and delayed acknowledgements are set early enough.
+ * Wake-ups fall on multiples of this: a busy endpoint has a deadline every fraction of a
+ * millisecond, and waking for each would cost more than the work. No timer of ours minds: the
+ * shortest is 20 ms, and delayed acknowledgements are set early enough.
  */
 const GRANULARITY_MS = 10;
 
@@ -21,7 +22,10 @@ export class Alarm {
     this.#onDue = onDue;
   }
 
-  /** Makes sure that `onDue` is called at `at`, up to {@link GRANULARITY_MS} later, or for an earlier deadline; each call is asked to set the alarm again. */
+  /**
+   * Makes sure that `onDue` is called at `at`, up to {@link GRANULARITY_MS} later, or for an
+   * earlier deadline; each call is asked to set the alarm again.
+   */
   set(at: Instant | null): void {
     if (at === null || (this.#at !== null && this.#at <= at)) return;
     const slot = instant(Math.ceil(at / GRANULARITY_MS) * GRANULARITY_MS);

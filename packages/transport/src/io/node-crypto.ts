@@ -43,7 +43,10 @@ export const nodeCrypto: SyncCrypto = {
   verifyWithCertificate,
 };
 
-/** A handshake asks for random bytes a dozen times, a few at a time, and each call of the system's costs 5 µs: so they are drawn in blocks. */
+/**
+ * A handshake asks for random bytes a dozen times, a few at a time, and each call of the system's
+ * costs 5 µs: so they are drawn in blocks.
+ */
 const POOL_BYTES = 4096;
 let pool = new Uint8Array(0);
 let poolUsed = 0;
@@ -65,7 +68,10 @@ interface NodeSigningKey extends SigningKey {
   readonly keyObject: KeyObject;
 }
 
-/** Wraps a node:crypto private key for {@link nodeCrypto}. The key must be ECDSA P-256; identity files are checked where they are read. */
+/**
+ * Wraps a node:crypto private key for {@link nodeCrypto}. The key must be ECDSA P-256; identity
+ * files are checked where they are read.
+ */
 export function signingKey(keyObject: KeyObject): SigningKey {
   const key: NodeSigningKey = { __kind: 'ECDSA P-256 private key', keyObject };
   return key;

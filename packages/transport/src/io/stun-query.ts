@@ -25,12 +25,13 @@ export interface StunAnswer {
 /** RFC 8489 §6.2.1: 500 ms, doubled; shorter here, for whoever asks is waiting. */
 const RTO_INITIAL_MS = 250;
 const RTO_MAX_MS = 1000;
-/** Servers that never send more than they got have room to answer over IPv6. */
+/** Servers that never send more than they got have the bytes to respond over IPv6. */
 const PADDING_BYTES = 32;
 
 /**
- * Asks a STUN server where it sees us: a plain Binding request (RFC 8489 §3), repeated until it is answered. `null` when nothing comes within `timeoutMs`;
- * throws the errors of `bindUdpSocket`.
+ * Asks a STUN server where it sees us: a plain Binding request (RFC 8489 §3), repeated until a
+ * response comes. `null` when nothing comes within `timeoutMs`; throws the errors of
+ * `bindUdpSocket`.
  */
 export async function queryStun(server: Remote, timeoutMs: number): Promise<StunAnswer | null> {
   const transactionId = randomBytes(TRANSACTION_ID_BYTES);

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
-import type { NegotiatedChannel } from '../session.ts';
+import { Session } from '../session.ts';
 import {
   type ClientSessionOptions,
   DEFAULT_SESSION_LIMITS,
-  Session,
+  type NegotiatedChannel,
   type SessionEvent,
-} from '../session.ts';
+} from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { nodeCrypto } from './node-crypto.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
@@ -29,7 +29,10 @@ export interface KnownServer {
 
 const UFRAG_BYTES = 6;
 
-/** One session of the client role on a socket of its own: how Node programs, checks and load generators reach a relay. */
+/**
+ * One session of the client role on a socket of its own: how Node programs, checks and load
+ * generators reach a relay.
+ */
 export class UdpClient {
   readonly #session: Session;
   readonly #remote: Remote;
@@ -67,7 +70,10 @@ export class UdpClient {
     return client;
   }
 
-  /** Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one negotiated channel. */
+  /**
+   * Connects to an ICE-lite server whose credentials and certificate are known beforehand, by one
+   * negotiated channel.
+   */
   static async toKnownServer(
     server: KnownServer,
     channel: NegotiatedChannel,
@@ -112,11 +118,11 @@ export class UdpClient {
     if (this.#isDraining) return;
     this.#isDraining = true;
     try {
-      for (let output = this.#session.poll(); ; output = this.#session.poll()) {
+      for (let output = this.#session.poll(); output !== null; output = this.#session.poll()) {
         if (output.type === 'transmit') this.#socket?.send(this.#remote, output.data);
-        else if (output.type === 'event') this.#onEvent(output.event);
-        else return this.#alarm.set(output.at);
+        else this.#onEvent(output);
       }
+      this.#alarm.set(this.#session.deadline);
     } finally {
       this.#isDraining = false;
     }

@@ -1,5 +1,5 @@
 import { Endpoint, type EndpointOptions, type SessionId } from '../endpoint.ts';
-import type { SessionEvent } from '../session.ts';
+import type { SessionEvent } from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
@@ -19,7 +19,10 @@ export interface UdpTraffic {
   sendErrors: number;
 }
 
-/** An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer meet. */
+/**
+ * An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer
+ * meet.
+ */
 export class UdpEndpoint {
   readonly endpoint: Endpoint;
   readonly traffic: UdpTraffic = {
@@ -97,8 +100,8 @@ export class UdpEndpoint {
   }
 
   /**
-   * Drains when the datagrams that have arrived together are all taken: what they cause for one session then shares packets, and each packet spared is a
-   * seal and a system call.
+   * Drains when the datagrams that have arrived together are all taken: what they cause for one
+   * session then shares packets, and each packet spared is a seal and a system call.
    */
   #drainSoon(): void {
     if (this.#isDrainDue) return;
@@ -121,21 +124,13 @@ export class UdpEndpoint {
   }
 
   #pump(): void {
-    for (;;) {
-      const output = this.endpoint.poll();
-      switch (output.type) {
-        case 'transmit':
-          this.traffic.datagramsOut += 1;
-          this.traffic.bytesOut += output.data.length;
-          this.#socket?.send(output.remote, output.data);
-          break;
-        case 'event':
-          this.#onEvent(output.sessionId, output.event);
-          break;
-        case 'timeout':
-          this.#alarm.set(output.at);
-          return;
-      }
+    for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
+      if (output.type === 'transmit') {
+        this.traffic.datagramsOut += 1;
+        this.traffic.bytesOut += output.data.length;
+        this.#socket?.send(output.remote, output.data);
+      } else this.#onEvent(output.sessionId, output.event);
     }
+    this.#alarm.set(this.endpoint.deadline);
   }
 }

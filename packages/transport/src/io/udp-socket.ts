@@ -4,10 +4,16 @@ import { isIP } from 'node:net';
 import { LumameshError, unmapIpv4 } from '@lumamesh/base';
 import { type Remote } from '../five-tuple.ts';
 
-/** 4 MB: the default of 208 KB loses datagrams when 1 000 browsers connect at once, and each loss costs its browser a timer. */
+/**
+ * 4 MB: the default of 208 KB loses datagrams when 1 000 browsers connect at once, and each loss
+ * costs its browser a timer.
+ */
 export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** Sending to an address given as a number needs no resolver: this answers at once instead of asking one. */
+/**
+ * Sending to an address given as a number needs no resolver: this calls back at once instead of
+ * asking one.
+ */
 type LookupCallback = (error: Error | null, address: string, family: number) => void;
 function numericLookup(host: string, _options: unknown, callback: LookupCallback): void {
   callback(null, host, host.includes(':') ? 6 : 4);
@@ -26,14 +32,20 @@ export interface BoundSocket {
 
 export interface UdpSocketOptions {
   readonly port: number;
-  /** A local address; without one all of them, IPv4 and IPv6 by one socket where the machine has both. */
+  /**
+   * A local address; without one all of them, IPv4 and IPv6 by one socket where the machine has
+   * both.
+   */
   readonly address?: string;
   readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
   /** Sending failed for a reason that is not the peer's: full buffers, no route. Never fatal. */
   readonly onSendError: (error: NodeJS.ErrnoException) => void;
 }
 
-/** Binds the one UDP socket of a relay or client. Throws `PORT_IN_USE`, `PORT_FORBIDDEN` or `UDP_BIND_FAILED`. */
+/**
+ * Binds the one UDP socket of a relay or client. Throws `PORT_IN_USE`, `PORT_FORBIDDEN` or
+ * `UDP_BIND_FAILED`.
+ */
 export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSocket> {
   const wantsDualStack = options.address === undefined;
   try {
@@ -53,7 +65,7 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
   const isV6 = isIP(address) === 6;
   const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup });
-  // The lookup above answers at once, so 'listening' may come from within bind().
+  // The lookup above calls back at once, so 'listening' may come from within bind().
   const listening = once(socket, 'listening');
   socket.bind(options.port, address);
   try {
@@ -66,7 +78,7 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   // On Linux an ICMP error of an earlier send is reported here; the socket stays good.
   socket.on('error', options.onSendError);
   socket.on('message', (data: Buffer, info: RemoteInfo) => {
-    // Port 0 can be forged but not answered: sending to it throws.
+    // Port 0 can be forged but not sent to: sending to it throws.
     if (info.port === 0) return;
     options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
   });
@@ -84,7 +96,8 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
       try {
         socket.send(data, remote.port, destination, onSent);
       } catch (error) {
-        // Node checks its arguments by throwing; an address from the wire must never end the process.
+        // Node checks its arguments by throwing; an address from the wire must never end the
+        // process.
         options.onSendError(error as NodeJS.ErrnoException);
       }
     },
@@ -102,7 +115,7 @@ function enlargeReceiveBuffer(socket: Socket): number {
   } catch {
     // Some kernels refuse instead of giving less; the figure below says what there is.
   }
-  // Linux answers twice what it keeps for data.
+  // Linux reports twice what it keeps for data.
   return process.platform === 'linux' ? socket.getRecvBufferSize() / 2 : socket.getRecvBufferSize();
 }
 

@@ -1,15 +1,17 @@
 import { type SyncCrypto, instant } from '@lumamesh/base';
 import type { LocalCertificate } from '../dtls/handshake.ts';
 import { Endpoint } from '../endpoint.ts';
-import { DEFAULT_SESSION_LIMITS, Session } from '../session.ts';
+import { Session } from '../session.ts';
+import { DEFAULT_SESSION_LIMITS } from '../session-types.ts';
 
 const REMOTE = { address: '192.0.2.1', port: 9 };
 const ROUNDS_AT_ONCE = 5;
 const CHANNEL = { id: 0, properties: { label: 'warm-up', subprotocol: '', isUnordered: false } };
 
 /**
- * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends its ClientHello after 50 ms, which a cold
- * server would miss. It gives way every few milliseconds: a server that listens already can answer meanwhile.
+ * Runs whole handshakes in memory, so that the first browser finds compiled code: Chromium resends
+ * its ClientHello after 50 ms, which a cold server would miss. It gives way every few milliseconds:
+ * a server that listens already can respond meanwhile.
  */
 export async function warmUp(
   crypto: SyncCrypto,
@@ -52,13 +54,13 @@ function exchange(endpoint: Endpoint, client: Session): void {
   const now = instant(1);
   for (let isBusy = true; isBusy;) {
     isBusy = false;
-    for (let output = client.poll(); output.type !== 'timeout'; output = client.poll()) {
+    for (let output = client.poll(); output !== null; output = client.poll()) {
       if (output.type === 'transmit') {
         endpoint.handleDatagram(now, REMOTE, output.data);
         isBusy = true;
-      } else if (output.event.type === 'connected') client.send(now, CHANNEL.id, 'warm-up');
+      } else if (output.type === 'connected') client.send(now, CHANNEL.id, 'warm-up');
     }
-    for (let output = endpoint.poll(); output.type !== 'timeout'; output = endpoint.poll()) {
+    for (let output = endpoint.poll(); output !== null; output = endpoint.poll()) {
       if (output.type === 'transmit') {
         client.handleDatagram(now, output.data);
         isBusy = true;

@@ -1,6 +1,6 @@
 /*
- * The life of an association (RFC 9260 §4, figure 3). Over DTLS both ends usually open at once, so the two columns run side by side and
- * whichever COOKIE ECHO arrives first wins (§5.2.1, §5.2.4):
+ * The life of an association (RFC 9260 §4, figure 3). Over DTLS both ends usually open at once, so
+ * the two columns run side by side and whichever COOKIE ECHO arrives first wins (§5.2.1, §5.2.4):
  *
  *   closed ──connect(): INIT──▶ cookieWait ──INIT ACK: COOKIE ECHO (+ DATA)──▶ cookieEchoed ──COOKIE ACK──▶ established
  *      └──────INIT: INIT ACK, keep the cookie──────COOKIE ECHO: COOKIE ACK───────────────────────────────────────▲

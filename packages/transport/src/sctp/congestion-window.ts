@@ -1,4 +1,7 @@
-/** Slow start, congestion avoidance and their reactions to loss for one path (RFC 9260 §7.2). All in bytes. */
+/**
+ * Slow start, congestion avoidance and their reactions to loss for one path (RFC 9260 §7.2). All in
+ * bytes.
+ */
 export class CongestionWindow {
   readonly #maxPacketBytes: number;
   #cwnd: number;
@@ -15,7 +18,10 @@ export class CongestionWindow {
     return this.#cwnd;
   }
 
-  /** The cumulative TSN moved. `flightSize` is that before the SACK; growth needs a window that was in use (RFC 9260 §7.2.1). */
+  /**
+   * The cumulative TSN moved. `flightSize` is that before the SACK; growth needs a window that was
+   * in use (RFC 9260 §7.2.1).
+   */
   handleAck(ackedBytes: number, flightSize: number): void {
     const wasFull = flightSize >= this.#cwnd;
     if (this.#cwnd <= this.#ssthresh) {
@@ -38,7 +44,7 @@ export class CongestionWindow {
   }
 
   /** T3-rtx expired (RFC 9260 §7.2.3). */
-  handleTimeout(): void {
+  handleRetransmissionTimeout(): void {
     this.#ssthresh = Math.max(this.#cwnd / 2, 4 * this.#maxPacketBytes);
     this.#cwnd = this.#maxPacketBytes;
     this.#partialBytesAcked = 0;

@@ -2,17 +2,21 @@ import { type Instant, type RandomBytes, TimerTable, bytesEqual, later } from '@
 import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
 
 /**
- * RFC 9260 §16 has 30 s. Its answer is the only authenticated sign of life of an idle peer, and sessions end after 25 s without one, so it comes sooner;
- * a little varied, so that a thousand sessions do not beat together.
+ * RFC 9260 §16 has 30 s. HEARTBEAT ACK is the only authenticated sign of life of an idle peer, and
+ * sessions end after 25 s without one, so it comes sooner; a little varied, so that a thousand
+ * sessions do not beat together.
  */
 const INTERVAL_MS = 10_000;
-/** What an unanswered one waits for besides the RTO before it counts as an error. */
+/** How long, besides the RTO, an unacknowledged HEARTBEAT waits before it counts as an error. */
 const PATIENCE_MS = 5000;
 const NONCE_BYTES = 8;
 /** RFC 9260 §3.3.5: the sender's information is one parameter of type 1. */
 const PARAMETER_HEADER_BYTES = 4;
 
-/** Asks an idle peer whether it is there (RFC 9260 §8.3). One question at a time. */
+/**
+ * The path heartbeat (RFC 9260 §8.3): asks an idle peer whether it is there, one HEARTBEAT at a
+ * time.
+ */
 export class Heartbeat {
   readonly #randomBytes: RandomBytes;
   readonly #timers = new TimerTable<'Heartbeat'>();
@@ -22,7 +26,7 @@ export class Heartbeat {
     this.#randomBytes = randomBytes;
   }
 
-  get nextTimeout(): Instant | null {
+  get dueAt(): Instant | null {
     return this.#timers.next();
   }
 
@@ -34,8 +38,11 @@ export class Heartbeat {
     this.#timers.disarmAll();
   }
 
-  /** What the timer asks for: nothing, or a question to send; `isUnanswered` when the one before got no answer. */
-  handleTimeout(
+  /**
+   * @returns The HEARTBEAT to send when one is due at `now`, otherwise `null`; `isUnanswered` when
+   * the one before it was not acknowledged.
+   */
+  takeDue(
     now: Instant,
     rtoMs: number,
   ): { readonly chunk: Chunk; readonly isUnanswered: boolean } | null {
@@ -50,7 +57,10 @@ export class Heartbeat {
     return { chunk: { type: CHUNK_TYPE.heartbeat, flags: 0, value }, isUnanswered };
   }
 
-  /** The round trip in milliseconds that an answer gives, or `null` when it is none of ours. */
+  /**
+   * @returns The round trip in milliseconds, or `null` when this HEARTBEAT ACK acknowledges none of
+   * ours.
+   */
   handleAck(now: Instant, chunk: Chunk): number | null {
     if (
       this.#pending === null ||

@@ -1,35 +1,41 @@
-import { type Instant, type Outbox, later, serial32Diff } from '@lumamesh/base';
+import { type Fifo, type Instant, later, serial32Diff } from '@lumamesh/base';
 import type { DataChunk } from './chunk/data-chunk.ts';
 import type { ForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import type { SackChunk } from './chunk/sack-chunk.ts';
 import { CHUNK_OVERHEAD_BYTES, ReassemblyQueue } from './queue/reassembly-queue.ts';
 import { ReceivedTsns } from './queue/received-tsns.ts';
-import type { SctpEvent, SctpLimits } from './sctp-types.ts';
+import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
-/** RFC 9260 §6.2: a SACK at the latest 200 ms behind the first unacknowledged DATA; the shell's clock may be 10 ms late. */
+/**
+ * RFC 9260 §6.2: a SACK at the latest 200 ms behind the first unacknowledged DATA; the shell's
+ * clock may be 10 ms late.
+ */
 export const SACK_DELAY_MS = 180;
 /** RFC 9260 §6.2: at least every second packet is acknowledged. */
 const PACKETS_PER_SACK = 2;
 const MAX_GAP_BLOCKS_SENT = 32;
 
-/** The receiving half of an association: which TSNs arrived, what waits to be whole, and when a SACK is due. */
+/**
+ * The receiving half of an association: which TSNs arrived, what waits to be whole, and when a SACK
+ * is due.
+ */
 export class Incoming {
   readonly #limits: SctpLimits;
-  readonly #outbox: Outbox<SctpEvent>;
+  readonly #outputs: Fifo<SctpOutput>;
   readonly #tsns: ReceivedTsns;
   readonly #reassembly: ReassemblyQueue;
   #packetsUnacknowledged = 0;
   #sackDueAt: Instant | null = null;
   #isSackDueNow = false;
 
-  constructor(initialTsn: number, limits: SctpLimits, outbox: Outbox<SctpEvent>) {
+  constructor(initialTsn: number, limits: SctpLimits, outputs: Fifo<SctpOutput>) {
     this.#limits = limits;
-    this.#outbox = outbox;
+    this.#outputs = outputs;
     this.#tsns = new ReceivedTsns(initialTsn);
     this.#reassembly = new ReassemblyQueue(
       limits.maxMessageBytes,
-      (message) => outbox.event({ type: 'message', ...message }),
-      (streamId) => outbox.event({ type: 'messageTooLarge', streamId }),
+      (message) => outputs.push({ type: 'message', ...message }),
+      (streamId) => outputs.push({ type: 'messageTooLarge', streamId }),
     );
   }
 
@@ -50,7 +56,10 @@ export class Incoming {
     return Math.max(0, this.#limits.receiveWindowBytes - this.#reassembly.heldBytes);
   }
 
-  /** Takes a DATA chunk; answers a drop reason or `null`. A dropped chunk is not acknowledged, so an honest sender sends it again. */
+  /**
+   * Takes a DATA chunk. A dropped one is not acknowledged, so an honest sender sends it again.
+   * @returns A drop reason, or `null`.
+   */
   handleData(chunk: DataChunk): string | null {
     const verdict = this.#tsns.check(chunk.tsn);
     if (verdict === 'duplicate') {
@@ -61,8 +70,9 @@ export class Incoming {
     if (verdict !== 'new')
       return verdict === 'tooFar' ? 'sctp.data.tooFar' : 'sctp.data.tooManyGaps';
     const isNext = serial32Diff(chunk.tsn, this.#tsns.cumulativeTsn) === 1;
-    // What fills the gap at the front lets held data go, so it may pass the window: our count is above the sender's (overhead is in it), and refusing it
-    // would stop both for ever. An honest message at the front is smaller than a second window.
+    // What fills the gap at the front lets held data go, so it may pass the window: our count is
+    // above the sender's (overhead is in it), and refusing it would stop both for ever. An honest
+    // message at the front is smaller than a second window.
     const needed = chunk.data.length + CHUNK_OVERHEAD_BYTES;
     const mayPass =
       isNext && this.#reassembly.heldBytes + needed <= 2 * this.#limits.receiveWindowBytes;
@@ -90,7 +100,7 @@ export class Incoming {
   handleForwardTsn(forward: ForwardTsnChunk): string | null {
     this.#isSackDueNow = true;
     const distance = serial32Diff(forward.newCumulativeTsn, this.#tsns.cumulativeTsn);
-    // RFC 3758 §3.6: an out-of-date one is answered by a SACK and nothing else.
+    // RFC 3758 §3.6: an out-of-date one gets a SACK and nothing else.
     if (distance <= 0) return 'sctp.forwardTsn.old';
     if (distance > 0xffff) return 'sctp.forwardTsn.tooFar';
     if (forward.skipped.some(({ streamId }) => streamId >= this.#limits.maxStreams))
@@ -112,7 +122,7 @@ export class Incoming {
 
   resetStreams(streamIds: readonly number[]): void {
     this.#reassembly.resetStreams(streamIds);
-    this.#outbox.event({ type: 'streamsReset', streamIds });
+    this.#outputs.push({ type: 'streamsReset', streamIds });
   }
 
   takeSack(): SackChunk {

@@ -6,13 +6,14 @@ import type { SctpOptions } from './sctp-types.ts';
 const COOKIE_BYTES = 16;
 
 /**
- * Answers the peer's INIT (RFC 9260 §5.1 B). The association exists already, inside its DTLS session, so the state cookie need not carry it: it is a
- * random name for the INIT that was answered, and good in this association only.
+ * Acknowledges the peer’s INIT (RFC 9260 §5.1 B). The association exists already, inside its DTLS
+ * session, so the state cookie need not carry it: it is a random name for the INIT that was
+ * acknowledged, and good in this association only.
  */
 export class InitResponder {
   readonly #randomBytes: RandomBytes;
   readonly #ownInit: InitChunk;
-  #answered: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
+  #acknowledged: { readonly init: InitChunk; readonly cookie: Uint8Array } | null = null;
   #held: InitChunk | null = null;
 
   constructor(randomBytes: RandomBytes, ownInit: InitChunk) {
@@ -21,11 +22,11 @@ export class InitResponder {
   }
 
   /**
-   * Keeps an INIT that crossed ours without an answer: that to ours is on its way, and with it the other handshake is not needed. False for a
-   * second one, which is to be answered.
+   * Keeps an INIT that crossed ours unacknowledged: the INIT ACK to ours is on its way, and with it
+   * the other handshake is not needed. False for a second one, which is to be acknowledged.
    */
   hold(init: InitChunk): boolean {
-    if (this.#held !== null || this.#answered !== null) return false;
+    if (this.#held !== null || this.#acknowledged !== null) return false;
     this.#held = init;
     return true;
   }
@@ -38,18 +39,18 @@ export class InitResponder {
   }
 
   /**
-   * The INIT ACK. RFC 9260 §5.2.1: whatever the state, it has the same tag and TSN as our own INIT; they are the association's. A repeated INIT gets
-   * the same cookie, another one replaces it.
+   * The INIT ACK. RFC 9260 §5.2.1: whatever the state, it has the same tag and TSN as our own INIT;
+   * they are the association's. A repeated INIT gets the same cookie, another one replaces it.
    */
-  answer(init: InitChunk): Chunk {
+  acknowledge(init: InitChunk): Chunk {
     this.#held = null;
-    const previous = this.#answered;
+    const previous = this.#acknowledged;
     const isRepeated =
       previous !== null &&
       previous.init.initiateTag === init.initiateTag &&
       previous.init.initialTsn === init.initialTsn;
     const cookie = isRepeated ? previous.cookie : this.#randomBytes(COOKIE_BYTES);
-    this.#answered = { init, cookie };
+    this.#acknowledged = { init, cookie };
     return encodeInitChunk(CHUNK_TYPE.initAck, {
       ...this.#ownInit,
       stateCookie: cookie,
@@ -59,8 +60,8 @@ export class InitResponder {
 
   /** The INIT that a COOKIE ECHO belongs to, or `null`. */
   find(cookie: Uint8Array): InitChunk | null {
-    return this.#answered !== null && bytesEqual(this.#answered.cookie, cookie)
-      ? this.#answered.init
+    return this.#acknowledged !== null && bytesEqual(this.#acknowledged.cookie, cookie)
+      ? this.#acknowledged.init
       : null;
   }
 }

@@ -1,4 +1,11 @@
-import { type Instant, type Outbox, TimerTable, later, serial32Diff } from '@lumamesh/base';
+import {
+  type Fifo,
+  type Instant,
+  TimerTable,
+  later,
+  serial32Add,
+  serial32Diff,
+} from '@lumamesh/base';
 import { type Chunk, type PacketBuilder } from './chunk/packet.ts';
 import { DATA_FIELDS_BYTES, encodeDataChunk } from './chunk/data-chunk.ts';
 import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
@@ -7,9 +14,12 @@ import { CongestionWindow } from './congestion-window.ts';
 import { type OutstandingChunk, RetransmissionQueue } from './queue/retransmission-queue.ts';
 import { type Fragment, SendQueue } from './queue/send-queue.ts';
 import type { RtoEstimator } from './rto.ts';
-import type { SctpEvent, SctpLimits } from './sctp-types.ts';
+import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
-/** A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in flight costs memory. */
+/**
+ * A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in
+ * flight costs memory.
+ */
 const MAX_OUTSTANDING_CHUNKS = 4096;
 
 /** What the sending half knows of its peer once the association is up. */
@@ -19,10 +29,13 @@ interface PeerState {
   rwnd: number;
 }
 
-/** The sending half of an association: queues, congestion, loss, partial reliability (RFC 9260 §6.1, §6.3, §7; RFC 3758). */
+/**
+ * The sending half of an association: queues, congestion, loss, partial reliability (RFC 9260 §6.1,
+ * §6.3, §7; RFC 3758).
+ */
 export class Outgoing {
   readonly queue = new SendQueue();
-  readonly #outbox: Outbox<SctpEvent>;
+  readonly #outputs: Fifo<SctpOutput>;
   readonly #limits: SctpLimits;
   readonly #rto: RtoEstimator;
   readonly #timers = new TimerTable<'T3Rtx'>();
@@ -31,32 +44,37 @@ export class Outgoing {
   #peer: PeerState | null = null;
   /** RFC 9260 §7.2.4: no further reduction until this TSN is acknowledged. */
   #fastRecoveryExit: number | null = null;
-  /** The first retransmission after a loss may pass the congestion window (RFC 9260 §7.2.4 rule 3). */
-  #mayBurst = false;
+  /**
+   * The first retransmission after a loss may pass the congestion window (RFC 9260 §7.2.4 rule 3).
+   */
+  #mayExceedCwnd = false;
   #lastForwarded: number | null = null;
-  /** A message was given up while this packet was filled: the FORWARD-TSN goes with the next. */
-  #hasUntoldSkip = false;
+  /** A message was abandoned while this packet was filled: the FORWARD-TSN goes with the next. */
+  #needsForwardTsn = false;
 
   constructor(
     initialTsn: number,
     limits: SctpLimits,
     rto: RtoEstimator,
-    outbox: Outbox<SctpEvent>,
+    outputs: Fifo<SctpOutput>,
   ) {
     this.#limits = limits;
     this.#rto = rto;
-    this.#outbox = outbox;
+    this.#outputs = outputs;
     this.#outstanding = new RetransmissionQueue(initialTsn);
     this.#congestion = new CongestionWindow(limits.maxPacketBytes);
   }
 
-  get nextTsn(): number {
-    return this.#outstanding.nextTsn;
+  /** The last TSN that was assigned. */
+  get lastAssignedTsn(): number {
+    return serial32Add(this.#outstanding.nextTsn, -1);
   }
 
-  /** Whether the last packet left something behind that the next one must tell. */
-  get hasUntoldSkip(): boolean {
-    return this.#hasUntoldSkip;
+  /**
+   * Whether a message was abandoned while the last packet was filled: the next packet must say so.
+   */
+  get needsForwardTsn(): boolean {
+    return this.#needsForwardTsn;
   }
 
   /** Whether a packet could carry data now. */
@@ -77,7 +95,7 @@ export class Outgoing {
     return this.queue.bufferedBytes === 0 && this.#outstanding.isEmpty;
   }
 
-  get nextTimeout(): Instant | null {
+  get retransmissionDueAt(): Instant | null {
     return this.#timers.next();
   }
 
@@ -89,14 +107,14 @@ export class Outgoing {
   /** Everything in flight goes again with the next packet: the COOKIE ECHO it rode on was lost. */
   markAllLost(): void {
     this.#outstanding.markAllLost();
-    this.#mayBurst = true;
+    this.#mayExceedCwnd = true;
   }
 
   handlePeerReady(aRwnd: number, supportsForwardTsn: boolean): void {
     this.#peer = { rwnd: aRwnd, supportsForwardTsn };
   }
 
-  /** Answers a drop reason, or `null`. */
+  /** @returns A drop reason, or `null`. */
   handleSack(now: Instant, sack: SackChunk): string | null {
     const flightBefore = this.#outstanding.flightSize;
     const result = this.#outstanding.handleSack(now, sack);
@@ -117,7 +135,7 @@ export class Outgoing {
     if (result.hasLoss && this.#fastRecoveryExit === null) {
       this.#congestion.handleFastRetransmit();
       this.#fastRecoveryExit = result.highestTsn;
-      this.#mayBurst = true;
+      this.#mayExceedCwnd = true;
     }
     // RFC 9260 §6.3.2 R2, R3.
     if (this.#outstanding.isEmpty) this.#timers.disarm('T3Rtx');
@@ -125,60 +143,61 @@ export class Outgoing {
     return null;
   }
 
-  /** True when T3-rtx expired: the path made an error (RFC 9260 §6.3.3, §8.1). */
-  handleTimeout(now: Instant): boolean {
+  /** @returns Whether T3-rtx has expired, which is an error of the path (RFC 9260 §6.3.3, §8.1). */
+  handleRetransmissionTimer(now: Instant): boolean {
     if (this.#timers.takeExpired(now) === null) return false;
-    this.#congestion.handleTimeout();
+    this.#congestion.handleRetransmissionTimeout();
     this.#rto.backOff();
     this.#outstanding.markAllLost();
     this.#fastRecoveryExit = null;
-    this.#mayBurst = true;
+    this.#mayExceedCwnd = true;
     this.#lastForwarded = null;
     return true;
   }
 
-  /** Puts as much data into the packet as congestion, window and room allow. True when it put any. */
-  fill(now: Instant, packet: PacketBuilder): boolean {
+  /** Adds as much data to the packet as congestion window, peer's window and packet size allow. */
+  fill(now: Instant, packet: PacketBuilder): void {
     const peer = this.#peer;
-    if (peer === null) return false;
+    if (peer === null) return;
     const wasBuffered = this.queue.bufferedBytes;
-    this.#hasUntoldSkip = false;
-    let added = this.#addForwardTsn(now, peer, packet);
+    this.#needsForwardTsn = false;
+    this.#addForwardTsn(now, peer, packet);
     for (
-      let chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES);
+      let chunk = this.#next(now, peer, packet.remainingBytes - DATA_FIELDS_BYTES);
       chunk !== null;
-      chunk = this.#next(now, peer, packet.room - DATA_FIELDS_BYTES)
+      chunk = this.#next(now, peer, packet.remainingBytes - DATA_FIELDS_BYTES)
     ) {
       packet.add(this.#encode(chunk));
-      added = true;
       if (!this.#timers.isArmed('T3Rtx')) this.#armT3(now);
     }
-    this.#mayBurst = false;
+    this.#mayExceedCwnd = false;
     if (this.queue.bufferedBytes !== wasBuffered)
-      this.#outbox.event({ type: 'bufferedAmountChanged' });
-    return added;
+      this.#outputs.push({ type: 'bufferedAmountChanged' });
   }
 
-  #addForwardTsn(now: Instant, peer: PeerState, packet: PacketBuilder): boolean {
-    if (!peer.supportsForwardTsn) return false;
+  #addForwardTsn(now: Instant, peer: PeerState, packet: PacketBuilder): void {
+    if (!peer.supportsForwardTsn) return;
     this.#outstanding.abandonExpired(now);
     const forward = this.#outstanding.forwardTsn();
-    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3), which forgets that it was said.
-    if (forward === null || forward.newCumulativeTsn === this.#lastForwarded) return false;
+    // Said once, and again when T3-rtx expired without a SACK for it (RFC 3758 §3.5 F3), which
+    // forgets that it was said.
+    if (forward === null || forward.newCumulativeTsn === this.#lastForwarded) return;
     const chunk = encodeForwardTsnChunk(forward);
-    if (chunk.value.length > packet.room) return false;
+    if (chunk.value.length > packet.remainingBytes) return;
     this.#lastForwarded = forward.newCumulativeTsn;
     packet.add(chunk);
     this.#armT3(now);
-    return true;
   }
 
-  /** The next chunk of at most `room` bytes: lost ones first (RFC 9260 §6.1 C), then new ones as congestion and the peer's window allow. */
-  #next(now: Instant, peer: PeerState, room: number): OutstandingChunk | null {
-    if (room < 1) return null;
+  /**
+   * The next chunk of at most `maxBytes` bytes: lost ones first (RFC 9260 §6.1 C), then new ones as
+   * congestion and the peer's window allow.
+   */
+  #next(now: Instant, peer: PeerState, maxBytes: number): OutstandingChunk | null {
+    if (maxBytes < 1) return null;
     const isWindowOpen = this.#outstanding.flightSize < this.#congestion.cwnd;
-    if (isWindowOpen || this.#mayBurst) {
-      const lost = this.#outstanding.takeLost(now, room);
+    if (isWindowOpen || this.#mayExceedCwnd) {
+      const lost = this.#outstanding.takeLost(now, maxBytes);
       if (lost !== null) {
         // RFC 9260 §7.2.4 rule 4: what is sent again has the whole of T3-rtx to arrive.
         this.#armT3(now);
@@ -193,9 +212,10 @@ export class Outgoing {
       return null;
     const nextBytes = this.queue.nextBytes;
     // Rather a whole message in the next packet than two halves in two.
-    if (nextBytes > room && room < this.#limits.maxPacketBytes / 2) return null;
-    const wanted = Math.min(room, nextBytes);
-    // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is not filled with crumbs.
+    if (nextBytes > maxBytes && maxBytes < this.#limits.maxPacketBytes / 2) return null;
+    const wanted = Math.min(maxBytes, nextBytes);
+    // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is
+    // not filled with crumbs.
     if (peer.rwnd < wanted && this.#outstanding.hasInFlight) return null;
     const fragment = this.#take(now, peer, peer.rwnd > 0 ? Math.min(wanted, peer.rwnd) : wanted);
     if (fragment === null) return null;
@@ -204,12 +224,12 @@ export class Outgoing {
   }
 
   /** The next fragment with something in it. */
-  #take(now: Instant, peer: PeerState, room: number): Fragment | null {
+  #take(now: Instant, peer: PeerState, maxBytes: number): Fragment | null {
     for (;;) {
-      const fragment = this.queue.take(now, room, peer.supportsForwardTsn);
+      const fragment = this.queue.take(now, maxBytes, peer.supportsForwardTsn);
       if (fragment === null || fragment.length > 0) return fragment;
       this.#outstanding.pushAbandoned(now, fragment);
-      this.#hasUntoldSkip = true;
+      this.#needsForwardTsn = true;
     }
   }
 

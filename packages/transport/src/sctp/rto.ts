@@ -1,8 +1,14 @@
-/** RFC 9260 §16 says 1 s; over DTLS the handshake has just shown how long a round trip takes, and libwebrtc starts at 500 ms as well. */
+/**
+ * RFC 9260 §16 says 1 s; over DTLS the handshake has just shown how long a round trip takes, and
+ * libwebrtc starts at 500 ms as well.
+ */
 export const RTO_INITIAL_MS = 500;
 /** Above the peer's delayed acknowledgement of 200 ms. */
 const RTO_MIN_MS = 400;
-/** RFC 9260 has 60 s; a session is given up after 30 s of silence, so longer waits would never be used. */
+/**
+ * RFC 9260 has 60 s; a session ends after 25 s of silence (session.ts), so longer waits would never
+ * be used.
+ */
 const RTO_MAX_MS = 10_000;
 const ALPHA = 1 / 8;
 const BETA = 1 / 4;

@@ -1,12 +1,18 @@
-import type { RandomBytes } from '@lumamesh/base';
+import type { RandomBytes, Transmit } from '@lumamesh/base';
 
 /** Bounds of one association; docs/limits.md has the memory they add up to. */
 export interface SctpLimits {
-  /** The largest user message taken, in bytes; larger ones are skipped and told by `messageTooLarge`. */
+  /**
+   * The largest user message taken, in bytes; larger ones are skipped and told by
+   * `messageTooLarge`.
+   */
   readonly maxMessageBytes: number;
-  /** What may wait here to be whole or in order: the window announced to the peer. At least twice `maxMessageBytes`. */
+  /**
+   * What may wait here to be whole or in order: the window announced to the peer. At least twice
+   * `maxMessageBytes`.
+   */
   readonly receiveWindowBytes: number;
-  /** What may wait here to be sent; `send` answers false beyond it. */
+  /** What may wait here to be sent; `send` returns false beyond it. */
   readonly maxBufferedBytes: number;
   /** Streams in each direction. */
   readonly maxStreams: number;
@@ -17,7 +23,10 @@ export interface SctpLimits {
 export interface SctpOptions {
   readonly randomBytes: RandomBytes;
   readonly limits: SctpLimits;
-  /** Whether an INIT that crosses ours waits a moment for the answer to ours. For one side only: if both did, both would wait. */
+  /**
+   * Whether an INIT that crosses ours waits a moment for the INIT ACK to ours. For one side only:
+   * if both did, both would wait.
+   */
   readonly holdsCrossingInit: boolean;
 }
 
@@ -41,7 +50,10 @@ export type SctpEvent =
   | { readonly type: 'messageTooLarge'; readonly streamId: number }
   /** The peer reset its outgoing side of these streams; empty means all. */
   | { readonly type: 'streamsReset'; readonly streamIds: readonly number[] }
-  /** Our own reset of these streams is over: their ids may be used again. `isOneSided`: the peer cannot, or will not, reset its side. */
+  /**
+   * Our own reset of these streams is over: their ids may be used again. `isOneSided`: the peer
+   * cannot, or will not, reset its side.
+   */
   | {
       readonly type: 'resetDone';
       readonly streamIds: readonly number[];
@@ -50,6 +62,9 @@ export type SctpEvent =
   /** Data left the send queue. */
   | { readonly type: 'bufferedAmountChanged' }
   | { readonly type: 'closed'; readonly reason: SctpCloseReason; readonly detail: string };
+
+/** Packets for DTLS to seal, and events. */
+export type SctpOutput = Transmit | SctpEvent;
 
 /** RFC 8831 §6.5 and RFC 8261 §4: both browsers use this port on both sides. */
 export const SCTP_PORT = 5000;

@@ -5,7 +5,10 @@ for (let n = 0; n < 256; n++) {
   TABLE[n] = c;
 }
 
-/** CRC-32 as in ITU V.42 / IEEE 802.3 of `bytes[0..end)`: what FINGERPRINT is made of (RFC 8489 §14.7). */
+/**
+ * CRC-32 as in ITU V.42 / IEEE 802.3 of `bytes[0..end)`: what FINGERPRINT is made of (RFC 8489
+ * §14.7).
+ */
 export function crc32(bytes: Uint8Array, end: number): number {
   let c = 0xffffffff;
   // Both indexes are in range: i < end <= length, and a byte indexes 256 entries.

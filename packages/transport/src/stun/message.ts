@@ -27,7 +27,10 @@ const CLASSES: readonly MessageClass[] = ['request', 'indication', 'success', 'e
 
 export const METHOD_BINDING = 0x001;
 
-/** Attribute types (RFC 8489 §18.3, RFC 8445 §16.1, RFC 5780 and the IANA registry for what browsers add). */
+/**
+ * Attribute types (RFC 8489 §18.3, RFC 8445 §16.1, RFC 5780 and the IANA registry for what browsers
+ * add).
+ */
 export const ATTRIBUTE = {
   username: 0x0006,
   messageIntegrity: 0x0008,
@@ -42,7 +45,10 @@ export const ATTRIBUTE = {
   iceControlling: 0x802a,
 } as const;
 
-/** One attribute as it stands in the message; `value` is a view without the padding. `offset` is where its type begins. */
+/**
+ * One attribute as it stands in the message; `value` is a view without the padding. `offset` is
+ * where its type begins.
+ */
 export interface RawAttribute {
   readonly type: number;
   readonly offset: number;
@@ -63,7 +69,10 @@ export function isStun(firstByte: number): boolean {
   return firstByte < 4;
 }
 
-/** Decodes the wire format of RFC 8489 §5 and §14, and nothing of its policy: no integrity, no fingerprint, no required attributes. */
+/**
+ * Decodes the wire format of RFC 8489 §5 and §14, and nothing of its policy: no integrity, no
+ * fingerprint, no required attributes.
+ */
 export function decodeStun(datagram: Uint8Array): Decoded<StunMessage> {
   if (datagram.length < STUN_HEADER_BYTES) return dropped('stun.truncated');
   const type = readUint16(datagram, 0);
@@ -72,7 +81,8 @@ export function decodeStun(datagram: Uint8Array): Decoded<StunMessage> {
   const length = readUint16(datagram, 2);
   if (length % 4 !== 0 || STUN_HEADER_BYTES + length !== datagram.length)
     return dropped('stun.length');
-  // RFC 8489 §5: the class bits C1 and C0 stand at 8 and 4 of the type, the method's twelve bits around them.
+  // RFC 8489 §5: the class bits C1 and C0 stand at 8 and 4 of the type, the method's twelve bits
+  // around them.
   const messageClass = CLASSES[((type >> 7) & 2) | ((type >> 4) & 1)] ?? 'request';
   const method = (type & 0xf) | ((type >> 1) & 0x70) | ((type >> 2) & 0xf80);
 
@@ -107,7 +117,10 @@ export function findAttribute(message: StunMessage, type: number): RawAttribute 
   return null;
 }
 
-/** Builds one message, attribute by attribute. The header's length is kept current, as MESSAGE-INTEGRITY and FINGERPRINT need it. */
+/**
+ * Builds one message, attribute by attribute. The header's length is kept current, as
+ * MESSAGE-INTEGRITY and FINGERPRINT need it.
+ */
 export class StunBuilder {
   #bytes = new Uint8Array(192);
   #length = STUN_HEADER_BYTES;
@@ -141,7 +154,10 @@ export class StunBuilder {
     return this;
   }
 
-  /** What was built so far, with the header's length raised by an attribute of `valueBytes` that is yet to come (RFC 8489 §14.5, §14.7). */
+  /**
+   * What was built so far, with the header's length raised by an attribute of `valueBytes` that is
+   * yet to come (RFC 8489 §14.5, §14.7).
+   */
   withLengthFor(valueBytes: number): Uint8Array {
     this.#setLength(this.#length + 4 + valueBytes);
     return this.#bytes.subarray(0, this.#length);

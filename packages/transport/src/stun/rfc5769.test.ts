@@ -83,7 +83,8 @@ describe('RFC 5769', () => {
         .attribute(software.type, software.value)
         .attribute(ATTRIBUTE.xorMappedAddress, mapped.value);
       const rebuilt = toHex(addFingerprint(addMessageIntegrity(builder, nodeCrypto, KEY)).finish());
-      // The RFC pads SOFTWARE with a space, we with zero: so the tags behind differ, and everything before is the same.
+      // The RFC pads SOFTWARE with a space, we with zero: so the tags behind differ, and everything
+      // before is the same.
       assert.equal(rebuilt.slice(0, 40 + 8 + 22), hex.slice(0, 40 + 8 + 22));
       assert.equal(rebuilt.length, hex.length);
     });

@@ -15,7 +15,10 @@ export type FlightPart =
   /** A message under the keys of epoch 1: Finished. */
   | { readonly type: 'protectedMessage'; readonly message: HandshakeMessage };
 
-/** Packs a flight into as few datagrams of `maxDatagramBytes` as it takes, in order; messages that do not fit are fragmented (RFC 6347 §4.2.3). */
+/**
+ * Packs a flight into as few datagrams of `maxDatagramBytes` as it takes, in order; messages that
+ * do not fit are fragmented (RFC 6347 §4.2.3).
+ */
 export function encodeFlight(
   records: RecordLayer,
   parts: readonly FlightPart[],
@@ -58,18 +61,18 @@ export function encodeFlight(
 }
 
 function* fragments(message: HandshakeMessage, maxDatagramBytes: number): Iterable<Uint8Array> {
-  const room = maxDatagramBytes - RECORD_HEADER_BYTES - HANDSHAKE_HEADER_BYTES;
-  if (message.body.length <= room) {
+  const maxFragmentBytes = maxDatagramBytes - RECORD_HEADER_BYTES - HANDSHAKE_HEADER_BYTES;
+  if (message.body.length <= maxFragmentBytes) {
     yield message.bytes;
     return;
   }
-  for (let offset = 0; offset < message.body.length; offset += room) {
+  for (let offset = 0; offset < message.body.length; offset += maxFragmentBytes) {
     yield encodeHandshakeFragment(
       message.type,
       message.body.length,
       message.messageSeq,
       offset,
-      message.body.subarray(offset, offset + room),
+      message.body.subarray(offset, offset + maxFragmentBytes),
     );
   }
 }

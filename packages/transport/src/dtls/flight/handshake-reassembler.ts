@@ -4,9 +4,15 @@ import {
   handshakeMessage,
 } from '../message/handshake-header.ts';
 
-/** How far ahead of the expected message one may be and still be held: a whole client flight is four messages. */
+/**
+ * How far ahead of the expected message one may be and still be held: a whole client flight is four
+ * messages.
+ */
 const MAX_AHEAD = 4;
-/** Separate runs of bytes held of one message. A ClientHello of 4 KB in fragments of 128 B, every other one lost, stays below. */
+/**
+ * Separate runs of bytes held of one message. A ClientHello of 4 KB in fragments of 128 B, every
+ * other one lost, stays below.
+ */
 const MAX_RANGES = 16;
 
 interface Partial {
@@ -26,8 +32,9 @@ export type ReassemblyResult =
   | 'dtls.handshake.ranges';
 
 /**
- * Puts handshake messages together from fragments in any order, with duplicates and overlaps (RFC 6347 §4.2.3), and hands them out by message_seq.
- * It never holds more than `maxBytes`, counted by what the fragments claim: 26 bytes that announce 16 MB buy nothing.
+ * Puts handshake messages together from fragments in any order, with duplicates and overlaps (RFC
+ * 6347 §4.2.3), and hands them out by message_seq. It never holds more than `maxBytes`, counted by
+ * what the fragments claim: 26 bytes that announce 16 MB buy nothing.
  */
 export class HandshakeReassembler {
   readonly #maxBytes: number;
@@ -47,13 +54,19 @@ export class HandshakeReassembler {
     return this.#nextMessageSeq;
   }
 
-  /** Jumps ahead: a server's first message has message_seq 1 when a HelloVerifyRequest went before it. */
+  /**
+   * Jumps ahead: a server's first message has message_seq 1 when a HelloVerifyRequest went before
+   * it.
+   */
   skipTo(messageSeq: number): void {
     for (const seq of this.#partials.keys()) if (seq < messageSeq) this.#drop(seq);
     this.#nextMessageSeq = Math.max(this.#nextMessageSeq, messageSeq);
   }
 
-  /** @param isProtected whether the fragment came under the keys of epoch 1: such a message takes the place of one that anybody may have written. */
+  /**
+   * @param isProtected whether the fragment came under the keys of epoch 1: such a message takes
+   * the place of one that anybody may have written.
+   */
   add(fragment: HandshakeFragment, isProtected = false): ReassemblyResult {
     if (fragment.messageSeq < this.#nextMessageSeq) return 'duplicate';
     if (fragment.messageSeq >= this.#nextMessageSeq + MAX_AHEAD) return 'dtls.handshake.ahead';
@@ -100,7 +113,10 @@ export class HandshakeReassembler {
     return message;
   }
 
-  /** As {@link take}, for the very first message of a server: a ClientHello with message_seq 1 is the answer to a HelloVerifyRequest that we sent without keeping state. */
+  /**
+   * As {@link take}, for the very first message of a server: a ClientHello with message_seq 1
+   * follows a HelloVerifyRequest that we sent without keeping state.
+   */
   takeFirst(): HandshakeMessage | null {
     const first = this.take();
     if (first !== null || this.#nextMessageSeq !== 0 || this.#whole(1) === null) return first;

@@ -8,7 +8,10 @@ export interface CertificateRequest {
   readonly signatureAlgorithms: readonly number[];
 }
 
-/** The body of a CertificateRequest (RFC 5246 §7.4.4) for ECDSA P-256 with SHA-256, from any authority. */
+/**
+ * The body of a CertificateRequest (RFC 5246 §7.4.4) for ECDSA P-256 with SHA-256, from any
+ * authority.
+ */
 export function encodeCertificateRequest(): Uint8Array {
   return new ByteWriter(16)
     .vector(1, (v) => v.uint8(CLIENT_CERTIFICATE_TYPE_ECDSA_SIGN))

@@ -1,6 +1,9 @@
 import { ByteReader, ByteWriter, type Decoded, decoded, dropped } from '@lumamesh/base';
 
-/** The body of a Certificate message (RFC 5246 §7.4.2): DER certificates, the sender's own first; the list may be empty. */
+/**
+ * The body of a Certificate message (RFC 5246 §7.4.2): DER certificates, the sender's own first;
+ * the list may be empty.
+ */
 export function encodeCertificate(chain: readonly Uint8Array[]): Uint8Array {
   return new ByteWriter(512)
     .vector(3, (list) => {

@@ -32,7 +32,8 @@ export function decodeClientHello(body: Uint8Array): Decoded<ClientHello> {
 }
 
 /**
- * Reads what stands before the cipher suites, from the first fragment of a ClientHello already: enough to answer with a cookie (RFC 6347 §4.2.1).
+ * Reads what stands before the cipher suites, from the first fragment of a ClientHello already:
+ * enough to reply with a cookie (RFC 6347 §4.2.1).
  */
 export function decodeClientHelloHead(
   firstFragment: Uint8Array,

@@ -22,8 +22,9 @@ const MAX_EXTENSIONS = 64;
 export type Extensions = ReadonlyMap<number, Uint8Array>;
 
 /**
- * Reads an extensions block (RFC 5246 §7.4.1.4), which may be absent altogether. Answers `null` when it is malformed or names a type twice
- * ("There MUST NOT be more than one extension of the same type").
+ * Reads an extensions block (RFC 5246 §7.4.1.4), which may be absent altogether. Returns `null`
+ * when it is malformed or names a type twice ("There MUST NOT be more than one extension of the
+ * same type").
  */
 export function readExtensions(reader: ByteReader): Extensions | null {
   const extensions = new Map<number, Uint8Array>();
@@ -44,7 +45,10 @@ export function writeExtensions(writer: ByteWriter, extensions: Extensions): voi
   });
 }
 
-/** The numbers of a vector of uint16 behind a length of one or two bytes, or `null` when it is malformed. */
+/**
+ * The numbers of a vector of uint16 behind a length of one or two bytes, or `null` when it is
+ * malformed.
+ */
 export function readUint16Vector(reader: ByteReader, lengthBytes: 1 | 2): number[] | null {
   const list = reader.sub(lengthBytes === 1 ? reader.uint8() : reader.uint16());
   if (!reader.ok || list.remaining % 2 !== 0) return null;
@@ -53,7 +57,9 @@ export function readUint16Vector(reader: ByteReader, lengthBytes: 1 | 2): number
   return values;
 }
 
-/** The protocol names of an ALPN extension (RFC 7301 §3.1) as text, or `null` when it is malformed. */
+/**
+ * The protocol names of an ALPN extension (RFC 7301 §3.1) as text, or `null` when it is malformed.
+ */
 export function readAlpn(reader: ByteReader): string[] | null {
   const list = reader.sub(reader.uint16());
   const names: string[] = [];

@@ -30,7 +30,10 @@ export interface HandshakeFragment {
   readonly fragment: Uint8Array;
 }
 
-/** A whole message. `bytes` is its unfragmented form with header, as it enters the transcript (RFC 6347 §4.2.6). */
+/**
+ * A whole message. `bytes` is its unfragmented form with header, as it enters the transcript (RFC
+ * 6347 §4.2.6).
+ */
 export interface HandshakeMessage {
   readonly type: number;
   readonly messageSeq: number;

@@ -100,7 +100,8 @@ describe('every handshake message', () => {
       assert.ok(result.ok);
       assert.deepEqual(result.value, expected);
       for (const cut of truncations(bytes)) {
-        // A hello without extensions is whole (RFC 5246 §7.4.1.2); no other message has an optional end.
+        // A hello without extensions is whole (RFC 5246 §7.4.1.2); no other message has an optional
+        // end.
         const isHelloWithoutExtensions =
           name.endsWith('Hello') && decode(cut).ok && !decode(cut.slice(0, cut.length - 1)).ok;
         assert.ok(!decode(cut).ok || isHelloWithoutExtensions, `${cut.length} bytes`);

@@ -16,7 +16,10 @@ export interface ServerHello {
   readonly extensions: Extensions;
 }
 
-/** The body of a ServerHello (RFC 5246 §7.4.1.3) with an empty session id, for nothing is resumed, and null compression. */
+/**
+ * The body of a ServerHello (RFC 5246 §7.4.1.3) with an empty session id, for nothing is resumed,
+ * and null compression.
+ */
 export function encodeServerHello(hello: ServerHello): Uint8Array {
   const writer = new ByteWriter(96)
     .uint16(hello.version)

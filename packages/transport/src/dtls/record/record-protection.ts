@@ -9,7 +9,10 @@ const NONCE_BYTES = 12;
 const scratchNonce = new Uint8Array(NONCE_BYTES);
 const scratchAad = new Uint8Array(AAD_BYTES);
 
-/** Seals or opens the records of one direction of one epoch (RFC 5246 §6.2.3.3, RFC 5288 §3, RFC 7905 §2). It keeps no sequence number. */
+/**
+ * Seals or opens the records of one direction of one epoch (RFC 5246 §6.2.3.3, RFC 5288 §3, RFC
+ * 7905 §2). It keeps no sequence number.
+ */
 export class RecordProtection {
   readonly #aead: Aead;
   readonly #suite: CipherSuite;
@@ -70,7 +73,8 @@ export class RecordProtection {
       scratchNonce.set(explicitNonce, 4);
       return;
     }
-    // RFC 7905 §2: the padded 64-bit sequence number (in DTLS: epoch and sequence number) XORed with the IV.
+    // RFC 7905 §2: the padded 64-bit sequence number (in DTLS: epoch and sequence number) XORed
+    // with the IV.
     writeSequence(scratchSequence, 0, epoch, recordSequenceNumber);
     for (let i = 0; i < 8; i++)
       scratchNonce[4 + i] = (scratchNonce[4 + i] ?? 0) ^ (scratchSequence[i] ?? 0);
@@ -79,7 +83,10 @@ export class RecordProtection {
 
 const scratchSequence = new Uint8Array(8);
 
-/** RFC 5246 §6.2.3.3: seq_num + type + version + length of the plaintext; in DTLS seq_num is epoch and sequence number (RFC 6347 §4.1.2.1). */
+/**
+ * RFC 5246 §6.2.3.3: seq_num + type + version + length of the plaintext; in DTLS seq_num is epoch
+ * and sequence number (RFC 6347 §4.1.2.1).
+ */
 function setAad(
   contentType: number,
   epoch: number,

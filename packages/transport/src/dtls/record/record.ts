@@ -36,7 +36,9 @@ export function isDtls(firstByte: number): boolean {
   return firstByte >= 20 && firstByte <= 63;
 }
 
-/** Decodes the record at `offset` of a datagram. Several may follow each other (RFC 6347 §4.1.1). */
+/**
+ * Decodes the record at `offset` of a datagram. Several may follow each other (RFC 6347 §4.1.1).
+ */
 export function decodeRecord(datagram: Uint8Array, offset: number): Decoded<DtlsRecord> {
   if (datagram.length - offset < RECORD_HEADER_BYTES) return dropped('dtls.record.truncated');
   const version = readUint16(datagram, offset + 1);

@@ -77,7 +77,8 @@ describe('every chunk', () => {
       assert.deepEqual(result.value, expected);
       for (const value of truncations(chunk.value)) {
         const cut = decode({ ...chunk, value });
-        // Where a list may be shorter, what comes out must be shorter too, never the same with less.
+        // Where a list may be shorter, what comes out must be shorter too, never the same with
+        // less.
         if (cut.ok) assert.notDeepEqual(cut.value, expected, `${value.length} bytes`);
       }
       for (const value of mutations(chunk.value, 2000, 4)) decode({ ...chunk, value });

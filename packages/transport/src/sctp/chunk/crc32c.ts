@@ -8,7 +8,10 @@ for (let n = 0; n < 256; n++) {
 const CHECKSUM_OFFSET = 8;
 const CHECKSUM_END = 12;
 
-/** CRC32c of an SCTP packet, its checksum field taken as zero (RFC 9260 §6.8, appendix A). The value stands in the packet little-endian. */
+/**
+ * CRC32c of an SCTP packet, its checksum field taken as zero (RFC 9260 §6.8, appendix A). The value
+ * stands in the packet little-endian.
+ */
 export function packetChecksum(packet: Uint8Array): number {
   let c = 0xffffffff;
   // The indexes are in range: i < length, and a byte indexes 256 entries.

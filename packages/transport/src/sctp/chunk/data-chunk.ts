@@ -32,7 +32,8 @@ export interface DataChunk {
 
 export function decodeDataChunk(chunk: Chunk): Decoded<DataChunk> {
   const { value, flags } = chunk;
-  // RFC 9260 §6.2: a DATA chunk without user data is an error; every data channel message has at least one byte (RFC 8831 §6.6).
+  // RFC 9260 §6.2: a DATA chunk without user data is an error; every data channel message has at
+  // least one byte (RFC 8831 §6.6).
   if (value.length <= DATA_FIELDS_BYTES) return dropped('sctp.data.empty');
   return decoded({
     tsn: readUint32(value, 0),

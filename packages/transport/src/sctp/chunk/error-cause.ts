@@ -31,7 +31,10 @@ export function encodeErrorChunk(cause: Parameter): Chunk {
   return { type: CHUNK_TYPE.error, flags: 0, value: writer.finish() };
 }
 
-/** The cause that reports a chunk type nobody knows: the chunk's header is enough to tell which (RFC 9260 §3.3.10.6). */
+/**
+ * The cause that reports a chunk type nobody knows: the chunk's header is enough to tell which (RFC
+ * 9260 §3.3.10.6).
+ */
 export function unrecognizedChunkCause(chunk: Chunk): Parameter {
   const header = Uint8Array.of(chunk.type, chunk.flags, 0, 0);
   writeUint16(header, 2, CHUNK_HEADER_BYTES + chunk.value.length);

@@ -10,7 +10,10 @@ const MAX_COOKIE_BYTES = 1024;
 /** RFC 9260 §3.3.2: "a_rwnd … MUST NOT be less than 1500". */
 const MIN_A_RWND = 1500;
 
-/** What INIT and INIT ACK have in common (RFC 9260 §3.3.2, §3.3.3), with the extensions of RFC 5061 §4.2.7 and RFC 3758 §3.1. */
+/**
+ * What INIT and INIT ACK have in common (RFC 9260 §3.3.2, §3.3.3), with the extensions of RFC 5061
+ * §4.2.7 and RFC 3758 §3.1.
+ */
 export interface InitChunk {
   readonly initiateTag: number;
   readonly aRwnd: number;
@@ -21,7 +24,10 @@ export interface InitChunk {
   readonly supportsReConfig: boolean;
   /** Only in an INIT ACK. */
   readonly stateCookie: Uint8Array | null;
-  /** Types we did not know and whose two highest bits ask for a report (RFC 9260 §3.2.2): the parameters as they came. */
+  /**
+   * Types we did not know and whose two highest bits ask for a report (RFC 9260 §3.2.2): the
+   * parameters as they came.
+   */
   readonly unrecognized: readonly Parameter[];
 }
 
@@ -68,7 +74,10 @@ export function decodeInitChunk(chunk: Chunk): Decoded<InitChunk> {
   });
 }
 
-/** Addresses, cookie preservative and supported address types: meaningless over DTLS (RFC 8261 §6), so passed over. */
+/**
+ * Addresses, cookie preservative and supported address types: meaningless over DTLS (RFC 8261 §6),
+ * so passed over.
+ */
 function isKnownIgnored(type: number): boolean {
   return type === 5 || type === 6 || type === 8 || type === 9 || type === 11 || type === 12;
 }

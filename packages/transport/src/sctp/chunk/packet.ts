@@ -10,8 +10,9 @@ import {
 import { packetChecksum } from './crc32c.ts';
 
 /*
- * The SCTP common header (RFC 9260 §3.1): source port, destination port, verification tag, checksum; then chunks (§3.2):
- * type, flags, length (header included, padding not), value, padding to four bytes.
+ * The SCTP common header (RFC 9260 §3.1): source port, destination port, verification tag,
+ * checksum; then chunks (§3.2): type, flags, length (header included, padding not), value, padding
+ * to four bytes.
  */
 export const PACKET_HEADER_BYTES = 12;
 export const CHUNK_HEADER_BYTES = 4;
@@ -92,7 +93,7 @@ export class PacketBuilder {
   }
 
   /** Bytes that a further chunk's value may have. */
-  get room(): number {
+  get remainingBytes(): number {
     return this.#maxPacketBytes - this.#bytes - CHUNK_HEADER_BYTES;
   }
 

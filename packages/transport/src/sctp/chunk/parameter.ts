@@ -1,7 +1,10 @@
 import type { ByteWriter } from '@lumamesh/base';
 import { type ByteReader } from '@lumamesh/base';
 
-/** A parameter or error cause: type, length (header included), value, padded to four bytes (RFC 9260 §3.2.1, §3.3.10). */
+/**
+ * A parameter or error cause: type, length (header included), value, padded to four bytes (RFC 9260
+ * §3.2.1, §3.3.10).
+ */
 export interface Parameter {
   readonly type: number;
   readonly value: Uint8Array;
@@ -11,7 +14,10 @@ export interface Parameter {
 const MAX_PARAMETERS = 32;
 const PARAMETER_HEADER_BYTES = 4;
 
-/** All parameters up to the end of `reader`, or `null` when they are malformed or too many. The last one's padding may be missing. */
+/**
+ * All parameters up to the end of `reader`, or `null` when they are malformed or too many. The last
+ * one's padding may be missing.
+ */
 export function readParameters(reader: ByteReader): Parameter[] | null {
   const parameters: Parameter[] = [];
   while (reader.remaining > 0) {

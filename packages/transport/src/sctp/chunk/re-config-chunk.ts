@@ -4,7 +4,10 @@ import { type Parameter, readParameters, writeParameter } from './parameter.ts';
 
 const PARAMETER_OUTGOING_RESET = 13;
 const PARAMETER_RESPONSE = 16;
-/** Incoming SSN reset, SSN/TSN reset, add outgoing, add incoming streams (RFC 6525 §4.2–4.6): never sent by a data channel stack. */
+/**
+ * Incoming SSN reset, SSN/TSN reset, add outgoing, add incoming streams (RFC 6525 §4.2–4.6): never
+ * sent by a data channel stack.
+ */
 const OTHER_REQUESTS = [14, 15, 17, 18];
 /** RFC 6525 §4: at most two parameters in one chunk. */
 const MAX_PARAMETERS = 2;

@@ -30,7 +30,8 @@ export function decodeSackChunk(chunk: Chunk): Decoded<SackChunk> {
   for (let i = 0; i < blocks; i++) {
     const start = reader.uint16();
     const end = reader.uint16();
-    // Disorder and overlap have no meaning, and would make the walk over what is outstanding quadratic.
+    // Disorder and overlap have no meaning, and would make the walk over what is outstanding
+    // quadratic.
     if (start <= previousEnd || end < start) return dropped('sctp.sack.gapAckBlock');
     previousEnd = end;
     gapAckBlocks.push({ start, end });

@@ -1,7 +1,10 @@
 import { concatBytes, serial16Add, serial16Lt, serial32Add, serial32Lte } from '@lumamesh/base';
 import type { DataChunk } from '../chunk/data-chunk.ts';
 
-/** What holding one chunk costs on top of its bytes: counted against the window, so that one-byte fragments are not free. */
+/**
+ * What holding one chunk costs on top of its bytes: counted against the window, so that one-byte
+ * fragments are not free.
+ */
 export const CHUNK_OVERHEAD_BYTES = 128;
 
 export interface ReceivedMessage {
@@ -11,7 +14,10 @@ export interface ReceivedMessage {
   readonly isUnordered: boolean;
 }
 
-/** Fragments with consecutive TSNs, in order. A run that outgrew the message limit holds no bytes any more and waits for its end. */
+/**
+ * Fragments with consecutive TSNs, in order. A run that outgrew the message limit holds no bytes
+ * any more and waits for its end.
+ */
 interface Run {
   firstTsn: number;
   lastTsn: number;
@@ -29,15 +35,19 @@ interface InboundStream {
 }
 
 /**
- * Puts user messages together and in order (RFC 9260 §6.5, §6.6, §6.9). A whole message is handed out at once: unordered ones as they complete,
- * ordered ones by their SSN. {@link heldBytes} counts everything that waits, overhead included; the receiver keeps it below its window.
+ * Puts user messages together and in order (RFC 9260 §6.5, §6.6, §6.9). A whole message is handed
+ * out at once: unordered ones as they complete, ordered ones by their SSN. {@link heldBytes} counts
+ * everything that waits, overhead included; the receiver keeps it below its window.
  */
 export class ReassemblyQueue {
   readonly #maxMessageBytes: number;
   readonly #onMessage: (message: ReceivedMessage) => void;
   readonly #onTooLarge: (streamId: number) => void;
   #streams: Map<number, InboundStream> | null = null;
-  /** The unfinished runs by both of their ends, so that a chunk finds its neighbours without a search. */
+  /**
+   * The unfinished runs by both of their ends, so that a chunk finds its neighbours without a
+   * search.
+   */
   #runsByFirst: Map<number, Run> | null = null;
   #runsByLast: Map<number, Run> | null = null;
   #heldBytes = 0;
@@ -68,7 +78,10 @@ export class ReassemblyQueue {
     if (run.hasBegin && run.hasEnd) this.#complete(run);
   }
 
-  /** RFC 3758 §3.6: nothing up to `cumulativeTsn` will come any more, and the named SSNs are skipped. */
+  /**
+   * RFC 3758 §3.6: nothing up to `cumulativeTsn` will come any more, and the named SSNs are
+   * skipped.
+   */
   skip(
     cumulativeTsn: number,
     skipped: readonly { readonly streamId: number; readonly ssn: number }[],
@@ -77,7 +90,8 @@ export class ReassemblyQueue {
       if (serial32Lte(run.firstTsn, cumulativeTsn)) this.#forget(run);
     for (const { streamId, ssn } of skipped) {
       const stream = this.#stream(streamId);
-      // Messages that were whole and waited behind the gap are the peer's to keep, so they are delivered on the way.
+      // Messages that were whole and waited behind the gap are the peer's to keep, so they are
+      // delivered on the way.
       while (!serial16Lt(ssn, stream.nextSsn)) {
         const nearest = nearestWaiting(stream, ssn);
         if (nearest === null) {
@@ -128,7 +142,10 @@ export class ReassemblyQueue {
     return run;
   }
 
-  /** `right` follows `left`. The longer list is the one that is kept, so putting n chunks together costs O(n log n) at worst. */
+  /**
+   * `right` follows `left`. The longer list is the one that is kept, so putting n chunks together
+   * costs O(n log n) at worst.
+   */
   #merge(left: Run, right: Run): Run {
     for (const run of [left, right]) {
       this.#runsByFirst?.delete(run.firstTsn);
@@ -154,7 +171,10 @@ export class ReassemblyQueue {
     this.#deliver(chunk, run.isTooLarge ? null : concatBytes(run.chunks.map((part) => part.data)));
   }
 
-  /** Gives up the bytes of a message that is too large; one chunk stays to tell which message it was. */
+  /**
+   * Gives up the bytes of a message that is too large; one chunk stays to tell which message it
+   * was.
+   */
   #releaseBytes(run: Run): void {
     const [chunk] = run.chunks;
     this.#heldBytes -= runCost(run);
@@ -221,7 +241,10 @@ export class ReassemblyQueue {
   }
 }
 
-/** Whether two neighbouring runs belong to one message: a hostile sender may number fragments of two as if they followed each other. */
+/**
+ * Whether two neighbouring runs belong to one message: a hostile sender may number fragments of two
+ * as if they followed each other.
+ */
 function isSameMessage(left: Run, right: Run): boolean {
   const a = left.chunks[0];
   const b = right.chunks[0];

@@ -1,7 +1,10 @@
 import { serial32Add, serial32Diff, serial32Lte } from '@lumamesh/base';
 import type { GapAckBlock } from '../chunk/sack-chunk.ts';
 
-/** Separate runs of TSNs held beyond a gap. A sender with an honest window of 128 KB in 1 200 B packets has at most half as many losses. */
+/**
+ * Separate runs of TSNs held beyond a gap. A sender with an honest window of 128 KB in 1 200 B
+ * packets has at most half as many losses.
+ */
 const MAX_RUNS = 64;
 const MAX_DUPLICATES = 16;
 /** A gap block's offsets have 16 bits. */
@@ -12,7 +15,10 @@ export type TsnVerdict = 'new' | 'duplicate' | 'tooFar' | 'tooManyGaps';
 /** Which TSNs have arrived: the cumulative one, and runs beyond it (RFC 9260 §6.2). */
 export class ReceivedTsns {
   #cumulativeTsn: number;
-  /** Ascending, disjoint, not touching; offsets would go stale as the cumulative TSN moves, so these are TSNs. */
+  /**
+   * Ascending, disjoint, not touching; offsets would go stale as the cumulative TSN moves, so these
+   * are TSNs.
+   */
   #runs: { first: number; last: number }[] = [];
   #duplicates: number[] = [];
 

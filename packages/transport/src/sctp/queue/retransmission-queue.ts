@@ -34,7 +34,10 @@ export interface SackResult {
   readonly highestTsn: number;
 }
 
-/** Sent and not yet acknowledged by the cumulative TSN: consecutive TSNs, so a TSN is found by its distance from the first. */
+/**
+ * Sent and not yet acknowledged by the cumulative TSN: consecutive TSNs, so a TSN is found by its
+ * distance from the first.
+ */
 export class RetransmissionQueue {
   readonly #chunks: OutstandingChunk[] = [];
   #firstTsn: number;
@@ -54,7 +57,10 @@ export class RetransmissionQueue {
     return serial32Add(this.#firstTsn, this.#chunks.length);
   }
 
-  /** Bytes in flight, chunk headers included (RFC 9260 §7.2 counts data; the headers keep tiny chunks honest). */
+  /**
+   * Bytes in flight, chunk headers included (RFC 9260 §7.2 counts data; the headers keep tiny
+   * chunks honest).
+   */
   get flightSize(): number {
     return this.#flightSize;
   }
@@ -91,8 +97,8 @@ export class RetransmissionQueue {
   }
 
   /**
-   * A message was given up when part of it was sent: it takes one more TSN, which is never sent, so that the peer, which may have all of the others, can
-   * be told to skip it.
+   * A message was given up when part of it was sent: it takes one more TSN, which is never sent, so
+   * that the peer, which may have all of the others, can be told to skip it.
    */
   pushAbandoned(now: Instant, fragment: Fragment): void {
     this.#chunks.push({
@@ -107,7 +113,10 @@ export class RetransmissionQueue {
     this.#abandon(new Set([fragment.message]));
   }
 
-  /** Applies a SACK. One that acknowledges what was never sent, and one that came too late, change nothing. */
+  /**
+   * Applies a SACK. One that acknowledges what was never sent, and one that came too late, change
+   * nothing.
+   */
   handleSack(now: Instant, sack: SackChunk): SackResult | 'unsent' | 'old' {
     const covered = serial32Diff(sack.cumulativeTsnAck, this.#firstTsn) + 1;
     const lastBlockEnd = sack.gapAckBlocks.at(-1)?.end ?? 0;
@@ -131,7 +140,8 @@ export class RetransmissionQueue {
     this.#firstTsn = serial32Add(this.#firstTsn, covered);
 
     for (const block of sack.gapAckBlocks) {
-      // Offsets count from the cumulative TSN, whose successor is now the first chunk. Both bounds lie within the list: checked above.
+      // Offsets count from the cumulative TSN, whose successor is now the first chunk. Both bounds
+      // lie within the list: checked above.
       for (let i = block.start - 1; i < block.end; i++) {
         const chunk = this.#chunks[i];
         if (chunk !== undefined) acknowledge(chunk);
@@ -150,7 +160,10 @@ export class RetransmissionQueue {
     };
   }
 
-  /** RFC 9260 §7.2.4, the HTNA algorithm: only what lies below the highest TSN that this SACK newly acknowledged counts as missing once more. */
+  /**
+   * RFC 9260 §7.2.4, the HTNA algorithm: only what lies below the highest TSN that this SACK newly
+   * acknowledged counts as missing once more.
+   */
   #reportMissing(highestNewlyAcked: number | null): boolean {
     let hasLoss = false;
     const end = highestNewlyAcked === null ? 0 : serial32Diff(highestNewlyAcked, this.#firstTsn);
@@ -181,11 +194,11 @@ export class RetransmissionQueue {
     chunk.missingReports = 0;
   }
 
-  /** The first lost chunk of at most `room` bytes, now in flight again. */
-  takeLost(now: Instant, room: number): OutstandingChunk | null {
+  /** The first lost chunk of at most `maxBytes` bytes, now in flight again. */
+  takeLost(now: Instant, maxBytes: number): OutstandingChunk | null {
     if (this.#lostChunks === 0) return null;
     const chunk = this.#chunks.find((candidate) => candidate.state === 'lost');
-    if (chunk === undefined || chunk.length > room) return null;
+    if (chunk === undefined || chunk.length > maxBytes) return null;
     chunk.state = 'inFlight';
     chunk.sentAt = now;
     chunk.transmissions += 1;
@@ -194,7 +207,10 @@ export class RetransmissionQueue {
     return chunk;
   }
 
-  /** RFC 3758 §3.5 A: gives up lost chunks whose message's limits are reached, and with them the whole message. */
+  /**
+   * RFC 3758 §3.5 A: gives up lost chunks whose message's limits are reached, and with them the
+   * whole message.
+   */
   abandonExpired(now: Instant): void {
     if (this.#lostChunks === 0) return;
     const over = new Set<OutgoingMessage>();
@@ -221,7 +237,10 @@ export class RetransmissionQueue {
     }
   }
 
-  /** What a FORWARD-TSN should say now (RFC 3758 §3.5 C), or `null` when nothing at the front is abandoned. The chunks stay until a SACK covers them. */
+  /**
+   * What a FORWARD-TSN should say now (RFC 3758 §3.5 C), or `null` when nothing at the front is
+   * abandoned. The chunks stay until a SACK covers them.
+   */
   forwardTsn(): ForwardTsnChunk | null {
     const skipped = new Map<number, number>();
     let newCumulativeTsn: number | null = null;

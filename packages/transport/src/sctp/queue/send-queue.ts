@@ -1,6 +1,9 @@
 import { Fifo, type Instant, later, serial16Add } from '@lumamesh/base';
 
-/** How hard a message is tried (RFC 8831 §6.4); without limits it is reliable. Zero is a limit like any other. */
+/**
+ * How hard a message is tried (RFC 8831 §6.4); without limits it is reliable. Zero is a limit like
+ * any other.
+ */
 export interface Reliability {
   readonly maxRetransmits?: number;
   readonly maxLifetimeMs?: number;
@@ -37,12 +40,16 @@ interface OutboundStream {
 }
 
 /**
- * Messages that wait for their first transmission, by stream. Streams take turns message by message; a message once begun is finished first,
- * for without I-DATA (RFC 8260) fragments of two messages must not mix.
+ * Messages that wait for their first transmission, by stream. Streams take turns message by
+ * message; a message once begun is finished first, for without I-DATA (RFC 8260) fragments of two
+ * messages must not mix.
  */
 export class SendQueue {
   readonly #streams = new Map<number, OutboundStream>();
-  /** Streams with something to send, in the order of their turns; the first one may be in the middle of a message. */
+  /**
+   * Streams with something to send, in the order of their turns; the first one may be in the middle
+   * of a message.
+   */
   readonly #turns: number[] = [];
   #bufferedBytes = 0;
   #messages = 0;
@@ -101,10 +108,12 @@ export class SendQueue {
   }
 
   /**
-   * Takes the next fragment of at most `room` bytes, or `null`. Messages that are abandoned or too old go without being sent; of one that was begun a
-   * fragment of no bytes comes, for the peer must be told to skip it. `maySkip` says whether the peer can be: if not, what was begun is finished.
+   * Takes the next fragment of at most `maxBytes` bytes, or `null`. Messages that are abandoned or
+   * too old go without being sent; of one that was begun a fragment of no bytes comes, for the peer
+   * must be told to skip it. `maySkip` says whether the peer can be: if not, what was begun is
+   * finished.
    */
-  take(now: Instant, room: number, maySkip = true): Fragment | null {
+  take(now: Instant, maxBytes: number, maySkip = true): Fragment | null {
     for (;;) {
       const streamId = this.#turns[0];
       const stream = streamId === undefined ? undefined : this.#streams.get(streamId);
@@ -119,13 +128,13 @@ export class SendQueue {
         if (isBegun) return { message, offset, length: 0 };
         continue;
       }
-      if (room <= 0) return null;
+      if (maxBytes <= 0) return null;
       if (message.sentBytes === 0 && !message.isUnordered) {
         message.ssn = stream.nextSsn;
         stream.nextSsn = serial16Add(stream.nextSsn, 1);
       }
       const offset = message.sentBytes;
-      const length = Math.min(room, message.data.length - offset);
+      const length = Math.min(maxBytes, message.data.length - offset);
       message.sentBytes += length;
       stream.bufferedBytes -= length;
       this.#bufferedBytes -= length;
@@ -134,17 +143,26 @@ export class SendQueue {
     }
   }
 
-  /** RFC 6525 §5.1.2: a stream that is to be reset sends what it has first. True when nothing is left of before. */
+  /**
+   * RFC 6525 §5.1.2: a stream that is to be reset sends what it has first. True when nothing is
+   * left of before.
+   */
   isDrained(streamId: number): boolean {
     return (this.#streams.get(streamId)?.queue.size ?? 0) === 0;
   }
 
-  /** Holds back what will be sent on a stream until {@link restart}; what is queued already still goes. */
+  /**
+   * Holds back what will be sent on a stream until {@link restart}; what is queued already still
+   * goes.
+   */
   pause(streamId: number): void {
     this.#stream(streamId).held ??= [];
   }
 
-  /** The reset is over: where it was performed numbers begin at 0 again, and what was held back goes. */
+  /**
+   * The reset is over: where it was performed numbers begin at 0 again, and what was held back
+   * goes.
+   */
   restart(streamId: number, wasPerformed: boolean): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;

@@ -6,7 +6,10 @@ export interface ErrorCode {
   readonly reason: string;
 }
 
-/** The value of ERROR-CODE (RFC 8489 §14.8): class in the third byte, number in the fourth, then a reason phrase. */
+/**
+ * The value of ERROR-CODE (RFC 8489 §14.8): class in the third byte, number in the fourth, then a
+ * reason phrase.
+ */
 export function encodeErrorCode(error: ErrorCode): Uint8Array {
   const reason = utf8Encode(error.reason);
   const value = new Uint8Array(4 + reason.length);

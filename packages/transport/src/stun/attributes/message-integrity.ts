@@ -11,8 +11,8 @@ import {
 const HMAC_SHA1_BYTES = 20;
 
 /**
- * Appends MESSAGE-INTEGRITY (RFC 8489 §14.5): HMAC-SHA1 over the message up to here, with the header's length as if this attribute were the last.
- * `key` is the short-term password (§9.1.1).
+ * Appends MESSAGE-INTEGRITY (RFC 8489 §14.5): HMAC-SHA1 over the message up to here, with the
+ * header's length as if this attribute were the last. `key` is the short-term password (§9.1.1).
  */
 export function addMessageIntegrity(
   builder: StunBuilder,
@@ -25,7 +25,10 @@ export function addMessageIntegrity(
 
 export type IntegrityVerdict = 'valid' | 'missing' | 'malformed' | 'mismatch';
 
-/** Checks MESSAGE-INTEGRITY of `datagram`, whose decoded form is `message`. The datagram is unchanged when this returns. */
+/**
+ * Checks MESSAGE-INTEGRITY of `datagram`, whose decoded form is `message`. The datagram is
+ * unchanged when this returns.
+ */
 export function checkMessageIntegrity(
   datagram: Uint8Array,
   message: StunMessage,
@@ -42,7 +45,10 @@ export function checkMessageIntegrity(
   return bytesEqual(expected, attribute.value) ? 'valid' : 'mismatch';
 }
 
-/** The attributes that MESSAGE-INTEGRITY protects: RFC 8489 §14.5 has everything behind it ignored, but for FINGERPRINT. */
+/**
+ * The attributes that MESSAGE-INTEGRITY protects: RFC 8489 §14.5 has everything behind it ignored,
+ * but for FINGERPRINT.
+ */
 export function protectedAttributes(message: StunMessage): readonly RawAttribute[] {
   const end = message.attributes.findIndex(
     (attribute) => attribute.type === ATTRIBUTE.messageIntegrity,

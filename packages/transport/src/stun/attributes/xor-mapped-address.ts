@@ -19,7 +19,10 @@ export interface TransportAddress {
   readonly port: number;
 }
 
-/** The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2): 8 bytes for IPv4, 20 for IPv6; `null` when `address` is no IP address. */
+/**
+ * The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2): 8 bytes for IPv4, 20 for IPv6; `null` when
+ * `address` is no IP address.
+ */
 export function encodeXorMappedAddress(
   remote: TransportAddress,
   transactionId: Uint8Array,
@@ -47,7 +50,10 @@ export function decodeXorMappedAddress(
   };
 }
 
-/** RFC 8489 §14.2: X-Address is the address XORed with the magic cookie, and for IPv6 with the transaction id behind it. */
+/**
+ * RFC 8489 §14.2: X-Address is the address XORed with the magic cookie, and for IPv6 with the
+ * transaction id behind it.
+ */
 function xorAddress(ip: IpAddress, transactionId: Uint8Array): IpAddress {
   const out = ip.slice();
   writeUint32(out, 0, readUint32(ip, 0) ^ MAGIC_COOKIE);

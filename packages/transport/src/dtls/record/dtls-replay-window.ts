@@ -1,10 +1,11 @@
 const WINDOW_BITS = 64;
 
 /**
- * The anti-replay window of one epoch (RFC 6347 §4.1.2.6, after RFC 4303 §3.4.3): 64 sequence numbers behind the highest one that authenticated.
- * `isFresh` is asked before the record is opened, `markSeen` told after it verified.
+ * The anti-replay window of one epoch (RFC 6347 §4.1.2.6, after RFC 4303 §3.4.3): 64 sequence
+ * numbers behind the highest one that authenticated. `isFresh` is asked before the record is
+ * opened, `markSeen` told after it verified.
  */
-export class ReplayWindow {
+export class DtlsReplayWindow {
   #highest = -1;
   /** Bit i of `#low` stands for `highest - i`, of `#high` for `highest - 32 - i`. */
   #low = 0;
