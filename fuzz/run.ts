@@ -18,13 +18,17 @@ import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
 import {
   type Frame,
-  FrameReader,
+  SMALL_VALUES,
   type ValueInbox,
   encodeValue,
-} from '../packages/client/src/core/peer-frame.ts';
-import { RelayBook } from '../packages/client/src/core/relay-book.ts';
-import { parsePeerSignal } from '../packages/client/src/core/signal.ts';
-import { ValueReceiver, ValueSender } from '../packages/client/src/core/value-stream.ts';
+} from '../packages/client/src/peer/peer-frame.ts';
+import { loadRelays } from '../packages/client/src/features/discovery/relay-cache.ts';
+import { RelayBook } from '../packages/client/src/net/relay-book.ts';
+import { parsePeerSignal } from '../packages/client/src/peer/signal.ts';
+import {
+  ValueReceiver,
+  ValueSender,
+} from '../packages/client/src/features/large-values/value-stream.ts';
 
 /*
  * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every round has a seed, printed when something throws; the same
@@ -122,7 +126,7 @@ function textTarget(round: number): void {
       const read = decodeRecordLine(line);
       if (read.ok && encodeRecordLine(read.value) !== line)
         throw new Error('a record with two lines');
-      new RelayBook(seededRandom(round)).load(text, 0);
+      loadRelays(new RelayBook(seededRandom(round)), text, 0);
       try {
         parsePeerSignal(JSON.parse(text));
       } catch (error) {
@@ -150,7 +154,10 @@ function peerTarget(round: number): void {
       () => undefined,
       () => undefined,
     ),
-    new FrameReader(() => undefined),
+    SMALL_VALUES.inbox(
+      () => undefined,
+      () => false,
+    ),
   ];
   for (let i = 0; i < 300; i++) {
     const frame = sent[Math.floor(random() * sent.length)] ?? '';

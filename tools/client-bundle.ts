@@ -5,22 +5,25 @@ import { minify } from 'terser';
 const CLIENT = join(import.meta.dirname, '../packages/client/src');
 
 /**
- * Names that are seen neither by pages nor on the wire, so the published files may shorten them. Everything that the DOM or the language has is kept by
- * terser itself; tests/browser/published.test.ts runs what comes out.
+ * A leading underscore marks what is internal to the library: neither pages nor features nor the
+ * wire see it, and the published files shorten it. Nothing else is shortened.
  */
-const INTERNAL_NAMES =
-  /^(handle[A-Z]\w*|make[A-Z]\w*|is(?!Open$|Direct$|Array$|Integer$|SafeInteger$|View$)[A-Z]\w*|dueAt|retryAt|failures|lot|unixSeconds|setTimer|dialRelay|verifyRecord|PeerConnection|sendTagged|broadcastTagged|roomId|joinMessage|beginAnew|setDetour|needsHelp|offersFirst|wants|addSeeds?|serialise|addRoom|removeRoom|identityFor|addressesOf|readSources|sendSignal|admit|cipherFor|carriers|rttMs|probe|restart|pump|seal|seek|knock|carry|record|sources|needsHelp|cancelTimer|attach|ask|handle|enter|onChange|forged|expand|pause|lookInto|platform)$/;
+const INTERNAL_NAMES = /^_[a-z]/;
 
 /** What is published, by the name of its file; sizes are of the file min + gzip. */
 export const CLIENT_FILES = {
-  'lumamesh.js': { entry: 'browser/index.ts', maxBytes: 20 * 1024 },
-  'lumamesh-core.js': { entry: 'browser/core.ts', maxBytes: 14 * 1024 },
+  'lumamesh.js': { entry: 'index.ts', maxBytes: 20 * 1024 },
+  'lumamesh-core.js': { entry: 'core.ts', maxBytes: 12 * 1024 },
+  'lumamesh-features.js': { entry: 'features/index.ts', maxBytes: 14 * 1024 },
 } as const;
 
-/** Fetched only by who needs them, from beside the file that asks: by browsers without Ed25519, and when relays cannot be reached. */
+/**
+ * Fetched only by who needs them, from beside the file that asks: by browsers without Ed25519, and
+ * when relays cannot be reached.
+ */
 export const FILES_APART = {
-  'lumamesh-ed25519.js': 'browser/ed25519-fallback.ts',
-  'lumamesh-network.js': 'browser/full/network-help.ts',
+  'lumamesh-ed25519.js': 'platform/browser/ed25519-fallback.ts',
+  'lumamesh-network.js': 'features/diagnosis/network-help.ts',
 } as const;
 
 const APART: Plugin = {
@@ -35,7 +38,17 @@ const APART: Plugin = {
     }),
 };
 
-/** One ES module with nothing to import, for pages: the whole library, or its core. */
+/** One class of errors, whichever file throws: the features have it from the core. */
+const SHARED_ERROR: Plugin = {
+  name: 'shared-error',
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /^\.\/error\.ts$/ }, ({ importer }) =>
+      importer.includes('/base/src/') ? { path: './lumamesh-core.js', external: true } : null,
+    );
+  },
+};
+
+/** One ES module for pages. Only that of the features imports another, the core. */
 export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [join(CLIENT, CLIENT_FILES[file].entry)],
@@ -44,7 +57,7 @@ export async function bundleClient(file: keyof typeof CLIENT_FILES): Promise<str
     write: false,
     format: 'esm',
     target: 'es2022',
-    plugins: [APART],
+    plugins: file === 'lumamesh-features.js' ? [APART, SHARED_ERROR] : [APART],
   });
   const { code } = await minify(outputFiles[0]?.text ?? '', {
     module: true,

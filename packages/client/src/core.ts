@@ -1,49 +1,75 @@
-import { FrameQueue, FrameReader, type ValueInbox, type ValueOutbox } from '../core/peer-frame.ts';
-import { type ConnectOptions, Net } from './net.ts';
-import { Peer, type PeerHost } from './peer.ts';
-import { browserPlatform } from './platform.ts';
-import { Room, type RoomEvents, type RoomHost, type RoomOptions, type RoomState } from './room.ts';
+import type { ConnectOptions } from './api.ts';
+import type { Api, ApiOf, Feature, NetWith, PeerWith, RoomWith } from './feature.ts';
+import { Net as KernelNet } from './net/net.ts';
+import { browserPlatform } from './platform/browser/browser-platform.ts';
 
-/* `lumamesh/core`: relays, rooms, peers, sealing and discovery, and nothing else. The whole library is `lumamesh`. */
+/*
+ * `lumamesh/core`: relays, rooms, peers and sealed signaling, and nothing else but what a page
+ * picks. The whole library is `lumamesh`.
+ */
 export { LumameshError } from '@lumamesh/base';
 
-class CorePeer extends Peer {
-  protected override makeOutbox(): ValueOutbox {
-    return new FrameQueue();
-  }
-
-  protected override makeInbox(): ValueInbox {
-    return new FrameReader((value) => this.emit('data', value));
-  }
+export interface CoreConnectOptions<Features extends readonly Feature[]> extends ConnectOptions {
+  /** What the page picks of `lumamesh/features`, and features of its own. Default: none. */
+  readonly features?: Features;
 }
 
-class CoreRoom extends Room<CorePeer> {
-  protected override makePeer(id: string, nick: string, ownId: string, host: PeerHost): CorePeer {
-    return new CorePeer(id, nick, ownId, host);
-  }
+/**
+ * Connects to the relays and returns at once; rooms may be joined right away. Throws `BAD_RELAY`
+ * when no relay is known or a record is malformed, `INSECURE_ORIGIN` where the page has no
+ * WebCrypto, `BAD_FEATURE` when two features want one name.
+ *
+ * ```js
+ * const net = connect({ relays, features: [requests(), files()] });
+ * ```
+ */
+export function connect<const Features extends readonly Feature[] = readonly []>({
+  features,
+  ...options
+}: CoreConnectOptions<Features> = {}): NetWith<ApiOf<Features>> {
+  const net: unknown = new KernelNet(options, browserPlatform(), features ?? []);
+  // The features have put there what their types say.
+  return net as NetWith<ApiOf<Features>>;
 }
 
-class CoreNet extends Net<CoreRoom> {
-  protected override makeRoom(name: string, options: RoomOptions, host: RoomHost): CoreRoom {
-    return new CoreRoom(name, options, host);
-  }
-}
-
-/** Connects to the relays and answers at once; rooms may be joined right away. Throws `BAD_RELAY` when no relay is known or a record is malformed. */
-export function connect(options: ConnectOptions = {}): CoreNet {
-  return new CoreNet(options, browserPlatform()).start();
-}
-
+/** A net without features. */
+export type Net = NetWith<Api>;
+export type Room = RoomWith<Api>;
+export type Peer = PeerWith<Api>;
 export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
-export type { SendOptions } from '../core/peer-frame.ts';
-export type { RelaySource } from '../core/relay-source.ts';
-export type { ConnectOptions, NetEvents, NetStatus, PageStorage, RelayStatus } from './net.ts';
-export type { PeerCloseReason, PeerEvents, PeerState } from './peer.ts';
 export type {
-  CoreNet as Net,
-  CorePeer as Peer,
-  CoreRoom as Room,
+  BaseNet,
+  BasePeer,
+  BaseRoom,
+  ConnectOptions,
+  EventMap,
+  Listenable,
+  NetEvents,
+  NetStatus,
+  PageStorage,
+  PeerCloseReason,
+  PeerEvents,
+  PeerState,
+  RelayStatus,
   RoomEvents,
   RoomOptions,
   RoomState,
-};
+} from './api.ts';
+export type {
+  Api,
+  ApiOf,
+  Feature,
+  FrameHandler,
+  LinkState,
+  NetHandle,
+  NetPart,
+  NetWith,
+  PeerHandle,
+  PeerPart,
+  PeerWith,
+  RoomHandle,
+  RoomPart,
+  RoomWith,
+} from './feature.ts';
+export type { RelaySource } from './net/relay-source.ts';
+export type { SendOptions } from './peer/peer-frame.ts';

@@ -1,29 +1,13 @@
-import { FullNet } from './full/full-net.ts';
-import type { ConnectOptions } from './net.ts';
-import { browserPlatform } from './platform.ts';
+import type { ConnectOptions } from './api.ts';
+import { type Net, connectOn } from './library.ts';
+import { browserPlatform } from './platform/browser/browser-platform.ts';
 
 export { LumameshError } from '@lumamesh/base';
-export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
-export type { SendOptions } from '../core/peer-frame.ts';
-export type { RelaySource } from '../core/relay-source.ts';
-export type { FileOptions, IncomingFile } from './full/files.ts';
-export type { FullNet as Net } from './full/full-net.ts';
-export type { FullPeer as Peer, Handshake } from './full/full-peer.ts';
-export type {
-  ActionListen,
-  ActionOptions,
-  ActionSend,
-  FullRoom as Room,
-  FullRoomOptions as RoomOptions,
-} from './full/full-room.ts';
-export type { RequestHandler, RequestOptions } from './full/requests.ts';
-export type { ConnectOptions, NetEvents, NetStatus, PageStorage, RelayStatus } from './net.ts';
-export type { PeerCloseReason, PeerEvents, PeerState } from './peer.ts';
-export type { RoomEvents, RoomState } from './room.ts';
 
 /**
- * Connects to the relays and answers at once; rooms may be joined right away. Throws `BAD_RELAY` when no relay is known or a record is malformed,
- * `INSECURE_ORIGIN` where the page has no WebCrypto.
+ * Connects to the relays and returns at once; rooms may be joined right away. Throws `BAD_RELAY`
+ * when no relay is known or a record is malformed, `INSECURE_ORIGIN` where the page has no
+ * WebCrypto.
  *
  * ```js
  * const net = connect({ relays: ['luma1.…'] });
@@ -34,6 +18,35 @@ export type { RoomEvents, RoomState } from './room.ts';
  * });
  * ```
  */
-export function connect(options: ConnectOptions = {}): FullNet {
-  return new FullNet(options, browserPlatform()).start();
+export function connect(options: ConnectOptions = {}): Net {
+  return connectOn(browserPlatform(), options);
 }
+
+export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
+export type {
+  ConnectOptions,
+  NetEvents,
+  NetStatus,
+  PageStorage,
+  PeerCloseReason,
+  PeerState,
+  RelayStatus,
+  RoomState,
+} from './api.ts';
+export type { Handshake } from './features/admission.ts';
+export type { FileOptions, IncomingFile } from './features/files.ts';
+export type { RequestOptions } from './features/requests.ts';
+export type { RelaySource } from './net/relay-source.ts';
+export type { SendOptions } from './peer/peer-frame.ts';
+export type {
+  ActionListen,
+  ActionOptions,
+  ActionSend,
+  Net,
+  Peer,
+  PeerEvents,
+  RequestHandler,
+  Room,
+  RoomEvents,
+  RoomOptions,
+} from './library.ts';

@@ -1,5 +1,6 @@
 import { LumameshError } from '@lumamesh/base';
-import { HIGH_WATER_BYTES, MAX_FRAME_BYTES } from '../../core/peer-frame.ts';
+import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
+import { HIGH_WATER_BYTES, MAX_FRAME_BYTES } from '../peer/peer-frame.ts';
 
 /*
  * A file has a data channel of its own, so it delays nothing else and is taken back by closing the channel. Its label is `file` and a JSON object:
@@ -16,6 +17,53 @@ export interface FileOptions {
   /** Stops the transfer. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (bytes: number, totalBytes: number) => void;
+}
+
+export interface FilesPeer {
+  /**
+   * Sends a file; resolves when the peer has all of it. Rejects with `FILE_CANCELLED`,
+   * `FILE_FAILED` or `PEER_NOT_DIRECT`.
+   */
+  sendFile(file: Blob, options?: FileOptions): Promise<void>;
+}
+
+export type FilesEvents = {
+  /**
+   * The peer would like to send a file: nothing flows until `file.accept()`. Refused when nobody
+   * listens.
+   */
+  file: [file: IncomingFile];
+};
+
+export interface FilesApi extends Api {
+  readonly peer: FilesPeer;
+  readonly peerEvents: FilesEvents;
+}
+
+/** Files of any size, by consent: `peer.sendFile`, `peer.on('file')`. */
+export function files(): Feature<FilesApi> {
+  return { name: 'files', peer: filesOf };
+}
+
+function filesOf(peer: PeerHandle): PeerPart {
+  const api: FilesPeer = {
+    sendFile: async (file, options = {}) => {
+      const { connection } = peer;
+      if (connection === null)
+        throw new LumameshError('PEER_NOT_DIRECT', 'files take a direct connection');
+      return sendFile(connection, file, options);
+    },
+  };
+  return {
+    api,
+    onChannel: (channel) => {
+      const file = readFileOffer(channel);
+      if (file === null) return false;
+      if (peer.has('file')) peer.emit('file', file);
+      else file.refuse();
+      return true;
+    },
+  };
 }
 
 /** A file that a peer would like to give us. Nothing is sent before {@link IncomingFile.accept}. */

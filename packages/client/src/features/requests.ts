@@ -1,125 +1,166 @@
 import { LumameshError } from '@lumamesh/base';
-import type { Platform } from '../platform.ts';
+import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+import { checkName } from './actions.ts';
 
-/** What answers requests of a name. What it throws, the asking side hears of as REQUEST_FAILED, with the message of a LumameshError only. */
-export type RequestHandler<P> = (value: unknown, peer: P) => unknown;
+/**
+ * What answers requests of a name. What it throws, the asking side hears of as REQUEST_FAILED, with
+ * the message of a LumameshError only.
+ */
+export type RequestHandler<Peer = unknown> = (value: unknown, peer: Peer) => unknown;
 
 export interface RequestOptions {
   /** Default 30 000. */
   readonly timeoutMs?: number;
 }
 
+export interface RequestsRoom<Peer> {
+  /**
+   * Answers `peer.request(name, …)` of the others. One handler for each name.
+   * Throws `BAD_ACTION_NAME`.
+   * @returns A function that ends it.
+   */
+  answer(name: string, handler: RequestHandler<Peer>): () => void;
+}
+
+export interface RequestsPeer {
+  /**
+   * Asks the peer what its page answers with `room.answer(name, …)`. Rejects with
+   * `REQUEST_TIMEOUT`, `REQUEST_FAILED` (the other side threw), `NO_HANDLER`, or `PEER_CLOSED`.
+   */
+  request<Answer = unknown>(
+    name: string,
+    value?: unknown,
+    options?: RequestOptions,
+  ): Promise<Answer>;
+  /** Measures the round-trip time to the peer, in ms. Rejects as {@link request} does. */
+  rtt(options?: RequestOptions): Promise<number>;
+}
+
+export interface RequestsApi extends Api {
+  readonly room: RequestsRoom<PeerWith<this['all']>>;
+  readonly peer: RequestsPeer;
+}
+
+/** Questions and answers: `room.answer`, `peer.request`, `peer.rtt`. */
+export function requests(): Feature<RequestsApi> {
+  return {
+    name: 'requests',
+    room: () => {
+      const handlers = new Map<string, RequestHandler<PeerHandle>>();
+      const api: RequestsRoom<PeerHandle> = {
+        answer: (name, handler) => {
+          checkName(name);
+          handlers.set(name, handler);
+          return () => handlers.delete(name);
+        },
+      };
+      return { api, peer: (peer) => requestsOf(peer, handlers) };
+    },
+  };
+}
+
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** Requests of one peer that are being answered at the same time. */
 const MAX_OPEN = 256;
 
-interface Open {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: LumameshError) => void;
-  readonly cancelTimer: () => void;
-}
-
-/**
- * Questions to a peer and their answers, under the tags
- * `q<number> <name>` a question, `r<number>` its answer, `e<number>` that there is none, with `[code, message]`.
+/*
+ * The frames, each with a JSON value:
+ *   request <number> <name>   a question
+ *   response <number>         its answer
+ *   failure <number>          that there is none: [code, message]
  */
-export class Requests<P> {
-  readonly #platform: Platform;
-  readonly #send: (tag: string, value: unknown) => void;
-  readonly #handlers: ReadonlyMap<string, RequestHandler<P>>;
-  readonly #open = new Map<string, Open>();
-  #next = 0;
-  #answering = 0;
+function requestsOf(
+  peer: PeerHandle,
+  handlers: ReadonlyMap<string, RequestHandler<PeerHandle>>,
+): PeerPart {
+  const { platform } = peer;
+  const open = new Map<string, (error: LumameshError | null, value?: unknown) => void>();
+  let lastId = 0;
+  let answering = 0;
 
-  constructor(
-    platform: Platform,
-    handlers: ReadonlyMap<string, RequestHandler<P>>,
-    send: (tag: string, value: unknown) => void,
-  ) {
-    this.#platform = platform;
-    this.#handlers = handlers;
-    this.#send = send;
-  }
-
-  async ask(
-    name: string,
-    value: unknown,
-    { timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions,
-  ): Promise<unknown> {
-    const id = String(this.#next);
-    this.#next += 1;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const cancelTimer = this.#platform.setTimer(timeoutMs, () =>
-      this.#end(
-        id,
-        new LumameshError('REQUEST_TIMEOUT', `no answer to ${name} in ${timeoutMs} ms`),
-      ),
-    );
-    this.#open.set(id, { resolve, reject, cancelTimer });
-    try {
-      this.#send(`q${id} ${name}`, value);
-    } catch (error) {
-      cancelTimer();
-      this.#open.delete(id);
-      throw error;
-    }
-    return promise;
-  }
-
-  /** False for tags that are none of these. */
-  handle(tag: string, value: unknown, peer: P): boolean {
-    const id = tag.slice(1);
-    if (tag[0] === 'q') {
-      const at = id.indexOf(' ');
-      void this.#answer(id.slice(0, at), id.slice(at + 1), value, peer);
-    } else if (tag[0] === 'r') this.#end(id, null, value);
-    else if (tag[0] === 'e') {
-      const [code, message] = Array.isArray(value) ? (value as unknown[]) : [];
-      this.#end(
-        id,
-        new LumameshError(
-          code === 'NO_HANDLER' ? code : 'REQUEST_FAILED',
-          typeof message === 'string' ? message : '',
-        ),
+  const ask = (name: string, value: unknown, timeoutMs: number): Promise<unknown> => {
+    const id = String((lastId += 1));
+    return new Promise((resolve, reject) => {
+      const finish = (error: LumameshError | null, answer?: unknown): void => {
+        open.delete(id);
+        cancelTimer();
+        if (error === null) resolve(answer);
+        else reject(error);
+      };
+      const cancelTimer = platform.setTimer(timeoutMs, () =>
+        finish(new LumameshError('REQUEST_TIMEOUT', `no answer to ${name} in ${timeoutMs} ms`)),
       );
-    } else return false;
-    return true;
-  }
+      open.set(id, finish);
+      try {
+        void peer.sendFrame('request', `${id} ${name}`, value);
+      } catch (error) {
+        finish(error as LumameshError);
+      }
+    });
+  };
 
-  /** The peer is gone. */
-  close(): void {
-    for (const id of [...this.#open.keys()])
-      this.#end(id, new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
-  }
-
-  #end(id: string, error: LumameshError | null, value?: unknown): void {
-    const open = this.#open.get(id);
-    this.#open.delete(id);
-    open?.cancelTimer();
-    if (error === null) open?.resolve(value);
-    else open?.reject(error);
-  }
-
-  async #answer(id: string, name: string, value: unknown, peer: P): Promise<void> {
-    if (this.#answering >= MAX_OPEN) return;
-    this.#answering += 1;
+  const answer = async (argument: string, value: unknown): Promise<void> => {
+    if (answering >= MAX_OPEN) return;
+    answering += 1;
+    const at = argument.indexOf(' ');
+    const [id, name] = [argument.slice(0, at), argument.slice(at + 1)];
     try {
-      const handler = this.#handlers.get(name);
+      const handler = handlers.get(name);
       if (handler === undefined) throw new LumameshError('NO_HANDLER', `nobody answers ${name}`);
-      this.#send(`r${id}`, (await handler(value, peer)) ?? null);
+      void peer.sendFrame('response', id, (await handler(value, peer)) ?? null);
     } catch (error) {
       // What went wrong in here is told to nobody outside, unless it was meant to be.
-      const known =
+      const { code, message } =
         error instanceof LumameshError
           ? error
           : new LumameshError('REQUEST_FAILED', 'the handler threw');
       try {
-        this.#send(`e${id}`, [known.code, known.message]);
+        void peer.sendFrame('failure', id, [code, message]);
       } catch {
         // The peer is gone.
       }
     } finally {
-      this.#answering -= 1;
+      answering -= 1;
     }
-  }
+  };
+
+  const api: RequestsPeer = {
+    // The answer has whatever type the other page gives it: a page that must be sure checks it.
+    request: async <Answer>(
+      name: string,
+      value: unknown = null,
+      { timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
+    ) => (await ask(name, value, timeoutMs)) as Answer,
+    rtt: async ({ timeoutMs = DEFAULT_TIMEOUT_MS } = {}) => {
+      const startedAt = platform.now();
+      await ask('', null, timeoutMs).catch((error: unknown) => {
+        // Nobody answers that name, and that is the answer.
+        if (!(error instanceof LumameshError) || error.code !== 'NO_HANDLER') throw error;
+      });
+      return platform.now() - startedAt;
+    },
+  };
+
+  return {
+    api,
+    frames: {
+      request: { handle: (value, argument) => void answer(argument, value) },
+      response: { handle: (value, id) => open.get(id)?.(null, value) },
+      failure: {
+        handle: (value, id) => {
+          const [code, message] = Array.isArray(value) ? (value as unknown[]) : [];
+          open.get(id)?.(
+            new LumameshError(
+              code === 'NO_HANDLER' ? code : 'REQUEST_FAILED',
+              typeof message === 'string' ? message : '',
+            ),
+          );
+        },
+      },
+    },
+    onClose: () => {
+      for (const finish of [...open.values()])
+        finish(new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
+    },
+  };
 }

@@ -3,6 +3,9 @@ import { describe, it } from 'node:test';
 import { type Instant, instant, toBase64Url } from '@lumamesh/base';
 import { HOMES_PER_ROOM, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
+import { FEELER_INTERVAL_MS } from '../features/discovery/discovery.ts';
+import { findFeeler, takeRelay } from '../features/discovery/relay-intake.ts';
+import { RoomHomes } from '../features/discovery/room-homes.ts';
 import { RelayBook } from './relay-book.ts';
 import { MAX_LINKS, RelayChoice } from './relay-choice.ts';
 
@@ -37,7 +40,19 @@ class World {
   readonly relays = new Map<string, Relay>();
   readonly links = new Map<string, { openAt: number; failAt: number; isOpen: boolean }>();
   readonly dialled: { nk: string; at: number }[] = [];
+  readonly homes = new RoomHomes(this.book);
+  readonly rooms = new Set<string>();
   now = 0;
+  #feelerAt = FEELER_INTERVAL_MS;
+
+  constructor() {
+    this.choice.wanted = () => this.homes._of(this.rooms);
+  }
+
+  join(roomId: string, homes: readonly string[]): void {
+    this.rooms.add(roomId);
+    this.homes._name(roomId, homes);
+  }
 
   add(i: number, answersMs: number | null, mesh?: string | null): string {
     const record = relay(i, mesh === null ? undefined : mesh);
@@ -52,7 +67,7 @@ class World {
 
   lose(nk: string): void {
     this.links.delete(nk);
-    this.choice.handleLost(nk, false, this.instant);
+    this.choice._handleLost(nk, false, this.instant);
   }
 
   get instant(): Instant {
@@ -64,10 +79,14 @@ class World {
       for (const [nk, link] of this.links) {
         if (!link.isOpen && this.now >= link.openAt) {
           link.isOpen = true;
-          this.choice.handleOpened(nk, this.instant);
+          this.choice._handleOpened(nk, this.instant);
         } else if (!link.isOpen && this.now >= link.failAt) this.lose(nk);
       }
-      for (const action of this.choice.plan(this.instant)) {
+      if (this.now >= this.#feelerAt) {
+        this.#feelerAt += FEELER_INTERVAL_MS;
+        this.choice.feeler = findFeeler(this.book, this.instant);
+      }
+      for (const action of this.choice._plan(this.instant)) {
         if (action.type === 'hangUp') this.links.delete(action.nk);
         else {
           const { nk } = action.relay;
@@ -142,7 +161,7 @@ describe('the choice of relays', () => {
     world.run(300_000);
     Object.assign(world.relays.get(nk) ?? {}, { answersMs: 50 });
     world.lose(nk);
-    world.choice.wake();
+    world.choice._wake();
     world.run(500);
     assert.deepEqual(world.open, [nk]);
   });
@@ -152,8 +171,8 @@ describe('the choice of relays', () => {
     const nk = world.add(1, null);
     world.run(100);
     world.links.delete(nk);
-    world.choice.handleLost(nk, true, world.instant);
-    world.choice.wake();
+    world.choice._handleLost(nk, true, world.instant);
+    world.choice._wake();
     world.run(100_000);
     assert.equal(world.dialled.length, 1);
   });
@@ -168,7 +187,7 @@ describe('the choice of relays', () => {
       ]) {
         const world = new World();
         for (const i of order) world.add(i, 20 * i, mesh);
-        world.choice.addRoom(room, []);
+        world.join(room, []);
         world.run(2000);
         const expected = new Rendezvous([...world.book.entries].map(({ record }) => record))
           .rank(room, HOMES_PER_ROOM)
@@ -193,7 +212,7 @@ describe('the choice of relays', () => {
       .rank(room, 4)
       .map(({ nk }) => nk);
     Object.assign(world.relays.get(ranked[0] ?? '') ?? {}, { answersMs: null });
-    world.choice.addRoom(room, []);
+    world.join(room, []);
     world.run(60_000);
     assert.ok(
       ranked.slice(1).every((nk) => world.open.includes(nk)),
@@ -205,13 +224,13 @@ describe('the choice of relays', () => {
     const world = new World();
     for (let i = 1; i <= 10; i++) world.add(i, i === 9 ? null : 30);
     world.run(1000);
-    world.choice.addRoom('r'.repeat(43), [relay(8).nk, relay(9).nk, relay(10).nk]);
+    world.join('r'.repeat(43), [relay(8).nk, relay(9).nk, relay(10).nk]);
     world.run(5000);
     assert.ok(world.open.includes(relay(8).nk) && world.open.includes(relay(10).nk));
     world.run(120_000);
     const lateDials = world.dialled.filter(({ nk, at }) => nk === relay(9).nk && at > 60_000);
     assert.equal(lateDials.length, 0);
-    world.choice.removeRoom('r'.repeat(43));
+    world.rooms.delete('r'.repeat(43));
     world.run(60_000);
     assert.equal(world.open.length, 2);
   });
@@ -221,7 +240,7 @@ describe('the choice of relays', () => {
     world.add(1, 20);
     world.add(2, 20);
     for (let i = 20; i < 30; i++) {
-      world.book.take(relay(i), relay(1).nk, NOW_S);
+      takeRelay(world.book, relay(i), relay(1).nk, NOW_S);
       world.relays.set(relay(i).nk, { answersMs: i < 25 ? 30 : null });
     }
     world.run(3_600_000);

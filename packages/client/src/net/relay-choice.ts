@@ -1,11 +1,12 @@
 import { type Instant, backoffMs, instant, later } from '@lumamesh/base';
-import { HOMES_PER_ROOM, Rendezvous, mayBeHome } from '@lumamesh/protocol';
+import { HOMES_PER_ROOM } from '@lumamesh/protocol';
 import type { KnownEntry, RelayBook } from './relay-book.ts';
 import type { KnownRelay } from './relay-source.ts';
 
 /*
- * Whom to dial, whom to hold and whom to let go. The machine is told what became of links and what time it is, and answers what to do:
- * relays are dialled one after another at short distance until enough answer (the fastest win); homes of the page's rooms are held besides.
+ * Whom to dial, whom to hold and whom to let go. The policy is told what became of links and what
+ * time it is, and returns what to do: relays are dialled one after another at short intervals until
+ * enough answer (the fastest win); homes of the page's rooms are held besides.
  */
 
 /** Relays held at any time, so that the loss of one is nobody's trouble. */
@@ -20,8 +21,6 @@ const SLOW_MS = 3000;
 const SURPLUS_MS = 20_000;
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
-/** A relay heard of, but never reached, is tried this often while all is well: what is remembered should be known to work. */
-const FEELER_INTERVAL_MS = 120_000;
 
 export type RelayAction =
   | { readonly type: 'dial'; readonly relay: KnownRelay }
@@ -37,10 +36,11 @@ export class RelayChoice {
   readonly #book: RelayBook;
   readonly #random: () => number;
   readonly #links = new Map<string, LinkState>();
-  /** Homes by room, as relays named them. */
-  readonly #homes = new Map<string, readonly string[]>();
+  /** Which relays to hold besides the fastest. */
+  wanted: () => ReadonlySet<string> = () => firstSeeds(this.#book);
+  /** A relay to be tried once while all is well: what is remembered should be known to work. */
+  feeler: KnownEntry | null = null;
   #lastDialAt = instant(-STAGGER_MS);
-  #feelerAt: Instant | null = null;
 
   constructor(book: RelayBook, random: () => number) {
     this.#book = book;
@@ -48,7 +48,7 @@ export class RelayChoice {
   }
 
   /** A relay has welcomed us. */
-  handleOpened(nk: string, now: Instant): void {
+  _handleOpened(nk: string, now: Instant): void {
     const link = this.#links.get(nk);
     const entry = this.#book.get(nk);
     if (link === undefined || entry === undefined) return;
@@ -61,7 +61,7 @@ export class RelayChoice {
   }
 
   /** A link was lost or could not be made. `isFinal`: it will not be better next time. */
-  handleLost(nk: string, isFinal: boolean, now: Instant): void {
+  _handleLost(nk: string, isFinal: boolean, now: Instant): void {
     this.#links.delete(nk);
     const entry = this.#book.get(nk);
     if (entry === undefined) return;
@@ -72,38 +72,26 @@ export class RelayChoice {
   }
 
   /** A link was ended by this page. */
-  handleHungUp(nk: string): void {
+  _handleHungUp(nk: string): void {
     this.#links.delete(nk);
   }
 
   /** The network has changed or the machine was asleep: what failed before may work now. */
-  wake(): void {
+  _wake(): void {
     for (const entry of this.#book.entries)
       if (entry.retryAt < Number.POSITIVE_INFINITY) entry.retryAt = instant(0);
   }
 
-  /** A room of this page, with the homes that a relay named for it. */
-  addRoom(roomId: string, homes: readonly string[]): void {
-    this.#homes.set(
-      roomId,
-      [...new Set([...homes, ...(this.#homes.get(roomId) ?? [])])].slice(0, 2 * HOMES_PER_ROOM),
-    );
-  }
-
-  removeRoom(roomId: string): void {
-    this.#homes.delete(roomId);
-  }
-
   /** What to do now. To be asked after every change, and every quarter of a second while relays are dialled. */
-  plan(now: Instant): readonly RelayAction[] {
+  _plan(now: Instant): readonly RelayAction[] {
     const actions: RelayAction[] = [];
-    const wanted = this.#wanted();
+    const wanted = this.wanted();
     const dial = (entry: KnownEntry, isFeeler = false): void => {
       this.#lastDialAt = now;
       this.#links.set(entry.record.nk, { isOpen: false, since: now, isFeeler });
       actions.push({ type: 'dial', relay: entry.record });
     };
-    const candidates = [...this.#book.entries]
+    const candidates = this.#book.entries
       .filter((entry) => !this.#links.has(entry.record.nk) && entry.retryAt <= now)
       .toSorted(
         (a, b) =>
@@ -112,7 +100,7 @@ export class RelayChoice {
           Number(b.isProven) - Number(a.isProven) ||
           Number(b.isSeed) - Number(a.isSeed) ||
           a.connectMs - b.connectMs ||
-          a.lot - b.lot,
+          a.tieBreaker - b.tieBreaker,
       );
     if (candidates.length > 0) this.#giveUpSlow(now, actions);
     for (const entry of candidates) {
@@ -135,14 +123,9 @@ export class RelayChoice {
       this.#links.delete(nk);
       actions.push({ type: 'hangUp', nk });
     }
-    this.#feelerAt ??= later(now, FEELER_INTERVAL_MS);
-    const untried = candidates.find(
-      (entry) => !entry.isProven && !this.#links.has(entry.record.nk),
-    );
-    if (isSettled && now >= this.#feelerAt && untried !== undefined) {
-      this.#feelerAt = later(now, FEELER_INTERVAL_MS);
-      dial(untried, true);
-    }
+    const { feeler } = this;
+    if (isSettled && feeler !== null && candidates.includes(feeler)) dial(feeler, true);
+    this.feeler = null;
     return actions;
   }
 
@@ -152,7 +135,7 @@ export class RelayChoice {
     // A map keeps the order in which its entries came.
     const slow = [...this.#links].find(([, link]) => !link.isOpen && now - link.since >= SLOW_MS);
     if (slow === undefined) return;
-    this.handleLost(slow[0], false, now);
+    this._handleLost(slow[0], false, now);
     actions.push({ type: 'hangUp', nk: slow[0] });
   }
 
@@ -163,30 +146,20 @@ export class RelayChoice {
       if (link.isOpen === isOpen && (now === undefined || now - link.since < SLOW_MS)) count += 1;
     return count;
   }
+}
 
-  /** Homes of all rooms. Everybody who knows the same relays finds the same ones, so members meet without asking anybody. */
-  #wanted(): ReadonlySet<string> {
-    const entries = [...this.#book.entries];
-    const seeds = entries.filter(({ isSeed }) => isSeed);
-    const mesh = seeds[0]?.record.mesh;
-    const isOneMesh = mesh !== undefined && seeds.every(({ record }) => record.mesh === mesh);
-    // Relays of several meshes, or of none, pass nothing on to each other: then the page's own list is what all its visitors share.
-    const pool = isOneMesh
-      ? entries.filter(
-          ({ record, isProven, isSeed, sources }) =>
-            mayBeHome(record) && (isProven || isSeed || sources.size > 1),
-        )
-      : seeds;
-    // Who did not answer lately is passed over, as by everybody else.
-    const rendezvous = new Rendezvous(
-      pool.filter(({ failures }) => failures === 0).map(({ record }) => record),
-    );
-    const wanted = new Set<string>();
-    for (const [roomId, homes] of this.#homes) {
-      for (const nk of homes) if ((this.#book.get(nk)?.failures ?? 1) < 2) wanted.add(nk);
-      if (homes.length === 0 || !isOneMesh)
-        for (const { nk } of rendezvous.rank(roomId, HOMES_PER_ROOM)) wanted.add(nk);
-    }
-    return wanted;
-  }
+/** Whether the page's own relays share a mesh, and so pass on what is said in rooms. */
+export function isOneMesh(seeds: readonly KnownEntry[]): boolean {
+  const mesh = seeds[0]?.record.mesh;
+  return mesh !== undefined && seeds.every(({ record }) => record.mesh === mesh);
+}
+
+/**
+ * Without the feature `discovery`: relays without a common mesh pass nothing on to each other, so
+ * the first of the list that answer are held by all who have that list.
+ */
+export function firstSeeds(book: RelayBook): ReadonlySet<string> {
+  const seeds = book.entries.filter(({ isSeed }) => isSeed);
+  const answering = isOneMesh(seeds) ? [] : seeds.filter(({ failures }) => failures === 0);
+  return new Set(answering.slice(0, HOMES_PER_ROOM).map(({ record }) => record.nk));
 }

@@ -1,7 +1,8 @@
 import { type Instant, LumameshError, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, parseRelayMessage } from '@lumamesh/protocol';
-import type { KnownRelay } from '../core/relay-source.ts';
-import type { Platform, RelayChannel } from './platform.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { RelayChannel } from '../platform/relay-channel.ts';
+import type { KnownRelay } from './relay-source.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A relay that says nothing for this long is asked; the browser's own detection takes longer. */
@@ -10,10 +11,10 @@ const PONG_TIMEOUT_MS = 2500;
 
 export interface RelayLinkEvents {
   /** The relay has welcomed us. */
-  open(): void;
-  message(message: RelayMessage): void;
+  _open(): void;
+  _message(message: RelayMessage): void;
   /** Once: the link was lost, or could not be made. */
-  lost(error: LumameshError): void;
+  _lost(error: LumameshError): void;
 }
 
 /** One connection to a relay: dialled straight from its record, welcomed, and watched. */
@@ -22,8 +23,6 @@ export class RelayLink {
   readonly #events: RelayLinkEvents;
   readonly #platform: Platform;
   readonly #channel: RelayChannel;
-  readonly #dialledAt: Instant;
-  #connectMs = 0;
   #isChannelOpen = false;
   #isWelcomed = false;
   #isEnded = false;
@@ -40,8 +39,7 @@ export class RelayLink {
     this.relay = relay;
     this.#events = events;
     this.#platform = platform;
-    this.#dialledAt = platform.now();
-    this.#deadline = later(this.#dialledAt, CONNECT_TIMEOUT_MS);
+    this.#deadline = later(platform.now(), CONNECT_TIMEOUT_MS);
     this.#channel = platform.dialRelay(relay, addresses, {
       // The welcome may come before the browser says that the channel is open.
       open: () => this.#handleProgress({ isChannelOpen: true }),
@@ -50,37 +48,32 @@ export class RelayLink {
     });
   }
 
-  get isOpen(): boolean {
+  get _isOpen(): boolean {
     return this.#isChannelOpen && this.#isWelcomed && !this.#isEnded;
   }
 
-  /** How long it took to connect. */
-  get connectMs(): number {
-    return this.#connectMs;
-  }
-
   /** False when the link is not open. */
-  send(message: ClientMessage): boolean {
-    return this.isOpen && this.#channel.send(JSON.stringify(message));
+  _send(message: ClientMessage): boolean {
+    return this._isOpen && this.#channel.send(JSON.stringify(message));
   }
 
   /** Asks the relay at once whether it is still there. */
-  probe(now: Instant): void {
-    if (!this.isOpen || this.#isAsked) return;
+  _probe(now: Instant): void {
+    if (!this._isOpen || this.#isAsked) return;
     this.#isAsked = true;
     this.#deadline = later(now, PONG_TIMEOUT_MS);
-    this.send({ action: 'ping' });
+    this._send({ action: 'ping' });
   }
 
   /** To be called about every second. */
-  handleTick(now: Instant): void {
+  _handleTick(now: Instant): void {
     if (this.#isEnded || now < this.#deadline) return;
-    if (!this.isOpen) this.#end('RELAY_UNREACHABLE', 'the relay did not answer');
+    if (!this._isOpen) this.#end('RELAY_UNREACHABLE', 'the relay did not answer');
     else if (this.#isAsked) this.#end('RELAY_LOST', 'the relay fell silent');
-    else this.probe(now);
+    else this._probe(now);
   }
 
-  close(): void {
+  _close(): void {
     this.#isEnded = true;
     this.#channel.close();
   }
@@ -88,7 +81,7 @@ export class RelayLink {
   #handleFrame(text: string): void {
     const message = parseRelayMessage(text);
     if (this.#isEnded || !message.ok) return;
-    if (this.isOpen) this.#await(PING_INTERVAL_MS);
+    if (this._isOpen) this.#await(PING_INTERVAL_MS);
     const { value } = message;
     if (value.action === 'welcome') {
       // The certificate has proven who answers; the record it shows must be of the same node.
@@ -99,7 +92,7 @@ export class RelayLink {
     // It stops, or is full: no need to wait for the end.
     if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code))
       return this.#end(value.code, value.message);
-    this.#events.message(value);
+    this.#events._message(value);
   }
 
   #handleProgress({
@@ -109,13 +102,12 @@ export class RelayLink {
     readonly isChannelOpen?: boolean;
     readonly isWelcomed?: boolean;
   }): void {
-    const wasOpen = this.isOpen;
+    const wasOpen = this._isOpen;
     this.#isChannelOpen ||= isChannelOpen;
     this.#isWelcomed ||= isWelcomed;
-    if (wasOpen || !this.isOpen) return;
+    if (wasOpen || !this._isOpen) return;
     this.#await(PING_INTERVAL_MS);
-    this.#connectMs = this.#platform.now() - this.#dialledAt;
-    this.#events.open();
+    this.#events._open();
   }
 
   #await(ms: number): void {
@@ -125,8 +117,8 @@ export class RelayLink {
 
   #end(code: string, text: string, cause?: unknown): void {
     if (this.#isEnded) return;
-    this.close();
+    this._close();
     const { ip, port } = this.relay;
-    this.#events.lost(new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause }));
+    this.#events._lost(new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause }));
   }
 }

@@ -1,4 +1,4 @@
-import { LumameshError, concatBytes, utf8Decode } from '@lumamesh/base';
+import { LumameshError, concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
 
 /*
  * Values between two peers (docs/wire-protocol.md, "Between peers"). On the ordered channel:
@@ -20,12 +20,15 @@ export const MAX_PENDING_BYTES = 16_777_216;
 /** The browser's own queue is filled up to here; what comes later waits with us, where it can be taken back. */
 export const HIGH_WATER_BYTES = 1_048_576;
 
+/** Of the frame's name and its argument; longer ones are of no use to anybody here. */
+export const MAX_TAG_LENGTH = 128;
+
 export interface SendOptions {
   /** `false`: sent once, unordered, and lost when the network loses it; for positions and the like. Default `true`. */
   readonly reliable?: boolean;
-  /** Takes back what has not been sent yet (not in `lumamesh/core`). */
+  /** Takes back what has not been sent yet (with the feature `largeValues`). */
   readonly signal?: { readonly aborted: boolean };
-  /** Hears how much of the value has been given to the network (not in `lumamesh/core`). */
+  /** Hears how much of the value has been given to the network (with the feature `largeValues`). */
   readonly onProgress?: (sentBytes: number, totalBytes: number) => void;
 }
 
@@ -53,6 +56,16 @@ export interface ValueOutbox {
 /** What reads the frames of one connection. */
 export interface ValueInbox {
   handleFrame(data: unknown, isOrdered: boolean): void;
+}
+
+/** Hears of a value, and whether it came on the ordered channel. */
+export type Deliver = (tag: string, value: unknown, isOrdered: boolean) => void;
+
+/** How values become frames and frames values. */
+export interface ValueCodec {
+  outbox(): ValueOutbox;
+  /** `isGuarded`: whether the peer was not let in yet. */
+  inbox(deliver: Deliver, isGuarded: () => boolean): ValueInbox;
 }
 
 /** Turns a value into a frame. Throws `NOT_SENDABLE` for what JSON cannot say (functions, cycles, BigInt, `undefined`). */
@@ -85,21 +98,45 @@ export function isLarge(frame: Frame): boolean {
 }
 
 /** Sends a frame on the unordered channel: now or not at all. */
-export function sendUnordered(sink: FrameSink, frame: Frame): Promise<boolean> {
+export function sendUnordered(sink: FrameSink, tag: string, frame: Frame): Promise<boolean> {
   // What may be lost is lost while nobody is there, or too much waits already.
   const isSent = sink.isOpen && sink.bufferedAmount < HIGH_WATER_BYTES;
-  if (isSent) sink.send(frame, false);
+  if (isSent) sink.send(tagged(tag, frame), false);
   return Promise.resolve(isSent);
 }
 
+function tagged(tag: string, frame: Frame): Frame {
+  if (typeof frame === 'string') return tag === '' ? frame : `u${tag}\n${frame.slice(1)}`;
+  const name = utf8Encode(tag);
+  return concatBytes([Uint8Array.of(name.length), name, frame]);
+}
+
+/** Reads a frame of the unordered channel; what is none is passed over. */
+export function readUnordered(data: unknown, deliver: Deliver): void {
+  if (data instanceof ArrayBuffer) {
+    const bytes = new Uint8Array(data);
+    const end = 1 + (bytes[0] ?? 0);
+    const tag = utf8Decode(bytes.subarray(1, end));
+    if (tag !== null && bytes.length >= end) deliver(tag, bytes.subarray(end), false);
+  } else if (typeof data === 'string') {
+    const end = data[0] === 'u' ? data.indexOf('\n') : 0;
+    const value = data[0] === 'j' || end > 0 ? parseValue(data.slice(end + 1)) : undefined;
+    if (value !== undefined) deliver(data.slice(1, Math.max(end, 1)), value, false);
+  }
+}
+
+export function tooMuchPending(): LumameshError {
+  return new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
+}
+
 /** Sends values that fit into a frame, and keeps those that come before the connection is open. */
-export class FrameQueue implements ValueOutbox {
+class SmallValueOutbox implements ValueOutbox {
   #frames: Frame[] = [];
   pendingBytes = 0;
 
   send(
     sink: FrameSink,
-    _tag: string,
+    tag: string,
     frame: Frame,
     { reliable = true }: SendOptions,
   ): Promise<boolean> {
@@ -108,13 +145,10 @@ export class FrameQueue implements ValueOutbox {
         'MESSAGE_TOO_LARGE',
         `a message has at most ${MAX_FRAME_BYTES} bytes`,
       );
-    if (!reliable)
-      return sendUnordered(
-        sink,
-        typeof frame === 'string' ? frame : concatBytes([Uint8Array.of(0), frame]),
-      );
+    if (!reliable) return sendUnordered(sink, tag, frame);
     if (this.pendingBytes + sink.bufferedAmount + frame.length > MAX_PENDING_BYTES)
-      throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
+      throw tooMuchPending();
+    if (tag !== '') this.#frames.push(`t${tag}`);
     this.#frames.push(frame);
     this.pendingBytes += frame.length;
     this.pump(sink);
@@ -136,40 +170,45 @@ export class FrameQueue implements ValueOutbox {
   }
 }
 
-/** Reads values that fit into a frame, and passes over larger ones and those with a tag. */
-export class FrameReader implements ValueInbox {
-  readonly #deliver: (value: unknown) => void;
-  #isTagged = false;
+/** Reads values that fit into a frame, and passes over larger ones. */
+class SmallValueInbox implements ValueInbox {
+  readonly #deliver: Deliver;
+  #tag = '';
   #skippedBytes = 0;
 
-  constructor(deliver: (value: unknown) => void) {
+  constructor(deliver: Deliver) {
     this.#deliver = deliver;
   }
 
   handleFrame(data: unknown, isOrdered: boolean): void {
+    if (!isOrdered) return readUnordered(data, this.#deliver);
     if (data instanceof ArrayBuffer) {
       const bytes = new Uint8Array(data);
-      if (!isOrdered) return bytes[0] === 0 ? this.#deliver(bytes.subarray(1)) : undefined;
       if (this.#skippedBytes <= 0) return this.#finish(bytes);
       this.#skippedBytes -= bytes.length;
-      if (this.#skippedBytes <= 0) this.#isTagged = false;
+      if (this.#skippedBytes <= 0) this.#tag = '';
     } else if (typeof data === 'string') {
-      if (data[0] === 'j') {
-        const value = parseValue(data.slice(1));
-        if (value !== undefined) this.#finish(value);
-      }
-      if (data[0] === 't') this.#isTagged = true;
-      if (data[0] === 'f') this.#skippedBytes = Number(data.slice(2));
+      const rest = data.slice(1);
+      if (data[0] === 'j') this.#finish(parseValue(rest));
+      if (data[0] === 't') this.#tag = rest.slice(0, MAX_TAG_LENGTH);
+      if (data[0] === 'f') this.#skippedBytes = Number(rest.slice(1));
       if (data[0] === 'x') this.#skippedBytes = 0;
     }
   }
 
   #finish(value: unknown): void {
-    const isTagged = this.#isTagged;
-    this.#isTagged = false;
-    if (!isTagged) this.#deliver(value);
+    const tag = this.#tag;
+    this.#tag = '';
+    // What is no JSON.
+    if (value !== undefined) this.#deliver(tag, value, true);
   }
 }
+
+/** The kernel's own: values that fit into a frame. */
+export const SMALL_VALUES: ValueCodec = {
+  outbox: () => new SmallValueOutbox(),
+  inbox: (deliver) => new SmallValueInbox(deliver),
+};
 
 /** A JSON value, or `undefined` for what is none. */
 export function parseValue(json: string | null): unknown {
@@ -178,9 +217,4 @@ export function parseValue(json: string | null): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The text of bytes that should be JSON. */
-export function parseBytes(bytes: Uint8Array): unknown {
-  return parseValue(utf8Decode(bytes));
 }

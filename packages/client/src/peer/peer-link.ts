@@ -1,21 +1,22 @@
 import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
-import type { PeerSignal, SignalCandidate } from '../core/signal.ts';
-import { type Frame, type FrameSink, HIGH_WATER_BYTES } from '../core/peer-frame.ts';
-import type { Platform } from './platform.ts';
+import type { LinkState } from '../feature.ts';
+import type { Platform } from '../platform/platform.ts';
+import { type Frame, HIGH_WATER_BYTES } from './peer-frame.ts';
+import type { PeerSignal, SignalCandidate } from './signal.ts';
 
 /** Candidates that come close together share a signal. */
 const CANDIDATE_BATCH_MS = 20;
 /** A step of the negotiation that nothing follows is taken again after this: offers and answers may be lost on their way. */
-const STEP_MS = 8000;
+const NEGOTIATION_TIMEOUT_MS = 8000;
 /** An offer that collides is answered by our own again when that is older than this: it may be the one that was lost. */
 const RESEND_AFTER_MS = 2000;
 /** The side that waits for an offer waits this long. Members of two relays hear of each other as newcomers: both wait, and the one that is not polite begins. */
 const POLITE_PATIENCE_MS = 4000;
 const OFFER_PATIENCE_MS = 500;
-const MAX_STEPS = 4;
+const MAX_NEGOTIATIONS = 4;
 const MAX_EARLY_CANDIDATES = 64;
 /** Who says nothing is asked; who does not answer gets another way offered, and is given up in time for others to see it leave. */
-const ASK_AFTER_MS = 2500;
+const PING_AFTER_MS = 2500;
 const SUSPECT_AFTER_MS = 4500;
 const LOST_AFTER_MS = 7500;
 const WAKE_PATIENCE_MS = 1500;
@@ -24,34 +25,28 @@ const ASLEEP_MS = 4000;
 
 export interface PeerLinkEvents {
   /** Both channels can be used. */
-  open(): void;
+  _open(): void;
   /** The browser's queue has become short. */
-  low(): void;
+  _low(): void;
   /** A frame of the other side. */
-  frame(data: unknown, isOrdered: boolean): void;
+  _frame(data: unknown, isOrdered: boolean): void;
   /** The other side has opened a channel of its own. */
-  channel(channel: RTCDataChannel): void;
-  track(event: RTCTrackEvent): void;
+  _channel(channel: RTCDataChannel): void;
+  _track(event: RTCTrackEvent): void;
   /** Once: the connection ended, by the other side, for good, or because it fell silent. */
-  ended(reason: 'closed' | 'failed' | 'lost'): void;
+  _ended(reason: 'closed' | 'failed' | 'lost'): void;
   /** To be sealed and sent through a relay, in order. */
-  signal(signal: PeerSignal): void;
+  _signal(signal: PeerSignal): void;
 }
 
-export interface PeerLinkOptions {
-  readonly platform: Platform;
-  /** Gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation"). */
-  readonly isPolite: boolean;
-  readonly iceServers: readonly RTCIceServer[];
-  /** Whether this side offers first; the other one waits for the offer. */
-  readonly offersFirst: boolean;
-}
-
-/** One direct connection to another browser: negotiation, and two channels that exist from the start (reliable 0, unreliable 1). */
-export class PeerLink implements FrameSink {
+/**
+ * One direct connection to another browser: negotiation, and two channels that exist from the start
+ * (reliable 0, unreliable 1).
+ */
+export class PeerLink implements LinkState {
   /** Names this attempt to the other side. */
-  readonly attempt: string;
-  readonly connection: RTCPeerConnection;
+  readonly _attempt: string;
+  readonly _connection: RTCPeerConnection;
   readonly #reliable: RTCDataChannel;
   readonly #unreliable: RTCDataChannel;
   readonly #events: PeerLinkEvents;
@@ -62,8 +57,8 @@ export class PeerLink implements FrameSink {
   #isIgnoringOffer = false;
   #isSettingAnswer = false;
   /** When the next step of the negotiation is due; `null` while nothing is. */
-  #stepAt: Instant | null;
-  #steps = 0;
+  #negotiateAt: Instant | null;
+  #negotiations = 0;
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
   #heardAt: Instant;
@@ -77,24 +72,33 @@ export class PeerLink implements FrameSink {
   /** Candidates that came before the description they belong to. */
   readonly #early: SignalCandidate[] = [];
 
-  constructor(options: PeerLinkOptions, events: PeerLinkEvents) {
-    const { platform, isPolite, offersFirst } = options;
+  /**
+   * @param isPolite gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation")
+   * @param offersFirst whether this side offers first; the other one waits for the offer
+   */
+  constructor(
+    platform: Platform,
+    isPolite: boolean,
+    iceServers: readonly RTCIceServer[],
+    offersFirst: boolean,
+    events: PeerLinkEvents,
+  ) {
     const now = platform.now();
-    this.attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
+    this._attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
     this.#platform = platform;
     this.#isPolite = isPolite;
     this.#mayOffer = offersFirst;
     this.#events = events;
-    this.#stepAt = later(
+    this.#negotiateAt = later(
       now,
-      offersFirst ? STEP_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS,
+      offersFirst ? NEGOTIATION_TIMEOUT_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS,
     );
     this.#describedAt = this.#heardAt = this.#tickedAt = this.#askedAt = now;
     // Checked by whoever makes links: there are none without it.
     const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({
-      iceServers: [...options.iceServers],
+      iceServers: [...iceServers],
     });
-    this.connection = connection;
+    this._connection = connection;
     this.#reliable = connection.createDataChannel('reliable', { negotiated: true, id: 0 });
     this.#unreliable = connection.createDataChannel('unreliable', {
       negotiated: true,
@@ -107,7 +111,7 @@ export class PeerLink implements FrameSink {
       channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
       channel.addEventListener('open', () => this.#handleChannelOpen());
       channel.addEventListener('close', () => this.#end('closed'));
-      channel.addEventListener('bufferedamountlow', () => events.low());
+      channel.addEventListener('bufferedamountlow', () => events._low());
       channel.addEventListener('message', ({ data }: MessageEvent<unknown>) =>
         this.#handleFrame(channel, data),
       );
@@ -116,8 +120,8 @@ export class PeerLink implements FrameSink {
     connection.addEventListener('icecandidate', ({ candidate }) =>
       this.#handleCandidate(candidate),
     );
-    connection.addEventListener('datachannel', ({ channel }) => events.channel(channel));
-    connection.addEventListener('track', (event) => events.track(event));
+    connection.addEventListener('datachannel', ({ channel }) => events._channel(channel));
+    connection.addEventListener('track', (event) => events._track(event));
     connection.addEventListener('connectionstatechange', () => this.#handleConnectionState());
   }
 
@@ -125,8 +129,8 @@ export class PeerLink implements FrameSink {
     return this.#reliable.readyState === 'open' && this.#unreliable.readyState === 'open';
   }
 
-  get isConnected(): boolean {
-    return this.connection.connectionState === 'connected';
+  get _isConnected(): boolean {
+    return this._connection.connectionState === 'connected';
   }
 
   get bufferedAmount(): number {
@@ -138,22 +142,22 @@ export class PeerLink implements FrameSink {
   }
 
   /** Open, and heard of just now. */
-  get isLively(): boolean {
-    return this.isOpen && this.#platform.now() - this.#heardAt < ASK_AFTER_MS;
+  get isResponsive(): boolean {
+    return this.isOpen && this.#platform.now() - this.#heardAt < PING_AFTER_MS;
   }
 
   /** The last round trip measured, in ms; 0 before there is one. */
-  get rttMs(): number {
+  get _rttMs(): number {
     return this.#rttMs;
   }
 
   /** Both sides have said how they can be reached, and yet no way between them was found. */
-  get needsHelp(): boolean {
+  get hasNoDirectPath(): boolean {
     return (
       !this.#wasOpen &&
-      this.#steps > 0 &&
-      this.connection.remoteDescription !== null &&
-      this.connection.localDescription !== null
+      this.#negotiations > 0 &&
+      this._connection.remoteDescription !== null &&
+      this._connection.localDescription !== null
     );
   }
 
@@ -169,12 +173,12 @@ export class PeerLink implements FrameSink {
   }
 
   /** Asks for a sign of life, which also measures the round trip. */
-  ask(now: Instant): void {
+  #ping(now: Instant): void {
     this.#askedAt = now;
     if (this.isOpen) this.send(`p${now}`, false);
   }
 
-  handleSignal(signal: PeerSignal): void {
+  _handleSignal(signal: PeerSignal): void {
     this.#queue = this.#queue.then(async () => {
       try {
         await this.#apply(signal);
@@ -185,7 +189,7 @@ export class PeerLink implements FrameSink {
   }
 
   /** To be called about every second. */
-  handleTick(now: Instant): void {
+  _handleTick(now: Instant): void {
     if (this.#isEnded) return;
     if (now - this.#tickedAt > ASLEEP_MS)
       this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
@@ -194,45 +198,45 @@ export class PeerLink implements FrameSink {
       const silentMs = now - this.#heardAt;
       if (silentMs > LOST_AFTER_MS) return this.#end('lost');
       if (
-        (silentMs >= ASK_AFTER_MS && now - this.#askedAt >= ASK_AFTER_MS / 2) ||
-        now - this.#askedAt >= 2 * ASK_AFTER_MS
+        (silentMs >= PING_AFTER_MS && now - this.#askedAt >= PING_AFTER_MS / 2) ||
+        now - this.#askedAt >= 2 * PING_AFTER_MS
       )
-        this.ask(now);
-      if (silentMs >= SUSPECT_AFTER_MS && this.#stepAt === null) this.#step(now);
+        this.#ping(now);
+      if (silentMs >= SUSPECT_AFTER_MS && this.#negotiateAt === null) this.#retryNegotiation(now);
     }
-    if (this.#stepAt !== null && now >= this.#stepAt) this.#step(now);
+    if (this.#negotiateAt !== null && now >= this.#negotiateAt) this.#retryNegotiation(now);
   }
 
   /** The network may have changed: who does not answer at once gets another way offered. */
-  handleWake(now: Instant): void {
+  _handleWake(now: Instant): void {
     this.#tickedAt = now;
     if (!this.#wasOpen) return;
     this.#heardAt = instant(now - SUSPECT_AFTER_MS + WAKE_PATIENCE_MS);
-    this.ask(now);
+    this.#ping(now);
   }
 
   /** The peer was heard of again: what it missed is said again. */
-  retry(hasMissed: boolean): void {
+  _retry(hasMissed: boolean): void {
     const now = this.#platform.now();
     // Not while a negotiation is on its way: several relays may name a peer within milliseconds.
-    const isLate = hasMissed || now - this.#describedAt > STEP_MS / 2;
-    if (!this.#isEnded && !this.isConnected && isLate) this.#step(now);
+    const isLate = hasMissed || now - this.#describedAt > NEGOTIATION_TIMEOUT_MS / 2;
+    if (!this.#isEnded && !this._isConnected && isLate) this.#retryNegotiation(now);
   }
 
-  close(): void {
+  _close(): void {
     this.#isEnded = true;
-    this.connection.close();
+    this._connection.close();
   }
 
   #handleFrame(channel: RTCDataChannel, data: unknown): void {
     if (this.#isEnded) return;
     const now = this.#platform.now();
     this.#heardAt = now;
-    if (this.#wasOpen) this.#stepAt = null;
+    if (this.#wasOpen) this.#negotiateAt = null;
     const isOrdered = channel === this.#reliable;
     const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
     if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string')
-      return this.#events.frame(data, isOrdered);
+      return this.#events._frame(data, isOrdered);
     // Answered by whoever hears it, so that a page whose timers are held back lives as well.
     if (kind === 'p' && this.bufferedAmount < HIGH_WATER_BYTES)
       this.send(`q${data.slice(1, 32)}`, false);
@@ -243,7 +247,7 @@ export class PeerLink implements FrameSink {
     if (this.#isEnded || !this.#mayOffer) return;
     this.#isMakingOffer = true;
     try {
-      await this.connection.setLocalDescription();
+      await this._connection.setLocalDescription();
       this.#sendDescription();
     } catch {
       // The state changed meanwhile (an offer of the other side came first): negotiationneeded fires again when it is stable.
@@ -253,7 +257,7 @@ export class PeerLink implements FrameSink {
   }
 
   async #apply({ description, candidates = [] }: PeerSignal): Promise<void> {
-    const { connection } = this;
+    const { _connection: connection } = this;
     if (this.#isEnded) return;
     if (description !== undefined) {
       const isReady =
@@ -271,7 +275,9 @@ export class PeerLink implements FrameSink {
         this.#isSettingAnswer = false;
       }
       this.#mayOffer = true;
-      this.#stepAt = this.isConnected ? null : later(this.#platform.now(), STEP_MS);
+      this.#negotiateAt = this._isConnected
+        ? null
+        : later(this.#platform.now(), NEGOTIATION_TIMEOUT_MS);
       if (description.type === 'offer') {
         await connection.setLocalDescription();
         this.#sendDescription();
@@ -288,18 +294,18 @@ export class PeerLink implements FrameSink {
 
   async #addCandidate(candidate: SignalCandidate): Promise<void> {
     try {
-      await this.connection.addIceCandidate(candidate);
+      await this._connection.addIceCandidate(candidate);
     } catch {
       // One that the browser refuses is no reason to lose the others.
     }
   }
 
   #sendDescription(): void {
-    const description = this.connection.localDescription;
+    const description = this._connection.localDescription;
     if (description === null || this.#isEnded) return;
     this.#describedAt = this.#platform.now();
-    this.#events.signal({
-      attempt: this.attempt,
+    this.#events._signal({
+      attempt: this._attempt,
       description: { type: description.type, sdp: description.sdp },
     });
   }
@@ -313,7 +319,7 @@ export class PeerLink implements FrameSink {
     });
     if (this.#batch.length > 1) return;
     this.#platform.setTimer(CANDIDATE_BATCH_MS, () => {
-      if (!this.#isEnded) this.#events.signal({ attempt: this.attempt, candidates: this.#batch });
+      if (!this.#isEnded) this.#events._signal({ attempt: this._attempt, candidates: this.#batch });
       this.#batch = [];
     });
   }
@@ -322,31 +328,31 @@ export class PeerLink implements FrameSink {
     if (!this.isOpen || this.#isEnded) return;
     this.#wasOpen = true;
     this.#handleConnected();
-    this.#events.open();
-    this.ask(this.#platform.now());
+    this.#events._open();
+    this.#ping(this.#platform.now());
   }
 
   #handleConnected(): void {
-    this.#steps = 0;
-    this.#stepAt = null;
+    this.#negotiations = 0;
+    this.#negotiateAt = null;
     this.#heardAt = this.#platform.now();
   }
 
   #handleConnectionState(): void {
-    const state = this.connection.connectionState;
+    const state = this._connection.connectionState;
     if (state === 'connected') this.#handleConnected();
-    if (state === 'failed' && !this.#isEnded) this.#step(this.#platform.now());
+    if (state === 'failed' && !this.#isEnded) this.#retryNegotiation(this.#platform.now());
     if (state === 'closed') this.#end('closed');
   }
 
   /** Says again what may have been lost, or has ICE begin anew. */
-  #step(now: Instant): void {
-    if (this.#steps >= MAX_STEPS) return this.#end('failed');
-    const { connection } = this;
-    this.#stepAt = later(now, STEP_MS);
+  #retryNegotiation(now: Instant): void {
+    if (this.#negotiations >= MAX_NEGOTIATIONS) return this.#end('failed');
+    const { _connection: connection } = this;
+    this.#negotiateAt = later(now, NEGOTIATION_TIMEOUT_MS);
     const isFirstOffer = !this.#mayOffer;
     this.#mayOffer = true;
-    if (!isFirstOffer) this.#steps += 1;
+    if (!isFirstOffer) this.#negotiations += 1;
     if (connection.signalingState === 'have-local-offer') this.#sendDescription();
     else if (connection.remoteDescription === null) void this.#offer();
     else connection.restartIce();
@@ -355,8 +361,8 @@ export class PeerLink implements FrameSink {
   #end(reason: 'closed' | 'failed' | 'lost'): void {
     if (this.#isEnded) return;
     // Firefox closes the channels itself when it loses its address.
-    const hasFailed = this.connection.connectionState === 'failed';
-    this.close();
-    this.#events.ended(hasFailed && reason === 'closed' ? 'failed' : reason);
+    const hasFailed = this._connection.connectionState === 'failed';
+    this._close();
+    this.#events._ended(hasFailed && reason === 'closed' ? 'failed' : reason);
   }
 }

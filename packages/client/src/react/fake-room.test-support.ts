@@ -7,7 +7,7 @@ import type {
   Room,
   RoomEvents,
   RoomState,
-} from '../browser/index.ts';
+} from '../index.ts';
 
 type ActionListener = (value: unknown, peer: Peer) => void;
 

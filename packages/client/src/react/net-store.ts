@@ -1,4 +1,4 @@
-import type { Net, NetStatus } from '../browser/index.ts';
+import type { Net, NetStatus } from '../index.ts';
 
 /* By net, for all components: there is nothing else that they have in common. */
 const stores = new WeakMap<Net, NetStore>();

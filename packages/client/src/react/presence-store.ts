@@ -1,5 +1,5 @@
 import { LumameshError } from '@lumamesh/base';
-import type { ActionListen, ActionSend, Peer, Room } from '../browser/index.ts';
+import type { ActionListen, ActionSend, Peer, Room } from '../index.ts';
 import { type Schedule, nextFrame } from './next-frame.ts';
 import { UserCount } from './user-count.ts';
 

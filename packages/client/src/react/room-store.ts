@@ -1,4 +1,4 @@
-import type { LumameshError, Peer, Room, RoomState } from '../browser/index.ts';
+import type { LumameshError, Peer, Room, RoomState } from '../index.ts';
 import { UserCount } from './user-count.ts';
 
 /** What a component sees of a room. The object is the same until something changes. */

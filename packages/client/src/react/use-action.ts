@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef } from 'react';
-import type { ActionSend, Peer, Room } from '../browser/index.ts';
+import type { ActionSend, Peer, Room } from '../index.ts';
 
 /**
  * A kind of message with a name and a type of its own: `listener` hears those of the others while the component is mounted (always the listener of the

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { type ConnectOptions, type Net, type NetStatus, connect } from '../browser/index.ts';
+import { type ConnectOptions, type Net, type NetStatus, connect } from '../index.ts';
 import { NetStore } from './net-store.ts';
 import { UserCount } from './user-count.ts';
 

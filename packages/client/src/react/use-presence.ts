@@ -1,5 +1,5 @@
 import { useEffect, useSyncExternalStore } from 'react';
-import type { Room } from '../browser/index.ts';
+import type { Room } from '../index.ts';
 import { NOBODY, PresenceStore } from './presence-store.ts';
 
 const never = (): (() => void) => () => undefined;

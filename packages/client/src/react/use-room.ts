@@ -1,6 +1,6 @@
 import { LumameshError } from '@lumamesh/base';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
-import type { Net, Peer, Room, RoomOptions } from '../browser/index.ts';
+import type { Net, Peer, Room, RoomOptions } from '../index.ts';
 import { NO_PEERS, RoomStore, type RoomView } from './room-store.ts';
 
 /** Which peers {@link usePeers} answers. */

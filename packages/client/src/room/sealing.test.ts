@@ -4,9 +4,9 @@ import { Backoff, LumameshError, fromBase64Url, toBase64Url } from '@lumamesh/ba
 import { type WebCrypto, deriveRoomSecret } from '@lumamesh/protocol';
 import { mutations } from '@lumamesh/testkit';
 import { createPeerIdentity, peerIdOf } from './peer-identity.ts';
-import { readRelaySources } from './relay-source.ts';
+import { readRelaySources } from '../net/relay-source.ts';
 import { EVERYONE, SEALED_HEAD_BYTES, Sealer } from './sealing.ts';
-import { parsePeerSignal } from './signal.ts';
+import { parsePeerSignal } from '../peer/signal.ts';
 
 const web = crypto as unknown as WebCrypto;
 

@@ -1,6 +1,6 @@
 import { addressPrefix, scopeOf } from '@lumamesh/base';
-import { type KnownRelay, stunUrl } from '../../core/relay-source.ts';
-import type { Platform } from '../platform.ts';
+import { type KnownRelay, stunUrl } from '../../net/relay-source.ts';
+import type { Platform } from '../../platform/platform.ts';
 
 const PROBE_MS = 5000;
 /** Fewer networks than this that are silent may simply be down. */
@@ -18,9 +18,10 @@ export async function probeNetwork(
   iceServers: readonly RTCIceServer[],
   platform: Platform,
 ): Promise<readonly [code: string, text: string] | null> {
-  if (!(globalThis.navigator?.onLine ?? true)) return ['OFFLINE', 'the browser is offline'];
+  const { scope } = platform;
+  if (!(scope.navigator?.onLine ?? true)) return ['OFFLINE', 'the browser is offline'];
   const areLocal = relays.length > 0 && relays.every(({ ip }) => scopeOf(ip) !== 'public');
-  if (areLocal && (await isLocalNetworkDenied()))
+  if (areLocal && (await isLocalNetworkDenied(platform)))
     return [
       'LOCAL_NETWORK_DENIED',
       'the relays are in a local network, and the browser keeps this page from it',
@@ -29,7 +30,7 @@ export async function probeNetwork(
   if (networks.size < MIN_SILENT_NETWORKS) return null;
   const [hasUdp, hasTcp] = await Promise.all([
     answersStun(relays, iceServers, platform),
-    answersHttp(),
+    answersHttp(platform),
   ]);
   return hasUdp || !hasTcp
     ? null
@@ -39,13 +40,13 @@ export async function probeNetwork(
       ];
 }
 
-async function isLocalNetworkDenied(): Promise<boolean> {
+async function isLocalNetworkDenied({ scope }: Platform): Promise<boolean> {
   try {
     // Chromium's name; other browsers throw at it.
-    const { state } = await navigator.permissions.query({
+    const status = await scope.navigator?.permissions.query({
       name: 'local-network-access' as PermissionName,
     });
-    return state === 'denied';
+    return status?.state === 'denied';
   } catch {
     return false;
   }
@@ -79,9 +80,11 @@ async function answersStun(
   }
 }
 
-async function answersHttp(): Promise<boolean> {
+async function answersHttp({ scope }: Platform): Promise<boolean> {
   try {
-    await fetch(globalThis.location.href, {
+    const { fetch, location } = scope;
+    if (fetch === undefined || location === undefined) return false;
+    await fetch(location.href, {
       method: 'HEAD',
       cache: 'no-store',
       signal: AbortSignal.timeout(PROBE_MS),

@@ -1,246 +1,237 @@
-import { type Instant, TokenBucket, dropOldest, instant, later } from '@lumamesh/base';
-import type { PairCipher } from '../../core/pair-cipher.ts';
-import { type Frame, type FrameSink, HIGH_WATER_BYTES } from '../../core/peer-frame.ts';
-import type { Platform } from '../platform.ts';
+import { type Instant, LumameshError, dropOldest, instant, later } from '@lumamesh/base';
+import type { Api, Feature, PeerHandle, PeerPart, RoomHandle, RoomPart } from '../../feature.ts';
+import { type ForwardingPeer, Forwarder } from './forwarder.ts';
+import { ForwardedPath } from './forwarded-path.ts';
+import { PairCipher, type PairKeys, createPairKeys } from './pair-cipher.ts';
 
-/*
- * Two peers that cannot reach each other directly ask a third member, which both can reach, to carry what they say: sealed for the two, and bounded.
- *
- *   A → C   tag f<B>   a sealed frame for B               C → B   tag g<A>   the same, from A
- *   C → A   tag n<B>   C does not carry to B (any more)
- *
- * F and G instead of f and g: frames of the unordered channel, which may be lost.
- */
+const MAX_REMEMBERED = 1024;
+/** A direct path that takes longer than this is not waited for: somebody is asked to forward. */
+const FORWARD_AFTER_MS = 6000;
+/** How often a direct path is tried again while others forward. */
+const DIRECT_RETRY_MS = 60_000;
 
-/** What a page carries for one peer; the sender keeps to half of it. */
-const CARRIED_BYTES_PER_SECOND = 131_072;
-const CARRIED_BURST_BYTES = 524_288;
-const MAX_BUDGETS = 1024;
-/** A sealed frame: one of the ordered channel may come in parts, one of the other must fit into a message. */
-const MAX_CARRIED_BYTES = { ordered: 70_000, unordered: 65_000 };
-/** Sealing adds this to a frame. */
-const OVERHEAD_BYTES = 64;
-const MAX_WAITING_BYTES = 65_536;
-const ASK_TIMEOUT_MS = 3000;
-/** How often a frame that was lost is complained of. */
-const COMPLAIN_MS = 1000;
-/** When nobody could help, all are asked again after this. */
-const RETRY_MS = 10_000;
-
-/** A peer, as far as forwarding goes. */
-export interface Carrier {
-  readonly id: string;
-  /** Reached directly. */
-  readonly isDirect: boolean;
-  /** Its presence says that it carries for others. */
-  readonly isWilling: boolean;
-  readonly bufferedAmount: number;
-  sendTagged(
-    tag: string,
-    value: unknown,
-    options?: { readonly reliable?: boolean },
-  ): Promise<boolean>;
+export interface ForwardingOptions {
+  /**
+   * Whether this page forwards encrypted frames for two members that cannot reach each other (at
+   * most 128 KB/s for each pair). Default `true`.
+   */
+  readonly forward?: boolean;
 }
 
-/** Carries for others. */
-export class Forwarder {
-  readonly #platform: Platform;
-  readonly #budgets = new Map<string, TokenBucket>();
+export interface ForwardingApi extends Api {
+  readonly roomOptions: ForwardingOptions;
+}
 
-  constructor(platform: Platform) {
-    this.#platform = platform;
-  }
+/** Two members without a direct path talk, end-to-end encrypted, through a third. */
+export function forwarding(): Feature<ForwardingApi> {
+  return { name: 'forwarding', room: forwardingOf };
+}
 
-  /** A sealed frame of `from`, for `to`. What is not carried is said so. */
-  carry(
-    from: Carrier,
-    to: Carrier | undefined,
+/** What a member says of itself. */
+interface ForwardingPresence {
+  /** Base64url of a raw P-256 ECDH key. */
+  readonly key: string;
+  readonly isWilling: boolean;
+}
+
+/** What the room keeps for the peers' parts. */
+interface Shared {
+  readonly room: RoomHandle;
+  /** `null` for a peer that does not take part in forwarding. */
+  readonly cipherFor: (id: string) => Promise<PairCipher> | null;
+  readonly peers: ReadonlyMap<string, ForwardedPeer>;
+  readonly presences: ReadonlyMap<string, ForwardingPresence>;
+  readonly forward: (
+    from: ForwardedPeer,
     toId: string,
     bytes: Uint8Array,
     isReliable: boolean,
-  ): void {
-    const budget =
-      this.#budgets.get(from.id) ?? new TokenBucket(CARRIED_BYTES_PER_SECOND, CARRIED_BURST_BYTES);
-    if (!this.#budgets.has(from.id)) dropOldest(this.#budgets, MAX_BUDGETS);
-    this.#budgets.set(from.id, budget);
-    // Refusals cost as well: whoever is over the budget hears nothing at all.
-    if (!budget.take(this.#platform.now(), bytes.length + OVERHEAD_BYTES)) return;
-    const isCarried =
-      to?.isDirect === true &&
-      to.id !== from.id &&
-      // Who is already behind with reading is carried nothing to.
-      to.bufferedAmount < HIGH_WATER_BYTES &&
-      bytes.length <= MAX_CARRIED_BYTES[isReliable ? 'ordered' : 'unordered'];
-    if (isCarried)
-      void to.sendTagged((isReliable ? 'g' : 'G') + from.id, bytes, { reliable: isReliable });
-    else if (isReliable) void from.sendTagged(`n${toId}`, null);
-  }
+  ) => void;
 }
 
-export interface DetourEvents {
-  /** A frame has come through. */
-  frame(frame: Frame, isOrdered: boolean, isFirst: boolean): void;
-  /** The way is there, or lost. */
-  change(isOpen: boolean): void;
-  low(): void;
+function forwardingOf(room: RoomHandle): RoomPart {
+  const isWilling = (room.options as ForwardingOptions).forward ?? true;
+  const presences = new Map<string, ForwardingPresence>();
+  const peers = new Map<string, ForwardedPeer>();
+  /**
+   * By peer and its key, for as long as the room lasts: a cipher that began anew would take for new
+   * what was heard before.
+   */
+  const ciphers = new Map<string, Promise<PairCipher>>();
+  const forwarder = new Forwarder(room.platform);
+  let keys: PairKeys | null = null;
+
+  const cipherFor = (id: string): Promise<PairCipher> | null => {
+    const key = presences.get(id)?.key ?? '';
+    if (keys === null || key === '' || room.roomId === null) return null;
+    const name = `${id} ${key}`;
+    const known = ciphers.get(name);
+    if (known !== undefined) return known;
+    const { crypto } = room.platform;
+    const made = PairCipher.create(crypto, keys, key, room.roomId, room.selfId, id);
+    dropOldest(ciphers, MAX_REMEMBERED);
+    ciphers.set(name, made);
+    return made;
+  };
+
+  const shared: Shared = {
+    room,
+    cipherFor,
+    peers,
+    presences,
+    forward: (from, toId, bytes, isReliable) =>
+      forwarder._forward(from, isWilling ? peers.get(toId) : undefined, toId, bytes, isReliable),
+  };
+
+  return {
+    onStart: async () => {
+      keys = await createPairKeys(room.platform.crypto).catch(() => null);
+    },
+    presence: () => ({ key: keys?.publicKey, isWilling }),
+    onPresence: (id, presence) => {
+      const said = (presence ?? {}) as Partial<Record<keyof ForwardingPresence, unknown>>;
+      const key = typeof said.key === 'string' ? said.key : '';
+      // Another key: the page was loaded anew, and what was agreed on with the one before is void.
+      if ((presences.get(id)?.key ?? key) !== key) peers.get(id)?._dropPath();
+      presences.delete(id);
+      dropOldest(presences, MAX_REMEMBERED);
+      presences.set(id, { key, isWilling: said.isWilling === true });
+    },
+    peer: (peer) => {
+      const forwarded = new ForwardedPeer(peer, shared, () => peers.delete(peer.id));
+      peers.set(peer.id, forwarded);
+      return forwarded;
+    },
+  };
 }
 
-/** The way to one peer through others. */
-export class Detour implements FrameSink {
-  readonly #platform: Platform;
-  readonly #peerId: string;
-  readonly #cipher: PairCipher;
-  readonly #events: DetourEvents;
-  readonly #pace = new TokenBucket(CARRIED_BYTES_PER_SECOND / 2, CARRIED_BURST_BYTES / 2);
-  #carrier: Carrier | null = null;
-  #isOpen = false;
-  #isClosed = false;
-  readonly #asked = new Set<string>();
-  #askAt: Instant = instant(0);
-  #waitingBytes = 0;
-  /** Of ordered frames, since the way was found. */
-  #nextOut = 0;
-  #nextIn = 0;
-  #complainedAt: Instant = instant(-COMPLAIN_MS);
-  /** Sealing and pacing take time; frames keep their order. */
-  #outgoing: Promise<void> = Promise.resolve();
-  #incoming: Promise<void> = Promise.resolve();
+/** One peer: reached through others, or one that forwards. */
+class ForwardedPeer implements ForwardingPeer, PeerPart {
+  readonly #peer: PeerHandle;
+  readonly #shared: Shared;
+  readonly #handleClosed: () => void;
+  readonly #bornAt: Instant;
+  #path: ForwardedPath | null = null;
+  #isMakingPath = false;
+  #retryDirectAt: Instant = instant(0);
+  #hasSaidUnreachable = false;
+  readonly frames: NonNullable<PeerPart['frames']>;
 
-  constructor(platform: Platform, peerId: string, cipher: PairCipher, events: DetourEvents) {
-    this.#platform = platform;
-    this.#peerId = peerId;
-    this.#cipher = cipher;
-    this.#events = events;
+  constructor(peer: PeerHandle, shared: Shared, handleClosed: () => void) {
+    this.#peer = peer;
+    this.#shared = shared;
+    this.#handleClosed = handleClosed;
+    this.#bornAt = peer.platform.now();
+    const ofOthers =
+      (handle: (id: string, bytes: Uint8Array, isReliable: boolean) => void) =>
+      (value: unknown, id: string, isReliable: boolean): void => {
+        // Only who is reached directly forwards, and nobody for itself.
+        if (value instanceof Uint8Array && this.isDirect && id !== this.id)
+          handle(id, value, isReliable);
+      };
+    this.frames = {
+      forward: {
+        handle: ofOthers((id, bytes, isReliable) => shared.forward(this, id, bytes, isReliable)),
+      },
+      forwarded: {
+        handle: ofOthers((id, bytes) => void shared.peers.get(id)?._handleForwarded(this, bytes)),
+      },
+      notForwarded: {
+        handle: (_value, id) => shared.peers.get(id)?._handleNotForwarded(this.id),
+      },
+    };
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
+  get id(): string {
+    return this.#peer.id;
+  }
+
+  get isDirect(): boolean {
+    return this.#peer.isDirect;
+  }
+
+  get isWilling(): boolean {
+    return this.#shared.presences.get(this.id)?.isWilling ?? false;
   }
 
   get bufferedAmount(): number {
-    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
-    const { bufferedAmount = 0 } = this.#carrier?.isDirect === true ? this.#carrier : {};
-    return (
-      this.#waitingBytes +
-      bufferedAmount +
-      (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0)
+    return this.#peer.bufferedAmount;
+  }
+
+  sendFrame(...values: Parameters<ForwardingPeer['sendFrame']>): Promise<boolean> {
+    return this.#peer.sendFrame(...values);
+  }
+
+  onTick(now: Instant): void {
+    const peer = this.#peer;
+    if (peer.isDirect || peer.state === 'closed') return;
+    const { hasNoDirectPath, isEnded } = peer.link;
+    const isLate =
+      hasNoDirectPath ||
+      (peer.state !== 'connecting' && !peer.isOpen) ||
+      now - this.#bornAt > FORWARD_AFTER_MS;
+    const others = [...this.#shared.peers.values()].filter(({ isDirect }) => isDirect);
+    if (isLate) void this.#makePath().then((path) => path?._seek(now, others));
+    if (hasNoDirectPath && this.#path?.isOpen !== true && others.length === 0)
+      this.#reportUnreachable();
+    // The queue of who forwards has become short without anybody telling.
+    peer.pump();
+    if (!isEnded || now < this.#retryDirectAt) return;
+    this.#retryDirectAt = later(now, DIRECT_RETRY_MS);
+    peer.restartConnection();
+  }
+
+  onClose(): void {
+    this.#path?._close();
+    this.#handleClosed();
+  }
+
+  /** What was agreed on with this peer is void. */
+  _dropPath(): void {
+    this.#path?._close();
+    this.#path = null;
+    this.#peer.setAlternatePath(null);
+  }
+
+  /** A sealed frame of this peer, forwarded by another. */
+  async _handleForwarded(via: ForwardingPeer, bytes: Uint8Array): Promise<void> {
+    (await this.#makePath())?._handleSealed(via, bytes);
+  }
+
+  /** `viaId` forwards nothing to this peer (any more). */
+  _handleNotForwarded(viaId: string): void {
+    this.#path?._handleRefused(viaId);
+  }
+
+  #reportUnreachable(): void {
+    if (this.#hasSaidUnreachable) return;
+    this.#hasSaidUnreachable = true;
+    const { nick, id } = this.#peer;
+    this.#shared.room.reportError(
+      new LumameshError('NEEDS_TURN', `no path to ${nick || id} was found: it takes a TURN server`),
     );
   }
 
-  send(frame: Frame, isReliable: boolean): void {
-    const bytes = frame.length + OVERHEAD_BYTES;
-    this.#waitingBytes += bytes;
-    this.#queue(async () => {
-      try {
-        while (!this.#pace.take(this.#platform.now(), bytes) && !this.#isClosed)
-          await this.#pause(100);
-        await this.#say(
-          { type: 'frame', frame, index: isReliable ? this.#nextOut++ : -1 },
-          isReliable,
-        );
-      } finally {
-        this.#waitingBytes -= bytes;
-        this.#events.low();
-      }
-    });
-  }
-
-  /** Looks for somebody to go through, while there is nobody. `others`: the members that are reached now. */
-  seek(now: Instant, others: readonly Carrier[]): void {
-    if (
-      this.#carrier !== null &&
-      !others.some((other) => other.id === this.#carrier?.id && other.isDirect)
-    )
-      this.#lose();
-    if (this.#isOpen || now < this.#askAt) return;
-    const candidates = others.filter(
-      (other) =>
-        other.isDirect &&
-        other.isWilling &&
-        other.id !== this.#peerId &&
-        !this.#asked.has(other.id),
-    );
-    const next = candidates[Math.floor(this.#platform.random() * candidates.length)];
-    this.#askAt = later(now, next === undefined ? RETRY_MS : ASK_TIMEOUT_MS);
-    if (next === undefined) {
-      this.#asked.clear();
-      return;
-    }
-    this.#asked.add(next.id);
-    this.#carrier = next;
-    this.#queue(async () => this.#say({ type: 'hello' }, true));
-  }
-
-  /** A sealed frame came through `carrier`. */
-  handleSealed(carrier: Carrier, bytes: Uint8Array): void {
-    const step = this.#incoming.then(async () => {
-      const opened = await this.#cipher.open(bytes);
-      if (!opened.ok || this.#isClosed) return;
-      const message = opened.value;
-      // Who asks has no way (any more), or another one: it is answered by the way it came.
-      if (message.type === 'hello' || !this.#isOpen) this.#open(carrier);
-      if (message.type === 'hello') this.#queue(async () => this.#say({ type: 'welcome' }, true));
-      if (message.type !== 'frame') return;
-      const { frame, index } = message;
-      if (index === 0) this.#nextIn = 0;
-      // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew when it learns of it.
-      if (index >= 0 && index !== this.#nextIn) return this.#complain();
-      if (index >= 0) this.#nextIn += 1;
-      this.#events.frame(frame, index >= 0, index === 0);
-    });
-    // Frames are heard in their order, whatever becomes of one.
-    this.#incoming = step.catch(() => undefined);
-  }
-
-  /** `carrier` carries nothing to the peer (any more). */
-  handleRefused(carrierId: string): void {
-    if (this.#carrier?.id === carrierId) this.#lose();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#isOpen = false;
-  }
-
-  #complain(): void {
-    const now = this.#platform.now();
-    if (now - this.#complainedAt < COMPLAIN_MS) return;
-    this.#complainedAt = now;
-    this.#queue(async () => this.#say({ type: 'hello' }, true));
-  }
-
-  #open(carrier: Carrier): void {
-    this.#carrier = carrier;
-    this.#isOpen = true;
-    this.#asked.clear();
-    this.#nextOut = 0;
-    this.#events.change(true);
-  }
-
-  #lose(): void {
-    this.#carrier = null;
-    this.#askAt = instant(0);
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.#events.change(false);
-  }
-
-  async #say(message: Parameters<PairCipher['seal']>[0], isReliable: boolean): Promise<void> {
-    const sealed = await this.#cipher.seal(message);
-    if (!this.#isClosed && this.#carrier?.isDirect === true)
-      void this.#carrier.sendTagged((isReliable ? 'f' : 'F') + this.#peerId, sealed, {
-        reliable: isReliable,
+  async #makePath(): Promise<ForwardedPath | null> {
+    if (this.#path !== null || this.#isMakingPath) return this.#path;
+    this.#isMakingPath = true;
+    const peer = this.#peer;
+    try {
+      const cipher = await this.#shared.cipherFor(peer.id);
+      if (cipher === null || peer.state === 'closed') return null;
+      const path: ForwardedPath = new ForwardedPath(peer.platform, peer.id, cipher, {
+        _frame: (frame, isOrdered, isFirst) =>
+          peer.receiveFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered, isFirst),
+        _change: (isOpen) => peer.setAlternatePath(isOpen ? path : null),
+        _low: () => peer.pump(),
       });
-  }
-
-  #queue(step: () => Promise<void>): void {
-    // A carrier that is gone throws; that it is gone is noticed elsewhere.
-    this.#outgoing = this.#outgoing.then(step).catch(() => undefined);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#platform.setTimer(ms, resolve);
-    });
+      this.#path = path;
+      return path;
+    } catch {
+      // Its presence has no key that is one.
+      return null;
+    } finally {
+      this.#isMakingPath = false;
+    }
   }
 }

@@ -19,8 +19,8 @@ import {
   hkdf,
   importSealingKey,
 } from '@lumamesh/protocol';
-import type { Frame } from './peer-frame.ts';
-import { ReplayWindow } from './replay-window.ts';
+import type { Frame } from '../../peer/peer-frame.ts';
+import { ReplayWindow } from '../../room/replay-window.ts';
 
 /*
  * What two peers say to each other through a third, which is a member of the room and knows its key: so the two have a key of their own, agreed upon by

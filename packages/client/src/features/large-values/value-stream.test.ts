@@ -4,15 +4,14 @@ import { LumameshError } from '@lumamesh/base';
 import { seededRandom } from '@lumamesh/testkit';
 import {
   type Frame,
-  FrameQueue,
-  FrameReader,
+  SMALL_VALUES,
   type FrameSink,
   MAX_FRAME_BYTES,
   type SendOptions,
   type ValueInbox,
   type ValueOutbox,
   encodeValue,
-} from './peer-frame.ts';
+} from '../../peer/peer-frame.ts';
 import { MAX_VALUE_BYTES, ValueReceiver, ValueSender } from './value-stream.ts';
 
 interface Delivered {
@@ -304,10 +303,13 @@ describe('values', () => {
 });
 
 describe('a page with lumamesh/core only', () => {
-  it('hears small values, and passes over what it does not know, however that is cut', async () => {
+  it('hears small values with and without a tag, and passes over larger ones, however they are cut', async () => {
     const { wire, sender } = pair();
     const heard: unknown[] = [];
-    const reader = new FrameReader((value) => heard.push(value));
+    const reader = SMALL_VALUES.inbox(
+      (tag, value) => heard.push(tag === '' ? value : [tag, value]),
+      () => false,
+    );
     for (const [value, tag] of [
       ['a', ''],
       ['secret', 'ax'],
@@ -321,12 +323,20 @@ describe('a page with lumamesh/core only', () => {
     await send(sender, wire, Uint8Array.of(9), { reliable: false });
     await send(sender, wire, Uint8Array.of(9), { reliable: false }, 'ax');
     wire.deliverTo(reader);
-    assert.deepEqual(heard, ['a', Uint8Array.of(8), 'z', Uint8Array.of(9)]);
+    assert.deepEqual(heard, [
+      'a',
+      ['ax', 'secret'],
+      ['ax', Uint8Array.of(7)],
+      Uint8Array.of(8),
+      'z',
+      Uint8Array.of(9),
+      ['ax', Uint8Array.of(9)],
+    ]);
   });
 
   it('sends what fits into a frame, and keeps it until there is a connection', async () => {
     const { wire, receiver, heard } = pair();
-    const queue = new FrameQueue();
+    const queue = SMALL_VALUES.outbox();
     wire.isOpen = false;
     assert.equal(await send(queue, wire, 'early'), true);
     wire.isOpen = true;

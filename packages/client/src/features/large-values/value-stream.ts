@@ -1,24 +1,26 @@
-import { LumameshError, concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { LumameshError, utf8Decode, utf8Encode } from '@lumamesh/base';
 import {
+  type Deliver,
   type Frame,
   type FrameSink,
   HIGH_WATER_BYTES,
   MAX_FRAME_BYTES,
   MAX_PENDING_BYTES,
+  MAX_TAG_LENGTH,
   type SendOptions,
   type ValueInbox,
   type ValueOutbox,
   isLarge,
-  parseBytes,
   parseValue,
+  readUnordered,
   sendUnordered,
-} from './peer-frame.ts';
+  tooMuchPending,
+} from '../../peer/peer-frame.ts';
 
 /* Values of any size, and values for parts of the library: what peer-frame.ts leaves out of the grammar at its top. */
 
 /** A value may have this many bytes; files have a way of their own. */
 export const MAX_VALUE_BYTES = 268_435_456;
-const MAX_TAG_LENGTH = 128;
 
 interface Waiting {
   readonly tag: string;
@@ -66,9 +68,8 @@ export class ValueSender implements ValueOutbox {
         'MESSAGE_TOO_LARGE',
         'a value has at most 256 MB, an unreliable one 64 KB',
       );
-    if (!isReliable) return sendUnordered(sink, unordered(tag, frame));
-    if (this.#pendingBytes > MAX_PENDING_BYTES)
-      throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer already');
+    if (!isReliable) return sendUnordered(sink, tag, frame);
+    if (this.#pendingBytes > MAX_PENDING_BYTES) throw tooMuchPending();
     const isWhole = !isLarge(frame);
     const body = !isWhole && isText ? utf8Encode(frame.slice(1)) : frame;
     return new Promise((resolve) => {
@@ -143,7 +144,7 @@ export class ValueSender implements ValueOutbox {
 
 /** The receiving half. What a stranger may make it keep is what he has sent, up to {@link MAX_VALUE_BYTES}. */
 export class ValueReceiver implements ValueInbox {
-  readonly #deliver: (tag: string, value: unknown) => void;
+  readonly #deliver: Deliver;
   readonly #onProgress: (receivedBytes: number, totalBytes: number) => void;
   readonly #maxBytes: () => number;
   #tag = '';
@@ -151,7 +152,7 @@ export class ValueReceiver implements ValueInbox {
 
   /** `maxBytes`: what a larger value may have, asked when one begins; `handleFrame` throws MESSAGE_TOO_LARGE at others. */
   constructor(
-    deliver: (tag: string, value: unknown) => void,
+    deliver: Deliver,
     onProgress: (receivedBytes: number, totalBytes: number) => void,
     maxBytes: () => number = () => MAX_VALUE_BYTES,
   ) {
@@ -162,7 +163,7 @@ export class ValueReceiver implements ValueInbox {
 
   /** What is none of ours is passed over. */
   handleFrame(data: unknown, isOrdered: boolean): void {
-    if (!isOrdered) return this.#handleUnordered(data);
+    if (!isOrdered) return readUnordered(data, this.#deliver);
     if (typeof data !== 'string') {
       if (!(data instanceof ArrayBuffer)) return;
       const bytes = new Uint8Array(data);
@@ -174,7 +175,6 @@ export class ValueReceiver implements ValueInbox {
       case 'j':
         return this.#finish(parseValue(rest));
       case 't':
-        // Longer than any that we send: of no use to anybody here.
         this.#tag = rest.slice(0, MAX_TAG_LENGTH);
         return;
       case 'f':
@@ -188,19 +188,6 @@ export class ValueReceiver implements ValueInbox {
         return;
       default:
         return;
-    }
-  }
-
-  #handleUnordered(data: unknown): void {
-    if (data instanceof ArrayBuffer) {
-      const bytes = new Uint8Array(data);
-      const end = 1 + (bytes[0] ?? 0);
-      const tag = utf8Decode(bytes.subarray(1, end));
-      if (tag !== null && bytes.length >= end) this.#deliver(tag, bytes.subarray(end));
-    } else if (typeof data === 'string') {
-      const end = data[0] === 'u' ? data.indexOf('\n') : 0;
-      const value = data[0] === 'j' || end > 0 ? parseValue(data.slice(end + 1)) : undefined;
-      if (value !== undefined) this.#deliver(data.slice(1, Math.max(end, 1)), value);
     }
   }
 
@@ -220,19 +207,13 @@ export class ValueReceiver implements ValueInbox {
     this.#onProgress(end, large.total);
     if (end < large.total) return;
     this.#large = null;
-    this.#finish(large.isJson ? parseBytes(large.bytes) : large.bytes);
+    this.#finish(large.isJson ? parseValue(utf8Decode(large.bytes)) : large.bytes);
   }
 
   #finish(value: unknown): void {
     const tag = this.#tag;
     this.#tag = '';
     // What is no JSON.
-    if (value !== undefined) this.#deliver(tag, value);
+    if (value !== undefined) this.#deliver(tag, value, true);
   }
-}
-
-function unordered(tag: string, frame: Frame): Frame {
-  if (typeof frame === 'string') return tag === '' ? frame : `u${tag}\n${frame.slice(1)}`;
-  const name = utf8Encode(tag);
-  return concatBytes([Uint8Array.of(name.length), name, frame]);
 }

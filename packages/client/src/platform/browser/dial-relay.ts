@@ -1,6 +1,6 @@
 import { CHANNEL_ID, CHANNEL_LABEL, midOf, relayAnswer } from '@lumamesh/protocol';
-import type { KnownRelay } from '../core/relay-source.ts';
-import type { RelayChannel, RelayChannelEvents } from './platform.ts';
+import type { KnownRelay } from '../../net/relay-source.ts';
+import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
 
 /** Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer is written from the relay's record. */
 export function dialRelay(

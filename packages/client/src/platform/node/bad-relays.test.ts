@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { seededRandom } from '@lumamesh/testkit';
 import * as webrtc from 'node-datachannel/polyfill';
-import { FullNet } from '../browser/full/full-net.ts';
-import type { FullRoom } from '../browser/full/full-room.ts';
-import { type DialRelay, browserPlatform } from '../browser/platform.ts';
+import { type Room, connectOn } from '../../library.ts';
+import { browserPlatform } from '../browser/browser-platform.ts';
+import type { DialRelay } from '../relay-channel.ts';
 import { dialRelay } from './dial-relay.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
 
@@ -20,8 +20,10 @@ type Tamper = (
   isIn: boolean,
 ) => readonly object[];
 
-function tampered(tamper: Tamper): DialRelay {
+/** `onDial` is given a function that makes up a frame of the relay. */
+function tampered(tamper: Tamper, onDial?: (inject: (frame: object) => void) => void): DialRelay {
   return (record, addresses, events) => {
+    onDial?.((frame) => events.frame(JSON.stringify(frame)));
     const channel = dialRelay(record, addresses, {
       ...events,
       frame: (text) => {
@@ -46,15 +48,16 @@ function enter(
   name: string,
   tamper: Tamper = (frame) => [frame],
   options: { password?: string; maxPeers?: number } = {},
-): FullRoom {
+  onDial?: (inject: (frame: object) => void) => void,
+): Room {
   const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
   const platform = {
     ...browserPlatform(),
     PeerConnection,
-    dialRelay: tampered(tamper),
+    dialRelay: tampered(tamper, onDial),
     storage: () => null,
   };
-  const net = new FullNet({ relays: scene.line, storage: null }, platform).start();
+  const net = connectOn(platform, { relays: scene.line, storage: null });
   nets.push(net);
   return net.joinRoom(name, { nick, ...options });
 }
@@ -67,10 +70,10 @@ async function until(isDone: () => boolean, what: string): Promise<void> {
   }
 }
 
-const openTo = (room: FullRoom, nick: string): boolean =>
+const openTo = (room: Room, nick: string): boolean =>
   room.peers.some((peer) => peer.nick === nick && peer.isOpen);
 
-async function meet(a: FullRoom, b: FullRoom, nickOfB: string, nickOfA: string): Promise<void> {
+async function meet(a: Room, b: Room, nickOfB: string, nickOfA: string): Promise<void> {
   await until(
     () => openTo(a, nickOfB) && openTo(b, nickOfA),
     `${a.peers.map(({ state }) => state).join()} ${b.peers.map(({ state }) => state).join()}`,
@@ -175,21 +178,21 @@ describe('a relay that lies', () => {
   });
 
   it('cannot replay or redirect signals, nor end a connection that lives', async () => {
-    const heard: object[] = [];
+    const heard: Record<string, unknown>[] = [];
     const record: Tamper = (frame, isIn) => {
       if (isIn && frame.action === 'signal') heard.push(frame);
       return [frame];
     };
-    let inject: ((frame: object) => void) | null = null;
-    const ada = enter('Ada', 'replay', record);
+    let inject = (_frame: object): void => assert.fail('no relay was dialled');
+    const ada = enter('Ada', 'replay', record, {}, (made) => (inject = made));
     const bob = enter('Bob', 'replay', (frame) => [frame]);
     await meet(ada, bob, 'Bob', 'Ada');
     // All that was heard, again; and that everybody has left.
-    const room = ada as unknown as { handleMessage(relay: string, message: object): void };
-    inject = (frame) => room.handleMessage('a relay', frame);
+    const room = heard[0]?.['room'];
+    assert.equal(typeof room, 'string');
     for (const frame of [...heard, ...heard]) inject(frame);
-    inject({ action: 'peer-left', room: ada.roomId, peer: bob.selfId });
-    inject({ action: 'joined', room: ada.roomId, members: [] });
+    inject({ action: 'peer-left', room, peer: bob.selfId });
+    inject({ action: 'joined', room, members: [] });
     await new Promise((resolve) => setTimeout(resolve, 1500));
     assert.ok(openTo(ada, 'Bob') && openTo(bob, 'Ada'));
     const got: unknown[] = [];
@@ -229,10 +232,11 @@ describe('a page\u2019s own listeners', () => {
     const thrown: unknown[] = [];
     const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
     const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
-    const net = new FullNet(
-      { relays: scene.line, storage: null, onListenerError: (error) => thrown.push(error) },
-      platform,
-    ).start();
+    const net = connectOn(platform, {
+      relays: scene.line,
+      storage: null,
+      onListenerError: (error) => thrown.push(error),
+    });
     nets.push(net);
     const ada = net.joinRoom('listeners', { nick: 'Ada' });
     ada.on('peer', (peer) => {

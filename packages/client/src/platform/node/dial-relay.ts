@@ -1,8 +1,8 @@
 import { CHANNEL_ID, LUMAMESH_CHANNEL, fingerprintBytes } from '@lumamesh/protocol';
 import type { SessionEvent } from '@lumamesh/transport';
 import { UdpClient } from '@lumamesh/transport/io';
-import type { RelayChannel, RelayChannelEvents } from '../browser/platform.ts';
-import type { KnownRelay } from '../core/relay-source.ts';
+import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
+import type { KnownRelay } from '../../net/relay-source.ts';
 
 /** Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a relay. */
 export function dialRelay(

@@ -14,7 +14,7 @@ export interface RelayProcess {
 /** A relay as operators run it, on loopback, with an identity of its own. */
 export async function startRelayProcess(): Promise<RelayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
-  const main = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
+  const main = join(import.meta.dirname, '../../../../relay/src/cli/main.ts');
   const port = 20_000 + Math.floor(Math.random() * 20_000);
   const env = {
     PATH: process.env['PATH'],

@@ -3,7 +3,9 @@ import { describe, it } from 'node:test';
 import { toBase64Url } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
-import { RelayBook } from './relay-book.ts';
+import { RelayBook } from '../../net/relay-book.ts';
+import { loadRelays, serialiseRelays } from './relay-cache.ts';
+import { takeRelay, wantsRelay } from './relay-intake.ts';
 
 const NOW = 1_800_000_000;
 const MESH = 'AAECAwQFBgcICQoLDA0ODw';
@@ -38,42 +40,42 @@ function book(seeds: readonly SignedRelayRecord[] = [relay(1)]): RelayBook {
   return made;
 }
 
-const names = (known: RelayBook): string[] => [...known.entries].map(({ record: { nk } }) => nk);
+const names = (known: RelayBook): string[] => known.entries.map(({ record: { nk } }) => nk);
 
 describe('what a page knows of relays', () => {
   it('grows by what relays tell of their own mesh, while it is fresh, and of addresses that they may speak for', () => {
     const known = book([relay(1), relay(2, { mesh: 'other' }), relay(3, { ip: '10.0.0.1' })]);
-    const [teller, other, local] = [relay(1).nk, relay(2).nk, relay(3).nk];
-    assert.ok(known.wants(relay(9), teller, NOW));
-    assert.ok(!known.wants(relay(9), other, NOW), 'of another mesh than its teller');
-    assert.ok(!known.wants(relay(9), relay(8).nk, NOW), 'a teller that nobody knows');
-    assert.ok(!known.wants(relay(9, { expires: NOW - 1 }), teller, NOW));
+    const [announcer, other, local] = [relay(1).nk, relay(2).nk, relay(3).nk];
+    assert.ok(wantsRelay(known, relay(9), announcer, NOW));
+    assert.ok(!wantsRelay(known, relay(9), other, NOW), 'of another mesh than its announcer');
+    assert.ok(!wantsRelay(known, relay(9), relay(8).nk, NOW), 'a announcer that nobody knows');
+    assert.ok(!wantsRelay(known, relay(9, { expires: NOW - 1 }), announcer, NOW));
     assert.ok(
-      !known.wants(relay(9, { ip: '10.0.0.2' }), teller, NOW),
+      !wantsRelay(known, relay(9, { ip: '10.0.0.2' }), announcer, NOW),
       'a public relay on our own network',
     );
-    assert.ok(!known.wants(relay(9, { ip: '127.0.0.1' }), local, NOW));
-    assert.ok(known.wants(relay(9, { ip: '10.0.0.2' }), local, NOW));
-    assert.ok(!known.wants(relay(9, { ip: '224.0.0.1' }), teller, NOW));
+    assert.ok(!wantsRelay(known, relay(9, { ip: '127.0.0.1' }), local, NOW));
+    assert.ok(wantsRelay(known, relay(9, { ip: '10.0.0.2' }), local, NOW));
+    assert.ok(!wantsRelay(known, relay(9, { ip: '224.0.0.1' }), announcer, NOW));
   });
 
   it('takes a newer record for an older one, seeds included, and never an older one', () => {
     const known = book();
     const nk = relay(1).nk;
-    known.take(relay(1, { sequence: 5, port: 4000 }), nk, NOW);
+    takeRelay(known, relay(1, { sequence: 5, port: 4000 }), nk, NOW);
     assert.equal(known.get(nk)?.record.port, 4000);
     assert.ok(known.get(nk)?.isSeed);
-    known.take(relay(1, { sequence: 4, port: 5000 }), nk, NOW);
+    takeRelay(known, relay(1, { sequence: 4, port: 5000 }), nk, NOW);
     assert.equal(known.get(nk)?.record.port, 4000);
   });
 
   it('is not changed by 5 000 Sybils that one relay tells of, in as many networks', () => {
     const known = book();
-    const teller = relay(1).nk;
+    const announcer = relay(1).nk;
     const helper = relay(2).nk;
     for (let i = 2; i < 32; i++) {
-      known.take(relay(i), teller, NOW);
-      known.take(relay(i), helper, NOW);
+      takeRelay(known, relay(i), announcer, NOW);
+      takeRelay(known, relay(i), helper, NOW);
       const entry = known.get(relay(i).nk);
       assert.ok(entry !== undefined);
       entry.isProven = true;
@@ -81,54 +83,54 @@ describe('what a page knows of relays', () => {
     const before = names(known);
     let wanted = 0;
     for (let i = 1000; i < 6000; i++) {
-      if (known.wants(relay(i), helper, NOW)) wanted += 1;
-      known.take(relay(i), helper, NOW);
+      if (wantsRelay(known, relay(i), helper, NOW)) wanted += 1;
+      takeRelay(known, relay(i), helper, NOW);
     }
     assert.ok(wanted <= 32, `${wanted} signatures were worth checking`);
     assert.deepEqual(names(known).slice(0, before.length), before, 'nobody was pushed out');
-    assert.ok(known.size <= before.length + 32);
+    assert.ok(known.entries.length <= before.length + 32);
   });
 
   it('holds few of one network, and few in all, and makes place only for what was tried and did not answer', () => {
     const known = book();
-    const teller = relay(1).nk;
-    for (let i = 0; i < 10; i++) known.take(record(5 * 65_536 + i), teller, NOW);
-    assert.equal(known.size, 5);
-    const [failed] = [...known.entries].filter(({ isSeed }) => !isSeed);
+    const announcer = relay(1).nk;
+    for (let i = 0; i < 10; i++) takeRelay(known, record(5 * 65_536 + i), announcer, NOW);
+    assert.equal(known.entries.length, 5);
+    const [failed] = known.entries.filter(({ isSeed }) => !isSeed);
     assert.ok(failed !== undefined);
-    assert.ok(!known.wants(record(5 * 65_536 + 77), teller, NOW));
+    assert.ok(!wantsRelay(known, record(5 * 65_536 + 77), announcer, NOW));
     failed.failures = 2;
-    known.take(record(5 * 65_536 + 77), teller, NOW);
+    takeRelay(known, record(5 * 65_536 + 77), announcer, NOW);
     assert.ok(
       known.get(record(5 * 65_536 + 77).nk) !== undefined &&
         known.get(failed.record.nk) === undefined,
     );
     for (let i = 100; i < 2000; i++) {
-      known.take(relay(i), teller, NOW);
+      takeRelay(known, relay(i), announcer, NOW);
       const entry = known.get(relay(i).nk);
       if (entry !== undefined) entry.isProven = true;
     }
-    assert.equal(known.size, 256);
-    const seed = known.get(teller);
+    assert.equal(known.entries.length, 256);
+    const seed = known.get(announcer);
     assert.ok(seed !== undefined);
     seed.failures = 100;
-    known.take(relay(3000), teller, NOW);
-    assert.ok(known.get(teller) !== undefined, 'the page\u2019s own relays stay');
+    takeRelay(known, relay(3000), announcer, NOW);
+    assert.ok(known.get(announcer) !== undefined, 'the page\u2019s own relays stay');
   });
 });
 
 describe('what a page remembers of relays', () => {
   it('comes back on the next visit: proven ones first, with a dead seed and without', () => {
     const known = book();
-    for (let i = 2; i < 90; i++) known.take(relay(i), relay(1).nk, NOW);
+    for (let i = 2; i < 90; i++) takeRelay(known, relay(i), relay(1).nk, NOW);
     const entry = known.get(relay(20).nk);
     assert.ok(entry !== undefined);
     entry.isProven = true;
     entry.connectMs = 41.7;
-    const text = known.serialise();
+    const text = serialiseRelays(known);
     const again = book();
-    again.load(text, NOW);
-    assert.ok(again.size > 30 && again.size <= 48);
+    loadRelays(again, text, NOW);
+    assert.ok(again.entries.length > 30 && again.entries.length <= 48);
     assert.deepEqual(
       [
         again.get(relay(20).nk)?.isProven,
@@ -138,19 +140,19 @@ describe('what a page remembers of relays', () => {
       [true, 42, false],
     );
     const alone = new RelayBook(seededRandom(2));
-    alone.load(text, NOW);
-    assert.ok(alone.size > 30, 'a page that names no relay lives on what it remembers');
+    loadRelays(alone, text, NOW);
+    assert.ok(alone.entries.length > 30, 'a page that names no relay lives on what it remembers');
   });
 
   it('is of the meshes of the page\u2019s own relays only, and not what has expired', () => {
     const known = book();
-    known.take(relay(2), relay(1).nk, NOW);
+    takeRelay(known, relay(2), relay(1).nk, NOW);
     const elsewhere = book([relay(7, { mesh: 'other' })]);
-    elsewhere.load(known.serialise(), NOW);
-    assert.equal(elsewhere.size, 1);
+    loadRelays(elsewhere, serialiseRelays(known), NOW);
+    assert.equal(elsewhere.entries.length, 1);
     const later = book();
-    later.load(known.serialise(), NOW + 5000);
-    assert.equal(later.size, 1);
+    loadRelays(later, serialiseRelays(known), NOW + 5000);
+    assert.equal(later.entries.length, 1);
   });
 
   it('is poisoned by nobody: no addresses of our own network, few of one network, and never in the place of the page\u2019s own', () => {
@@ -160,8 +162,8 @@ describe('what a page remembers of relays', () => {
       relay(301, { ip: '127.0.0.1' }),
     ];
     const known = book();
-    known.load(JSON.stringify(poison.map((one) => [encodeRecordLine(one), 0])), NOW);
-    assert.equal(known.size, 1 + 4);
+    loadRelays(known, JSON.stringify(poison.map((one) => [encodeRecordLine(one), 0])), NOW);
+    assert.equal(known.entries.length, 1 + 4);
     assert.ok(known.get(relay(1).nk)?.isSeed);
   });
 
@@ -179,8 +181,8 @@ describe('what a page remembers of relays', () => {
       JSON.stringify([[{}, 1]]),
     ]) {
       const known = book();
-      known.load(text, NOW);
-      assert.equal(known.size, 1);
+      loadRelays(known, text, NOW);
+      assert.equal(known.entries.length, 1);
     }
   });
 });

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
 import type { WebCrypto } from '@lumamesh/protocol';
-import { PairCipher, createPairKeys } from '../../core/pair-cipher.ts';
-import type { Frame } from '../../core/peer-frame.ts';
-import type { Platform } from '../platform.ts';
-import { type Carrier, Detour, Forwarder } from './forwarding.ts';
+import { PairCipher, createPairKeys } from './pair-cipher.ts';
+import type { Frame } from '../../peer/peer-frame.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { ForwardedPath } from './forwarded-path.ts';
+import { Forwarder, type ForwardingPeer } from './forwarder.ts';
 
-/* Two ends of a detour, and those who carry between them, with a clock of the test's own. */
+/* Two ends of a path, and those who carry between them, with a clock of the test's own. */
 
 /** WebCrypto works in threads of its own: how many calls are under way tells when all has come to rest. */
 let callsUnderWay = 0;
@@ -57,19 +58,19 @@ class World {
 }
 
 interface Side {
-  readonly detour: Detour;
+  readonly path: ForwardedPath;
   readonly heard: Frame[];
   readonly changes: boolean[];
 }
 
-/** Ada and Bob, and carriers by name; what `isLost` says of a frame does not arrive. */
+/** Ada and Bob, and forwardingPeers by name; what `isLost` says of a frame does not arrive. */
 async function scene(
   world: World,
   names: readonly string[],
 ): Promise<{
   ada: Side;
   bob: Side;
-  carriers: (from: string) => Carrier[];
+  forwardingPeers: (from: string) => ForwardingPeer[];
   direct: Set<string>;
   lose: { next: number };
 }> {
@@ -77,7 +78,7 @@ async function scene(
   const sides = new Map<string, Side>();
   const direct = new Set(names);
   const lose = { next: 0 };
-  const carriers = (from: string): Carrier[] =>
+  const forwardingPeers = (from: string): ForwardingPeer[] =>
     names.map((id) => ({
       id,
       get isDirect() {
@@ -86,14 +87,13 @@ async function scene(
       isWilling: true,
       // What its own connection has not sent yet: no reason to stop.
       bufferedAmount: 100_000,
-      sendTagged: async (tag, value) => {
+      sendFrame: async (_frame, to, value) => {
         if (lose.next > 0) lose.next -= 1;
         else {
-          const to = tag.slice(1);
-          const back = carriers(to).find((carrier) => carrier.id === id);
+          const back = forwardingPeers(to).find((forwardingPeer) => forwardingPeer.id === id);
           if (back !== undefined && direct.has(id))
-            sides.get(to)?.detour.handleSealed(back, value as Uint8Array);
-          else sides.get(from)?.detour.handleRefused(id);
+            sides.get(to)?.path._handleSealed(back, value as Uint8Array);
+          else sides.get(from)?.path._handleRefused(id);
         }
         return true;
       },
@@ -102,76 +102,80 @@ async function scene(
     const heard: Frame[] = [];
     const changes: boolean[] = [];
     const events = {
-      frame: (frame: Frame) => void heard.push(frame),
-      change: (isOpen: boolean) => void changes.push(isOpen),
-      low: () => undefined,
+      _frame: (frame: Frame) => void heard.push(frame),
+      _change: (isOpen: boolean) => void changes.push(isOpen),
+      _low: () => undefined,
     };
-    sides.set(id, { detour: new Detour(world.platform, other, cipher, events), heard, changes });
+    sides.set(id, {
+      path: new ForwardedPath(world.platform, other, cipher, events),
+      heard,
+      changes,
+    });
   };
   make('Ada', 'Bob', await PairCipher.create(web, a, b.publicKey, 'room', 'Ada', 'Bob'));
   make('Bob', 'Ada', await PairCipher.create(web, b, a.publicKey, 'room', 'Bob', 'Ada'));
   const [ada, bob] = [sides.get('Ada'), sides.get('Bob')];
   assert.ok(ada !== undefined && bob !== undefined);
-  return { ada, bob, carriers, direct, lose };
+  return { ada, bob, forwardingPeers, direct, lose };
 }
 
-describe('a detour', () => {
-  it('is found, carries both kinds in order, and is found anew through another when its carrier is gone', async () => {
+describe('a path', () => {
+  it('is found, carries both kinds in order, and is found anew through another when its forwardingPeer is gone', async () => {
     const world = new World();
-    const { ada, bob, carriers, direct } = await scene(world, ['Cyd', 'Dan']);
-    ada.detour.seek(world.now, carriers('Ada'));
+    const { ada, bob, forwardingPeers, direct } = await scene(world, ['Cyd', 'Dan']);
+    ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
-    assert.ok(ada.detour.isOpen && bob.detour.isOpen);
-    for (const text of ['one', 'two', 'three']) ada.detour.send(text, true);
-    bob.detour.send(Uint8Array.of(7), false);
+    assert.ok(ada.path.isOpen && bob.path.isOpen);
+    for (const text of ['one', 'two', 'three']) ada.path.send(text, true);
+    bob.path.send(Uint8Array.of(7), false);
     await world.run();
     assert.deepEqual(bob.heard, ['one', 'two', 'three']);
     assert.deepEqual(ada.heard, [Uint8Array.of(7)]);
     direct.delete('Cyd');
     await world.run(1000);
-    ada.detour.seek(world.now, carriers('Ada'));
+    ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run(5000);
-    ada.detour.seek(world.now, carriers('Ada'));
+    ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
     assert.deepEqual(ada.changes.slice(0, 2), [true, false]);
-    assert.ok(ada.detour.isOpen);
-    ada.detour.send('by Dan', true);
+    assert.ok(ada.path.isOpen);
+    ada.path.send('by Dan', true);
     await world.run();
     assert.equal(bob.heard.at(-1), 'by Dan');
   });
 
   it('tells the sender of a frame that was lost, and takes nothing behind the gap until it begins anew', async () => {
     const world = new World();
-    const { ada, bob, carriers, lose } = await scene(world, ['Cyd']);
-    ada.detour.seek(world.now, carriers('Ada'));
+    const { ada, bob, forwardingPeers, lose } = await scene(world, ['Cyd']);
+    ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
-    ada.detour.send('first', true);
+    ada.path.send('first', true);
     await world.run();
     lose.next = 1;
-    ada.detour.send('lost', true);
-    ada.detour.send('behind', true);
+    ada.path.send('lost', true);
+    ada.path.send('behind', true);
     await world.run();
     assert.deepEqual(bob.heard, ['first']);
     await world.run(2000);
     assert.ok(ada.changes.length >= 2, 'the sender was told, and begins anew');
-    ada.detour.send('again', true);
+    ada.path.send('again', true);
     await world.run();
     assert.deepEqual(bob.heard, ['first', 'again']);
   });
 
   it('is paced, and asks for no more than it has room for', async () => {
     const world = new World();
-    const { ada, bob, carriers } = await scene(world, ['Cyd']);
-    ada.detour.seek(world.now, carriers('Ada'));
+    const { ada, bob, forwardingPeers } = await scene(world, ['Cyd']);
+    ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
-    for (let i = 0; i < 40; i++) ada.detour.send(new Uint8Array(20_000), true);
-    assert.ok(ada.detour.bufferedAmount > 1_048_576, 'the queue counts as full');
+    for (let i = 0; i < 40; i++) ada.path.send(new Uint8Array(20_000), true);
+    assert.ok(ada.path.bufferedAmount > 1_048_576, 'the queue counts as full');
     await world.run();
     assert.ok(bob.heard.length < 20, `${bob.heard.length} of 40 at once`);
     await world.run(20_000);
     assert.equal(bob.heard.length, 40);
-    assert.equal(ada.detour.bufferedAmount, 100_000, 'nothing of it waits here');
-    assert.ok(ada.detour.bufferedAmount < 1_048_576, 'and more may come');
+    assert.equal(ada.path.bufferedAmount, 100_000, 'nothing of it waits here');
+    assert.ok(ada.path.bufferedAmount < 1_048_576, 'and more may come');
   });
 });
 
@@ -181,20 +185,20 @@ describe('who carries', () => {
     const forwarder = new Forwarder(world.platform);
     const said: string[] = [];
     let carried = 0;
-    const peer = (id: string): Carrier => ({
+    const peer = (id: string): ForwardingPeer => ({
       id,
       isDirect: true,
       isWilling: true,
       bufferedAmount: 0,
-      sendTagged: async (tag, value) => {
+      sendFrame: async (frame, argument, value) => {
         if (value instanceof Uint8Array) carried += value.length;
-        else said.push(tag);
+        else said.push(`${frame} ${argument}`);
         return true;
       },
     });
     const [eve, bob] = [peer('Eve'), peer('Bob')];
     for (let i = 0; i < 3000; i++)
-      forwarder.carry(
+      forwarder._forward(
         eve,
         i % 2 === 0 ? bob : undefined,
         i % 2 === 0 ? 'Bob' : `nobody${i}`,
@@ -203,10 +207,10 @@ describe('who carries', () => {
       );
     assert.ok(carried <= 524_288, `${carried} bytes at once`);
     assert.ok(said.length < 60);
-    forwarder.carry(bob, eve, 'Eve', new Uint8Array(100), true);
+    forwarder._forward(bob, eve, 'Eve', new Uint8Array(100), true);
     assert.ok(carried % 10_000 === 100, 'others are carried for as before');
-    forwarder.carry(bob, bob, 'Bob', new Uint8Array(100), true);
-    forwarder.carry(bob, eve, 'Eve', new Uint8Array(70_000), false);
+    forwarder._forward(bob, bob, 'Bob', new Uint8Array(100), true);
+    forwarder._forward(bob, eve, 'Eve', new Uint8Array(70_000), false);
     assert.ok(carried < 600_000);
   });
 });

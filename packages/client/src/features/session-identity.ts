@@ -1,16 +1,34 @@
+import type { Api, Feature, NetHandle } from '../feature.ts';
+import type { Platform } from '../platform/platform.ts';
 import {
   type PeerIdentity,
   createPeerIdentity,
   restorePeerIdentity,
   storePeerIdentity,
-} from '../../core/peer-identity.ts';
-import type { Platform } from '../platform.ts';
+} from '../room/peer-identity.ts';
+
+/** A tab that reloads is the same peer again. */
+export function sessionIdentity(): Feature<Api> {
+  return {
+    name: 'sessionIdentity',
+    net: (net: NetHandle) => {
+      const store = new IdentityStore(net.platform, net.platform.storage('sessionStorage'));
+      return {
+        identityFor: async (roomId) => store._take(roomId),
+        onPageHide: () => {
+          for (const { roomId, counter } of net.rooms)
+            if (roomId !== null) store._keep(roomId, counter);
+        },
+      };
+    },
+  };
+}
 
 /**
- * Who this page is in each room. A tab that reloads is the same peer again: identities are written when the page goes and taken away when it is back,
- * so that a copy of the tab (which copies its session storage) never finds one.
+ * Who this page is in each room. Identities are written when the page goes and taken away when it
+ * is back, so that a copy of the tab (which copies its session storage) never finds one.
  */
-export class IdentityStore {
+class IdentityStore {
   readonly #platform: Platform;
   readonly #storage: Storage | null;
   readonly #texts = new Map<string, string>();
@@ -21,7 +39,7 @@ export class IdentityStore {
   }
 
   /** The identity for a room: that of before the reload, or a new one. */
-  async take(roomId: string): Promise<PeerIdentity> {
+  async _take(roomId: string): Promise<PeerIdentity> {
     const { subtle } = this.#platform.crypto;
     const [text = '', counter] = this.#takeText(roomId).split(' ');
     const restored =
@@ -34,7 +52,7 @@ export class IdentityStore {
   }
 
   /** Keeps the identity of a room over a reload. */
-  keep(roomId: string, counter: number): void {
+  _keep(roomId: string, counter: number): void {
     try {
       this.#storage?.setItem(keyOf(roomId), `${this.#texts.get(roomId) ?? ''} ${counter}`);
     } catch {

@@ -1,0 +1,208 @@
+import type { LumameshError } from '@lumamesh/base';
+import type { SendOptions } from './peer/peer-frame.ts';
+import type { RelaySource } from './net/relay-source.ts';
+
+/* What pages see of nets, rooms and peers when no feature adds to them. */
+
+/** What listeners of each event are called with. */
+export type EventMap = Record<string, readonly unknown[]>;
+
+/** Typed events. */
+export interface Listenable<Events extends EventMap> {
+  /**
+   * Calls `listener` on every `event` from now on.
+   * @returns An unsubscribe function.
+   */
+  on<Name extends keyof Events>(
+    event: Name,
+    listener: (...values: Events[Name]) => void,
+  ): () => void;
+}
+
+/**
+ * `connecting`: not there yet. `open`: values go straight to the peer. `forwarded`: they go,
+ * end-to-end encrypted, through another member. `reconnecting`: the path was lost and another is
+ * sought; reliable values wait. `closed`: the end.
+ */
+export type PeerState = 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
+
+/**
+ * `left`: it said goodbye. `lost`: it fell silent. `failed`: no path to it was found.
+ * `room-left`: this page left the room. `refused`: by this page.
+ */
+export type PeerCloseReason = 'left' | 'lost' | 'failed' | 'room-left' | 'refused';
+
+export type PeerEvents = {
+  /** The peer can be talked to. Once. */
+  open: [];
+  /** A value as it was sent; binary data arrives as Uint8Array. */
+  data: [value: unknown];
+  status: [state: PeerState];
+  /** The peer is gone: it left, or cannot be reached any more. Last event. */
+  close: [reason: PeerCloseReason];
+};
+
+/** Another browser in the room. */
+export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenable<Events> {
+  /** Self-certifying: the hash of the key that signs everything this peer says through relays. */
+  readonly id: string;
+  /** What the peer calls itself; sealed, so relays do not know it. Empty when it gave no name. */
+  readonly nick: string;
+  readonly state: PeerState;
+  /** Whether values go to the peer now. */
+  readonly isOpen: boolean;
+  /** Whether they go straight to it. */
+  readonly isDirect: boolean;
+  /** Bytes that have not left this page yet. */
+  readonly bufferedAmount: number;
+  /**
+   * The round-trip time to the peer in ms: the last one measured, a few seconds old at most.
+   * 0 before there is one.
+   */
+  readonly rttMs: number;
+  /**
+   * Sends a JSON value or binary data, in order, of up to 64 KB (with the feature `largeValues`,
+   * which `lumamesh` has, up to 256 MB); before the connection is open it waits. The promise never
+   * rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`)
+   * or the peer is gone. What was taken is lost when the connection ends before it arrives
+   * (`status` reports `reconnecting`): use `peer.request` where that matters.
+   * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than
+   * 16 MB wait already: await what you send).
+   */
+  send(value: unknown, options?: SendOptions): Promise<boolean>;
+  /**
+   * Ends the connection to this peer, which is not let in again while this page is in the room;
+   * `leave` follows.
+   */
+  close(reason?: PeerCloseReason): void;
+}
+
+export interface RoomOptions {
+  /** What the others see; sealed from relays. */
+  readonly nick?: string;
+  /**
+   * Makes the room private: the derivation is slow, and without the password nothing of the room
+   * can be read.
+   */
+  readonly password?: string;
+  /**
+   * How many others this page connects to at most; further ones are passed over, and `error` says
+   * ROOM_FULL. Default 250.
+   */
+  readonly maxPeers?: number;
+}
+
+/** `joining`: no relay has taken us in yet. `joined`: at least one has. `left`: the end. */
+export type RoomState = 'joining' | 'joined' | 'left';
+
+export type RoomEvents<Peer> = {
+  /** Somebody is there (again). The connection follows: `peer.on('open')`. */
+  peer: [peer: Peer];
+  /** A peer is gone. */
+  leave: [peer: Peer, reason: PeerCloseReason];
+  /** A relay has taken us into the room; `peers` members were there. */
+  joined: [peers: number];
+  status: [state: RoomState];
+  /** Something went wrong that the page may want to tell: ROOM_FULL, ROOM_KEY_MISMATCH, … */
+  error: [error: LumameshError];
+};
+
+/** The browsers that know a name (and password), and what they say to each other. */
+export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
+  readonly name: string;
+  /** Everybody seen in the room and not gone, connected or about to be. */
+  readonly peers: readonly Peer[];
+  readonly state: RoomState;
+  /** This page's own id in the room, as the others see it; empty until the room is prepared. */
+  readonly selfId: string;
+  /**
+   * Sends a value to every peer that is connected or about to be.
+   * @returns like {@link BasePeer.send}: `true` when all have it
+   */
+  broadcast(value: unknown, options?: SendOptions): Promise<boolean>;
+  /** Says goodbye and ends all its peers. The room is of no use afterwards. */
+  leave(): void;
+}
+
+export interface ConnectOptions {
+  /**
+   * Records (objects or `relay.txt` lines) or the text of a `relay.txt`; with the feature
+   * `relayLists`, which `lumamesh` has, also its URL. All pages that are to meet name the same ones.
+   */
+  readonly relays?: string | readonly RelaySource[];
+  /**
+   * Whether to learn of further relays and remember them (the feature `discovery`).
+   * Default `true`.
+   */
+  readonly discover?: boolean;
+  /** Further STUN and TURN servers; every relay reached is a STUN server already. */
+  readonly iceServers?: readonly RTCIceServer[];
+  /**
+   * Where relays are remembered: localStorage by default, nowhere with `null` (or where the page
+   * has none).
+   */
+  readonly storage?: PageStorage | null;
+  /** Closes the net when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Hears what happens; `console` will do. Default: silence. */
+  readonly logger?: Partial<
+    Record<'debug' | 'info' | 'warn', (message: string, details?: unknown) => void>
+  >;
+  /** Hears of errors in the page's own listeners. Default: thrown, for the console to show. */
+  readonly onListenerError?: (error: unknown) => void;
+}
+
+/** The part of the platform's Storage that is used. Either call may throw. */
+export interface PageStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+}
+
+export interface RelayStatus {
+  /** The relay's node key. */
+  readonly nk: string;
+  readonly address: string;
+  readonly state: 'connecting' | 'open' | 'waiting';
+  /** How long the last connect took. */
+  readonly connectMs: number;
+  readonly error: LumameshError | null;
+}
+
+export interface NetStatus {
+  /** `online` with at least one relay. Direct peers do not depend on it. */
+  readonly state: 'connecting' | 'online' | 'offline' | 'closed';
+  /** What is going on, in words. */
+  readonly text: string;
+  /**
+   * Why there is no relay: a code of docs/errors.md; empty while there is one, or while the first
+   * ones are dialled.
+   */
+  readonly code: string;
+  /** The page's own relays and those that are dialled or held. */
+  readonly relays: readonly RelayStatus[];
+  /** How many relays are known. */
+  readonly known: number;
+}
+
+export type NetEvents = {
+  status: [status: NetStatus];
+  /** No relay can be used, and why; attempts go on. */
+  error: [error: LumameshError];
+};
+
+/** The page's place in the network: its relays, its rooms, and who it is in them. */
+export interface BaseNet<Room, Options = RoomOptions> extends Listenable<NetEvents> {
+  readonly status: NetStatus;
+  /**
+   * Joins a room by name; everybody who names it the same (with the same password) is there.
+   * Throws `NET_CLOSED` or `BAD_ROOM_NAME`.
+   */
+  joinRoom(name: string, options?: Options): Room;
+  /** Leaves all rooms, ends all peers, hangs up on all relays. */
+  close(): void;
+  /**
+   * Looks at once whether relays and peers are still there; the page's own events (online, visible
+   * again) do so by themselves.
+   */
+  wake(): void;
+}

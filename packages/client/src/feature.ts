@@ -1,0 +1,257 @@
+import type { Instant, LumameshError } from '@lumamesh/base';
+import type { ClientMessage, RelayMessage } from '@lumamesh/protocol';
+import type {
+  BaseNet,
+  BasePeer,
+  BaseRoom,
+  ConnectOptions,
+  EventMap,
+  PeerEvents,
+  RoomOptions,
+} from './api.ts';
+import type { RelayBook } from './net/relay-book.ts';
+import type { RelayChoice } from './net/relay-choice.ts';
+import type { KnownRelay } from './net/relay-source.ts';
+import type { FrameSink, SendOptions, ValueCodec } from './peer/peer-frame.ts';
+import type { PeerSignal } from './peer/signal.ts';
+import type { Platform } from './platform/platform.ts';
+import type { PeerIdentity } from './room/peer-identity.ts';
+
+/*
+ * The kernel (net/, room/, peer/) knows relays, membership, sealed signaling and one connection for
+ * each peer. Everything else is a feature: it is told what happens to a net, its rooms and their
+ * peers, takes frames of its own, and adds methods to what the page sees.
+ *
+ *   connect({ features })
+ *     feature.net(net)    once            → NetPart
+ *     feature.room(room)  for each room   → RoomPart
+ *     part.peer(peer)     for each peer   → PeerPart, or feature.peer(peer) where it needs no room
+ *
+ * All of a part is optional. What it puts under `api` becomes part of the page's object; the same
+ * name twice is a mistake (BAD_FEATURE).
+ */
+
+/** What a feature adds to the types. `all` stands for all features of the net together. */
+export interface Api {
+  readonly all: Api;
+  readonly net: unknown;
+  readonly room: unknown;
+  readonly peer: unknown;
+  readonly roomOptions: unknown;
+  readonly peerEvents: unknown;
+}
+
+/** One part of the library. `A` declares what it adds to the types: see {@link Api}. */
+export interface Feature<A extends Api = Api> {
+  /** In error messages, and the field of its own in this page's presence. */
+  readonly name: string;
+  net?(net: NetHandle): NetPart;
+  room?(room: RoomHandle): RoomPart;
+  peer?(peer: PeerHandle): PeerPart;
+  /** Never there: carries `A` for the compiler. */
+  readonly api?: A;
+}
+
+/** What a feature sees of the net. */
+export interface NetHandle {
+  readonly platform: Platform;
+  readonly options: ConnectOptions;
+  readonly isClosed: boolean;
+  readonly rooms: Iterable<RoomHandle>;
+  /** What relays know the rooms by that this page takes part in. */
+  readonly roomIds: ReadonlySet<string>;
+  /** Which relays are known. */
+  readonly book: RelayBook;
+  /** Which relays are dialled and held; {@link replan} acts on what was changed. */
+  readonly choice: RelayChoice;
+  replan(): void;
+  /**
+   * Sends by one relay, or by all of them when `relay` is null or not held any more.
+   * @returns whether any relay took it
+   */
+  send(relay: string | null, message: ClientMessage): boolean;
+  /** Relays of the page's own that came later. */
+  addSeeds(relays: readonly KnownRelay[]): void;
+  /** Something about a source of relays went wrong; `key` names the source. */
+  reportFault(key: string, error: LumameshError): void;
+}
+
+export interface NetPart {
+  /** Methods for the net. */
+  readonly api?: object;
+  /**
+   * Takes an entry of `connect({ relays })` for itself, to add seeds later.
+   * @returns whether it did
+   */
+  takeSource?(source: unknown): boolean;
+  /** Relays were named and are about to be dialled. */
+  onStart?(): void;
+  /** Addresses at which to dial a relay, or `null` for those of its record. */
+  addressesOf?(relay: KnownRelay): Promise<readonly string[] | null>;
+  /** Who this page is in a room. */
+  identityFor?(roomId: string): Promise<PeerIdentity>;
+  onRelayOpen?(nk: string): void;
+  onRelayMessage?(nk: string, message: RelayMessage): void;
+  /** Why no relay can be used, as far as more can be found out than their errors say. */
+  refineFault?(fault: LumameshError): Promise<LumameshError>;
+  /** About every second. */
+  onTick?(now: Instant): void;
+  /** The page goes: the last moment to keep something. */
+  onPageHide?(): void;
+  onClose?(): void;
+}
+
+/** What a feature sees of a room, besides what pages see. */
+export interface RoomHandle extends BaseRoom<PeerHandle> {
+  readonly platform: Platform;
+  readonly options: RoomOptions;
+  /** What relays know the room by; `null` until it is derived. */
+  readonly roomId: string | null;
+  /** The first counter that this page's identity in the room has not used. */
+  readonly counter: number;
+  peer(id: string): PeerHandle | undefined;
+  reportError(error: LumameshError): void;
+  /** Calls a listener of the page; what it throws goes to `onListenerError`. */
+  call(listener: () => void): void;
+  /** Sends a frame to all peers, as {@link PeerHandle.sendFrame} does. */
+  broadcastFrame(
+    frame: string,
+    argument: string,
+    value: unknown,
+    options?: SendOptions,
+  ): Promise<boolean>;
+  /**
+   * Takes part in a room beside this one, in which nobody is connected to.
+   * @param presence what the others learn of this page there, sealed
+   * @param onPresence hears what they say
+   * @returns leaves it
+   */
+  openChannel(
+    name: string,
+    password: string,
+    presence: unknown,
+    onPresence: (id: string, presence: unknown) => void,
+  ): () => void;
+}
+
+export interface RoomPart {
+  /** Methods for the room. */
+  readonly api?: object;
+  peer?(peer: PeerHandle): PeerPart;
+  /** Before anything is said of this page: what {@link presence} needs is made here. */
+  onStart?(): Promise<void>;
+  /** What the members learn of this page, under the feature's name in its presence. */
+  presence?(): unknown;
+  /** What a member says of itself there, before it becomes a peer and whenever it is heard. */
+  onPresence?(id: string, presence: unknown): void;
+  /** The room's id and keys are there, and relays are told. */
+  onReady?(): void;
+  onLeave?(): void;
+}
+
+/** What a feature sees of a peer, besides what pages see. */
+export interface PeerHandle extends BasePeer<PeerEvents> {
+  readonly platform: Platform;
+  /** Gives way when both sides do the same at once. */
+  readonly isPolite: boolean;
+  /** Whether the peer was let in. */
+  readonly isAdmitted: boolean;
+  /** The direct connection, while it is open and the peer was let in. */
+  readonly connection: RTCPeerConnection | null;
+  /** The state of the direct connection of now, or of the last one. */
+  readonly link: LinkState;
+  /** For events of the feature's own, too. */
+  emit(event: string, ...values: readonly unknown[]): void;
+  /** Whether the page listens to an event. */
+  has(event: string): boolean;
+  onListenerError(error: unknown): void;
+  /**
+   * Sends a value for the feature that takes `frame` on the other side, in order with the page's.
+   * The other side's kernel passes over frames that it does not know. Throws as `send` does.
+   * @param frame up to 16 letters; @param argument a line of up to 96 characters, or empty
+   */
+  sendFrame(
+    frame: string,
+    argument: string,
+    value: unknown,
+    options?: SendOptions,
+  ): Promise<boolean>;
+  /** A signal of the other side that came by a path of the feature's own. */
+  receiveSignal(signal: PeerSignal): void;
+  /** Values go this way while there is no direct connection; `null` ends that. */
+  setAlternatePath(path: FrameSink | null): void;
+  /** A frame that came by the alternate path. `isFirst`: the path begins anew. */
+  receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void;
+  /** What waits may go on: the alternate path has capacity again. */
+  pump(): void;
+  /** Begins another direct connection from the start. */
+  restartConnection(): void;
+}
+
+/** What became of a direct connection. */
+export interface LinkState extends FrameSink {
+  readonly isEnded: boolean;
+  /** Open, and heard of just now. */
+  readonly isResponsive: boolean;
+  /** Both sides have said how they can be reached, and yet no path between them was found. */
+  readonly hasNoDirectPath: boolean;
+}
+
+export interface PeerPart {
+  /** Methods for the peer. */
+  readonly api?: object;
+  /** The frames that the feature takes, by name. */
+  readonly frames?: Readonly<Record<string, FrameHandler>>;
+  /** In the place of the kernel's own: how values become frames. One feature at most. */
+  readonly values?: ValueCodec;
+  /**
+   * Stands before everything else: what it rejects is not let in. Until it resolves nothing of the
+   * peer is heard but frames with `isEarly`.
+   */
+  admit?(): Promise<void>;
+  /**
+   * Takes a signal for the other side, which would go through a relay otherwise.
+   * @returns whether it did
+   */
+  takeSignal?(signal: PeerSignal): boolean;
+  /** There is a direct connection (again), to a peer that was let in. */
+  onDirect?(connection: RTCPeerConnection): void;
+  /**
+   * The other side has opened a channel of its own.
+   * @returns whether it is this feature's; a channel of nobody is closed
+   */
+  onChannel?(channel: RTCDataChannel): boolean;
+  onTrack?(event: RTCTrackEvent): void;
+  /** About every second. */
+  onTick?(now: Instant): void;
+  onClose?(): void;
+}
+
+export interface FrameHandler {
+  /** Sent and heard also before the peer was let in. */
+  readonly isEarly?: true;
+  /** @param isReliable whether it came on the ordered channel */
+  handle(value: unknown, argument: string, isReliable: boolean): void;
+}
+
+/* The types of nets, rooms and peers with features. */
+
+type Of<A extends Api, Name extends keyof Api> = (A & { readonly all: A })[Name];
+
+export type PeerWith<A extends Api> = PeerEvents & Of<A, 'peerEvents'> extends infer Events extends
+  EventMap
+  ? BasePeer<Events> & Of<A, 'peer'>
+  : never;
+export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Of<A, 'room'>;
+export type NetWith<A extends Api> = BaseNet<RoomWith<A>, RoomOptions & Of<A, 'roomOptions'>> &
+  Of<A, 'net'>;
+
+/** What a list of features adds together. */
+export type ApiOf<Features extends readonly Feature[]> = Api &
+  Intersection<Features[number] extends Feature<infer A> ? A : never>;
+
+type Intersection<Union> = (Union extends unknown ? (value: Union) => void : never) extends (
+  value: infer All extends Api,
+) => void
+  ? All
+  : never;

@@ -1,0 +1,87 @@
+import { LumameshError } from '@lumamesh/base';
+import type { Api, Feature, PeerHandle, PeerWith, RoomHandle, RoomPart } from '../feature.ts';
+import type { SendOptions } from '../peer/peer-frame.ts';
+
+const MAX_NAME_LENGTH = 64;
+
+/** Whom an action goes to: all, or these. */
+export interface ActionOptions<Peer = unknown> extends SendOptions {
+  readonly to?: Peer | readonly Peer[];
+}
+
+export type ActionSend<Value, Peer = unknown> = (
+  value: Value,
+  options?: ActionOptions<Peer>,
+) => Promise<boolean>;
+
+/** Returns an unsubscribe function. */
+export type ActionListen<Value, Peer = unknown> = (
+  listener: (value: Value, peer: Peer) => void,
+) => () => void;
+
+export interface ActionsRoom<Peer> {
+  /**
+   * A kind of message with a name and a type of its own:
+   * `const [send, on] = room.action<Move>('move')`. Throws `BAD_ACTION_NAME`.
+   */
+  action<Value = unknown>(
+    name: string,
+  ): [send: ActionSend<Value, Peer>, on: ActionListen<Value, Peer>];
+}
+
+export interface ActionsApi extends Api {
+  readonly room: ActionsRoom<PeerWith<this['all']>>;
+}
+
+/** Messages by name: `room.action`. */
+export function actions(): Feature<ActionsApi> {
+  return { name: 'actions', room: actionsOf };
+}
+
+type Listener = (value: unknown, peer: PeerHandle) => void;
+
+function actionsOf(room: RoomHandle): RoomPart {
+  const listenersByName = new Map<string, Set<Listener>>();
+  const api: ActionsRoom<PeerHandle> = {
+    action: <Value>(name: string) => {
+      checkName(name);
+      const listeners = listenersByName.get(name) ?? new Set();
+      listenersByName.set(name, listeners);
+      const send: ActionSend<Value, PeerHandle> = async (value, { to, ...options } = {}) => {
+        if (to === undefined) return room.broadcastFrame('action', name, value, options);
+        const peers: readonly PeerHandle[] = Array.isArray(to) ? to : [to];
+        const sent = peers.map(async (peer) => peer.sendFrame('action', name, value, options));
+        return (await Promise.all(sent)).every(Boolean);
+      };
+      const on: ActionListen<Value, PeerHandle> = (listener) => {
+        // The other pages give the value its type; a page that must be sure checks it.
+        const stored = listener as Listener;
+        listeners.add(stored);
+        return () => listeners.delete(stored);
+      };
+      return [send, on];
+    },
+  };
+  return {
+    api,
+    peer: (peer) => ({
+      frames: {
+        action: {
+          handle: (value, name) => {
+            for (const listener of listenersByName.get(name) ?? [])
+              room.call(() => listener(value, peer));
+          },
+        },
+      },
+    }),
+  };
+}
+
+/** Names stand in front of each value, so they are short; a line break would end one early. */
+export function checkName(name: string): void {
+  if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
+    throw new LumameshError(
+      'BAD_ACTION_NAME',
+      `a name is one line of at most ${MAX_NAME_LENGTH} characters`,
+    );
+}

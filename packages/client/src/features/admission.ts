@@ -1,0 +1,85 @@
+import { LumameshError } from '@lumamesh/base';
+import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+
+const ADMISSION_TIMEOUT_MS = 15_000;
+/** Values of the other side's handshake that wait for ours. */
+const MAX_HELD_VALUES = 256;
+
+/** What a handshake may use before the peer is admitted. */
+export interface Handshake {
+  readonly send: (value: unknown) => void;
+  /** The next value of the other side's handshake. */
+  readonly receive: () => Promise<unknown>;
+}
+
+export interface AdmissionOptions<Peer> {
+  /**
+   * Called for every peer before it counts as open: who throws here does not let it in. Both sides
+   * have one, or neither. At most 15 s.
+   */
+  readonly handshake?: (peer: Peer, handshake: Handshake) => unknown;
+}
+
+export interface AdmissionApi extends Api {
+  readonly roomOptions: AdmissionOptions<PeerWith<this['all']>>;
+}
+
+/** Lets in only who passes a handshake: `joinRoom(name, { handshake })`. */
+export function admission(): Feature<AdmissionApi> {
+  return {
+    name: 'admission',
+    room: ({ options }) => {
+      const { handshake } = options as AdmissionOptions<PeerHandle>;
+      return handshake === undefined ? {} : { peer: (peer) => admissionOf(peer, handshake) };
+    },
+  };
+}
+
+/*
+ * The frames: `handshake` a value of the handshake, `admitted` that the sender has let the receiver
+ * in. Values go when both have.
+ */
+function admissionOf(
+  peer: PeerHandle,
+  handshake: NonNullable<AdmissionOptions<PeerHandle>['handshake']>,
+): PeerPart {
+  /** What the other side's handshake has said; it may begin before ours. */
+  const values: unknown[] = [];
+  let wake = (): void => undefined;
+  const ended = Promise.withResolvers<never>();
+  const otherIsDone = Promise.withResolvers<void>();
+  // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+  ended.promise.catch(() => undefined);
+
+  const receive = async (): Promise<unknown> => {
+    while (values.length === 0)
+      await Promise.race([ended.promise, new Promise<void>((resolve) => (wake = resolve))]);
+    return values.shift();
+  };
+
+  return {
+    admit: async () => {
+      const cancel = peer.platform.setTimer(ADMISSION_TIMEOUT_MS, () => peer.close('failed'));
+      try {
+        const send = (value: unknown): void => void peer.sendFrame('handshake', '', value);
+        await handshake(peer, { send, receive });
+        void peer.sendFrame('admitted', '', null);
+        await Promise.race([ended.promise, otherIsDone.promise]);
+      } finally {
+        cancel();
+      }
+    },
+    frames: {
+      handshake: {
+        isEarly: true,
+        handle: (value) => {
+          if (values.length < MAX_HELD_VALUES) values.push(value);
+          wake();
+        },
+      },
+      admitted: { isEarly: true, handle: () => otherIsDone.resolve() },
+    },
+    onClose: () =>
+      ended.reject(new LumameshError('PEER_CLOSED', 'the peer left before it was let in')),
+  };
+}

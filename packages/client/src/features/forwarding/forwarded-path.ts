@@ -1,0 +1,180 @@
+import { type Instant, TokenBucket, instant, later } from '@lumamesh/base';
+import { type FrameSink, type Frame, HIGH_WATER_BYTES } from '../../peer/peer-frame.ts';
+import type { Platform } from '../../platform/platform.ts';
+import {
+  FORWARDED_BURST_BYTES,
+  FORWARDED_BYTES_PER_SECOND,
+  type ForwardingPeer,
+  OVERHEAD_BYTES,
+} from './forwarder.ts';
+import type { PairCipher } from './pair-cipher.ts';
+
+const MAX_WAITING_BYTES = 65_536;
+const ASK_TIMEOUT_MS = 3000;
+/** How often a frame that was lost is complained of. */
+const COMPLAIN_MS = 1000;
+/** When nobody could help, all are asked again after this. */
+const RETRY_MS = 10_000;
+
+export interface ForwardedPathEvents {
+  /** A frame has come through. */
+  _frame(frame: Frame, isOrdered: boolean, isFirst: boolean): void;
+  /** The path is there, or lost. */
+  _change(isOpen: boolean): void;
+  _low(): void;
+}
+
+/** The path to one peer through others. */
+export class ForwardedPath implements FrameSink {
+  readonly #platform: Platform;
+  readonly #peerId: string;
+  readonly #cipher: PairCipher;
+  readonly #events: ForwardedPathEvents;
+  readonly #pace = new TokenBucket(FORWARDED_BYTES_PER_SECOND / 2, FORWARDED_BURST_BYTES / 2);
+  #via: ForwardingPeer | null = null;
+  #isOpen = false;
+  #isClosed = false;
+  readonly #asked = new Set<string>();
+  #askAt: Instant = instant(0);
+  #waitingBytes = 0;
+  /** Of ordered frames, since the way was found. */
+  #nextOut = 0;
+  #nextIn = 0;
+  #complainedAt: Instant = instant(-COMPLAIN_MS);
+  /** Sealing and pacing take time; frames keep their order. */
+  #outgoing: Promise<void> = Promise.resolve();
+  #incoming: Promise<void> = Promise.resolve();
+
+  constructor(platform: Platform, peerId: string, cipher: PairCipher, events: ForwardedPathEvents) {
+    this.#platform = platform;
+    this.#peerId = peerId;
+    this.#cipher = cipher;
+    this.#events = events;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get bufferedAmount(): number {
+    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
+    const { bufferedAmount = 0 } = this.#via?.isDirect === true ? this.#via : {};
+    return (
+      this.#waitingBytes +
+      bufferedAmount +
+      (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0)
+    );
+  }
+
+  send(frame: Frame, isReliable: boolean): void {
+    const bytes = frame.length + OVERHEAD_BYTES;
+    this.#waitingBytes += bytes;
+    this.#queue(async () => {
+      try {
+        while (!this.#pace.take(this.#platform.now(), bytes) && !this.#isClosed)
+          await this.#pause(100);
+        await this.#say(
+          { type: 'frame', frame, index: isReliable ? this.#nextOut++ : -1 },
+          isReliable,
+        );
+      } finally {
+        this.#waitingBytes -= bytes;
+        this.#events._low();
+      }
+    });
+  }
+
+  /** Looks for somebody to go through, while there is nobody. `others`: the members that are reached now. */
+  _seek(now: Instant, others: readonly ForwardingPeer[]): void {
+    if (this.#via !== null && !others.some((other) => other.id === this.#via?.id && other.isDirect))
+      this.#lose();
+    if (this.#isOpen || now < this.#askAt) return;
+    const candidates = others.filter(
+      (other) =>
+        other.isDirect &&
+        other.isWilling &&
+        other.id !== this.#peerId &&
+        !this.#asked.has(other.id),
+    );
+    const next = candidates[Math.floor(this.#platform.random() * candidates.length)];
+    this.#askAt = later(now, next === undefined ? RETRY_MS : ASK_TIMEOUT_MS);
+    if (next === undefined) {
+      this.#asked.clear();
+      return;
+    }
+    this.#asked.add(next.id);
+    this.#via = next;
+    this.#queue(async () => this.#say({ type: 'hello' }, true));
+  }
+
+  /** A sealed frame came through `forwardingPeer`. */
+  _handleSealed(forwardingPeer: ForwardingPeer, bytes: Uint8Array): void {
+    const step = this.#incoming.then(async () => {
+      const opened = await this.#cipher.open(bytes);
+      if (!opened.ok || this.#isClosed) return;
+      const message = opened.value;
+      // Who asks has no way (any more), or another one: it is answered by the way it came.
+      if (message.type === 'hello' || !this.#isOpen) this.#open(forwardingPeer);
+      if (message.type === 'hello') this.#queue(async () => this.#say({ type: 'welcome' }, true));
+      if (message.type !== 'frame') return;
+      const { frame, index } = message;
+      if (index === 0) this.#nextIn = 0;
+      // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew when it learns of it.
+      if (index >= 0 && index !== this.#nextIn) return this.#complain();
+      if (index >= 0) this.#nextIn += 1;
+      this.#events._frame(frame, index >= 0, index === 0);
+    });
+    // Frames are heard in their order, whatever becomes of one.
+    this.#incoming = step.catch(() => undefined);
+  }
+
+  /** `forwardingPeer` carries nothing to the peer (any more). */
+  _handleRefused(forwardingPeerId: string): void {
+    if (this.#via?.id === forwardingPeerId) this.#lose();
+  }
+
+  _close(): void {
+    this.#isClosed = true;
+    this.#isOpen = false;
+  }
+
+  #complain(): void {
+    const now = this.#platform.now();
+    if (now - this.#complainedAt < COMPLAIN_MS) return;
+    this.#complainedAt = now;
+    this.#queue(async () => this.#say({ type: 'hello' }, true));
+  }
+
+  #open(forwardingPeer: ForwardingPeer): void {
+    this.#via = forwardingPeer;
+    this.#isOpen = true;
+    this.#asked.clear();
+    this.#nextOut = 0;
+    this.#events._change(true);
+  }
+
+  #lose(): void {
+    this.#via = null;
+    this.#askAt = instant(0);
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#events._change(false);
+  }
+
+  async #say(message: Parameters<PairCipher['seal']>[0], isReliable: boolean): Promise<void> {
+    const sealed = await this.#cipher.seal(message);
+    if (!this.#isClosed && this.#via?.isDirect === true)
+      void this.#via.sendFrame('forward', this.#peerId, sealed, { reliable: isReliable });
+  }
+
+  #queue(step: () => Promise<void>): void {
+    // A forwardingPeer that is gone throws; that it is gone is noticed elsewhere.
+    this.#outgoing = this.#outgoing.then(step).catch(() => undefined);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#platform.setTimer(ms, resolve);
+    });
+  }
+}

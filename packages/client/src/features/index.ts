@@ -1,0 +1,71 @@
+import { actions } from './actions.ts';
+import { admission } from './admission.ts';
+import { diagnosis, hostNames } from './diagnosis/diagnosis.ts';
+import { directSignaling } from './direct-signaling.ts';
+import { discovery } from './discovery/discovery.ts';
+import { files } from './files.ts';
+import { forwarding } from './forwarding/forwarding.ts';
+import { largeValues } from './large-values/large-values.ts';
+import { media } from './media.ts';
+import { passwordProbe } from './password-probe.ts';
+import { relayLists } from './relay-lists.ts';
+import { requests } from './requests.ts';
+import { sessionIdentity } from './session-identity.ts';
+
+/* `lumamesh/features`: what a page may pick for `connect({ features })` of `lumamesh/core`. */
+export {
+  actions,
+  admission,
+  diagnosis,
+  directSignaling,
+  discovery,
+  files,
+  forwarding,
+  hostNames,
+  largeValues,
+  media,
+  passwordProbe,
+  relayLists,
+  requests,
+  sessionIdentity,
+};
+
+/** Everything, as `lumamesh` has it. */
+export function allFeatures() {
+  return [
+    actions(),
+    admission(),
+    diagnosis(),
+    directSignaling(),
+    discovery(),
+    files(),
+    forwarding(),
+    hostNames(),
+    largeValues(),
+    media(),
+    passwordProbe(),
+    relayLists(),
+    requests(),
+    sessionIdentity(),
+  ] as const;
+}
+
+export type {
+  ActionListen,
+  ActionOptions,
+  ActionSend,
+  ActionsApi,
+  ActionsRoom,
+} from './actions.ts';
+export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
+export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
+export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
+export type { LargeValuesApi, LargeValuesEvents } from './large-values/large-values.ts';
+export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media.ts';
+export type {
+  RequestHandler,
+  RequestOptions,
+  RequestsApi,
+  RequestsPeer,
+  RequestsRoom,
+} from './requests.ts';

@@ -1,0 +1,52 @@
+import type {
+  BaseNet,
+  BasePeer,
+  BaseRoom,
+  ConnectOptions,
+  PeerEvents as BasePeerEvents,
+  RoomEvents as BaseRoomEvents,
+  RoomOptions as BaseRoomOptions,
+} from './api.ts';
+import type {
+  ActionListen as Listen,
+  ActionOptions as Options,
+  ActionSend as Send,
+  ActionsRoom,
+} from './features/actions.ts';
+import type { AdmissionOptions } from './features/admission.ts';
+import type { FilesEvents, FilesPeer } from './features/files.ts';
+import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
+import { allFeatures } from './features/index.ts';
+import type { LargeValuesEvents } from './features/large-values/large-values.ts';
+import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
+import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
+import { Net as KernelNet } from './net/net.ts';
+import type { Platform } from './platform/platform.ts';
+
+/* What `lumamesh` has: the kernel with all features, and the types of both together. */
+export type PeerEvents = BasePeerEvents & LargeValuesEvents & FilesEvents & MediaEvents;
+export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
+
+/** Another browser in the room, with all that can be done with it. */
+export interface Peer extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer {}
+
+export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, ForwardingOptions {}
+
+/** The browsers that know a name (and password), and all that they do together. */
+export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
+
+/** The page's place in the network, with all that the library has. */
+export interface Net extends BaseNet<Room, RoomOptions> {}
+
+export type ActionOptions = Options<Peer>;
+export type ActionSend<Value> = Send<Value, Peer>;
+/** Returns an unsubscribe function. */
+export type ActionListen<Value> = Listen<Value, Peer>;
+export type RequestHandler<P = Peer> = Handler<P>;
+
+/** The whole library on a platform. */
+export function connectOn(platform: Platform, options: ConnectOptions): Net {
+  const net: unknown = new KernelNet(options, platform, allFeatures());
+  // The features have put there what their types say (library.test.ts holds that).
+  return net as Net;
+}

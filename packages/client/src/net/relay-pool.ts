@@ -1,0 +1,193 @@
+import { type Instant, LumameshError } from '@lumamesh/base';
+import type { ClientMessage, RelayMessage, SignedRelayRecord } from '@lumamesh/protocol';
+import type { ConnectOptions, RelayStatus } from '../api.ts';
+import type { Platform } from '../platform/platform.ts';
+import { diagnose } from './diagnosis.ts';
+import { RelayBook } from './relay-book.ts';
+import { RelayChoice } from './relay-choice.ts';
+import { RelayLink } from './relay-link.ts';
+import { type KnownRelay, stunUrl } from './relay-source.ts';
+
+/** With no relay for this long the page is told why. */
+const OFFLINE_AFTER_MS = 12_000;
+
+/** What the net does when something becomes of a relay. */
+export interface RelayPoolOwner {
+  _addressesOf(relay: KnownRelay): Promise<readonly string[]>;
+  _handleRelayOpen(nk: string): void;
+  _handleRelayMessage(nk: string, message: RelayMessage): void;
+  /** A relay is not held any more. */
+  _handleRelayGone(nk: string): void;
+  /** What `status` shows has changed. */
+  _handleChange(): void;
+  /** No relay can be used. */
+  _handleFault(fault: LumameshError): void;
+}
+
+/** The relays of a page: dials, holds and lets go what {@link RelayChoice} says. */
+export class RelayPool {
+  readonly book: RelayBook;
+  readonly choice: RelayChoice;
+  readonly #platform: Platform;
+  readonly #logger: NonNullable<ConnectOptions['logger']>;
+  readonly #owner: RelayPoolOwner;
+  /** `null` while a relay's record is verified. */
+  readonly #links = new Map<string, RelayLink | null>();
+  /** By node key, or whatever else was the source of one. */
+  readonly #errors = new Map<string, LumameshError>();
+  #onlineAt: Instant;
+  #isClosed = false;
+  /** Why no relay can be used, once that is clear. */
+  _fault: LumameshError | null = null;
+
+  constructor(platform: Platform, { logger = {} }: ConnectOptions, owner: RelayPoolOwner) {
+    this.#platform = platform;
+    this.#logger = logger;
+    this.#owner = owner;
+    this.book = new RelayBook(platform.random);
+    this.choice = new RelayChoice(this.book, platform.random);
+    this.#onlineAt = platform.now();
+  }
+
+  /** The page's own relays and those that are dialled or held. */
+  get _statuses(): readonly RelayStatus[] {
+    return this.book.entries.flatMap(({ record: { nk, ip, port }, isSeed, connectMs }) => {
+      const link = this.#links.get(nk);
+      if (link === undefined && !isSeed) return [];
+      const state = link === undefined ? 'waiting' : link?._isOpen === true ? 'open' : 'connecting';
+      return {
+        nk,
+        address: `${ip}:${port}`,
+        state,
+        connectMs,
+        error: this.#errors.get(nk) ?? null,
+      };
+    });
+  }
+
+  /** While relays are dialled there is more to look at. */
+  get _isDialling(): boolean {
+    return this.#links.size === 0 || [...this.#links.values()].some((link) => !link?._isOpen);
+  }
+
+  /** libwebrtc gathers from every server: two are enough to find one's address. */
+  get _stunUrls(): readonly string[] {
+    return this.#open.slice(0, 2).map(({ relay }) => stunUrl(relay));
+  }
+
+  /** Sends by one relay, or by all when `relay` is null, or cannot take it. */
+  send(relay: string | null, message: ClientMessage): boolean {
+    // A way back that is gone is replaced by every way there is.
+    if (relay !== null && this.#links.get(relay)?._send(message) === true) return true;
+    return this.#open.filter((link) => link._send(message)).length > 0;
+  }
+
+  _handleTick(now: Instant): void {
+    for (const link of this.#links.values()) link?._handleTick(now);
+    this._plan();
+    this.#judge();
+  }
+
+  _handleWake(now: Instant): void {
+    this.choice._wake();
+    for (const link of this.#links.values()) link?._probe(now);
+  }
+
+  /** Does what {@link RelayChoice} says now. */
+  _plan(): void {
+    if (this.#isClosed) return;
+    for (const action of this.choice._plan(this.#platform.now())) {
+      if (action.type === 'dial') void this.#dial(action.relay);
+      else this.#forget(action.nk);
+    }
+  }
+
+  _reportFault(key: string, error: LumameshError): void {
+    this.#errors.set(key, error);
+    this.#logger.warn?.(error.message, error);
+  }
+
+  /** Hangs up on all, to begin again later. */
+  _suspend(): void {
+    for (const nk of [...this.#links.keys()]) {
+      this.#forget(nk);
+      this.choice._handleHungUp(nk);
+    }
+  }
+
+  _close(): void {
+    this.#isClosed = true;
+    for (const link of this.#links.values()) link?._close();
+    this.#links.clear();
+  }
+
+  get #open(): readonly RelayLink[] {
+    return [...this.#links.values()].filter((link) => link !== null).filter((link) => link._isOpen);
+  }
+
+  async #dial(relay: KnownRelay): Promise<void> {
+    const { nk, ip, port, signature } = relay;
+    this.#links.set(nk, null);
+    // Where nobody can tell, a record is trusted as far as who holds it.
+    const isForged =
+      signature !== undefined &&
+      (await this.#platform.verifyRecord(relay as SignedRelayRecord)) === false;
+    const addresses = isForged ? [] : await this.#owner._addressesOf(relay);
+    // Hung up, or closed, while the record was looked at.
+    if (this.#isClosed || this.#links.get(nk) !== null) return;
+    if (isForged)
+      return this.#handleLoss(
+        nk,
+        new LumameshError('RELAY_FORGED', `the record of ${ip}:${port} is not signed by its key`),
+        true,
+      );
+    const link: RelayLink = new RelayLink(relay, addresses, this.#platform, {
+      _open: () => this.#handleOpen(nk, link),
+      _message: (message) => this.#owner._handleRelayMessage(nk, message),
+      _lost: (error) => {
+        if (this.#links.get(nk) === link) this.#handleLoss(nk, error);
+      },
+    });
+    this.#links.set(nk, link);
+  }
+
+  #forget(nk: string): void {
+    this.#links.get(nk)?._close();
+    this.#links.delete(nk);
+    this.#owner._handleRelayGone(nk);
+  }
+
+  #handleOpen(nk: string, { relay }: RelayLink): void {
+    this.choice._handleOpened(nk, this.#platform.now());
+    this.#errors.delete(nk);
+    this._fault = null;
+    this.#logger.info?.('relay reached', relay.nk);
+    this.#owner._handleRelayOpen(nk);
+    this._plan();
+    this.#owner._handleChange();
+  }
+
+  /** `isFinal`: the record is nobody's, and trying again would not change that. */
+  #handleLoss(nk: string, error: LumameshError, isFinal = false): void {
+    this.#forget(nk);
+    if (this.#isClosed) return;
+    this.#errors.set(nk, error);
+    this.#logger.debug?.(error.message, error);
+    this.choice._handleLost(nk, isFinal, this.#platform.now());
+    this._plan();
+    this.#judge();
+    this.#owner._handleChange();
+  }
+
+  /** Tells when there has been no relay for a while, and why. */
+  #judge(): void {
+    const now = this.#platform.now();
+    if (this.#open.length > 0) this.#onlineAt = now;
+    const haveAllFailed =
+      this.#links.size === 0 && this.book.entries.every(({ failures }) => failures > 0);
+    const isLate = now - this.#onlineAt >= OFFLINE_AFTER_MS || haveAllFailed;
+    if (this._fault !== null || !isLate || this.#errors.size === 0) return;
+    this._fault = diagnose([...this.#errors.values()]);
+    this.#owner._handleFault(this._fault);
+  }
+}

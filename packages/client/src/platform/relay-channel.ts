@@ -1,0 +1,23 @@
+import type { KnownRelay } from '../net/relay-source.ts';
+
+/** A message channel to a relay, as a browser or a Node program opens it. */
+export interface RelayChannel {
+  /** Returns false when it is not open. */
+  send(frame: string): boolean;
+  /** No event follows. */
+  close(): void;
+}
+
+export interface RelayChannelEvents {
+  open(): void;
+  frame(text: string): void;
+  /** Once, at the end: a code of docs/errors.md and what was seen. */
+  closed(code: string, text: string, cause?: unknown): void;
+}
+
+/** Opens a channel to a relay. No event is reported before it has returned. */
+export type DialRelay = (
+  relay: KnownRelay,
+  addresses: readonly string[],
+  events: RelayChannelEvents,
+) => RelayChannel;
