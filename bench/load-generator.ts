@@ -9,12 +9,16 @@ import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 
 /*
- * The other side of a measurement, in a process of its own: many sessions of the client role against one relay. It is told what to do by messages
- * of its parent and answers each with what it saw.
+ * The other side of a measurement, in a process of its own: many sessions of the client role
+ * against one relay. It is told what to do by messages of its parent and answers each with what it
+ * saw.
  */
 export type Command =
   | { readonly type: 'connect'; readonly sessions: number; readonly concurrency: number }
-  /** Every second session signals to the one beside it: `perSecond` over all pairs, or as fast as answers come with `outstanding` each. */
+  /**
+   * Every second session signals to the one beside it: `perSecond` over all pairs, or as fast as
+   * answers come with `outstanding` each.
+   */
   | {
       readonly type: 'signal';
       readonly durationMs: number;

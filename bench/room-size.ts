@@ -6,9 +6,11 @@ import { launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
 import { startRelay } from '../tests/browser/support.ts';
 
 /*
- * `node bench/room-size.ts [members …]`: what a room of n costs, for each n. All members run in one headless Chromium, some in a page, and meet through a
- * relay of this process. Told is what it takes until everybody is connected to everybody, first when all come at once, then when one more comes; and
- * what the room costs while nobody says anything. Needs an address besides loopback, as the browser tests do.
+ * `node bench/room-size.ts [members …]`: what a room of n costs, for each n. All members run in one
+ * headless Chromium, some in a page, and meet through a relay of this process. Told is what it
+ * takes until everybody is connected to everybody, first when all come at once, then when one more
+ * comes; and what the room costs while nobody says anything. Needs an address besides loopback, as
+ * the browser tests do.
  */
 const SIZES = [2, 5, 10, 20, 40];
 /** Chromium makes some 500 connections in a process, and each member has n - 1. */
@@ -41,7 +43,10 @@ interface Usage {
   readonly megabytes: number;
 }
 
-/** CPU so far of the browser's processes, and the memory that they have written to and share with nobody. */
+/**
+ * CPU so far of the browser's processes, and the memory that they have written to and share with
+ * nobody.
+ */
 function usageOf(browser: Browser): Usage {
   const parents = new Map<number, number>();
   const ticks = new Map<number, number>();
@@ -88,7 +93,10 @@ async function total(pages: readonly Page[], method: 'count' | 'leaves'): Promis
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Waits until there are so many open peers, seen from both sides; answers the milliseconds, or `null` when they do not come. */
+/**
+ * Waits until there are so many open peers, seen from both sides; answers the milliseconds, or
+ * `null` when they do not come.
+ */
 async function waitForPeers(pages: readonly Page[], wanted: number): Promise<number | null> {
   const startedAt = performance.now();
   while ((await total(pages, 'count')) < wanted) {

@@ -7,8 +7,10 @@ import type { Command, Target } from './load-generator.ts';
 import type { Usage } from './usage.ts';
 
 /*
- * `npm run bench`: CPU per session set-up, memory per idle session, time to joined in a burst, and CPU per relayed signal. The relay runs in a process of
- * its own and is measured by its own user and system time; the load comes from another. A plain signaling server on `ws` over TLS goes through the same. `npm run bench -- 3` repeats everything three times.
+ * `npm run bench`: CPU per session set-up, memory per idle session, time to joined in a burst, and
+ * CPU per relayed signal. The relay runs in a process of its own and is measured by its own user
+ * and system time; the load comes from another. A plain signaling server on `ws` over TLS goes
+ * through the same. `npm run bench -- 3` repeats everything three times.
  */
 const SESSIONS = 1000;
 const WARM_SESSIONS = 200;

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { monotonicNow } from '@lumamesh/transport/io';
 
 /*
- * `npm run bench:start -- [rounds]`: how long a relay takes until it serves (its record is printed), with an identity that is there, and what memory it
- * holds five seconds later, as the binary, the bundle and from its sources, by turns. Medians, as JSON. Linux only: memory is read from /proc.
+ * `npm run bench:start -- [rounds]`: how long a relay takes until it serves (its record is
+ * printed), with an identity that is there, and what memory it holds five seconds later, as the
+ * binary, the bundle and from its sources, by turns. Medians, as JSON. Linux only: memory is read
+ * from /proc.
  */
 const ROOT = join(import.meta.dirname, '..');
 const BINARY = join(ROOT, 'dist/relay/lumamesh-relay');

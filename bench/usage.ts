@@ -10,7 +10,10 @@ export interface Usage {
   readonly heapBytes: number;
 }
 
-/** CPU so far and memory in use: as what the collector leaves, not as what it has not looked at yet. Its own time counts for neither side. */
+/**
+ * CPU so far and memory in use: as what the collector leaves, not as what it has not looked at yet.
+ * Its own time counts for neither side.
+ */
 function measureUsage(): Usage {
   const { user, system } = process.cpuUsage();
   globalThis.gc?.();

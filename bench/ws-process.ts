@@ -7,8 +7,9 @@ import type { Target } from './load-generator.ts';
 import { answerParent } from './usage.ts';
 
 /*
- * What a page author would write instead: a signaling server on `ws` over TLS, with the same frames for joining and signaling and nothing more: no limits,
- * no presence, no checks. It is the baseline that Lumamesh is measured against.
+ * What a page author would write instead: a signaling server on `ws` over TLS, with the same frames
+ * for joining and signaling and nothing more: no limits, no presence, no checks. It is the baseline
+ * that Lumamesh is measured against.
  */
 interface Frame {
   readonly action: string;

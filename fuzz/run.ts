@@ -18,10 +18,10 @@ import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
 import {
   type Frame,
-  SMALL_VALUES,
   type ValueInbox,
   encodeValue,
 } from '../packages/client/src/peer/peer-frame.ts';
+import { SMALL_VALUES } from '../packages/client/src/peer/small-values.ts';
 import { loadRelays } from '../packages/client/src/features/discovery/relay-cache.ts';
 import { RelayBook } from '../packages/client/src/net/relay-book.ts';
 import { parsePeerSignal } from '../packages/client/src/peer/signal.ts';
@@ -31,8 +31,9 @@ import {
 } from '../packages/client/src/features/large-values/value-stream.ts';
 
 /*
- * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every round has a seed, printed when something throws; the same
- * seed gives the same round. Ordinary tests run the same targets with a fixed budget.
+ * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every
+ * round has a seed, printed when something throws; the same seed gives the same round. Ordinary
+ * tests run the same targets with a fixed budget.
  */
 const seconds = Number(process.argv[2] ?? 60);
 let seed = Number(process.argv[3] ?? 1);
@@ -184,7 +185,10 @@ function hear(reader: ValueInbox, data: unknown, isOrdered: boolean): void {
   }
 }
 
-/** A relay of a small mesh that says and does what comes into its head; rooms and links must come out whole. */
+/**
+ * A relay of a small mesh that says and does what comes into its head; rooms and links must come
+ * out whole.
+ */
 function meshTarget(round: number): void {
   const random = seededRandom(round);
   const pick = (below: number): number => Math.floor(random() * below);

@@ -4,7 +4,10 @@ import { dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
 import { CLIENT_FILES, FILES_APART, bundleApart, bundleClient } from './client-bundle.ts';
 
-/* `npm run build:client`: the package `lumamesh` as it is published, in packages/client/dist. lumamesh.js alone is the file to drop into a page. */
+/*
+ * `npm run build:client`: the package `lumamesh` as it is published, in packages/client/dist.
+ * lumamesh.js alone is the file to drop into a page.
+ */
 const ROOT = join(import.meta.dirname, '..');
 const CLIENT = join(ROOT, 'packages/client');
 const DIST = join(CLIENT, 'dist');
@@ -35,7 +38,7 @@ await build({
     {
       name: 'share',
       setup: (bundler) =>
-        bundler.onResolve({ filter: /browser\/index\.ts$/ }, () => ({
+        bundler.onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({
           path: './lumamesh.js',
           external: true,
         })),
@@ -43,7 +46,7 @@ await build({
   ],
 });
 await build({
-  entryPoints: [join(CLIENT, 'src/node/index.ts')],
+  entryPoints: [join(CLIENT, 'src/platform/node/index.ts')],
   outfile: join(DIST, 'lumamesh-node.js'),
   bundle: true,
   format: 'esm',
@@ -84,11 +87,12 @@ function publish(): void {
   });
   const exports = {
     '.': {
-      node: entry('lumamesh-node.js', 'node/index'),
-      ...entry('lumamesh.js', 'browser/index'),
+      node: entry('lumamesh-node.js', 'platform/node/index'),
+      ...entry('lumamesh.js', 'index'),
     },
-    './core': entry('lumamesh-core.js', 'browser/core'),
-    './node': entry('lumamesh-node.js', 'node/index'),
+    './core': entry('lumamesh-core.js', 'core'),
+    './features': entry('lumamesh-features.js', 'features/index'),
+    './node': entry('lumamesh-node.js', 'platform/node/index'),
     './react': entry('lumamesh-react.js', 'react/index'),
   };
   const manifest = {

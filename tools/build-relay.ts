@@ -17,7 +17,10 @@ const OUT = join(ROOT, 'dist/relay');
 const BUNDLE = join(OUT, 'lumamesh-relay.mjs');
 const BINARY = join(OUT, process.platform === 'win32' ? 'lumamesh-relay.exe' : 'lumamesh-relay');
 
-/** The commit that is built, with a mark for changes that are in no commit. A checkout that came without git names its version only. */
+/**
+ * The commit that is built, with a mark for changes that are in no commit. A checkout that came
+ * without git names its version only.
+ */
 function commitOf(): string {
   const git = (...parameters: string[]): string =>
     execFileSync('git', parameters, {
@@ -55,7 +58,10 @@ async function bundle(): Promise<void> {
   });
 }
 
-/** Node without its debug symbols, where this machine has `strip`: a fifth smaller. It must be done before the program is put in. */
+/**
+ * Node without its debug symbols, where this machine has `strip`: a fifth smaller. It must be done
+ * before the program is put in.
+ */
 function runtime(): string {
   const copy = join(OUT, 'node');
   copyFileSync(process.execPath, copy);
@@ -76,7 +82,8 @@ function makeBinary(): void {
       output: BINARY,
       disableExperimentalSEAWarning: true,
       useCodeCache: true,
-      // A small young generation: sessions live long, and memory is what a small machine lacks (docs/operations.md).
+      // A small young generation: sessions live long, and memory is what a small machine lacks
+      // (docs/operations.md).
       execArgv: ['--max-semi-space-size=1'],
       execArgvExtension: 'env',
     }),

@@ -14,9 +14,11 @@ import {
 } from './relay-list.ts';
 
 /*
- * `npm run check:relays -- [file] [--dial] [--json]`: whether a list of relays may be published. Every line decodes, is signed by its node key, holds, is
- * there once, and names an address that browsers anywhere can dial; with --dial, each relay answers as its record says. Faults are printed as
- * `relay.txt:LINE: text`. Exit codes: 0, 1 for a list with faults, 2 for a call that cannot be carried out.
+ * `npm run check:relays -- [file] [--dial] [--json]`: whether a list of relays may be published.
+ * Every line decodes, is signed by its node key, holds, is there once, and names an address that
+ * browsers anywhere can dial; with --dial, each relay answers as its record says. Faults are
+ * printed as `relay.txt:LINE: text`. Exit codes: 0, 1 for a list with faults, 2 for a call that
+ * cannot be carried out.
  */
 const USAGE = 'usage: check-relay-list [file, default relay.txt] [--dial] [--json]';
 /** A list of nonsense is told in a page. */
@@ -93,7 +95,10 @@ function readCall(parameters: readonly string[]): {
   return { file: positionals[0] ?? 'relay.txt', ...values };
 }
 
-/** A lost datagram must not fail a build. `ip6` besides an IPv4 address is not dialled: most machines that run CI have no IPv6. */
+/**
+ * A lost datagram must not fail a build. `ip6` besides an IPv4 address is not dialled: most
+ * machines that run CI have no IPv6.
+ */
 async function dialTwice(record: SignedRelayRecord): Promise<DialResult> {
   if (record.ip.includes(':') && record.ip !== '::1' && !hasIpv6()) return 'unknown';
   const result = await checkRelay(record);

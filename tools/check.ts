@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
 
-/* `npm run check`: types in four passes, lint with types, format, imports and purity, size, list of relays, table of settings, API reference. All of them run; the exit code is 1 when one fails. */
+/*
+ * `npm run check`: types in four passes, lint with types, format, imports and purity, size, list of
+ * relays, table of settings, API reference. All of them run; the exit code is 1 when one fails.
+ */
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ['types, Node', 'tsc', ['-p', 'tsconfig.json']],
   ['types, pure', 'tsc', ['-p', 'tsconfig.pure.json']],

@@ -6,7 +6,10 @@ import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
 import { SAMPLE_MESH, sampleStats } from '../packages/relay/src/io/relay-stats.test-support.ts';
 import type { HealthStats } from '../packages/relay/src/io/relay-stats.ts';
 
-/* deploy/grafana-dashboard.json against what a relay exports: neither a panel without figures, nor a figure without a panel. */
+/*
+ * deploy/grafana-dashboard.json against what a relay exports: neither a panel without figures, nor
+ * a figure without a panel.
+ */
 interface Panel {
   readonly id: number;
   readonly type: string;

@@ -11,7 +11,10 @@ export interface ListFinding {
   readonly text: string;
 }
 
-/** Where a listed relay may be. Documentation ranges (RFC 5737, RFC 3849) are public to browsers, but nobody answers there. */
+/**
+ * Where a listed relay may be. Documentation ranges (RFC 5737, RFC 3849) are public to browsers,
+ * but nobody answers there.
+ */
 export type ListScope = AddressScope | 'documentation';
 
 export interface ListRules {
@@ -32,7 +35,10 @@ export interface CheckedList {
   readonly findings: readonly ListFinding[];
 }
 
-/** What a dialled relay answers; `full` ones are well, and `unknown` means that this machine could not ask. */
+/**
+ * What a dialled relay answers; `full` ones are well, and `unknown` means that this machine could
+ * not ask.
+ */
 export type DialResult = 'alive' | 'full' | 'dead' | 'unknown';
 
 /** Some 1 500 relays. Pages load the whole of it. */

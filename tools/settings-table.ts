@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { listSettings } from '@lumamesh/relay';
 
 /*
- * Writes the table of a relay's settings into docs/operations.md, from the schema that the relay reads them with: `npm run docs:settings`. With `--check`
- * nothing is written, and the exit code is 1 when what is there differs.
+ * Writes the table of a relay's settings into docs/operations.md, from the schema that the relay
+ * reads them with: `npm run docs:settings`. With `--check` nothing is written, and the exit code is
+ * 1 when what is there differs.
  */
 const FILE = join(import.meta.dirname, '../docs/operations.md');
 const [BEGIN, END] = ['<!-- settings:begin -->\n', '<!-- settings:end -->'];

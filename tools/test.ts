@@ -3,16 +3,21 @@ import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 
 /*
- * `npm test`: all suites, one after another; `npm test -- unit cli` runs these. `quick` is part of `unit` and runs when it is named: what install.sh
- * asks of a machine before it builds the relay there. What a suite needs from the system is installed where that is possible (root on Debian) and loudly
- * named where it is not. On CI a skip is a failure. The last line counts tests over all suites.
+ * `npm test`: all suites, one after another; `npm test -- unit cli` runs these. `quick` is part of
+ * `unit` and runs when it is named: what install.sh asks of a machine before it builds the relay
+ * there. What a suite needs from the system is installed where that is possible (root on Debian)
+ * and loudly named where it is not. On CI a skip is a failure. The last line counts tests over all
+ * suites.
  */
 interface Suite {
   readonly name: string;
   readonly patterns: readonly string[];
   /** Debian packages, by the program that shows they are there. */
   readonly needs: Readonly<Record<string, string>>;
-  /** Whether its tests need an address that browsers dial, so a network namespace of their own where that can be had. */
+  /**
+   * Whether its tests need an address that browsers dial, so a network namespace of their own where
+   * that can be had.
+   */
   readonly inNamespace: boolean;
   /** Only when it is named. */
   readonly isExtra?: true;
@@ -85,7 +90,10 @@ function has(program: string): boolean {
   return folders.some((folder) => existsSync(join(folder, program)));
 }
 
-/** Installs what is missing, where this is Debian and we may; what is still missing is said by the tests that skip for it. */
+/**
+ * Installs what is missing, where this is Debian and we may; what is still missing is said by the
+ * tests that skip for it.
+ */
 function install(suites: readonly Suite[]): void {
   const missing = suites
     .flatMap(({ needs }) => Object.entries(needs))
@@ -109,7 +117,10 @@ function install(suites: readonly Suite[]): void {
   }
 }
 
-/** Makes a network namespace with an address of its own; answers the command that runs something in it and the one that takes it down again. */
+/**
+ * Makes a network namespace with an address of its own; answers the command that runs something in
+ * it and the one that takes it down again.
+ */
 function makeNamespace(): { readonly prefix: readonly string[]; remove(): void } | null {
   if (!isRoot || !has('ip')) return null;
   const name = `lumamesh-${process.pid}`;

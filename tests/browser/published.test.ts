@@ -90,7 +90,7 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
     ];
     try {
       await ada.call('join', { relays: [relay.record] }, 'tea', { nick: 'Ada' });
-      await bob.page.evaluate(`globalThis.harness.join(${JSON.stringify(relay.record)})`);
+      await bob.page.evaluate(`globalThis.harness.join(${JSON.stringify(relay.record)}, false)`);
       await ada.waitFor('open', 'Bob');
       await ada.call('sendBytes', 'Bob', 500_000);
       await ada.call('move', 'Bob', 5);
@@ -111,11 +111,69 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
     }
   });
 
+  it('lumamesh-core.js has the features that a page picks, and no others', async () => {
+    const relay = await startRelay();
+    const [whole, core] = [await servePublished('lumamesh.js'), await serveCore()];
+    const [ada, bob] = [
+      await Tab.open('chromium', whole.url),
+      await Tab.open('chromium', core.url),
+    ];
+    try {
+      await ada.call('join', { relays: [relay.record] }, 'tea', { nick: 'Ada' });
+      await bob.page.evaluate(`globalThis.harness.join(${JSON.stringify(relay.record)}, true)`);
+      await ada.waitFor('open', 'Bob');
+      await bob.page.waitForFunction('globalThis.harness.peer?.isOpen');
+      assert.ok(Number(await bob.page.evaluate('globalThis.harness.peer.rtt()')) >= 0);
+      assert.deepEqual(
+        await bob.page.evaluate(
+          "['request', 'sendFile', 'addStream'].map((name) => name in globalThis.harness.peer)",
+        ),
+        [true, true, false],
+      );
+    } finally {
+      await ada.close();
+      await bob.close();
+      await Promise.all([whole.close(), core.close()]);
+      await relay.close();
+    }
+  });
+
+  it('have every name that docs/api gives to nets, rooms and peers', async () => {
+    const relay = await startRelay();
+    const page = await servePublished('lumamesh.js');
+    const tabs = [
+      await Tab.open('chromium', page.url),
+      await Tab.open('firefox', page.url),
+    ] as const;
+    const [ada, bob] = tabs;
+    try {
+      for (const [tab, nick] of [
+        [ada, 'Ada'],
+        [bob, 'Bob'],
+      ] as const)
+        await tab.call('join', { relays: [relay.record] }, 'tea', { nick });
+      await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
+      const documented = documentedNames(
+        await readFile(join(ROOT, 'docs/api/lumamesh.md'), 'utf8'),
+      );
+      assert.ok(documented.get('Peer')?.includes('rttMs'), 'names are read from the document');
+      for (const tab of tabs)
+        assert.deepEqual(await tab.call('missingNames', Object.fromEntries(documented)), []);
+      // Measured by the pings of the connection itself.
+      await ada.page.waitForFunction("globalThis.harness.rttMs('Bob') > 0");
+    } finally {
+      for (const tab of tabs) await tab.close();
+      await page.close();
+      await relay.close();
+    }
+  });
+
   it('need nothing from beside them, and say what they are', async () => {
     // What is fetched only when it is needed.
     const apart = {
       'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js'],
       'lumamesh-core.js': ['./lumamesh-ed25519.js'],
+      'lumamesh-features.js': ['./lumamesh-core.js', './lumamesh-network.js'],
     };
     for (const [file, expected] of Object.entries(apart)) {
       const text = await readFile(join(DIST, file), 'utf8');
@@ -128,10 +186,21 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
       exports: Record<string, unknown>;
       dependencies?: unknown;
     };
-    assert.deepEqual(Object.keys(manifest.exports), ['.', './core', './node', './react']);
+    assert.deepEqual(Object.keys(manifest.exports), [
+      '.',
+      './core',
+      './features',
+      './node',
+      './react',
+    ]);
     assert.equal(manifest.dependencies, undefined);
     // Importing does nothing: no global is touched where there is no browser.
-    for (const file of ['lumamesh.js', 'lumamesh-core.js', 'lumamesh-node.js']) {
+    for (const file of [
+      'lumamesh.js',
+      'lumamesh-core.js',
+      'lumamesh-features.js',
+      'lumamesh-node.js',
+    ]) {
       const { status, stderr } = spawnSync(
         process.execPath,
         ['--input-type=module', '-e', `await import(${JSON.stringify(join(DIST, file))})`],
@@ -144,16 +213,36 @@ describe('the published files', { skip, timeout: 300_000 }, () => {
   });
 });
 
+/** The members of each object, as docs/api lists them under "Objects". */
+function documentedNames(document: string): Map<string, string[]> {
+  const objects = document.split('## Objects')[1]?.split('\n## ')[0] ?? '';
+  const names = new Map<string, string[]>();
+  for (const section of objects.split('\n### ').slice(1)) {
+    const [title = ''] = section.split('\n');
+    const members = [...section.matchAll(/^- `(?:readonly )?(\w+)/gm)].map(
+      ([, name]) => name ?? '',
+    );
+    names.set(title.trim(), members);
+  }
+  return names;
+}
+
 async function serveCore(): Promise<StrictPage> {
   const { outputFiles } = await build({
     stdin: {
       contents: `import { connect } from ${JSON.stringify(join(DIST, 'lumamesh-core.js'))};
+        import { files, requests } from ${JSON.stringify(join(DIST, 'lumamesh-features.js'))};
         globalThis.harness = {
           heard: [],
           room: null,
-          join(relay) {
-            this.room = connect({ relays: [relay] }).joinRoom('tea', { nick: 'Bob' });
-            this.room.on('peer', (peer) => peer.on('data', (value) => this.heard.push(value)));
+          peer: null,
+          join(relay, picks) {
+            const features = picks ? [requests(), files()] : [];
+            this.room = connect({ relays: [relay], features }).joinRoom('tea', { nick: 'Bob' });
+            this.room.on('peer', (peer) => {
+              this.peer = peer;
+              peer.on('data', (value) => this.heard.push(value));
+            });
           },
         };`,
       resolveDir: ROOT,
@@ -161,7 +250,7 @@ async function serveCore(): Promise<StrictPage> {
     bundle: true,
     write: false,
     format: 'esm',
-    external: ['./lumamesh-*.js'],
+    external: ['./lumamesh-ed25519.js', './lumamesh-network.js'],
   });
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }

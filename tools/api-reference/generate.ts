@@ -4,8 +4,9 @@ import { Application, type DeclarationReflection } from 'typedoc';
 import { type EntryPage, renderIndex, renderPage } from './render.ts';
 
 /*
- * Writes docs/api from the docstrings of the client's entry points: `node tools/api-reference/generate.ts`. With `--check` nothing is written, and the
- * exit code is 1 when what is there differs. The same sources give the same bytes on every machine.
+ * Writes docs/api from the docstrings of the client's entry points: `node
+ * tools/api-reference/generate.ts`. With `--check` nothing is written, and the exit code is 1 when
+ * what is there differs. The same sources give the same bytes on every machine.
  */
 const ROOT = join(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'packages/client/src');
@@ -14,19 +15,26 @@ const FOLDER = join(ROOT, 'docs/api');
 /** `module`: what typedoc calls it. */
 const ENTRIES: readonly (EntryPage & { readonly source: string; readonly module: string })[] = [
   {
-    source: 'browser/index.ts',
-    module: 'browser',
+    source: 'index.ts',
+    module: 'index',
     name: 'lumamesh',
     file: 'lumamesh.md',
     about: 'The whole library, for pages.',
   },
   {
-    source: 'browser/core.ts',
-    module: 'browser/core',
+    source: 'core.ts',
+    module: 'core',
     name: 'lumamesh/core',
     file: 'lumamesh-core.md',
     about:
-      'Relays, rooms, peers, sealing and discovery, and nothing else: for pages where each kilobyte counts.',
+      'Relays, rooms, peers and sealed signaling, and what a page picks of `lumamesh/features`: for pages where each kilobyte counts.',
+  },
+  {
+    source: 'features/index.ts',
+    module: 'features',
+    name: 'lumamesh/features',
+    file: 'lumamesh-features.md',
+    about: 'What a page may pick for `connect({ features })` of `lumamesh/core`.',
   },
   {
     source: 'react/index.ts',
@@ -36,8 +44,8 @@ const ENTRIES: readonly (EntryPage & { readonly source: string; readonly module:
     about: 'Hooks for React.',
   },
   {
-    source: 'node/index.ts',
-    module: 'node',
+    source: 'platform/node/index.ts',
+    module: 'platform/node',
     name: 'lumamesh/node',
     file: 'lumamesh-node.md',
     about: 'The library for programs in Node.',

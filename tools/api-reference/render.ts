@@ -10,7 +10,10 @@ import {
 } from 'typedoc';
 import { typeText } from './type-text.ts';
 
-/* One Markdown page for each entry point. Objects with methods are lists, options are tables, and what other entry points export too is named only. */
+/*
+ * One Markdown page for each entry point. Objects with methods are lists, options are tables, and
+ * what other entry points export too is named only.
+ */
 export interface EntryPage {
   /** As it is imported. */
   readonly name: string;
@@ -227,7 +230,7 @@ function commentText(comment: Comment | undefined, links: ReadonlyMap<string, st
   const returns =
     comment?.blockTags
       .filter(({ tag }) => tag === '@returns')
-      .map(({ content }) => `Answers ${join(content)}`) ?? [];
+      .map(({ content }) => `Returns ${join(content)}`) ?? [];
   return [join(comment?.summary ?? []), ...returns].join('\n\n').trim();
 }
 

@@ -127,7 +127,8 @@ export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
 export interface ConnectOptions {
   /**
    * Records (objects or `relay.txt` lines) or the text of a `relay.txt`; with the feature
-   * `relayLists`, which `lumamesh` has, also its URL. All pages that are to meet name the same ones.
+   * `relayLists`, which `lumamesh` has, also its URL. All pages that are to meet name the same
+   * ones.
    */
   readonly relays?: string | readonly RelaySource[];
   /**

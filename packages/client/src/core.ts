@@ -1,6 +1,6 @@
 import type { ConnectOptions } from './api.ts';
+import { connectWith, smallValues } from './connect-with.ts';
 import type { Api, ApiOf, Feature, NetWith, PeerWith, RoomWith } from './feature.ts';
-import { Net as KernelNet } from './net/net.ts';
 import { browserPlatform } from './platform/browser/browser-platform.ts';
 
 /*
@@ -27,9 +27,9 @@ export function connect<const Features extends readonly Feature[] = readonly []>
   features,
   ...options
 }: CoreConnectOptions<Features> = {}): NetWith<ApiOf<Features>> {
-  const net: unknown = new KernelNet(options, browserPlatform(), features ?? []);
-  // The features have put there what their types say.
-  return net as NetWith<ApiOf<Features>>;
+  const all: readonly Feature[] = [smallValues, ...(features ?? [])];
+  // The kernel's own codec adds nothing to the types.
+  return connectWith(browserPlatform(), options, all) as NetWith<ApiOf<Features>>;
 }
 
 /** A net without features. */

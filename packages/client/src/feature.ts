@@ -89,7 +89,7 @@ export interface NetPart {
   /** Addresses at which to dial a relay, or `null` for those of its record. */
   addressesOf?(relay: KnownRelay): Promise<readonly string[] | null>;
   /** Who this page is in a room. */
-  identityFor?(roomId: string): Promise<PeerIdentity>;
+  readonly identityFor?: (roomId: string) => Promise<PeerIdentity>;
   onRelayOpen?(nk: string): void;
   onRelayMessage?(nk: string, message: RelayMessage): void;
   /** Why no relay can be used, as far as more can be found out than their errors say. */
@@ -150,7 +150,7 @@ export interface RoomPart {
 }
 
 /** What a feature sees of a peer, besides what pages see. */
-export interface PeerHandle extends BasePeer<PeerEvents> {
+export interface PeerHandle extends BasePeer {
   readonly platform: Platform;
   /** Gives way when both sides do the same at once. */
   readonly isPolite: boolean;
@@ -202,13 +202,13 @@ export interface PeerPart {
   readonly api?: object;
   /** The frames that the feature takes, by name. */
   readonly frames?: Readonly<Record<string, FrameHandler>>;
-  /** In the place of the kernel's own: how values become frames. One feature at most. */
+  /** How values become frames; of several features the last one counts. */
   readonly values?: ValueCodec;
   /**
    * Stands before everything else: what it rejects is not let in. Until it resolves nothing of the
    * peer is heard but frames with `isEarly`.
    */
-  admit?(): Promise<void>;
+  readonly admit?: () => Promise<void>;
   /**
    * Takes a signal for the other side, which would go through a relay otherwise.
    * @returns whether it did
@@ -247,11 +247,8 @@ export type NetWith<A extends Api> = BaseNet<RoomWith<A>, RoomOptions & Of<A, 'r
   Of<A, 'net'>;
 
 /** What a list of features adds together. */
-export type ApiOf<Features extends readonly Feature[]> = Api &
-  Intersection<Features[number] extends Feature<infer A> ? A : never>;
+export type ApiOf<Features extends readonly Feature[]> =
+  Taking<Features[number]> extends (api: infer All extends Api) => void ? All : Api;
 
-type Intersection<Union> = (Union extends unknown ? (value: Union) => void : never) extends (
-  value: infer All extends Api,
-) => void
-  ? All
-  : never;
+/** A function that takes the types of a feature: what takes all of them takes their intersection. */
+type Taking<One> = One extends Feature<infer A> ? (api: A) => void : never;

@@ -7,6 +7,7 @@ import type {
   RoomEvents as BaseRoomEvents,
   RoomOptions as BaseRoomOptions,
 } from './api.ts';
+import { connectWith } from './connect-with.ts';
 import type {
   ActionListen as Listen,
   ActionOptions as Options,
@@ -20,7 +21,6 @@ import { allFeatures } from './features/index.ts';
 import type { LargeValuesEvents } from './features/large-values/large-values.ts';
 import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
-import { Net as KernelNet } from './net/net.ts';
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
@@ -46,7 +46,5 @@ export type RequestHandler<P = Peer> = Handler<P>;
 
 /** The whole library on a platform. */
 export function connectOn(platform: Platform, options: ConnectOptions): Net {
-  const net: unknown = new KernelNet(options, platform, allFeatures());
-  // The features have put there what their types say (library.test.ts holds that).
-  return net as Net;
+  return connectWith(platform, options, allFeatures());
 }

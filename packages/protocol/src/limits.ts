@@ -1,4 +1,7 @@
-/** Bounds of the room protocol; docs/limits.md explains each. Sizes of texts are in characters of base64url or ASCII, which are bytes. */
+/**
+ * Bounds of the room protocol; docs/limits.md explains each. Sizes of texts are in characters of
+ * base64url or ASCII, which are bytes.
+ */
 export const LIMITS = {
   /** One JSON frame, as UTF-8. */
   maxFrameBytes: 65_536,
@@ -22,7 +25,10 @@ export const PROTOCOL_VERSION = 1;
 export const CHANNEL_LABEL = 'lumamesh';
 export const CHANNEL_ID = 0;
 
-/** The one channel between a client and a relay, there from the start on both sides, as the transport is told of it. */
+/**
+ * The one channel between a client and a relay, there from the start on both sides, as the
+ * transport is told of it.
+ */
 export const LUMAMESH_CHANNEL = {
   id: CHANNEL_ID,
   properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false },

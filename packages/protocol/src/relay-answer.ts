@@ -4,10 +4,12 @@ import type { RelayRecord } from './relay-record.ts';
 export type AnswerSource = Pick<RelayRecord, 'fingerprint' | 'port' | 'ufrag' | 'pwd'>;
 
 /**
- * The SDP answer that a relay would give to a browser's data-channel offer, made from its record alone: this is why no signaling is needed.
- * The offer stays unmodified. `addresses` are the relay's usable ones, the preferred first; `mid` is the offer's.
+ * The SDP answer that a relay would give to a browser's data-channel offer, made from its record
+ * alone: this is why no signaling is needed. The offer stays unmodified. `addresses` are the
+ * relay's usable ones, the preferred first; `mid` is the offer's.
  *
- * Messages have at most 64 KB, which is what browsers assume without `a=max-message-size` (RFC 8841 §6.1). Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
+ * Messages have at most 64 KB, which is what browsers assume without `a=max-message-size` (RFC 8841
+ * §6.1). Firefox wants `a=sctp-port`, and `a=mid` with BUNDLE; lines end in CRLF (RFC 8866 §5).
  */
 export function relayAnswer(
   source: AnswerSource,

@@ -12,7 +12,8 @@ import {
 } from '@lumamesh/base';
 
 /**
- * Everything a browser needs to reach a relay with no prior signaling, and what makes it trustworthy: `nk` signs all of it.
+ * Everything a browser needs to reach a relay with no prior signaling, and what makes it
+ * trustworthy: `nk` signs all of it.
  */
 export interface RelayRecord {
   /** SHA-256 of the DTLS certificate, "AB:CD:…" (RFC 8122 §5). */
@@ -34,7 +35,10 @@ export interface RelayRecord {
   readonly expires: number;
   /** base64url; only records of one mesh are passed on within it. */
   readonly mesh?: string;
-  /** The TCP port on which other relays of the mesh reach it, at the same address. A relay without one only dials out, and is no home of rooms. */
+  /**
+   * The TCP port on which other relays of the mesh reach it, at the same address. A relay without
+   * one only dials out, and is no home of rooms.
+   */
   readonly meshPort?: number;
 }
 
@@ -52,7 +56,10 @@ const SIGNATURE_DOMAIN = 'lumamesh relay record 1\n';
 const MAX_UINT48 = 2 ** 48 - 1;
 const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
-/** What each field must be. Further fields may come with newer versions: they are kept, and signed with the others. */
+/**
+ * What each field must be. Further fields may come with newer versions: they are kept, and signed
+ * with the others.
+ */
 const FIELDS: readonly (readonly [
   name: keyof SignedRelayRecord,
   isValid: (value: unknown) => boolean,
@@ -95,7 +102,10 @@ export function findRecordFault(record: object): string | null {
     : `the record is larger than ${MAX_RECORD_BYTES} bytes`;
 }
 
-/** The bytes of a valid record that its signature covers: its fields but the signature, as canonical text behind a domain of its own. */
+/**
+ * The bytes of a valid record that its signature covers: its fields but the signature, as canonical
+ * text behind a domain of its own.
+ */
 export function recordBytes(record: RelayRecord): Uint8Array<ArrayBuffer> {
   return utf8Encode(SIGNATURE_DOMAIN + canonicalText({ ...record, signature: undefined }));
 }
@@ -125,7 +135,10 @@ export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
     : record;
 }
 
-/** Reads a record from JSON that somebody sent. The signature is not checked: see {@link verifyRecord}. */
+/**
+ * Reads a record from JSON that somebody sent. The signature is not checked: see {@link
+ * verifyRecord}.
+ */
 export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   if (typeof value !== 'object' || value === null) return dropped('a record is an object');
   const record = { ...value } as SignedRelayRecord;
@@ -135,7 +148,10 @@ export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
   return fault === null ? decoded(record) : dropped(fault);
 }
 
-/** Checks the signature by the record's own `nk`; answers what `verifyEd25519` does. Expiry is the caller's question: it knows the time. */
+/**
+ * Checks the signature by the record's own `nk`; answers what `verifyEd25519` does. Expiry is the
+ * caller's question: it knows the time.
+ */
 export async function verifyRecord<Answer>(
   record: SignedRelayRecord,
   verifyEd25519: VerifyEd25519<Answer>,
@@ -172,7 +188,10 @@ export function formatFingerprint(sha256: Uint8Array): string {
   return toHex(sha256).toUpperCase().match(/../g)?.join(':') ?? '';
 }
 
-/** JSON without blanks, names in the order of their code points (as RFC 8785 for texts and whole numbers). */
+/**
+ * JSON without blanks, names in the order of their code points (as RFC 8785 for texts and whole
+ * numbers).
+ */
 function canonicalText(fields: object): string {
   return JSON.stringify(
     Object.fromEntries(Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))),

@@ -5,7 +5,10 @@ import { describe, it } from 'node:test';
 import { seededRandom } from '@lumamesh/testkit';
 import { HOMES_PER_ROOM, Rendezvous, type RendezvousNode, prefixOf } from './rendezvous.ts';
 
-/* The vectors are the contract between relays and clients of all versions: a change of them is a change of the wire protocol. */
+/*
+ * The vectors are the contract between relays and clients of all versions: a change of them is a
+ * change of the wire protocol.
+ */
 const VECTORS = JSON.parse(
   readFileSync(join(import.meta.dirname, '../../../fixtures/rendezvous.json'), 'utf8'),
 ) as {

@@ -1,7 +1,10 @@
 import { addressPrefix } from '@lumamesh/base';
 import type { RelayRecord } from './relay-record.ts';
 
-/** How many relays are responsible for a room. With views that each miss 10 % of the relays, two have no common home in 0.05 % of the cases. */
+/**
+ * How many relays are responsible for a room. With views that each miss 10 % of the relays, two
+ * have no common home in 0.05 % of the cases.
+ */
 export const HOMES_PER_ROOM = 3;
 
 /** What {@link Rendezvous} needs to know of a relay. */
@@ -14,9 +17,11 @@ interface Hashed<T> {
 }
 
 /**
- * Rendezvous hashing (highest random weight, Thaler and Ravishankar 1998) over relays: the same key and the same relays give the same order, and a
- * relay that comes or goes moves only what it wins or held. Address prefixes (/24, /48) are ranked first and the relays in each after that, because
- * node keys can be ground by the million and addresses cannot: whoever has one prefix wins the share of one prefix, however many relays stand in it.
+ * Rendezvous hashing (highest random weight, Thaler and Ravishankar 1998) over relays: the same key
+ * and the same relays give the same order, and a relay that comes or goes moves only what it wins
+ * or held. Address prefixes (/24, /48) are ranked first and the relays in each after that, because
+ * node keys can be ground by the million and addresses cannot: whoever has one prefix wins the
+ * share of one prefix, however many relays stand in it.
  */
 export class Rendezvous<Node extends RendezvousNode> {
   readonly #prefixes: readonly Hashed<readonly Hashed<Node>[]>[];
@@ -38,8 +43,8 @@ export class Rendezvous<Node extends RendezvousNode> {
   }
 
   /**
-   * The first `count` relays for a key: one of each prefix while there are prefixes left, then a second of each, and so on.
-   * The order among prefixes, and within each, is that of their weights.
+   * The first `count` relays for a key: one of each prefix while there are prefixes left, then a
+   * second of each, and so on. The order among prefixes, and within each, is that of their weights.
    */
   rank(key: string, count: number): readonly Node[] {
     const keyHash = hashText(key);
@@ -66,7 +71,10 @@ export function prefixOf({ ip }: Pick<RelayRecord, 'ip'>): string {
   return addressPrefix(ip);
 }
 
-/** The `count` of most weight for a key, heaviest first; names settle ties. Keeping the best few is a tenth of the work of sorting all. */
+/**
+ * The `count` of most weight for a key, heaviest first; names settle ties. Keeping the best few is
+ * a tenth of the work of sorting all.
+ */
 function heaviest<T>(
   items: readonly Hashed<T>[],
   keyHash: number,
@@ -87,7 +95,10 @@ function compare<T>(a: Hashed<T>, b: Hashed<T>, keyHash: number): number {
   return mix(b.hash, keyHash) - mix(a.hash, keyHash) || (a.name < b.name ? -1 : 1);
 }
 
-/** A weight from two hashes: the 32-bit finaliser of MurmurHash3 (public domain), over their sum so that neither side cancels the other. */
+/**
+ * A weight from two hashes: the 32-bit finaliser of MurmurHash3 (public domain), over their sum so
+ * that neither side cancels the other.
+ */
 function mix(a: number, b: number): number {
   return finalise((Math.imul(a, 0x9e3779b1) + b) | 0) >>> 0;
 }

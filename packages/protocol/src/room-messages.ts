@@ -3,8 +3,8 @@ import { LIMITS } from './limits.ts';
 import type { SignedRelayRecord } from './relay-record.ts';
 
 /*
- * The frames between a browser and a relay: text, one JSON object each, told apart by `action` (docs/wire-protocol.md).
- * Further fields may be added, and unknown ones are ignored.
+ * The frames between a browser and a relay: text, one JSON object each, told apart by `action`
+ * (docs/wire-protocol.md). Further fields may be added, and unknown ones are ignored.
  */
 export interface RoomMember {
   readonly peer: string;
@@ -40,7 +40,10 @@ export type RelayMessage =
       readonly node: SignedRelayRecord;
       readonly limits: RelayLimits;
     }
-  /** `more`: another `joined` with further members follows. `homes`: records of the relays that are responsible for the room, this one left out. */
+  /**
+   * `more`: another `joined` with further members follows. `homes`: records of the relays that are
+   * responsible for the room, this one left out.
+   */
   | {
       readonly action: 'joined';
       readonly room: string;
@@ -92,7 +95,8 @@ export function parseClientMessage(
 ):
   | { readonly ok: true; readonly value: ClientMessage }
   | { readonly ok: false; readonly fault: FrameFault } {
-  // A UTF-16 length is never above the UTF-8 one, so the costly count is made only where it can matter.
+  // A UTF-16 length is never above the UTF-8 one, so the costly count is made only where it can
+  // matter.
   if (
     frame.length > LIMITS.maxFrameBytes ||
     (frame.length > LIMITS.maxFrameBytes / 3 && utf8Encode(frame).length > LIMITS.maxFrameBytes)
@@ -167,7 +171,10 @@ export function parseClientMessage(
   }
 }
 
-/** The fields of each frame of a relay, and what they must be. A welcome's record is checked field by field and by signature before it is used. */
+/**
+ * The fields of each frame of a relay, and what they must be. A welcome's record is checked field
+ * by field and by signature before it is used.
+ */
 const RELAY_FIELDS: Readonly<
   Record<RelayMessage['action'], Readonly<Record<string, (value: unknown) => boolean>>>
 > = {

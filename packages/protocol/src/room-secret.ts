@@ -1,7 +1,10 @@
 import { concatBytes, toBase64Url, utf8Encode } from '@lumamesh/base';
 import type { WebCryptoKey, WebCryptoSubtle } from './web-crypto.ts';
 
-/** With a password the derivation is slow, so that a relay that sees the room id cannot try passwords in bulk. */
+/**
+ * With a password the derivation is slow, so that a relay that sees the room id cannot try
+ * passwords in bulk.
+ */
 export const PASSWORD_ITERATIONS = 600_000;
 
 const SALT_OPEN = 'lumamesh room 1';
@@ -15,8 +18,9 @@ export interface RoomSecret {
 }
 
 /**
- * Derives id and key of a room. Without a password whoever guesses the name is in, and a relay can guess names as well as anybody;
- * with one, PBKDF2-HMAC-SHA-256 stands before the derivation. Names and passwords are compared in Unicode form NFC.
+ * Derives id and key of a room. Without a password whoever guesses the name is in, and a relay can
+ * guess names as well as anybody; with one, PBKDF2-HMAC-SHA-256 stands before the derivation. Names
+ * and passwords are compared in Unicode form NFC.
  */
 export async function deriveRoomSecret(
   subtle: WebCryptoSubtle,

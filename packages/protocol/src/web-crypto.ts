@@ -1,6 +1,7 @@
 /**
- * The part of WebCrypto used for rooms and identities, as browsers and Node both have it: `globalThis.crypto` fits.
- * It is an argument everywhere, so tests choose it and importing this package does nothing.
+ * The part of WebCrypto used for rooms and identities, as browsers and Node both have it:
+ * `globalThis.crypto` fits. It is an argument everywhere, so tests choose it and importing this
+ * package does nothing.
  */
 export interface WebCrypto {
   readonly subtle: WebCryptoSubtle;
@@ -48,8 +49,8 @@ export interface WebCryptoSubtle {
 }
 
 /**
- * Checks Ed25519 signatures by WebCrypto. Answers `null` where the platform has no Ed25519 (Chrome before 137, Firefox before 129, Safari before 17);
- * any 32 bytes can be imported where it has.
+ * Checks Ed25519 signatures by WebCrypto. Answers `null` where the platform has no Ed25519 (Chrome
+ * before 137, Firefox before 129, Safari before 17); any 32 bytes can be imported where it has.
  */
 export async function verifyEd25519(
   subtle: WebCryptoSubtle,

@@ -122,6 +122,20 @@ let sentVideo: MediaStream | null = null;
 
 Object.assign(globalThis, {
   harness: {
+    /** Names of docs/api that a net, a room or a peer has not, or that say nothing. */
+    missingNames: (documented: Record<string, readonly string[]>): string[] => {
+      const objects: Record<string, object | null> = {
+        Net: net,
+        Room: room,
+        Peer: room?.peers[0] ?? null,
+      };
+      return Object.entries(objects).flatMap(([title, object]) =>
+        (documented[title] ?? ['all']).filter(
+          (name) => object === null || (object as Record<string, unknown>)[name] === undefined,
+        ),
+      );
+    },
+    rttMs: (nick: string): number => peerOf(nick).rttMs,
     join,
     log: () => log,
     status: () => net?.status,

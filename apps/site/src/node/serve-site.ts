@@ -9,7 +9,10 @@ import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 
 const PAGE_FOLDER = join(import.meta.dirname, '../page');
 
-/** The page may load its own script and style and nothing else: neither fetch nor WebSocket is needed to reach a relay. */
+/**
+ * The page may load its own script and style and nothing else: neither fetch nor WebSocket is
+ * needed to reach a relay.
+ */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 

@@ -6,8 +6,9 @@ import { type RelayConfig, RelayServer, makeLogger, readConfig } from '@lumamesh
 import { serveSite } from './serve-site.ts';
 
 /*
- * `npm start`: a relay and the demo page. The relay announces an address of this machine's own interface, because Firefox never dials 127.0.0.1;
- * the page is served on localhost, because browsers give WebCrypto to secure origins only.
+ * `npm start`: a relay and the demo page. The relay announces an address of this machine's own
+ * interface, because Firefox never dials 127.0.0.1; the page is served on localhost, because
+ * browsers give WebCrypto to secure origins only.
  */
 const ROOT = join(import.meta.dirname, '../../../..');
 const IDENTITY_FOLDER = join(ROOT, '.lumamesh/demo');
@@ -57,7 +58,10 @@ async function main(): Promise<void> {
   process.once('SIGTERM', stop);
 }
 
-/** With the port left to us, another program on 3478 is no obstacle: any free port will do, since the page carries the record. */
+/**
+ * With the port left to us, another program on 3478 is no obstacle: any free port will do, since
+ * the page carries the record.
+ */
 async function startRelay(config: RelayConfig, mayMove: boolean): Promise<RelayServer> {
   const log = await makeLogger(config);
   try {

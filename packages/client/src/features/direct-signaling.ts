@@ -1,8 +1,8 @@
-import type { Api, Feature } from '../feature.ts';
+import type { Feature } from '../feature.ts';
 import { parsePeerSignal } from '../peer/signal.ts';
 
 /** A living connection carries its own renegotiation: no relay is needed for it. */
-export function directSignaling(): Feature<Api> {
+export function directSignaling(): Feature {
   return {
     name: 'directSignaling',
     peer: (peer) => ({

@@ -3,8 +3,10 @@ import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 import { HIGH_WATER_BYTES, MAX_FRAME_BYTES } from '../peer/peer-frame.ts';
 
 /*
- * A file has a data channel of its own, so it delays nothing else and is taken back by closing the channel. Its label is `file` and a JSON object:
- * name, type, size. Nothing flows until the receiver says `go`; then the bytes come in order, and the receiver says `ok` when it has all of them.
+ * A file has a data channel of its own, so it delays nothing else and is taken back by closing the
+ * channel. Its label is `file` and a JSON object: name, type, size. Nothing flows until the
+ * receiver says `go`; then the bytes come in order, and the receiver says `ok` when it has all of
+ * them.
  */
 const LABEL = 'file';
 /** Parts are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
@@ -86,7 +88,10 @@ export class IncomingFile {
     this.size = size;
   }
 
-  /** Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when either side stops it. */
+  /**
+   * Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when
+   * either side stops it.
+   */
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
     const channel = this.#channel;
     if (this.#isTaken || channel.readyState.startsWith('clos'))
@@ -154,7 +159,10 @@ export function readFileOffer(channel: RTCDataChannel): IncomingFile | null {
   }
 }
 
-/** Sends a file; resolves when the receiver has all of it, rejects with `FILE_CANCELLED` or `FILE_FAILED`. */
+/**
+ * Sends a file; resolves when the receiver has all of it, rejects with `FILE_CANCELLED` or
+ * `FILE_FAILED`.
+ */
 export async function sendFile(
   connection: RTCPeerConnection,
   file: Blob,

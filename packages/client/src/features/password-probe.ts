@@ -1,5 +1,5 @@
 import { LumameshError, utf8Encode } from '@lumamesh/base';
-import type { Api, Feature, RoomHandle, RoomPart } from '../feature.ts';
+import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 
 /**
  * Reports a wrong password (ROOM_KEY_MISMATCH) rather than meeting it with silence. Everybody who
@@ -8,7 +8,7 @@ import type { Api, Feature, RoomHandle, RoomPart } from '../feature.ts';
  * leads to. Whoever knows the name sees that the room exists, and may rule out 255 of 256
  * passwords, each at the cost of the slow derivation.
  */
-export function passwordProbe(): Feature<Api> {
+export function passwordProbe(): Feature {
   return {
     name: 'passwordProbe',
     room: (room) => ((room.options.password ?? '') === '' ? {} : probe(room)),

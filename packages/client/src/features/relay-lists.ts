@@ -1,13 +1,13 @@
 import { LumameshError } from '@lumamesh/base';
 import { toError } from '../extend.ts';
-import type { Api, Feature, NetHandle, NetPart } from '../feature.ts';
+import type { Feature, NetHandle, NetPart } from '../feature.ts';
 import { readRelayList } from '../net/relay-source.ts';
 
 const LIST_RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
 
 /** Relays by the URL of a `relay.txt`: `connect({ relays: '/relay.txt' })`. */
-export function relayLists(): Feature<Api> {
+export function relayLists(): Feature {
   return { name: 'relayLists', net: listsOf };
 }
 

@@ -1,4 +1,4 @@
-import type { Api, Feature, NetHandle } from '../feature.ts';
+import type { Feature, NetHandle } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
 import {
   type PeerIdentity,
@@ -8,7 +8,7 @@ import {
 } from '../room/peer-identity.ts';
 
 /** A tab that reloads is the same peer again. */
-export function sessionIdentity(): Feature<Api> {
+export function sessionIdentity(): Feature {
   return {
     name: 'sessionIdentity',
     net: (net: NetHandle) => {

@@ -28,7 +28,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   /** All that is told of relays: rooms, and channels beside them. */
   readonly #channels = new Set<RoomChannel>();
   readonly #onListenerError: (error: unknown) => void;
-  #stopWatching = (): void => undefined;
+  readonly #stopWatching: () => void;
   #cancelTick = (): void => undefined;
   #tickedAt: Instant;
   #isClosed = false;
@@ -118,11 +118,12 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
     const room: Room = new Room(name, options, this.#features, {
-      ...this.#channelHost(() => this.#rooms.delete(key)),
+      ...this.#channelHost,
+      _handleRoomLeft: () => this.#rooms.delete(key),
       _iceServers: () => this.#iceServers(),
     });
     this.#rooms.set(key, room);
-    room._start();
+    void room._start();
     return room;
   }
 
@@ -237,8 +238,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     this.#pool._suspend();
   }
 
-  /** What a channel needs of the net, until it is left. */
-  #channelHost(_handleLeft: () => void): ChannelHost {
+  /** What a channel needs of the net. */
+  get #channelHost(): ChannelHost {
     return {
       platform: this.platform,
       onListenerError: this.#onListenerError,
@@ -249,10 +250,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
         this.#sendJoin(channel, null);
         this.replan();
       },
-      _handleLeft: (channel) => {
-        this.#channels.delete(channel);
-        forget();
-      },
+      _handleLeft: (channel) => this.#channels.delete(channel),
     };
   }
 

@@ -33,7 +33,10 @@ interface Relay {
   answersMs: number | null;
 }
 
-/** A page and its relays in virtual time: dialled relays answer or time out, and open ones can be lost. */
+/**
+ * A page and its relays in virtual time: dialled relays answer or time out, and open ones can be
+ * lost.
+ */
 class World {
   readonly book = new RelayBook(seededRandom(3));
   readonly choice = new RelayChoice(this.book, seededRandom(4));

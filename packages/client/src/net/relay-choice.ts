@@ -82,7 +82,10 @@ export class RelayChoice {
       if (entry.retryAt < Number.POSITIVE_INFINITY) entry.retryAt = instant(0);
   }
 
-  /** What to do now. To be asked after every change, and every quarter of a second while relays are dialled. */
+  /**
+   * What to do now. To be asked after every change, and every quarter of a second while relays are
+   * dialled.
+   */
   _plan(now: Instant): readonly RelayAction[] {
     const actions: RelayAction[] = [];
     const wanted = this.wanted();
@@ -129,7 +132,10 @@ export class RelayChoice {
     return actions;
   }
 
-  /** Where all places are taken by relays that do not answer, the oldest gives its place to the next. */
+  /**
+   * Where all places are taken by relays that do not answer, the oldest gives its place to the
+   * next.
+   */
   #giveUpSlow(now: Instant, actions: RelayAction[]): void {
     if (this.#links.size < MAX_LINKS || this.#count(true) >= RELAYS_HELD) return;
     // A map keeps the order in which its entries came.
@@ -139,7 +145,10 @@ export class RelayChoice {
     actions.push({ type: 'hangUp', nk: slow[0] });
   }
 
-  /** Links that are open, or that are not; of the latter, where `now` is given, only those that are not slow. */
+  /**
+   * Links that are open, or that are not; of the latter, where `now` is given, only those that are
+   * not slow.
+   */
   #count(isOpen: boolean, now?: Instant): number {
     let count = 0;
     for (const link of this.#links.values())

@@ -7,7 +7,10 @@ import {
   parseRecordJson,
 } from '@lumamesh/protocol';
 
-/** A relay as a page names it: a record (signed, or the bare fields), a `relay.txt` line, the text of a whole `relay.txt`, or the URL of one. */
+/**
+ * A relay as a page names it: a record (signed, or the bare fields), a `relay.txt` line, the text
+ * of a whole `relay.txt`, or the URL of one.
+ */
 export type RelaySource =
   | string
   | { readonly href: string }
@@ -22,7 +25,10 @@ export function stunUrl({ ip, port }: Pick<RelayRecord, 'ip' | 'port'>): string 
   return `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
 }
 
-/** Reads all that `connect({ relays })` was given. Throws `BAD_RELAY`, naming the entry and the fault; a page's own mistake should be loud. */
+/**
+ * Reads all that `connect({ relays })` was given. Throws `BAD_RELAY`, naming the entry and the
+ * fault; a page's own mistake should be loud.
+ */
 export function readRelaySources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {
   const entries: readonly RelaySource[] = Array.isArray(sources) ? sources : [sources as string];
   return entries.flatMap((entry, i) => {
@@ -36,7 +42,10 @@ export function readRelaySources(sources: string | readonly RelaySource[]): read
   });
 }
 
-/** The relays of a `relay.txt`: a line each, empty ones and comments (#) left out. Throws `BAD_RELAY`. */
+/**
+ * The relays of a `relay.txt`: a line each, empty ones and comments (#) left out. Throws
+ * `BAD_RELAY`.
+ */
 export function readRelayList(text: string): KnownRelay[] {
   const lines = text.split('\n').filter((line) => /^\s*[^#\s]/.test(line));
   return lines.map((line) => taken(decodeRecordLine(line)));

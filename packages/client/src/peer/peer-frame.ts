@@ -8,23 +8,32 @@ import { LumameshError, concatBytes, utf8Decode, utf8Encode } from '@lumamesh/ba
  *   x                the sender has given up the larger value
  *   t<tag>           the next value is not for the page, but for the part of the library that knows the tag
  *
- * On the unordered channel each value is one frame: `j<json>`, `u<tag>\n<json>`, or binary behind a tag's length (one byte) and the tag.
- * This file knows what every page needs: values that fit into a frame. The rest is value-stream.ts.
+ * On the unordered channel each value is one frame: `j<json>`, `u<tag>\n<json>`, or binary behind a
+ * tag's length (one byte) and the tag. This file knows what every page needs: values that fit into
+ * a frame. The rest is value-stream.ts.
  */
 export type Frame = string | Uint8Array<ArrayBuffer>;
 
 /** Every browser takes a message of this size. */
 export const MAX_FRAME_BYTES = 65_536;
-/** What may wait for a peer before `send` refuses more: one value of any size, or many small ones. */
+/**
+ * What may wait for a peer before `send` refuses more: one value of any size, or many small ones.
+ */
 export const MAX_PENDING_BYTES = 16_777_216;
-/** The browser's own queue is filled up to here; what comes later waits with us, where it can be taken back. */
+/**
+ * The browser's own queue is filled up to here; what comes later waits with us, where it can be
+ * taken back.
+ */
 export const HIGH_WATER_BYTES = 1_048_576;
 
 /** Of the frame's name and its argument; longer ones are of no use to anybody here. */
 export const MAX_TAG_LENGTH = 128;
 
 export interface SendOptions {
-  /** `false`: sent once, unordered, and lost when the network loses it; for positions and the like. Default `true`. */
+  /**
+   * `false`: sent once, unordered, and lost when the network loses it; for positions and the like.
+   * Default `true`.
+   */
   readonly reliable?: boolean;
   /** Takes back what has not been sent yet (with the feature `largeValues`). */
   readonly signal?: { readonly aborted: boolean };
@@ -43,7 +52,10 @@ export interface FrameSink {
 export interface ValueOutbox {
   /** What waits here; the sink's own queue is not counted. */
   readonly pendingBytes: number;
-  /** Sends or queues a frame of {@link encodeValue}. The answer never rejects. Throws `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`. */
+  /**
+   * Sends or queues a frame of {@link encodeValue}. The answer never rejects. Throws
+   * `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   */
   send(sink: FrameSink, tag: string, frame: Frame, options: SendOptions): Promise<boolean>;
   /** Goes on sending: the sink has opened, or its queue has become short. */
   pump(sink: FrameSink): void;
@@ -68,7 +80,10 @@ export interface ValueCodec {
   inbox(deliver: Deliver, isGuarded: () => boolean): ValueInbox;
 }
 
-/** Turns a value into a frame. Throws `NOT_SENDABLE` for what JSON cannot say (functions, cycles, BigInt, `undefined`). */
+/**
+ * Turns a value into a frame. Throws `NOT_SENDABLE` for what JSON cannot say (functions, cycles,
+ * BigInt, `undefined`).
+ */
 export function encodeValue(value: unknown): Frame {
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   if (ArrayBuffer.isView(value)) {
@@ -92,7 +107,10 @@ export function encodeValue(value: unknown): Frame {
   return `j${json}`;
 }
 
-/** Whether a frame may be larger than {@link MAX_FRAME_BYTES}: a UTF-16 unit has at most three bytes. */
+/**
+ * Whether a frame may be larger than {@link MAX_FRAME_BYTES}: a UTF-16 unit has at most three
+ * bytes.
+ */
 export function isLarge(frame: Frame): boolean {
   return frame.length > (typeof frame === 'string' ? MAX_FRAME_BYTES / 3 : MAX_FRAME_BYTES);
 }
@@ -128,87 +146,6 @@ export function readUnordered(data: unknown, deliver: Deliver): void {
 export function tooMuchPending(): LumameshError {
   return new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
 }
-
-/** Sends values that fit into a frame, and keeps those that come before the connection is open. */
-class SmallValueOutbox implements ValueOutbox {
-  #frames: Frame[] = [];
-  pendingBytes = 0;
-
-  send(
-    sink: FrameSink,
-    tag: string,
-    frame: Frame,
-    { reliable = true }: SendOptions,
-  ): Promise<boolean> {
-    if (isLarge(frame))
-      throw new LumameshError(
-        'MESSAGE_TOO_LARGE',
-        `a message has at most ${MAX_FRAME_BYTES} bytes`,
-      );
-    if (!reliable) return sendUnordered(sink, tag, frame);
-    if (this.pendingBytes + sink.bufferedAmount + frame.length > MAX_PENDING_BYTES)
-      throw tooMuchPending();
-    if (tag !== '') this.#frames.push(`t${tag}`);
-    this.#frames.push(frame);
-    this.pendingBytes += frame.length;
-    this.pump(sink);
-    return Promise.resolve(true);
-  }
-
-  pump(sink: FrameSink): void {
-    if (!sink.isOpen) return;
-    for (const frame of this.#frames.splice(0)) sink.send(frame, true);
-    this.pendingBytes = 0;
-  }
-
-  restart(): void {
-    // Nothing is ever half sent.
-  }
-
-  close(): void {
-    this.#frames = [];
-  }
-}
-
-/** Reads values that fit into a frame, and passes over larger ones. */
-class SmallValueInbox implements ValueInbox {
-  readonly #deliver: Deliver;
-  #tag = '';
-  #skippedBytes = 0;
-
-  constructor(deliver: Deliver) {
-    this.#deliver = deliver;
-  }
-
-  handleFrame(data: unknown, isOrdered: boolean): void {
-    if (!isOrdered) return readUnordered(data, this.#deliver);
-    if (data instanceof ArrayBuffer) {
-      const bytes = new Uint8Array(data);
-      if (this.#skippedBytes <= 0) return this.#finish(bytes);
-      this.#skippedBytes -= bytes.length;
-      if (this.#skippedBytes <= 0) this.#tag = '';
-    } else if (typeof data === 'string') {
-      const rest = data.slice(1);
-      if (data[0] === 'j') this.#finish(parseValue(rest));
-      if (data[0] === 't') this.#tag = rest.slice(0, MAX_TAG_LENGTH);
-      if (data[0] === 'f') this.#skippedBytes = Number(rest.slice(1));
-      if (data[0] === 'x') this.#skippedBytes = 0;
-    }
-  }
-
-  #finish(value: unknown): void {
-    const tag = this.#tag;
-    this.#tag = '';
-    // What is no JSON.
-    if (value !== undefined) this.#deliver(tag, value, true);
-  }
-}
-
-/** The kernel's own: values that fit into a frame. */
-export const SMALL_VALUES: ValueCodec = {
-  outbox: () => new SmallValueOutbox(),
-  inbox: (deliver) => new SmallValueInbox(deliver),
-};
 
 /** A JSON value, or `undefined` for what is none. */
 export function parseValue(json: string | null): unknown {

@@ -1,28 +1,30 @@
-import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
+import { type Instant, later, toBase64Url } from '@lumamesh/base';
 import type { LinkState } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
+import { Liveness } from './liveness.ts';
 import { type Frame, HIGH_WATER_BYTES } from './peer-frame.ts';
 import type { PeerSignal, SignalCandidate } from './signal.ts';
 
 /** Candidates that come close together share a signal. */
 const CANDIDATE_BATCH_MS = 20;
-/** A step of the negotiation that nothing follows is taken again after this: offers and answers may be lost on their way. */
+/**
+ * A step of the negotiation that nothing follows is taken again after this: offers and answers may
+ * be lost on their way.
+ */
 const NEGOTIATION_TIMEOUT_MS = 8000;
-/** An offer that collides is answered by our own again when that is older than this: it may be the one that was lost. */
+/**
+ * An offer that collides is answered by our own again when that is older than this: it may be the
+ * one that was lost.
+ */
 const RESEND_AFTER_MS = 2000;
-/** The side that waits for an offer waits this long. Members of two relays hear of each other as newcomers: both wait, and the one that is not polite begins. */
+/**
+ * The side that waits for an offer waits this long. Members of two relays hear of each other as
+ * newcomers: both wait, and the one that is not polite begins.
+ */
 const POLITE_PATIENCE_MS = 4000;
 const OFFER_PATIENCE_MS = 500;
 const MAX_NEGOTIATIONS = 4;
 const MAX_EARLY_CANDIDATES = 64;
-/** Who says nothing is asked; who does not answer gets another way offered, and is given up in time for others to see it leave. */
-const PING_AFTER_MS = 2500;
-const SUSPECT_AFTER_MS = 4500;
-const LOST_AFTER_MS = 7500;
-const WAKE_PATIENCE_MS = 1500;
-/** Time that passed unseen: this page was asleep, and the silence says nothing about the other one. */
-const ASLEEP_MS = 4000;
-
 export interface PeerLinkEvents {
   /** Both channels can be used. */
   _open(): void;
@@ -61,13 +63,14 @@ export class PeerLink implements LinkState {
   #negotiations = 0;
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
-  #heardAt: Instant;
-  #tickedAt: Instant;
-  #askedAt: Instant;
+  readonly #liveness: Liveness;
   #rttMs = 0;
   #wasOpen = false;
   #isEnded = false;
-  /** Signals are applied one after another: each waits for the browser to finish with the one before. */
+  /**
+   * Signals are applied one after another: each waits for the browser to finish with the one
+   * before.
+   */
   #queue: Promise<void> = Promise.resolve();
   /** Candidates that came before the description they belong to. */
   readonly #early: SignalCandidate[] = [];
@@ -93,7 +96,8 @@ export class PeerLink implements LinkState {
       now,
       offersFirst ? NEGOTIATION_TIMEOUT_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS,
     );
-    this.#describedAt = this.#heardAt = this.#tickedAt = this.#askedAt = now;
+    this.#describedAt = now;
+    this.#liveness = new Liveness(now);
     // Checked by whoever makes links: there are none without it.
     const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({
       iceServers: [...iceServers],
@@ -143,7 +147,7 @@ export class PeerLink implements LinkState {
 
   /** Open, and heard of just now. */
   get isResponsive(): boolean {
-    return this.isOpen && this.#platform.now() - this.#heardAt < PING_AFTER_MS;
+    return this.isOpen && this.#liveness._isRecent(this.#platform.now());
   }
 
   /** The last round trip measured, in ms; 0 before there is one. */
@@ -167,14 +171,15 @@ export class PeerLink implements LinkState {
       // Both types are overloads of one method.
       channel.send(frame as string);
     } catch {
-      // It is closing, or its queue is full beyond what we let it become: the next connection begins anew.
+      // It is closing, or its queue is full beyond what we let it become: the next connection
+      // begins anew.
       if (isReliable) this.#end('failed');
     }
   }
 
   /** Asks for a sign of life, which also measures the round trip. */
   #ping(now: Instant): void {
-    this.#askedAt = now;
+    this.#liveness._handleAsked(now);
     if (this.isOpen) this.send(`p${now}`, false);
   }
 
@@ -191,27 +196,20 @@ export class PeerLink implements LinkState {
   /** To be called about every second. */
   _handleTick(now: Instant): void {
     if (this.#isEnded) return;
-    if (now - this.#tickedAt > ASLEEP_MS)
-      this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
-    this.#tickedAt = now;
+    const liveness = this.#liveness;
+    liveness._handleTick(now);
     if (this.#wasOpen) {
-      const silentMs = now - this.#heardAt;
-      if (silentMs > LOST_AFTER_MS) return this.#end('lost');
-      if (
-        (silentMs >= PING_AFTER_MS && now - this.#askedAt >= PING_AFTER_MS / 2) ||
-        now - this.#askedAt >= 2 * PING_AFTER_MS
-      )
-        this.#ping(now);
-      if (silentMs >= SUSPECT_AFTER_MS && this.#negotiateAt === null) this.#retryNegotiation(now);
+      if (liveness._isLost(now)) return this.#end('lost');
+      if (liveness._isPingDue(now)) this.#ping(now);
+      if (liveness._isSuspect(now) && this.#negotiateAt === null) this.#retryNegotiation(now);
     }
     if (this.#negotiateAt !== null && now >= this.#negotiateAt) this.#retryNegotiation(now);
   }
 
   /** The network may have changed: who does not answer at once gets another way offered. */
   _handleWake(now: Instant): void {
-    this.#tickedAt = now;
     if (!this.#wasOpen) return;
-    this.#heardAt = instant(now - SUSPECT_AFTER_MS + WAKE_PATIENCE_MS);
+    this.#liveness._handleWake(now);
     this.#ping(now);
   }
 
@@ -231,7 +229,7 @@ export class PeerLink implements LinkState {
   #handleFrame(channel: RTCDataChannel, data: unknown): void {
     if (this.#isEnded) return;
     const now = this.#platform.now();
-    this.#heardAt = now;
+    this.#liveness._handleHeard(now);
     if (this.#wasOpen) this.#negotiateAt = null;
     const isOrdered = channel === this.#reliable;
     const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
@@ -250,7 +248,8 @@ export class PeerLink implements LinkState {
       await this._connection.setLocalDescription();
       this.#sendDescription();
     } catch {
-      // The state changed meanwhile (an offer of the other side came first): negotiationneeded fires again when it is stable.
+      // The state changed meanwhile (an offer of the other side came first): negotiationneeded
+      // fires again when it is stable.
     } finally {
       this.#isMakingOffer = false;
     }
@@ -335,7 +334,7 @@ export class PeerLink implements LinkState {
   #handleConnected(): void {
     this.#negotiations = 0;
     this.#negotiateAt = null;
-    this.#heardAt = this.#platform.now();
+    this.#liveness._handleHeard(this.#platform.now());
   }
 
   #handleConnectionState(): void {

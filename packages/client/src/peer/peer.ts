@@ -6,7 +6,6 @@ import type { Platform } from '../platform/platform.ts';
 import {
   type FrameSink,
   type SendOptions,
-  SMALL_VALUES,
   type ValueCodec,
   type ValueInbox,
   type ValueOutbox,
@@ -41,15 +40,15 @@ const NOWHERE: FrameSink = { isOpen: false, bufferedAmount: 0, send: () => undef
  *
  *   connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
  */
-export class Peer extends Emitter<PeerEvents> implements BasePeer<PeerEvents>, PeerHandle {
+export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   readonly id: string;
   readonly isPolite: boolean;
   readonly #host: PeerHost;
   #nick: string;
   #parts: readonly PeerPart[] = [];
-  #codec: ValueCodec = SMALL_VALUES;
-  readonly #frames = new Map<string, FrameHandler>();
   /** Made by {@link _start}, which the room calls before anybody sees the peer. */
+  #codec!: ValueCodec;
+  readonly #frames = new Map<string, FrameHandler>();
   #link!: PeerLink;
   #outbox!: ValueOutbox;
   /** For early frames, which wait for nothing. */
@@ -359,7 +358,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer<PeerEvents>, P
     if (!this.#isGuarded) return this.#admit(state);
     if (this.#isAdmitting) return;
     this.#isAdmitting = true;
-    Promise.all(this.#parts.map((part) => part.admit?.())).then(
+    Promise.all(this.#parts.map(async (part) => part.admit?.())).then(
       () => this.#admit(this.isDirect ? 'open' : 'forwarded'),
       () => this.close(),
     );

@@ -1,8 +1,14 @@
-/** What two browsers tell each other to connect, inside a sealed signal. Checked as far as the browser does not do it: the other one is a stranger. */
+/**
+ * What two browsers tell each other to connect, inside a sealed signal. Checked as far as the
+ * browser does not do it: the other one is a stranger.
+ */
 export interface PeerSignal {
   /** Names the sender's connection attempt; a new one means that it began anew. */
   readonly attempt: string;
-  /** The attempt of the receiver that this is meant for, once it is known; without it an offer opens a new one. */
+  /**
+   * The attempt of the receiver that this is meant for, once it is known; without it an offer opens
+   * a new one.
+   */
   readonly to?: string;
   readonly description?: {
     readonly type: 'offer' | 'answer' | 'rollback' | 'pranswer';
@@ -19,7 +25,10 @@ export interface SignalCandidate {
 
 const MAX_CANDIDATES = 64;
 
-/** A signal, or `null`. How long it may be is the relay's limit of a frame; descriptions and candidates are read by the browser, which throws at rubbish. */
+/**
+ * A signal, or `null`. How long it may be is the relay's limit of a frame; descriptions and
+ * candidates are read by the browser, which throws at rubbish.
+ */
 export function parsePeerSignal(value: unknown): PeerSignal | null {
   const { attempt, to, description, candidates } = fieldsOf(value);
   if (

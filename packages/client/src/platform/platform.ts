@@ -16,10 +16,10 @@ export interface Platform {
   readonly scope: Partial<Pick<typeof globalThis, 'fetch' | 'navigator' | 'location'>>;
   /** Reports what the page goes through. Returns a function that ends the reports. */
   watchPage(events: PageEvents): () => void;
-  now(): Instant;
+  readonly now: () => Instant;
   unixSeconds(): number;
   /** A number in [0, 1), like Math.random. */
-  random(): number;
+  readonly random: () => number;
   /** Calls `run` once after `ms`. Returns a function that cancels it. */
   setTimer(ms: number, run: () => void): () => void;
 }
@@ -27,9 +27,9 @@ export interface Platform {
 /** What a page goes through, as far as connections depend on it. */
 export interface PageEvents {
   /** The page is visible again, has thawed, or has another network. */
-  wake(): void;
+  readonly wake: () => void;
   /** The page is put aside for "back" (back/forward cache): it may return. */
-  freeze(): void;
+  readonly freeze: () => void;
   /** The page goes for good. */
-  gone(): void;
+  readonly gone: () => void;
 }

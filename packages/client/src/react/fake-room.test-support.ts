@@ -44,8 +44,10 @@ export class FakePeer extends Emitter<PeerEvents> {
   }
 }
 
-/** A room that is what the test says; what is sent to a peer arrives in the room at its other end. */
-export class FakeRoom extends Emitter<RoomEvents<Peer>> {
+/**
+ * A room that is what the test says; what is sent to a peer arrives in the room at its other end.
+ */
+export class FakeRoom extends Emitter<RoomEvents> {
   readonly name = 'tea';
   state: RoomState = 'joining';
   leaves = 0;

@@ -10,8 +10,9 @@ import { UserCount } from './user-count.ts';
  *   {}               I share nothing (any more)
  *   …, ask: true     and I have not heard what you share: say it
  *
- * Who begins to take part tells, and asks, everybody who is there; who opens later is told and asked then. So nobody misses what was said before it
- * listened, be it a component that is mounted late or a page that was loaded again behind a connection that lived on.
+ * Who begins to take part tells, and asks, everybody who is there; who opens later is told and
+ * asked then. So nobody misses what was said before it listened, be it a component that is mounted
+ * late or a page that was loaded again behind a connection that lived on.
  */
 interface Message {
   readonly value?: unknown;
@@ -37,13 +38,18 @@ export class PresenceStore {
   readonly #listen: ActionListen<unknown>;
   readonly #users = new UserCount(() => this.#stop());
   readonly #subscribers = new Set<() => void>();
-  /** The JSON that each sharing component shares, the last one last: that is what the others see. */
+  /**
+   * The JSON that each sharing component shares, the last one last: that is what the others see.
+   */
   readonly #shared = new Set<{ readonly json: string }>();
   /** The JSON that each peer was last told. */
   readonly #told = new Map<Peer, string>();
   /** Those who have asked. */
   readonly #owed = new Set<Peer>();
-  /** Those to whom something is on its way: they hear the rest when it is through, so that never more than one value waits for a slow peer. */
+  /**
+   * Those to whom something is on its way: they hear the rest when it is through, so that never
+   * more than one value waits for a slow peer.
+   */
   readonly #sending = new Set<Peer>();
   readonly #heard = new Map<string, { readonly json: string; readonly value: unknown }>();
   #others = NOBODY;
@@ -68,7 +74,10 @@ export class PresenceStore {
     return store;
   }
 
-  /** Takes part until the answer is called: hears what the others share, and tells them what is shared here. */
+  /**
+   * Takes part until the answer is called: hears what the others share, and tells them what is
+   * shared here.
+   */
   readonly subscribe = (onChange: () => void): (() => void) => {
     const release = this.#users.take();
     this.#subscribers.add(onChange);

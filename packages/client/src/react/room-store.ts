@@ -5,17 +5,29 @@ import { UserCount } from './user-count.ts';
 export interface RoomView {
   /** `null` while there is no net, and when the room could not be joined. */
   readonly room: Room | null;
-  /** `joining` also while there is no net yet; `left` also when there is no name, or when the room could not be joined. */
+  /**
+   * `joining` also while there is no net yet; `left` also when there is no name, or when the room
+   * could not be joined.
+   */
   readonly state: RoomState;
-  /** Everybody seen in the room and not gone, connected or about to be. Another array whenever one comes, leaves or changes its state. */
+  /**
+   * Everybody seen in the room and not gone, connected or about to be. Another array whenever one
+   * comes, leaves or changes its state.
+   */
   readonly peers: readonly Peer[];
-  /** The last thing that went wrong. It stays when the room has recovered: `state` says how things are. */
+  /**
+   * The last thing that went wrong. It stays when the room has recovered: `state` says how things
+   * are.
+   */
   readonly error: LumameshError | null;
 }
 
 export const NO_PEERS: readonly Peer[] = [];
 
-/* By room, for all components: joining a room twice is being in it once, so who uses it is counted in one place. */
+/*
+ * By room, for all components: joining a room twice is being in it once, so who uses it is counted
+ * in one place.
+ */
 const stores = new WeakMap<Room, RoomStore>();
 
 /** A room as React wants it: cached views, and a count of the components that are in it. */

@@ -13,13 +13,15 @@ const never = (): (() => void) => () => undefined;
 const none = (): null => null;
 
 /**
- * A net of the component's own: `null` in the first render and on a server, then connected until the component is unmounted. With `null` for options there
- * is no net (yet).
+ * A net of the component's own: `null` in the first render and on a server, then connected until
+ * the component is unmounted. With `null` for options there is no net (yet).
  *
- * `relays`, `discover` and `iceServers` are compared by what is in them, so they may be written anew in each render; when they change, the net is closed
- * and another one takes its place. The other options are those of the render that connects.
+ * `relays`, `discover` and `iceServers` are compared by what is in them, so they may be written
+ * anew in each render; when they change, the net is closed and another one takes its place. The
+ * other options are those of the render that connects.
  *
- * What `connect()` throws (`BAD_RELAY`, `INSECURE_ORIGIN`) goes to the error boundary around the component.
+ * What `connect()` throws (`BAD_RELAY`, `INSECURE_ORIGIN`) goes to the error boundary around the
+ * component.
  */
 export function useNet(options: ConnectOptions | null): Net | null {
   const key = options === null ? '' : netKey(options);
@@ -41,7 +43,10 @@ export function useNet(options: ConnectOptions | null): Net | null {
   return held?.key === key ? held.net : null;
 }
 
-/** How a net is doing (`online`, `offline` and why, …), anew whenever that changes; `null` while there is none. */
+/**
+ * How a net is doing (`online`, `offline` and why, …), anew whenever that changes; `null` while
+ * there is none.
+ */
 export function useNetStatus(net: Net | null): NetStatus | null {
   const store = net === null ? null : NetStore.of(net);
   return useSyncExternalStore<NetStatus | null>(

@@ -5,7 +5,10 @@ import { NO_PEERS, RoomStore, type RoomView } from './room-store.ts';
 
 /** Which peers {@link usePeers} answers. */
 export interface PeersOptions {
-  /** Only those that can be talked to now: `open` or `forwarded`. Default `false`: all that were seen and are not gone. */
+  /**
+   * Only those that can be talked to now: `open` or `forwarded`. Default `false`: all that were
+   * seen and are not gone.
+   */
   readonly onlyOpen?: boolean;
 }
 
@@ -24,11 +27,13 @@ const never = (): (() => void) => () => undefined;
 const noPeers = (): readonly Peer[] => NO_PEERS;
 
 /**
- * The component is in a room: joined once there is a net, left when the component is unmounted, or when `name` or `password` change. With `null` for a name
- * it is in none. The other options are those of the first component that joins, for all that are in the same room of the same net: the last one to go
- * leaves it. That is so even when the page has joined it by `net.joinRoom` besides.
+ * The component is in a room: joined once there is a net, left when the component is unmounted, or
+ * when `name` or `password` change. With `null` for a name it is in none. The other options are
+ * those of the first component that joins, for all that are in the same room of the same net: the
+ * last one to go leaves it. That is so even when the page has joined it by `net.joinRoom` besides.
  *
- * What `joinRoom` throws (`BAD_ROOM_NAME`, `NET_CLOSED`) is the answer's `error`, and its `state` is `left`.
+ * What `joinRoom` throws (`BAD_ROOM_NAME`, `NET_CLOSED`) is the answer's `error`, and its `state`
+ * is `left`.
  */
 export function useRoom(net: Net | null, name: string | null, options: RoomOptions = {}): RoomView {
   const password = options.password ?? '';
@@ -56,7 +61,10 @@ export function useRoom(net: Net | null, name: string | null, options: RoomOptio
   );
 }
 
-/** The peers of a room, anew whenever one comes, leaves or changes its state. Of a room of {@link useRoom}, or one that the page has joined itself. */
+/**
+ * The peers of a room, anew whenever one comes, leaves or changes its state. Of a room of {@link
+ * useRoom}, or one that the page has joined itself.
+ */
 export function usePeers(
   room: Room | null,
   { onlyOpen = false }: PeersOptions = {},

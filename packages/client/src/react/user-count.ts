@@ -1,6 +1,7 @@
 /**
- * Counts who uses a thing, and ends it when nobody does any more. StrictMode, hot reloads and components that take each other's place let go and take
- * hold again in one go; so the end comes in a microtask, and only when nobody has taken hold until then.
+ * Counts who uses a thing, and ends it when nobody does any more. StrictMode, hot reloads and
+ * components that take each other's place let go and take hold again in one go; so the end comes in
+ * a microtask, and only when nobody has taken hold until then.
  */
 export class UserCount {
   readonly #end: () => void;

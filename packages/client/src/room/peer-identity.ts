@@ -18,7 +18,10 @@ export interface PeerIdentity {
   readonly counter: number;
 }
 
-/** A new identity. Its private key can be exported, for the page to be the same peer after a reload: {@link storePeerIdentity}. */
+/**
+ * A new identity. Its private key can be exported, for the page to be the same peer after a reload:
+ * {@link storePeerIdentity}.
+ */
 export async function createPeerIdentity(subtle: WebCryptoSubtle): Promise<PeerIdentity> {
   const pair = (await subtle.generateKey(PEER_KEY_ALGORITHM, true, [
     'sign',
@@ -40,7 +43,10 @@ export async function storePeerIdentity(
   return `${toBase64Url(publicKey)}.${toBase64Url(new Uint8Array(await subtle.exportKey('pkcs8', privateKey)))}`;
 }
 
-/** Reads what {@link storePeerIdentity} wrote; rejects at anything else. `counter`: where the identity has come to. */
+/**
+ * Reads what {@link storePeerIdentity} wrote; rejects at anything else. `counter`: where the
+ * identity has come to.
+ */
 export async function restorePeerIdentity(
   subtle: WebCryptoSubtle,
   stored: string,

@@ -1,4 +1,7 @@
-/** Tells counters that were not seen yet from those that were: what comes late is taken within a window, what comes again never. */
+/**
+ * Tells counters that were not seen yet from those that were: what comes late is taken within a
+ * window, what comes again never.
+ */
 const WINDOW = 64;
 
 export class ReplayWindow {

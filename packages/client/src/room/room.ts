@@ -20,6 +20,7 @@ const MEMBER_RETRY_MS = 30_000;
 /** What a room needs of the net around it. */
 export interface RoomHost extends ChannelHost {
   readonly _iceServers: () => readonly RTCIceServer[];
+  readonly _handleRoomLeft: () => void;
 }
 
 /** A room as the kernel makes it: a channel, and a connection to each of its members. */
@@ -90,9 +91,9 @@ export class Room
     value: unknown,
     options?: SendOptions,
   ): Promise<boolean> {
-    const sent = this.peers.map((peer) => {
+    const sent = this.peers.map(async (peer) => {
       try {
-        return peer.sendFrame(frame, argument, value, options);
+        return await peer.sendFrame(frame, argument, value, options);
       } catch (error) {
         // One peer that cannot take it must not keep it from the others; a value that nobody can
         // take is the page's mistake.
@@ -107,6 +108,7 @@ export class Room
 
   leave(): void {
     if (this.#state === 'left') return;
+    this.#host._handleRoomLeft();
     this.#channel._leave();
     this.#setState('left');
     for (const peer of this.peers) peer.close('room-left');

@@ -26,8 +26,9 @@ import {
  *
  *   base64url( version 1 (1) | counter (6) | nonce (12) | AES-GCM-256( public key (65) | signature (64) | payload ) )
  *
- * under the room key. The additional data names purpose, room, sender, receiver and counter, and the signature covers it together with the
- * payload: a relay can neither read, alter nor redirect it, and a member cannot speak for another.
+ * under the room key. The additional data names purpose, room, sender, receiver and counter, and
+ * the signature covers it together with the payload: a relay can neither read, alter nor redirect
+ * it, and a member cannot speak for another.
  */
 const VERSION = 1;
 const COUNTER_BYTES = 6;
@@ -94,7 +95,10 @@ export class Sealer {
     );
   }
 
-  /** Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or not from this room), forged, replayed. */
+  /**
+   * Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or
+   * not from this room), forged, replayed.
+   */
   async open(purpose: Purpose, from: string, sealed: string): Promise<Decoded<unknown>> {
     const bytes = fromBase64Url(sealed);
     if (bytes === null) return dropped('sealing.encoding');
@@ -163,7 +167,8 @@ export class Sealer {
 
   #isFresh(from: string, counter: number): boolean {
     const window = this.#windows.get(from) ?? new ReplayWindow();
-    // The order of the map is that of use: a crowd of made-up identities pushes out who has been silent for longest.
+    // The order of the map is that of use: a crowd of made-up identities pushes out who has been
+    // silent for longest.
     this.#windows.delete(from);
     dropOldest(this.#windows, MAX_SENDERS);
     this.#windows.set(from, window);

@@ -1,12 +1,12 @@
 import { LumameshError, scopeOf } from '@lumamesh/base';
-import type { Api, Feature } from '../../feature.ts';
+import type { Feature } from '../../feature.ts';
 import type * as NetworkHelp from './network-help.ts';
 
 /** A file of its own, for pages that cannot reach a relay; rejects where it may not be loaded. */
 const loadHelp = async (): Promise<typeof NetworkHelp> => import('./network-help.ts');
 
 /** Finds out why no relay can be reached, as far as there is evidence: UDP_BLOCKED, OFFLINE, … */
-export function diagnosis(): Feature<Api> {
+export function diagnosis(): Feature {
   return {
     name: 'diagnosis',
     net: ({ platform, options, book }) => ({
@@ -26,7 +26,7 @@ export function diagnosis(): Feature<Api> {
 }
 
 /** Relays by a DNS name: the record's `host`, resolved by DNS over HTTPS. */
-export function hostNames(): Feature<Api> {
+export function hostNames(): Feature {
   return {
     name: 'hostNames',
     net: ({ platform }) => ({

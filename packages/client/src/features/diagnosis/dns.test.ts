@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { resolveHost } from './dns.ts';
 
-/* DNS over HTTPS needs the world outside, so `fetch` is played here: the JSON is what both providers answer (their documented API). */
+/*
+ * DNS over HTTPS needs the world outside, so `fetch` is played here: the JSON is what both
+ * providers answer (their documented API).
+ */
 
 interface Asked {
   readonly url: string;

@@ -10,7 +10,10 @@ const TYPES = [1, 28];
 
 const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>();
 
-/** The addresses of a name, IPv4 first; empty when no provider can be asked or knows it. Never rejects. */
+/**
+ * The addresses of a name, IPv4 first; empty when no provider can be asked or knows it. Never
+ * rejects.
+ */
 export async function resolveHost(
   host: string,
   unixSeconds: number,

@@ -7,11 +7,14 @@ const PROBE_MS = 5000;
 const MIN_SILENT_NETWORKS = 2;
 
 /**
- * Why no relay can be used, told apart by evidence, where the errors of the relays alone do not say: a code and its text, or `null`.
+ * Why no relay can be used, told apart by evidence, where the errors of the relays alone do not
+ * say: a code and its text, or `null`.
  *
  * - the browser says that it is offline: `OFFLINE`
- * - all relays are in a local network, and the browser has denied the page access to it: `LOCAL_NETWORK_DENIED`
- * - relays in two networks or more, and all STUN servers, are silent, while the page's own server answers over TCP: `UDP_BLOCKED`
+ * - all relays are in a local network, and the browser has denied the page access to it:
+ * `LOCAL_NETWORK_DENIED`
+ * - relays in two networks or more, and all STUN servers, are silent, while the page's own server
+ * answers over TCP: `UDP_BLOCKED`
  */
 export async function probeNetwork(
   relays: readonly KnownRelay[],
@@ -52,7 +55,10 @@ async function isLocalNetworkDenied({ scope }: Platform): Promise<boolean> {
   }
 }
 
-/** Whether any STUN server (each relay is one) shows us our own address: then UDP passes, and it is the relays that are down. */
+/**
+ * Whether any STUN server (each relay is one) shows us our own address: then UDP passes, and it is
+ * the relays that are down.
+ */
 async function answersStun(
   relays: readonly KnownRelay[],
   iceServers: readonly RTCIceServer[],

@@ -1,7 +1,7 @@
 import { type Instant, later } from '@lumamesh/base';
 import { type RelayMessage, type SignedRelayRecord, parseRecordJson } from '@lumamesh/protocol';
 import type { PageStorage } from '../../api.ts';
-import type { Api, Feature, NetHandle, NetPart } from '../../feature.ts';
+import type { Feature, NetHandle, NetPart } from '../../feature.ts';
 import { loadRelays, serialiseRelays } from './relay-cache.ts';
 import { findFeeler, takeRelay, wantsRelay } from './relay-intake.ts';
 import { RoomHomes } from './room-homes.ts';
@@ -18,7 +18,7 @@ export const FEELER_INTERVAL_MS = 120_000;
  * Learns of further relays from those that are reached, holds the homes of the page's rooms, and
  * remembers relays until the next visit. `connect({ discover: false })` switches it off.
  */
-export function discovery(): Feature<Api> {
+export function discovery(): Feature {
   return { name: 'discovery', net: (net) => (net.options.discover === false ? {} : discover(net)) };
 }
 

@@ -10,7 +10,10 @@ import { Forwarder, type ForwardingPeer } from './forwarder.ts';
 
 /* Two ends of a path, and those who carry between them, with a clock of the test's own. */
 
-/** WebCrypto works in threads of its own: how many calls are under way tells when all has come to rest. */
+/**
+ * WebCrypto works in threads of its own: how many calls are under way tells when all has come to
+ * rest.
+ */
 let callsUnderWay = 0;
 const web = {
   subtle: new Proxy(crypto.subtle, {

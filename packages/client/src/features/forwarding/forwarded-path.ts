@@ -57,7 +57,8 @@ export class ForwardedPath implements FrameSink {
   }
 
   get bufferedAmount(): number {
-    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest where it is sent from its start again.
+    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest
+    // where it is sent from its start again.
     const { bufferedAmount = 0 } = this.#via?.isDirect === true ? this.#via : {};
     return (
       this.#waitingBytes +
@@ -84,7 +85,10 @@ export class ForwardedPath implements FrameSink {
     });
   }
 
-  /** Looks for somebody to go through, while there is nobody. `others`: the members that are reached now. */
+  /**
+   * Looks for somebody to go through, while there is nobody. `others`: the members that are reached
+   * now.
+   */
   _seek(now: Instant, others: readonly ForwardingPeer[]): void {
     if (this.#via !== null && !others.some((other) => other.id === this.#via?.id && other.isDirect))
       this.#lose();
@@ -119,7 +123,8 @@ export class ForwardedPath implements FrameSink {
       if (message.type !== 'frame') return;
       const { frame, index } = message;
       if (index === 0) this.#nextIn = 0;
-      // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew when it learns of it.
+      // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew
+      // when it learns of it.
       if (index >= 0 && index !== this.#nextIn) return this.#complain();
       if (index >= 0) this.#nextIn += 1;
       this.#events._frame(frame, index >= 0, index === 0);

@@ -16,7 +16,9 @@ import type { Platform } from '../../platform/platform.ts';
 export const FORWARDED_BYTES_PER_SECOND = 131_072;
 export const FORWARDED_BURST_BYTES = 524_288;
 const MAX_BUDGETS = 1024;
-/** A sealed frame of the ordered channel may come in parts, one of the other fits into a message. */
+/**
+ * A sealed frame of the ordered channel may come in parts, one of the other fits into a message.
+ */
 const MAX_FORWARDED_BYTES = { ordered: 70_000, unordered: 65_000 };
 /** Sealing adds this to a frame. */
 export const OVERHEAD_BYTES = 64;

@@ -23,13 +23,15 @@ import type { Frame } from '../../peer/peer-frame.ts';
 import { ReplayWindow } from '../../room/replay-window.ts';
 
 /*
- * What two peers say to each other through a third, which is a member of the room and knows its key: so the two have a key of their own, agreed upon by
- * ECDH (P-256) with public keys that stand in their signed presence.
+ * What two peers say to each other through a third, which is a member of the room and knows its
+ * key: so the two have a key of their own, agreed upon by ECDH (P-256) with public keys that stand
+ * in their signed presence.
  *
  *   counter (6) | nonce (12) | AES-GCM-256( kind (1) | index (4) | payload )      additional data: the room, who speaks, who listens, the counter
  *
- * Kinds: 0 a text frame, 1 a binary one, 2 and 3 the same for the unordered channel, 4 "can you hear me?", 5 "yes". The index counts ordered frames since
- * the way was found, so that a frame that was lost is noticed.
+ * Kinds: 0 a text frame, 1 a binary one, 2 and 3 the same for the unordered channel, 4 "can you
+ * hear me?", 5 "yes". The index counts ordered frames since the way was found, so that a frame that
+ * was lost is noticed.
  */
 const KEY_ALGORITHM = { name: 'ECDH', namedCurve: 'P-256' };
 const SALT = 'lumamesh forward 1';

@@ -4,7 +4,6 @@ import { LumameshError } from '@lumamesh/base';
 import { seededRandom } from '@lumamesh/testkit';
 import {
   type Frame,
-  SMALL_VALUES,
   type FrameSink,
   MAX_FRAME_BYTES,
   type SendOptions,
@@ -12,6 +11,7 @@ import {
   type ValueOutbox,
   encodeValue,
 } from '../../peer/peer-frame.ts';
+import { SMALL_VALUES } from '../../peer/small-values.ts';
 import { MAX_VALUE_BYTES, ValueReceiver, ValueSender } from './value-stream.ts';
 
 interface Delivered {

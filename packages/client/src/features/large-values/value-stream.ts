@@ -17,7 +17,10 @@ import {
   tooMuchPending,
 } from '../../peer/peer-frame.ts';
 
-/* Values of any size, and values for parts of the library: what peer-frame.ts leaves out of the grammar at its top. */
+/*
+ * Values of any size, and values for parts of the library: what peer-frame.ts leaves out of the
+ * grammar at its top.
+ */
 
 /** A value may have this many bytes; files have a way of their own. */
 export const MAX_VALUE_BYTES = 268_435_456;
@@ -40,7 +43,10 @@ interface LargeValue {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** The sending half: one queue, so that values arrive in the order they were sent, whatever their sizes. */
+/**
+ * The sending half: one queue, so that values arrive in the order they were sent, whatever their
+ * sizes.
+ */
 export class ValueSender implements ValueOutbox {
   readonly #queue: Waiting[] = [];
   readonly #onListenerError: (error: unknown) => void;
@@ -57,8 +63,9 @@ export class ValueSender implements ValueOutbox {
   }
 
   /**
-   * Sends or queues a frame of {@link encodeValue}. The answer never rejects: `true` when the network has taken all of it, `false` when it was taken
-   * back, or the peer is gone. Throws `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   * Sends or queues a frame of {@link encodeValue}. The answer never rejects: `true` when the
+   * network has taken all of it, `false` when it was taken back, or the peer is gone. Throws
+   * `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
    */
   send(sink: FrameSink, tag: string, frame: Frame, options: SendOptions): Promise<boolean> {
     const isText = typeof frame === 'string';
@@ -142,7 +149,10 @@ export class ValueSender implements ValueOutbox {
   }
 }
 
-/** The receiving half. What a stranger may make it keep is what he has sent, up to {@link MAX_VALUE_BYTES}. */
+/**
+ * The receiving half. What a stranger may make it keep is what he has sent, up to {@link
+ * MAX_VALUE_BYTES}.
+ */
 export class ValueReceiver implements ValueInbox {
   readonly #deliver: Deliver;
   readonly #onProgress: (receivedBytes: number, totalBytes: number) => void;
@@ -150,7 +160,10 @@ export class ValueReceiver implements ValueInbox {
   #tag = '';
   #large: LargeValue | null = null;
 
-  /** `maxBytes`: what a larger value may have, asked when one begins; `handleFrame` throws MESSAGE_TOO_LARGE at others. */
+  /**
+   * `maxBytes`: what a larger value may have, asked when one begins; `handleFrame` throws
+   * MESSAGE_TOO_LARGE at others.
+   */
   constructor(
     deliver: Deliver,
     onProgress: (receivedBytes: number, totalBytes: number) => void,

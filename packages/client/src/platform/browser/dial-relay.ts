@@ -2,7 +2,10 @@ import { CHANNEL_ID, CHANNEL_LABEL, midOf, relayAnswer } from '@lumamesh/protoco
 import type { KnownRelay } from '../../net/relay-source.ts';
 import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
 
-/** Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer is written from the relay's record. */
+/**
+ * Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer
+ * is written from the relay's record.
+ */
 export function dialRelay(
   relay: KnownRelay,
   addresses: readonly string[],
@@ -34,7 +37,8 @@ export function dialRelay(
         hasCandidate ||= (candidate?.candidate ?? '') !== '';
       });
       const handleBlocked = (): void => {
-        // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called and gathers nothing.
+        // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called
+        // and gathers nothing.
         if (!hasCandidate) end('WEBRTC_BLOCKED_BY_POLICY', 'no address was gathered');
       };
       made.addEventListener('icegatheringstatechange', () => {

@@ -8,7 +8,10 @@ import type { DialRelay } from '../relay-channel.ts';
 import { dialRelay } from './dial-relay.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
 
-/* Real peers over a real relay whose frames somebody loses, repeats, delays or makes up on their way: what a bad network does, and what a bad relay can do. */
+/*
+ * Real peers over a real relay whose frames somebody loses, repeats, delays or makes up on their
+ * way: what a bad network does, and what a bad relay can do.
+ */
 
 const PATIENCE_MS = 60_000;
 const scene = useRelayProcess();

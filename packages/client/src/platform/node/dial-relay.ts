@@ -4,7 +4,10 @@ import { UdpClient } from '@lumamesh/transport/io';
 import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
 import type { KnownRelay } from '../../net/relay-source.ts';
 
-/** Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a relay. */
+/**
+ * Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a
+ * relay.
+ */
 export function dialRelay(
   relay: KnownRelay,
   addresses: readonly string[],
@@ -30,7 +33,8 @@ export function dialRelay(
     } else if (event.type === 'message') {
       if (typeof event.data === 'string') events.frame(event.data);
     } else if (event.type === 'closed') {
-      // The handshake fails at once when the certificate is another one, and takes its time when nobody is there.
+      // The handshake fails at once when the certificate is another one, and takes its time when
+      // nobody is there.
       if (event.reason === 'handshakeFailed')
         end('RELAY_FORGED', `the relay has another certificate: ${event.detail}`);
       else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${event.reason} ${event.detail}`);

@@ -4,7 +4,10 @@ import * as webrtc from 'node-datachannel/polyfill';
 import { LumameshError, type Handshake, type Net, type Peer, type Room, connect } from './index.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
 
-/* Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are generous: the machine is shared. */
+/*
+ * Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are
+ * generous: the machine is shared.
+ */
 
 const PATIENCE_MS = 30_000;
 const scene = useRelayProcess();

@@ -1,0 +1,65 @@
+import { type Instant, instant } from '@lumamesh/base';
+
+/**
+ * Who says nothing is asked; who does not answer is suspected (another path is offered), and is
+ * given up in time for others to see it leave. The browsers' own detection takes up to 30 s.
+ */
+const PING_AFTER_MS = 2500;
+const SUSPECT_AFTER_MS = 4500;
+const LOST_AFTER_MS = 7500;
+const WAKE_PATIENCE_MS = 1500;
+/**
+ * Time that passed unseen: this page was asleep, and the silence tells nothing of the other one.
+ */
+const ASLEEP_MS = 4000;
+
+/** When the other side of an open connection was heard, and what its silence means. */
+export class Liveness {
+  #heardAt: Instant;
+  #tickedAt: Instant;
+  #askedAt: Instant;
+
+  constructor(now: Instant) {
+    this.#heardAt = this.#tickedAt = this.#askedAt = now;
+  }
+
+  _handleHeard(now: Instant): void {
+    this.#heardAt = now;
+  }
+
+  _handleAsked(now: Instant): void {
+    this.#askedAt = now;
+  }
+
+  /** Whether it was heard just now. */
+  _isRecent(now: Instant): boolean {
+    return now - this.#heardAt < PING_AFTER_MS;
+  }
+
+  /** Passes over time in which this page was asleep. To be called about every second. */
+  _handleTick(now: Instant): void {
+    if (now - this.#tickedAt > ASLEEP_MS)
+      this.#heardAt = instant(Math.max(this.#heardAt, now - SUSPECT_AFTER_MS));
+    this.#tickedAt = now;
+  }
+
+  /** The network may have changed: there is little patience from now on. */
+  _handleWake(now: Instant): void {
+    this.#tickedAt = now;
+    this.#heardAt = instant(now - SUSPECT_AFTER_MS + WAKE_PATIENCE_MS);
+  }
+
+  _isLost(now: Instant): boolean {
+    return now - this.#heardAt > LOST_AFTER_MS;
+  }
+
+  _isSuspect(now: Instant): boolean {
+    return now - this.#heardAt >= SUSPECT_AFTER_MS;
+  }
+
+  /** Whether it should be asked for a sign of life, which measures the round trip, too. */
+  _isPingDue(now: Instant): boolean {
+    const sinceAsked = now - this.#askedAt;
+    return sinceAsked >= (this._isRecent(now) ? 2 * PING_AFTER_MS : PING_AFTER_MS / 2);
+  }
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as webrtc from 'node-datachannel/polyfill';
+import { connectWith, smallValues } from '../../connect-with.ts';
+import type { Api, Feature } from '../../feature.ts';
+import { actions } from '../../features/actions.ts';
+import { requests } from '../../features/requests.ts';
+import { allFeatures } from '../../features/index.ts';
+import { browserPlatform } from '../browser/browser-platform.ts';
+import { dialRelay } from './dial-relay.ts';
+import { useRelayProcess } from './relay-process.test-support.ts';
+
+/* What a page picks, and a feature of its own. */
+
+/* A feature of a page's own: pages show each other how they feel. */
+type MoodEvents = { mood: [mood: string] };
+interface MoodApi extends Api {
+  readonly room: { moods(): ReadonlyMap<string, unknown> };
+  readonly peer: { showMood(mood: string): Promise<boolean> };
+  readonly peerEvents: MoodEvents;
+}
+function mood(): Feature<MoodApi> {
+  return {
+    name: 'mood',
+    room: () => {
+      const moods = new Map<string, unknown>();
+      return {
+        api: { moods: () => moods },
+        peer: (peer) => ({
+          api: { showMood: (text: string) => peer.sendFrame('mood', '', text) },
+          frames: {
+            mood: {
+              handle: (text) => {
+                moods.set(peer.id, text);
+                peer.emit('mood', text);
+              },
+            },
+          },
+          onClose: () => moods.delete(peer.id),
+        }),
+      };
+    },
+  };
+}
+
+const scene = useRelayProcess();
+
+function join<const Features extends readonly Feature[]>(nick: string, features: Features) {
+  const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
+  const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
+  const options = { relays: scene.line, storage: null };
+  const net = connectWith(platform, options, [smallValues, ...features] as const);
+  scene.nets.push(net);
+  return net.joinRoom('picked', { nick });
+}
+
+describe('a page that picks its features', { timeout: 120_000 }, () => {
+  it('has what it picked, in values and in types, and a feature of its own', async () => {
+    const ada = join('Ada', [requests(), mood()]);
+    const bob = join('Bob', [mood(), actions()]);
+    const met = Promise.withResolvers<void>();
+    const felt = Promise.withResolvers<string>();
+    ada.on('peer', (peer) => peer.on('open', met.resolve));
+    bob.on('peer', (peer) => peer.on('mood', felt.resolve));
+    await met.promise;
+    const [toBob] = ada.peers;
+    assert.ok(toBob !== undefined);
+    assert.equal(await toBob.showMood('merry'), true);
+    assert.equal(await felt.promise, 'merry');
+    assert.deepEqual([...bob.moods().values()], ['merry']);
+    assert.ok('request' in toBob && !('sendFile' in toBob));
+    // @ts-expect-error: files were not picked
+    assert.equal(toBob.sendFile, undefined);
+    // @ts-expect-error: neither were actions
+    assert.equal(ada.action, undefined);
+    assert.equal(typeof bob.action, 'function');
+    // The other side has no requests: what it does not know it passes over.
+    const unanswered = toBob.request('anything', null, { timeoutMs: 300 });
+    await assert.rejects(unanswered, { code: 'REQUEST_TIMEOUT' });
+  });
+
+  it('meets who has the whole library, and each passes over what it does not know', async () => {
+    const ada = join('Cyd', []);
+    const bob = join('Dan', allFeatures());
+    const heard = Promise.withResolvers<unknown>();
+    ada.on('peer', (peer) => peer.nick === 'Dan' && peer.on('data', heard.resolve));
+    bob.on('peer', (peer) => {
+      if (peer.nick !== 'Cyd') return;
+      peer.on('open', () => {
+        void peer.send(new Uint8Array(300_000));
+        void bob.action('move')[0]({ x: 1 });
+        void peer.send('small');
+      });
+    });
+    assert.equal(await heard.promise, 'small');
+  });
+
+  it('hears that two features want the same name', () => {
+    assert.throws(() => join('Eve', [requests(), requests()]), { code: 'BAD_FEATURE' });
+  });
+});
