@@ -48,7 +48,7 @@ function endpointTarget(round: number): void {
     now = later(now, random() * 20);
     endpoint.handleTimeout(now);
     endpoint.handleDatagram(now, remote, datagram);
-    while (endpoint.poll().type !== 'timeout');
+    while (endpoint.poll() !== null);
   };
   for (const flight of Object.values(browserFlights())) {
     for (const hex of [...flight.stunBindingRequests, ...flight.clientHelloDatagrams]) {

@@ -196,13 +196,12 @@ describe('OpenSSL as the server of our client', { skip, timeout: 60_000 }, () =>
           };
           const connection = DtlsConnection.client(monotonicNow(), options);
           const drain = (): void => {
-            for (let next = connection.poll(); next.type !== 'timeout'; next = connection.poll()) {
+            for (let next = connection.poll(); next !== null; next = connection.poll()) {
               if (next.type === 'transmit') socket.send(next.data, port, '127.0.0.1');
-              else if (next.event.type === 'connected') {
+              else if (next.type === 'connected') {
                 isConnected = true;
                 connection.send(new TextEncoder().encode('hello from lumamesh\n'));
-              } else if (next.event.type === 'data')
-                received.push(new TextDecoder().decode(next.event.data));
+              } else if (next.type === 'data') received.push(new TextDecoder().decode(next.data));
             }
           };
           socket.on('message', (data) => {

@@ -8,6 +8,7 @@ export * from './decoded.ts';
 export * from './drop-oldest.ts';
 export * from './emitter.ts';
 export * from './error.ts';
+export * from './fifo.ts';
 export * from './instant.ts';
 export * from './ip-address.ts';
 export * from './machine.ts';

@@ -4,7 +4,7 @@ import { instant } from './instant.ts';
 import { type HeapEntry, TimerHeap } from './timer-heap.ts';
 import { TimerTable } from './timer-table.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { Fifo } from './machine.ts';
+import { Fifo } from './fifo.ts';
 
 it('keeps named timers and hands out the earliest that is due', () => {
   const timers = new TimerTable<'a' | 'b' | 'c'>();

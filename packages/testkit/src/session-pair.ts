@@ -69,13 +69,14 @@ export class EndpointHost implements Host {
   }
 
   drain(now: Instant, send: (data: Uint8Array) => void): Instant | null {
-    for (let output = this.endpoint.poll(); ; output = this.endpoint.poll()) {
+    for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
       if (output.type === 'transmit') send(output.data);
-      else if (output.type === 'event') {
+      else {
         this.events.push({ sessionId: output.sessionId, event: output.event, at: now });
         this.onEvent(output.sessionId, output.event);
-      } else return output.at;
+      }
     }
+    return this.endpoint.deadline;
   }
 
   messages(): (string | Uint8Array)[] {
@@ -107,13 +108,14 @@ export class SessionHost implements Host {
   }
 
   drain(now: Instant, send: (data: Uint8Array) => void): Instant | null {
-    for (let output = this.session.poll(); ; output = this.session.poll()) {
+    for (let output = this.session.poll(); output !== null; output = this.session.poll()) {
       if (output.type === 'transmit') send(output.data);
-      else if (output.type === 'event') {
-        this.events.push({ event: output.event, at: now });
-        this.onEvent(output.event);
-      } else return output.at;
+      else {
+        this.events.push({ event: output, at: now });
+        this.onEvent(output);
+      }
     }
+    return this.session.deadline;
   }
 
   messages(): (string | Uint8Array)[] {

@@ -3,6 +3,7 @@ import {
   Fifo,
   type HeapEntry,
   type Instant,
+  type Machine,
   type SyncCrypto,
   TimerHeap,
   TokenBucket,
@@ -53,8 +54,7 @@ export type SessionId = number & { readonly __unit: 'session id' };
 
 export type EndpointOutput =
   | { readonly type: 'transmit'; readonly remote: Remote; readonly data: Uint8Array }
-  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent }
-  | { readonly type: 'timeout'; readonly at: Instant | null };
+  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent };
 
 interface Slot extends HeapEntry {
   readonly id: SessionId;
@@ -76,7 +76,7 @@ interface Slot extends HeapEntry {
  *   DTLS  ──▶ its session; without one ──▶ CookieGate (stateless) ──valid cookie──▶ new session
  *   other ──▶ dropped and counted
  */
-export class Endpoint {
+export class Endpoint implements Machine<EndpointOutput> {
   readonly drops = new DropCounters();
   readonly #options: EndpointOptions;
   #limits: EndpointLimits;
@@ -171,24 +171,27 @@ export class Endpoint {
     return this.#slotsById.get(sessionId)?.session.bufferedBytes ?? 0;
   }
 
-  poll(): EndpointOutput {
+  get deadline(): Instant | null {
+    return this.#heap.peek()?.deadline ?? null;
+  }
+
+  poll(): EndpointOutput | null {
     for (;;) {
       const reply = this.#replies.shift();
       if (reply !== undefined) return reply;
       const slot = this.#dirty.peek();
-      if (slot === undefined) return { type: 'timeout', at: this.#heap.peek()?.deadline ?? null };
+      if (slot === undefined) return null;
       const output = slot.session.poll();
-      switch (output.type) {
-        case 'transmit':
-          return { type: 'transmit', remote: slot.remote, data: output.data };
-        case 'event':
-          this.#follow(slot, output.event);
-          return { type: 'event', sessionId: slot.id, event: output.event };
-        case 'timeout':
-          this.#dirty.shift();
-          slot.isDirty = false;
-          this.#heap.set(slot, output.at);
-          if (slot.session.isClosed) this.#remove(slot);
+      if (output === null) {
+        this.#dirty.shift();
+        slot.isDirty = false;
+        this.#heap.set(slot, slot.session.deadline);
+        if (slot.session.isClosed) this.#remove(slot);
+      } else if (output.type === 'transmit') {
+        return { type: 'transmit', remote: slot.remote, data: output.data };
+      } else {
+        this.#follow(slot, output);
+        return { type: 'event', sessionId: slot.id, event: output };
       }
     }
   }

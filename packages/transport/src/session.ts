@@ -1,10 +1,10 @@
 import {
+  Fifo,
   type Instant,
   type Machine,
-  Outbox,
-  type Output,
   type SyncCrypto,
   TimerTable,
+  type Transmit,
   earlier,
   later,
 } from '@lumamesh/base';
@@ -52,6 +52,8 @@ export type SessionEvent =
   | DataChannelEvent
   | { readonly type: 'closed'; readonly reason: SessionCloseReason; readonly detail: string };
 
+export type SessionOutput = Transmit | SessionEvent;
+
 export interface SessionLimits {
   readonly maxMessageBytes: number;
   readonly receiveWindowBytes: number;
@@ -93,22 +95,16 @@ export interface ClientSessionOptions extends CommonOptions {
   readonly certificate: LocalCertificate | null;
 }
 
-/** When a machine whose drain has just ended wants to be woken: polling it again answers that and nothing else. */
-function deadlineOf(machine: { poll(): Output<unknown> } | null): Instant | null {
-  const output = machine?.poll();
-  return output?.type === 'timeout' ? output.at : null;
-}
-
 /**
  * One peer's stack on one five-tuple: ICE consent, DTLS, SCTP, data channels, composed.
  *
  *   datagram ─▶ DTLS ─data─▶ SCTP ─messages─▶ data channels ─▶ events
  *   datagram ◀─ DTLS ◀packets─ SCTP ◀──────── send()
  */
-export class Session implements Machine<SessionEvent> {
+export class Session implements Machine<SessionOutput> {
   readonly #options: CommonOptions;
   readonly #isServer: boolean;
-  readonly #outbox = new Outbox<SessionEvent>();
+  readonly #outputs = new Fifo<SessionOutput>();
   readonly #timers = new TimerTable<'handshake' | 'silence' | 'closing'>();
   readonly #onDrop: (reason: string) => void;
   #clientOptions: ClientSessionOptions | null = null;
@@ -292,12 +288,11 @@ export class Session implements Machine<SessionEvent> {
     if (!this.#isClosed) this.#close('localClose', '');
   }
 
-  poll(): Output<SessionEvent> {
+  poll(): SessionOutput | null {
     for (;;) {
-      const output = this.#outbox.poll(null);
-      if (output.type !== 'timeout') return output;
-      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp())
-        return { type: 'timeout', at: this.#nextTimeout() };
+      const output = this.#outputs.shift();
+      if (output !== undefined) return output;
+      if (!this.#pumpAgent() && !this.#pumpDtls() && !this.#pumpSctp()) return null;
     }
   }
 
@@ -308,35 +303,35 @@ export class Session implements Machine<SessionEvent> {
     return drop;
   }
 
-  #nextTimeout(): Instant | null {
+  get deadline(): Instant | null {
     if (this.#isClosed) return null;
     return earlier(
-      earlier(this.#timers.next(), deadlineOf(this.#agent)),
-      earlier(deadlineOf(this.#dtls), deadlineOf(this.#sctp)),
+      earlier(this.#timers.next(), this.#agent?.deadline ?? null),
+      earlier(this.#dtls?.deadline ?? null, this.#sctp?.deadline ?? null),
     );
   }
 
   #pumpAgent(): boolean {
-    const output = this.#agent?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#agent?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#transmit(output.data);
-    else this.#handleIceEvent(output.event);
+    else this.#handleIceEvent(output);
     return true;
   }
 
   #pumpDtls(): boolean {
-    const output = this.#dtls?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#dtls?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#transmit(output.data);
-    else this.#handleDtlsEvent(output.event);
+    else this.#handleDtlsEvent(output);
     return true;
   }
 
   #pumpSctp(): boolean {
-    const output = this.#sctp?.poll();
-    if (output === undefined || output.type === 'timeout') return false;
+    const output = this.#sctp?.poll() ?? null;
+    if (output === null) return false;
     if (output.type === 'transmit') this.#dtls?.send(output.data);
-    else this.#handleSctpEvent(output.event);
+    else this.#handleSctpEvent(output);
     return true;
   }
 
@@ -349,7 +344,7 @@ export class Session implements Machine<SessionEvent> {
       return;
     }
     this.#sentBytes += datagram.length;
-    this.#outbox.transmit(datagram);
+    this.#outputs.push({ type: 'transmit', data: datagram });
   }
 
   #handleIceEvent(event: IceClientEvent): void {
@@ -357,7 +352,7 @@ export class Session implements Machine<SessionEvent> {
       return this.#close(event.reason === 'consentExpired' ? 'silence' : 'iceFailed', event.reason);
     const options = this.#clientOptions;
     if (options === null) return;
-    this.#outbox.event({
+    this.#outputs.push({
       type: 'reachable',
       mappedAddress: event.mappedAddress,
       rttMs: event.rttMs,
@@ -377,7 +372,7 @@ export class Session implements Machine<SessionEvent> {
         this.#isAddressProven = true;
         this.#lastHeard = this.#now;
         this.#startSctp();
-        this.#outbox.event({ type: 'secure', remoteCertificate: event.remoteCertificate });
+        this.#outputs.push({ type: 'secure', remoteCertificate: event.remoteCertificate });
         return;
       case 'data': {
         this.#lastHeard = this.#now;
@@ -409,7 +404,7 @@ export class Session implements Machine<SessionEvent> {
       holdsCrossingInit: this.#isServer,
     });
     this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) =>
-      this.#outbox.event(event),
+      this.#outputs.push(event),
     );
     for (const { id, properties } of negotiatedChannels)
       this.#channels.openNegotiated(id, properties);
@@ -422,7 +417,7 @@ export class Session implements Machine<SessionEvent> {
       this.#isEstablished = true;
       this.#timers.disarm('handshake');
       this.#timers.arm('silence', later(this.#now, SILENCE_TIMEOUT_MS));
-      this.#outbox.event({ type: 'connected' });
+      this.#outputs.push({ type: 'connected' });
       if (this.#timers.isArmed('closing')) this.#sctp?.shutdown(this.#now);
     }
     const drop = this.#channels?.handleSctpEvent(this.#now, event) ?? null;
@@ -456,6 +451,6 @@ export class Session implements Machine<SessionEvent> {
     this.#dtls?.close();
     while (this.#pumpDtls());
     this.#agent = null;
-    this.#outbox.event({ type: 'closed', reason, detail });
+    this.#outputs.push({ type: 'closed', reason, detail });
   }
 }

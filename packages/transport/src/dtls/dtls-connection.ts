@@ -1,10 +1,10 @@
 import {
   ByteReader,
+  Fifo,
   type Instant,
   type Machine,
-  Outbox,
-  type Output,
   TimerTable,
+  type Transmit,
   later,
 } from '@lumamesh/base';
 import { type Flight, type FlightPart, encodeFlight } from './flight/flight.ts';
@@ -46,6 +46,8 @@ export type DtlsEvent =
   | { readonly type: 'data'; readonly data: Uint8Array }
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
 
+export type DtlsOutput = Transmit | DtlsEvent;
+
 /**
  * Makes the datagrams of the last flight again: the very same messages, byte for byte, in records with fresh numbers (RFC 6347 §4.2.4). A receiver whose
  * replay window has seen a record, though it had no use for its message yet, would drop the same record for ever (docs/adr/0003).
@@ -70,9 +72,9 @@ type State =
  *   handshaking ──Finished verified──▶ connected ──close_notify, fatal alert, close()──▶ closed
  *        └──────────failed, timed out──────────────────────────────────────────────────────▲
  */
-export class DtlsConnection implements Machine<DtlsEvent> {
+export class DtlsConnection implements Machine<DtlsOutput> {
   readonly #records: RecordLayer;
-  readonly #outbox = new Outbox<DtlsEvent>();
+  readonly #outputs = new Fifo<DtlsOutput>();
   readonly #timers = new TimerTable<'retransmit'>();
   readonly #isServer: boolean;
   readonly #maxDatagramBytes: number;
@@ -148,7 +150,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     if (this.#state.name !== 'connected') return false;
     const record = this.#records.encodeProtected(CONTENT_TYPE.applicationData, data);
     if (record === null) return false;
-    this.#outbox.transmit(record);
+    this.#outputs.push({ type: 'transmit', data: record });
     return true;
   }
 
@@ -158,8 +160,12 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     this.#close('localClose', '');
   }
 
-  poll(): Output<DtlsEvent> {
-    return this.#outbox.poll(this.#timers.next());
+  get deadline(): Instant | null {
+    return this.#timers.next();
+  }
+
+  poll(): DtlsOutput | null {
+    return this.#outputs.shift() ?? null;
   }
 
   #handleRecord(now: Instant, record: DtlsRecord): string | null {
@@ -277,15 +283,16 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       case 'connected':
         this.#timers.disarmAll();
         this.#state = { name: 'connected', resendLast: this.#sendFlight(step.parts) };
-        this.#outbox.event({ type: 'connected', remoteCertificate: step.remoteCertificate });
+        this.#outputs.push({ type: 'connected', remoteCertificate: step.remoteCertificate });
         return;
       case 'failed':
-        this.#outbox.transmit(
-          this.#records.encodePlaintext(
+        this.#outputs.push({
+          type: 'transmit',
+          data: this.#records.encodePlaintext(
             CONTENT_TYPE.alert,
             encodeAlert({ level: ALERT_LEVEL.fatal, description: step.alert }),
           ),
-        );
+        });
         this.#close('handshakeFailed', step.reason);
     }
   }
@@ -293,7 +300,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   #handleApplicationData(data: Uint8Array): string | null {
     if (this.#state.name !== 'connected') return 'dtls.dataBeforeFinished';
     this.#state.resendLast = null;
-    this.#outbox.event({ type: 'data', data });
+    this.#outputs.push({ type: 'data', data });
     return null;
   }
 
@@ -314,7 +321,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
       CONTENT_TYPE.alert,
       encodeAlert({ level, description }),
     );
-    if (record !== null) this.#outbox.transmit(record);
+    if (record !== null) this.#outputs.push({ type: 'transmit', data: record });
   }
 
   /** Sends a flight, and answers how to send it again. */
@@ -331,7 +338,7 @@ export class DtlsConnection implements Machine<DtlsEvent> {
   }
 
   #transmit(flight: Flight): void {
-    for (const datagram of flight) this.#outbox.transmit(datagram);
+    for (const datagram of flight) this.#outputs.push({ type: 'transmit', data: datagram });
   }
 
   #armRetransmit(now: Instant): void {
@@ -345,6 +352,6 @@ export class DtlsConnection implements Machine<DtlsEvent> {
     if (this.#state.name === 'closed') return;
     this.#timers.disarmAll();
     this.#state = { name: 'closed' };
-    this.#outbox.event({ type: 'closed', reason, detail });
+    this.#outputs.push({ type: 'closed', reason, detail });
   }
 }

@@ -1,9 +1,10 @@
 import {
+  Fifo,
   type Instant,
-  Outbox,
-  type Output,
+  type Machine,
   type SyncCrypto,
   TimerTable,
+  type Transmit,
   later,
   utf8Encode,
   writeUint32,
@@ -45,6 +46,8 @@ export type IceClientEvent =
   | { readonly type: 'connected'; readonly mappedAddress: TransportAddress; readonly rttMs: number }
   | { readonly type: 'failed'; readonly reason: 'noAnswer' | 'refused' | 'consentExpired' };
 
+export type IceClientOutput = Transmit | IceClientEvent;
+
 type State =
   | {
       readonly name: 'checking';
@@ -58,12 +61,12 @@ type State =
  * The controlling agent of a client that knows one remote candidate of an ice-lite server: it checks that one pair, nominates it at once
  * (RFC 8445 §8.1.1), and keeps consent fresh (RFC 7675).
  */
-export class ControllingAgent {
+export class ControllingAgent implements Machine<IceClientOutput> {
   readonly #crypto: SyncCrypto;
   readonly #username: Uint8Array;
   readonly #remoteKey: Uint8Array;
   readonly #tieBreaker: Uint8Array;
-  readonly #outbox = new Outbox<IceClientEvent>();
+  readonly #outputs = new Fifo<IceClientOutput>();
   readonly #timers = new TimerTable<'check' | 'consent'>();
   #state: State;
 
@@ -103,7 +106,7 @@ export class ControllingAgent {
         transactionId: new Uint8Array(0),
         consentUntil: later(now, CONSENT_TIMEOUT_MS),
       };
-      this.#outbox.event({ type: 'connected', mappedAddress, rttMs: now - sentAt });
+      this.#outputs.push({ type: 'connected', mappedAddress, rttMs: now - sentAt });
       this.#armConsent(now);
     } else if (this.#state.name === 'connected') {
       this.#state.consentUntil = later(now, CONSENT_TIMEOUT_MS);
@@ -122,8 +125,12 @@ export class ControllingAgent {
     }
   }
 
-  poll(): Output<IceClientEvent> {
-    return this.#outbox.poll(this.#timers.next());
+  get deadline(): Instant | null {
+    return this.#timers.next();
+  }
+
+  poll(): IceClientOutput | null {
+    return this.#outputs.shift() ?? null;
   }
 
   #handleCheckTimeout(now: Instant): void {
@@ -164,9 +171,10 @@ export class ControllingAgent {
       .attribute(ATTRIBUTE.priority, priority)
       .attribute(ATTRIBUTE.iceControlling, this.#tieBreaker)
       .attribute(ATTRIBUTE.useCandidate, new Uint8Array(0));
-    this.#outbox.transmit(
-      addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish(),
-    );
+    this.#outputs.push({
+      type: 'transmit',
+      data: addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#remoteKey)).finish(),
+    });
     return transactionId;
   }
 
@@ -194,6 +202,6 @@ export class ControllingAgent {
   #fail(reason: 'noAnswer' | 'refused' | 'consentExpired'): void {
     this.#timers.disarmAll();
     this.#state = { name: 'failed' };
-    this.#outbox.event({ type: 'failed', reason });
+    this.#outputs.push({ type: 'failed', reason });
   }
 }

@@ -112,11 +112,11 @@ export class UdpClient {
     if (this.#isDraining) return;
     this.#isDraining = true;
     try {
-      for (let output = this.#session.poll(); ; output = this.#session.poll()) {
+      for (let output = this.#session.poll(); output !== null; output = this.#session.poll()) {
         if (output.type === 'transmit') this.#socket?.send(this.#remote, output.data);
-        else if (output.type === 'event') this.#onEvent(output.event);
-        else return this.#alarm.set(output.at);
+        else this.#onEvent(output);
       }
+      this.#alarm.set(this.#session.deadline);
     } finally {
       this.#isDraining = false;
     }

@@ -121,21 +121,13 @@ export class UdpEndpoint {
   }
 
   #pump(): void {
-    for (;;) {
-      const output = this.endpoint.poll();
-      switch (output.type) {
-        case 'transmit':
-          this.traffic.datagramsOut += 1;
-          this.traffic.bytesOut += output.data.length;
-          this.#socket?.send(output.remote, output.data);
-          break;
-        case 'event':
-          this.#onEvent(output.sessionId, output.event);
-          break;
-        case 'timeout':
-          this.#alarm.set(output.at);
-          return;
-      }
+    for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
+      if (output.type === 'transmit') {
+        this.traffic.datagramsOut += 1;
+        this.traffic.bytesOut += output.data.length;
+        this.#socket?.send(output.remote, output.data);
+      } else this.#onEvent(output.sessionId, output.event);
     }
+    this.#alarm.set(this.endpoint.deadline);
   }
 }

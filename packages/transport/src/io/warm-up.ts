@@ -52,13 +52,13 @@ function exchange(endpoint: Endpoint, client: Session): void {
   const now = instant(1);
   for (let isBusy = true; isBusy;) {
     isBusy = false;
-    for (let output = client.poll(); output.type !== 'timeout'; output = client.poll()) {
+    for (let output = client.poll(); output !== null; output = client.poll()) {
       if (output.type === 'transmit') {
         endpoint.handleDatagram(now, REMOTE, output.data);
         isBusy = true;
-      } else if (output.event.type === 'connected') client.send(now, CHANNEL.id, 'warm-up');
+      } else if (output.type === 'connected') client.send(now, CHANNEL.id, 'warm-up');
     }
-    for (let output = endpoint.poll(); output.type !== 'timeout'; output = endpoint.poll()) {
+    for (let output = endpoint.poll(); output !== null; output = endpoint.poll()) {
       if (output.type === 'transmit') {
         client.handleDatagram(now, output.data);
         isBusy = true;

@@ -37,11 +37,12 @@ export class AssociationHost implements Host {
   }
 
   drain(_now: Instant, send: (data: Uint8Array) => void): Instant | null {
-    for (let output = this.association.poll(); ; output = this.association.poll()) {
+    const { association } = this;
+    for (let output = association.poll(); output !== null; output = association.poll()) {
       if (output.type === 'transmit') send(output.data);
-      else if (output.type === 'event') this.events.push(output.event);
-      else return output.at;
+      else this.events.push(output);
     }
+    return association.deadline;
   }
 
   messages(streamId?: number): string[] {

@@ -185,7 +185,7 @@ describe('moving data', () => {
     const poll = made.b.association.poll.bind(made.b.association);
     made.b.association.poll = () => {
       const output = poll();
-      if (output.type === 'event' && output.event.type === 'message')
+      if (output?.type === 'message')
         made.b.association.send(made.net.now, 1, 51, new TextEncoder().encode('answer'), false, {});
       return output;
     };

@@ -1,13 +1,4 @@
-import {
-  Fifo,
-  type Instant,
-  type Machine,
-  Outbox,
-  type Output,
-  TimerTable,
-  earlier,
-  later,
-} from '@lumamesh/base';
+import { Fifo, type Instant, type Machine, TimerTable, earlier, later } from '@lumamesh/base';
 import { decodeDataChunk } from './chunk/data-chunk.ts';
 import {
   ERROR_CAUSE,
@@ -37,7 +28,12 @@ import { Outgoing } from './outgoing.ts';
 import type { Reliability } from './queue/send-queue.ts';
 import { RTO_INITIAL_MS, RtoEstimator } from './rto.ts';
 import type { AssociationState } from './association-state.ts';
-import { SCTP_PORT, type SctpCloseReason, type SctpEvent, type SctpOptions } from './sctp-types.ts';
+import {
+  SCTP_PORT,
+  type SctpCloseReason,
+  type SctpOptions,
+  type SctpOutput,
+} from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
 /** The peer, once its INIT or INIT ACK is known. */
@@ -66,9 +62,9 @@ const MESSAGE_OVERHEAD_BYTES = 128;
 const MAX_PACKETS_PER_FLUSH = 256;
 
 /** One SCTP association inside one DTLS association (RFC 8261). Both are as old as each other, so there is no restart (RFC 9260 §5.2.4.1). */
-export class Association implements Machine<SctpEvent> {
+export class Association implements Machine<SctpOutput> {
   readonly #options: SctpOptions;
-  readonly #outbox = new Outbox<SctpEvent>();
+  readonly #outputs = new Fifo<SctpOutput>();
   readonly #timers = new TimerTable<'T1Init' | 'T1Cookie' | 'T2Shutdown' | 'HeldInit'>();
   readonly #rto = new RtoEstimator();
   readonly #outgoing: Outgoing;
@@ -94,7 +90,7 @@ export class Association implements Machine<SctpEvent> {
       this.#ownInit.initialTsn,
       options.limits,
       this.#rto,
-      this.#outbox,
+      this.#outputs,
     );
   }
 
@@ -153,7 +149,7 @@ export class Association implements Machine<SctpEvent> {
     this.#touch(now);
     if (this.#peer?.supportsReConfig === false) {
       // Nobody to tell, and nobody who will tell us: the ids are free at once.
-      this.#outbox.event({ type: 'resetDone', streamIds, isOneSided: true });
+      this.#outputs.push({ type: 'resetDone', streamIds, isOneSided: true });
       return;
     }
     for (const streamId of streamIds) this.#outgoing.queue.pause(streamId);
@@ -229,15 +225,14 @@ export class Association implements Machine<SctpEvent> {
       this.#countError();
   }
 
-  poll(): Output<SctpEvent> {
+  poll(): SctpOutput | null {
     // Events go first: what a listener sends on hearing of one shares a packet with the SACK.
-    const output = this.#outbox.poll(null);
-    if (output.type !== 'timeout') return output;
-    if (this.#mustFlush) {
-      this.#mustFlush = false;
-      this.#flush(this.#now);
-    }
-    return this.#outbox.poll(this.#nextTimeout());
+    const output = this.#outputs.shift();
+    if (output !== undefined) return output;
+    if (!this.#mustFlush) return null;
+    this.#mustFlush = false;
+    this.#flush(this.#now);
+    return this.#outputs.shift() ?? null;
   }
 
   get #isEnding(): boolean {
@@ -253,7 +248,7 @@ export class Association implements Machine<SctpEvent> {
     this.#mustFlush = true;
   }
 
-  #nextTimeout(): Instant | null {
+  get deadline(): Instant | null {
     if (this.#state.name === 'ended') return null;
     const peer = this.#peer;
     let next = earlier(
@@ -530,10 +525,10 @@ export class Association implements Machine<SctpEvent> {
 
   #setPeer(init: InitChunk): void {
     if (this.#peer !== null) return;
-    const incoming = new Incoming(init.initialTsn, this.#options.limits, this.#outbox);
+    const incoming = new Incoming(init.initialTsn, this.#options.limits, this.#outputs);
     const outgoing = this.#outgoing;
     const rto = this.#rto;
-    const outbox = this.#outbox;
+    const outputs = this.#outputs;
     const streamReset = new StreamReset(
       {
         get lastAssignedTsn() {
@@ -550,7 +545,7 @@ export class Association implements Machine<SctpEvent> {
         isAcknowledged: (tsn) => outgoing.isAcknowledged(tsn),
         handleOutgoingResetDone: (streamIds, wasPerformed) => {
           for (const streamId of streamIds) outgoing.queue.restart(streamId, wasPerformed);
-          outbox.event({ type: 'resetDone', streamIds, isOneSided: !wasPerformed });
+          outputs.push({ type: 'resetDone', streamIds, isOneSided: !wasPerformed });
         },
         handleUnanswered: () => this.#countError(),
       },
@@ -575,7 +570,7 @@ export class Association implements Machine<SctpEvent> {
     this.#state = { name: 'established' };
     this.#errors = 0;
     this.#heartbeat.start(now);
-    this.#outbox.event({ type: 'connected' });
+    this.#outputs.push({ type: 'connected' });
   }
 
   #sendInit(now: Instant): void {
@@ -611,7 +606,10 @@ export class Association implements Machine<SctpEvent> {
     const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
     if (chunk.value.length > packet.room) return false;
     packet.add(chunk);
-    this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, verificationTag));
+    this.#outputs.push({
+      type: 'transmit',
+      data: packet.finish(SCTP_PORT, SCTP_PORT, verificationTag),
+    });
     return true;
   }
 
@@ -623,7 +621,10 @@ export class Association implements Machine<SctpEvent> {
       const packet = new PacketBuilder(this.#options.limits.maxPacketBytes);
       this.#fill(now, peer, packet);
       if (!packet.isEmpty)
-        this.#outbox.transmit(packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag));
+        this.#outputs.push({
+          type: 'transmit',
+          data: packet.finish(SCTP_PORT, SCTP_PORT, peer.verificationTag),
+        });
       else {
         // Filling may have thrown away what was too old, and so made room for the end of a stream or of everything.
         this.#queueControl(now, peer);
@@ -675,7 +676,7 @@ export class Association implements Machine<SctpEvent> {
     this.#heartbeat.stop();
     this.#outgoing.clear();
     this.#peer?.streamReset.clear();
-    this.#outbox.event({ type: 'closed', reason, detail });
+    this.#outputs.push({ type: 'closed', reason, detail });
   }
 }
 

@@ -1,10 +1,10 @@
-import { type Instant, type Outbox, later, serial32Diff } from '@lumamesh/base';
+import { type Fifo, type Instant, later, serial32Diff } from '@lumamesh/base';
 import type { DataChunk } from './chunk/data-chunk.ts';
 import type { ForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import type { SackChunk } from './chunk/sack-chunk.ts';
 import { CHUNK_OVERHEAD_BYTES, ReassemblyQueue } from './queue/reassembly-queue.ts';
 import { ReceivedTsns } from './queue/received-tsns.ts';
-import type { SctpEvent, SctpLimits } from './sctp-types.ts';
+import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
 /** RFC 9260 §6.2: a SACK at the latest 200 ms behind the first unacknowledged DATA; the shell's clock may be 10 ms late. */
 export const SACK_DELAY_MS = 180;
@@ -15,21 +15,21 @@ const MAX_GAP_BLOCKS_SENT = 32;
 /** The receiving half of an association: which TSNs arrived, what waits to be whole, and when a SACK is due. */
 export class Incoming {
   readonly #limits: SctpLimits;
-  readonly #outbox: Outbox<SctpEvent>;
+  readonly #outputs: Fifo<SctpOutput>;
   readonly #tsns: ReceivedTsns;
   readonly #reassembly: ReassemblyQueue;
   #packetsUnacknowledged = 0;
   #sackDueAt: Instant | null = null;
   #isSackDueNow = false;
 
-  constructor(initialTsn: number, limits: SctpLimits, outbox: Outbox<SctpEvent>) {
+  constructor(initialTsn: number, limits: SctpLimits, outputs: Fifo<SctpOutput>) {
     this.#limits = limits;
-    this.#outbox = outbox;
+    this.#outputs = outputs;
     this.#tsns = new ReceivedTsns(initialTsn);
     this.#reassembly = new ReassemblyQueue(
       limits.maxMessageBytes,
-      (message) => outbox.event({ type: 'message', ...message }),
-      (streamId) => outbox.event({ type: 'messageTooLarge', streamId }),
+      (message) => outputs.push({ type: 'message', ...message }),
+      (streamId) => outputs.push({ type: 'messageTooLarge', streamId }),
     );
   }
 
@@ -112,7 +112,7 @@ export class Incoming {
 
   resetStreams(streamIds: readonly number[]): void {
     this.#reassembly.resetStreams(streamIds);
-    this.#outbox.event({ type: 'streamsReset', streamIds });
+    this.#outputs.push({ type: 'streamsReset', streamIds });
   }
 
   takeSack(): SackChunk {

@@ -1,4 +1,4 @@
-import { type Instant, type Outbox, TimerTable, later, serial32Diff } from '@lumamesh/base';
+import { type Fifo, type Instant, TimerTable, later, serial32Diff } from '@lumamesh/base';
 import { type Chunk, type PacketBuilder } from './chunk/packet.ts';
 import { DATA_FIELDS_BYTES, encodeDataChunk } from './chunk/data-chunk.ts';
 import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
@@ -7,7 +7,7 @@ import { CongestionWindow } from './congestion-window.ts';
 import { type OutstandingChunk, RetransmissionQueue } from './queue/retransmission-queue.ts';
 import { type Fragment, SendQueue } from './queue/send-queue.ts';
 import type { RtoEstimator } from './rto.ts';
-import type { SctpEvent, SctpLimits } from './sctp-types.ts';
+import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
 /** A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in flight costs memory. */
 const MAX_OUTSTANDING_CHUNKS = 4096;
@@ -22,7 +22,7 @@ interface PeerState {
 /** The sending half of an association: queues, congestion, loss, partial reliability (RFC 9260 §6.1, §6.3, §7; RFC 3758). */
 export class Outgoing {
   readonly queue = new SendQueue();
-  readonly #outbox: Outbox<SctpEvent>;
+  readonly #outputs: Fifo<SctpOutput>;
   readonly #limits: SctpLimits;
   readonly #rto: RtoEstimator;
   readonly #timers = new TimerTable<'T3Rtx'>();
@@ -41,11 +41,11 @@ export class Outgoing {
     initialTsn: number,
     limits: SctpLimits,
     rto: RtoEstimator,
-    outbox: Outbox<SctpEvent>,
+    outputs: Fifo<SctpOutput>,
   ) {
     this.#limits = limits;
     this.#rto = rto;
-    this.#outbox = outbox;
+    this.#outputs = outputs;
     this.#outstanding = new RetransmissionQueue(initialTsn);
     this.#congestion = new CongestionWindow(limits.maxPacketBytes);
   }
@@ -155,7 +155,7 @@ export class Outgoing {
     }
     this.#mayBurst = false;
     if (this.queue.bufferedBytes !== wasBuffered)
-      this.#outbox.event({ type: 'bufferedAmountChanged' });
+      this.#outputs.push({ type: 'bufferedAmountChanged' });
     return added;
   }
 

@@ -1,4 +1,4 @@
-import type { RandomBytes } from '@lumamesh/base';
+import type { RandomBytes, Transmit } from '@lumamesh/base';
 
 /** Bounds of one association; docs/limits.md has the memory they add up to. */
 export interface SctpLimits {
@@ -50,6 +50,9 @@ export type SctpEvent =
   /** Data left the send queue. */
   | { readonly type: 'bufferedAmountChanged' }
   | { readonly type: 'closed'; readonly reason: SctpCloseReason; readonly detail: string };
+
+/** Packets for DTLS to seal, and events. */
+export type SctpOutput = Transmit | SctpEvent;
 
 /** RFC 8831 §6.5 and RFC 8261 §4: both browsers use this port on both sides. */
 export const SCTP_PORT = 5000;
