@@ -99,7 +99,7 @@ export class VirtualMesh {
       },
       options.skewSeconds,
     );
-    const core = new MeshCore({
+    const core = new MeshCore(this.now, this.#unixSeconds(options), {
       record,
       mesh: options.mesh ?? MESH,
       peers: (options.peers ?? []).map((peer) => ({
@@ -146,7 +146,7 @@ export class VirtualMesh {
     };
     this.#nodes.set(name, node);
     this.#byAddress.set(ip, [...(this.#byAddress.get(ip) ?? []), node]);
-    core.handleSaved(this.now, this.#unixSeconds(node), saved);
+    core.handleSaved(this.now, saved);
     this.#wake(node);
     return node;
   }
@@ -274,7 +274,7 @@ export class VirtualMesh {
   /** Sends a frame over a relay's link without asking the relay. */
   injectFrame(from: string, to: string, text: string): void {
     const receiver = this.#node(to);
-    receiver.core.handleFrame(this.now, this.#unixSeconds(receiver), this.#node(from).nk, text);
+    receiver.core.handleFrame(this.now, this.#node(from).nk, text);
     this.#drain(receiver);
   }
 
@@ -301,8 +301,8 @@ export class VirtualMesh {
     return node;
   }
 
-  #unixSeconds(node: Node): number {
-    return START_SECONDS + Math.floor(this.now / 1000) + (node.options.skewSeconds ?? 0);
+  #unixSeconds({ skewSeconds = 0 }: VirtualRelayOptions): number {
+    return START_SECONDS + Math.floor(this.now / 1000) + skewSeconds;
   }
 
   #reaches(a: Node, b: Node): boolean {
@@ -346,27 +346,23 @@ export class VirtualMesh {
 
   #wake(node: Node): void {
     if (!node.isAlive) return;
-    node.core.handleTimeout(this.now, this.#unixSeconds(node));
+    node.core.handleTimeout(this.now);
     this.#drain(node);
   }
 
   #drain(node: Node): void {
     if (!node.isAlive) return;
-    for (let output = node.core.poll(); ; output = node.core.poll()) {
-      if (output.type === 'timeout') {
-        const { at } = output;
-        if (at === null || node.wakeAt === at) return;
-        node.wakeAt = at;
-        this.#at(Math.max(0, at - this.now), () => {
-          if (node.wakeAt === at) this.#wake(node);
-        });
-        return;
-      }
+    for (let output = node.core.poll(); output !== null; output = node.core.poll())
       this.#perform(node, output);
-    }
+    const at = node.core.deadline;
+    if (at === null || node.wakeAt === at) return;
+    node.wakeAt = at;
+    this.#at(Math.max(0, at - this.now), () => {
+      if (node.wakeAt === at) this.#wake(node);
+    });
   }
 
-  #perform(node: Node, output: Exclude<MeshOutput, { type: 'timeout' }>): void {
+  #perform(node: Node, output: MeshOutput): void {
     switch (output.type) {
       case 'frame': {
         const other = node.links.get(output.to);
@@ -374,7 +370,7 @@ export class VirtualMesh {
         if (other === undefined) return;
         this.#at(LATENCY_MS, () => {
           if (node.links.get(other.nk) !== other) return;
-          other.core.handleFrame(this.now, this.#unixSeconds(other), node.nk, output.text);
+          other.core.handleFrame(this.now, node.nk, output.text);
           this.#drain(other);
         });
         return;
@@ -396,15 +392,11 @@ export class VirtualMesh {
         return;
       case 'check':
         return this.#check(node, output.id, output.record);
-      case 'present':
-        node.rooms.handleRemotePresent(output.room, output.member);
-        return this.#drainSessions(node);
-      case 'absent':
-        node.rooms.handleRemoteAbsent(output.room, output.peer);
-        return this.#drainSessions(node);
-      case 'signal':
-        node.rooms.handleRemoteSignal(output.room, output.from, output.to, output.data);
-        return this.#drainSessions(node);
+      case 'remotePresent':
+      case 'remoteAbsent':
+      case 'remoteSignal':
+        node.rooms.handleRemoteRooms(output);
+        return this.#drainRooms(node);
       case 'ownRecord':
         node.ownRecords.push({ isElsewhere: output.isElsewhere });
         return;
@@ -482,7 +474,7 @@ export class VirtualMesh {
     this.#at(LATENCY_MS, () => {
       if (!to.isAlive || to.seenGossip.has(record.signature)) return;
       to.seenGossip.add(record.signature);
-      const id = to.core.handleGossip(this.now, this.#unixSeconds(to), from.nk, record, 500);
+      const id = to.core.handleGossip(this.now, from.nk, record, 500);
       to.waiters.set(id, (verdict) => {
         if (verdict === 'accept') this.#forward(to, record, from);
       });
@@ -491,13 +483,13 @@ export class VirtualMesh {
   }
 
   #drainRooms(node: Node): void {
-    this.#drainSessions(node);
-    this.#drain(node);
-  }
-
-  #drainSessions(node: Node): void {
-    for (let output = node.rooms.poll(); output.type !== 'timeout'; output = node.rooms.poll()) {
-      if (output.type !== 'send') continue;
+    for (let output = node.rooms.poll(); output !== null; output = node.rooms.poll()) {
+      if (output.type === 'close') continue;
+      if (output.type !== 'send') {
+        node.core.handleLocalRooms(this.now, output);
+        this.#drain(node);
+        continue;
+      }
       const heard = node.heard.get(output.session) ?? [];
       heard.push(JSON.parse(output.frame) as Record<string, unknown>);
       node.heard.set(output.session, heard);

@@ -1,5 +1,7 @@
-export { LinkPolicy, type DialTarget } from './mesh/link-policy.ts';
-export { MeshCore, type MeshOutput } from './mesh/mesh-core.ts';
+export { type DialTarget } from './mesh/dial-choice.ts';
+export { LinkPolicy, type PolicyLink } from './mesh/link-policy.ts';
+export { MeshCore } from './mesh/mesh-core.ts';
+export type { MeshOutput } from './mesh/mesh-output.ts';
 export { RelayDirectory } from './mesh/relay-directory.ts';
 export {
   RelayCore,

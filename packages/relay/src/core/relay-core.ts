@@ -1,15 +1,21 @@
-import { DropCounters, Fifo, type Instant, TokenBucket } from '@lumamesh/base';
+import { DropCounters, Fifo, type Instant, type Machine } from '@lumamesh/base';
 import {
   type ClientMessage,
   LIMITS,
   PROTOCOL_VERSION,
   type RelayMessage,
-  type RoomMember,
   type SignedRelayRecord,
   parseClientMessage,
 } from '@lumamesh/protocol';
+import { joinedPages } from './joined-pages.ts';
+import {
+  type LocalRoomEvent,
+  NO_REMOTE_ROOMS,
+  type RemoteRoomEvent,
+  type RemoteRooms,
+} from './remote-rooms.ts';
 import { type Membership, RoomDirectory } from './room-directory.ts';
-import { NOWHERE_ELSE, type RoomsElsewhere } from './rooms-elsewhere.ts';
+import { type SessionBudget, SessionBudgets } from './session-budget.ts';
 
 /** What the operator may change while the relay runs. */
 export interface RelayCoreLimits {
@@ -24,11 +30,14 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   readonly queuedBytes: (session: Session) => number;
 }
 
-/** What the relay does next. `send` gives a frame for a session's channel; `close` ends a session after what was sent to it. */
+/**
+ * What the relay does next. `send` gives a frame for a session's channel; `close` ends a session after
+ * what was sent to it; a {@link LocalRoomEvent} is for the mesh, where there is one.
+ */
 export type RelayOutput<Session> =
   | { readonly type: 'send'; readonly session: Session; readonly frame: string }
   | { readonly type: 'close'; readonly session: Session; readonly reason: string }
-  | { readonly type: 'timeout'; readonly at: null };
+  | LocalRoomEvent;
 
 export interface RelayCounters {
   joins: number;
@@ -36,53 +45,31 @@ export interface RelayCounters {
   errors: number;
 }
 
-/** A session may make so many mistakes at once, and one more every ten seconds. */
-const STRIKES_BURST = 20;
-const STRIKES_PER_SECOND = 0.1;
-/** Joining a room of 250 with ten candidates for each member is a burst of 2 500 frames. */
-const MESSAGE_BURST_SECONDS = 10;
-/** Joining (and changing one's presence) is told to the whole room, so it is dearer: this often in the long run, behind a burst. */
-const JOINS_PER_SECOND = 1;
-const JOINS_BURST = 2 * LIMITS.maxRoomsPerSession;
-/** With so much waiting for it, a session is sent no further signals: what other members send must not fill the room that its own news need. */
+/**
+ * With so much waiting for it, a session is sent no further signals: what other members send must not
+ * take the place that its own news need.
+ */
 const SIGNAL_HIGH_WATER_BYTES = 262_144;
 /** A peer that reconnects may stand twice until its old session has expired, and once more by bad luck. */
 const MAX_SESSIONS_PER_PEER = 3;
 
-/** `{"peer":"","presence":""},` and the frame around. */
-const MEMBER_OVERHEAD_BYTES = 26;
-/** A home's record as JSON. */
-const HOME_BYTES = 1600;
-const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200 - LIMITS.maxHomes * HOME_BYTES;
-/** Sampling all known relays costs more than passing a signal on. */
-const NODES_PER_SECOND = 0.2;
-const NODES_BURST = 40;
-/** All sessions together. */
-const ALL_NODES_PER_SECOND = 50;
-const ALL_NODES_BURST = 200;
-
 const CLOSING = 'this relay is about to stop: go on by another one';
 
-interface SessionState {
-  readonly frames: TokenBucket;
-  readonly strikes: TokenBucket;
-  readonly joins: TokenBucket;
-  readonly nodes: TokenBucket;
-}
-
 /**
- * The relay without its socket: rooms, presence, and the passing on of sealed signals (docs/wire-protocol.md). It knows neither names of rooms
- * nor what is in presence and signals. It follows the house contract; there is nothing it waits for, so its drain ends with `timeout: null`.
+ * The relay without its socket: rooms, presence, and the passing on of sealed signals
+ * (docs/wire-protocol.md). It knows neither the names of rooms nor what is in presence and signals.
  */
-export class RelayCore<Session> {
+export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
+  /** There is nothing that it waits for. */
+  readonly deadline = null;
   readonly drops = new DropCounters();
   readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
   readonly #options: RelayCoreOptions<Session>;
   readonly #rooms = new RoomDirectory<Session>();
-  readonly #sessions = new Map<Session, SessionState>();
+  readonly #sessions = new Map<Session, SessionBudget>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
-  readonly #elsewhere: RoomsElsewhere;
-  readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
+  readonly #remote: RemoteRooms;
+  readonly #budgets = new SessionBudgets();
   #limits: RelayCoreLimits;
   #record: SignedRelayRecord;
   #welcome: string;
@@ -91,11 +78,11 @@ export class RelayCore<Session> {
   constructor(
     options: RelayCoreOptions<Session>,
     record: SignedRelayRecord,
-    elsewhere: RoomsElsewhere = NOWHERE_ELSE,
+    remote: RemoteRooms = NO_REMOTE_ROOMS,
   ) {
     this.#options = options;
     this.#limits = options;
-    this.#elsewhere = elsewhere;
+    this.#remote = remote;
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
   }
@@ -134,13 +121,7 @@ export class RelayCore<Session> {
       this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
       return;
     }
-    const { messagesPerSecond } = this.#limits;
-    this.#sessions.set(session, {
-      frames: new TokenBucket(messagesPerSecond, messagesPerSecond * MESSAGE_BURST_SECONDS),
-      strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
-      joins: new TokenBucket(JOINS_PER_SECOND, JOINS_BURST),
-      nodes: new TokenBucket(NODES_PER_SECOND, NODES_BURST),
-    });
+    this.#sessions.set(session, this.#budgets.make(this.#limits.messagesPerSecond));
     this.#outputs.push({ type: 'send', session, frame: this.#welcome });
   }
 
@@ -156,82 +137,89 @@ export class RelayCore<Session> {
   }
 
   handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
-    const state = this.#sessions.get(session);
-    if (state === undefined) return this.drops.count('relay.unknownSession');
-    if (!state.frames.take(now))
+    const budget = this.#sessions.get(session);
+    if (budget === undefined) return this.drops.count('relay.unknownSession');
+    if (!budget.frames.take(now))
       return this.#strike(
         now,
         session,
-        state,
+        budget,
         'RATE_LIMITED',
         `at most ${this.#limits.messagesPerSecond} frames a second`,
       );
     if (typeof frame !== 'string')
-      return this.#strike(now, session, state, 'BAD_FRAME', 'a frame is text');
+      return this.#strike(now, session, budget, 'BAD_FRAME', 'a frame is text');
     const result = parseClientMessage(frame);
     if (!result.ok)
       return this.#strike(
         now,
         session,
-        state,
+        budget,
         result.fault.code,
         result.fault.message,
         result.fault.room,
       );
-    this.#handleMessage(now, session, state, result.value);
+    this.#handleMessage(now, session, budget, result.value);
   }
 
   /** A message larger than the transport takes was skipped. */
   handleOversizedFrame(now: Instant, session: Session): void {
-    const state = this.#sessions.get(session);
-    if (state !== undefined)
+    const budget = this.#sessions.get(session);
+    if (budget !== undefined)
       this.#strike(
         now,
         session,
-        state,
+        budget,
         'FRAME_TOO_LARGE',
         `a frame has at most ${LIMITS.maxFrameBytes} bytes`,
       );
   }
 
-  /** A peer is in a room over another relay, or its presence there is new. */
-  handleRemotePresent(room: string, { peer, presence }: RoomMember): void {
-    if (this.#rooms.sessionsAs(room, peer) > 0) return;
-    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-joined', room, peer, presence });
+  /** Rooms of this relay have changed over other relays. */
+  handleRemoteRooms(event: RemoteRoomEvent): void {
+    const { room } = event;
+    switch (event.type) {
+      case 'remotePresent':
+        if (this.#rooms.sessionsAs(room, event.member.peer) > 0) return;
+        return this.#broadcast(this.#rooms.membersOf(room), {
+          action: 'peer-joined',
+          room,
+          ...event.member,
+        });
+      case 'remoteAbsent':
+        if (this.#rooms.sessionsAs(room, event.peer) > 0 || this.#remote.has(room, event.peer))
+          return;
+        return this.#broadcast(this.#rooms.membersOf(room), {
+          action: 'peer-left',
+          room,
+          peer: event.peer,
+        });
+      case 'remoteSignal':
+        return this.#handleRemoteSignal(event);
+    }
   }
 
-  handleRemoteAbsent(room: string, peer: string): void {
-    if (this.#isInRoom(room, peer)) return;
-    this.#broadcast(this.#rooms.membersOf(room), { action: 'peer-left', room, peer });
+  handleTimeout(): void {
+    // It has no deadline.
   }
 
-  /** A sealed signal that another relay passed on for a member here. */
-  handleRemoteSignal(room: string, from: string, to: string, data: string): void {
-    const receivers = this.#reachable(
-      this.#rooms.membersOf(room).filter((member) => member.peer === to),
-    );
-    if (receivers.length === 0) return this.drops.count('relay.remoteSignal.noReceiver');
-    this.counters.signals += 1;
-    this.#broadcast(receivers, { action: 'signal', room, from, data });
-  }
-
-  poll(): RelayOutput<Session> {
-    return this.#outputs.shift() ?? { type: 'timeout', at: null };
+  poll(): RelayOutput<Session> | null {
+    return this.#outputs.shift() ?? null;
   }
 
   #handleMessage(
     now: Instant,
     session: Session,
-    state: SessionState,
+    budget: SessionBudget,
     message: ClientMessage,
   ): void {
     switch (message.action) {
       case 'join':
-        if (!state.joins.take(now))
+        if (!budget.joins.take(now))
           return this.#strike(
             now,
             session,
-            state,
+            budget,
             'RATE_LIMITED',
             'joining too often',
             message.room,
@@ -240,13 +228,9 @@ export class RelayCore<Session> {
       case 'leave':
         return this.#leave(session, message.room);
       case 'signal':
-        return this.#signal(now, session, state, message);
+        return this.#signal(now, session, budget, message);
       case 'nodes':
-        if (!state.nodes.take(now))
-          return this.#strike(now, session, state, 'RATE_LIMITED', 'asking for nodes too often');
-        if (!this.#allNodes.take(now))
-          return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
-        return this.#sendNodes(session, message.limit, message.after);
+        return this.#nodes(now, session, budget, message.limit, message.after);
       case 'ping':
         return this.#send(session, { action: 'pong' });
     }
@@ -256,6 +240,8 @@ export class RelayCore<Session> {
   #join(now: Instant, session: Session, room: string, peer: string, presence: string): void {
     const existing = this.#rooms.membershipOf(session, room);
     if (existing !== null && existing.peer !== peer) this.#leave(session, room);
+    // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
+    const isForgotten = existing !== null && this.#rooms.sizeOf(room) === 0;
     if (existing?.peer === peer) existing.presence = presence;
     else {
       if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession)
@@ -282,14 +268,15 @@ export class RelayCore<Session> {
       this.#rooms.add(session, room, peer, presence);
     }
     this.counters.joins += 1;
-    this.#elsewhere.handleLocalPresent(now, room, peer, presence);
+    this.#outputs.push({ type: 'localPresent', room, peer, presence });
     const others = this.#others(session, room);
-    this.#sendMembers(session, room, [
+    const remote = isForgotten ? [] : this.#remote.membersOf(room);
+    const members = [
       ...others,
-      ...this.#elsewhere
-        .membersOf(room)
-        .filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0),
-    ]);
+      ...remote.filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0),
+    ];
+    for (const page of joinedPages(room, members, this.#remote.homesOf(room)))
+      this.#send(session, page);
     this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
   }
 
@@ -297,8 +284,8 @@ export class RelayCore<Session> {
     const membership = this.#rooms.remove(session, room);
     // Whoever came back over another session is still there.
     if (membership === null || this.#rooms.sessionsAs(room, membership.peer) > 0) return;
-    this.#elsewhere.handleLocalAbsent(room, membership.peer);
-    if (this.#elsewhere.has(room, membership.peer)) return;
+    this.#outputs.push({ type: 'localAbsent', room, peer: membership.peer });
+    if (this.#remote.has(room, membership.peer)) return;
     this.#broadcast(this.#rooms.membersOf(room), {
       action: 'peer-left',
       room,
@@ -309,7 +296,7 @@ export class RelayCore<Session> {
   #signal(
     now: Instant,
     session: Session,
-    state: SessionState,
+    budget: SessionBudget,
     message: Extract<ClientMessage, { action: 'signal' }>,
   ): void {
     const { room, to, data } = message;
@@ -318,7 +305,7 @@ export class RelayCore<Session> {
       return this.#strike(
         now,
         session,
-        state,
+        budget,
         'NOT_IN_ROOM',
         'join the room before signaling in it',
         room,
@@ -326,8 +313,9 @@ export class RelayCore<Session> {
     const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
     if (receivers.length === 0) {
       // The other one has just left: nobody's mistake, and the sender is told by peer-left.
-      if (!this.#elsewhere.sendSignal(room, sender.peer, to, data))
+      if (!this.#remote.canReach(room, to))
         return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
+      this.#outputs.push({ type: 'localSignal', room, from: sender.peer, to, data });
       this.counters.signals += 1;
       return;
     }
@@ -338,40 +326,32 @@ export class RelayCore<Session> {
     this.#broadcast(reachable, { action: 'signal', room, from: sender.peer, data });
   }
 
-  /** The members of a room, in as many `joined` frames as it takes; all but the last say that more follow. */
-  #sendMembers(session: Session, room: string, members: readonly RoomMember[]): void {
-    let page: RoomMember[] = [];
-    let bytes = 0;
-    for (const { peer, presence } of members) {
-      const cost = peer.length + presence.length + MEMBER_OVERHEAD_BYTES;
-      if (bytes + cost > MAX_PAGE_BYTES) {
-        this.#send(session, { action: 'joined', room, members: page, more: true });
-        page = [];
-        bytes = 0;
-      }
-      page.push({ peer, presence });
-      bytes += cost;
-    }
-    const homes = this.#elsewhere.homesOf(room);
-    this.#send(session, {
-      action: 'joined',
-      room,
-      members: page,
-      ...(homes.length === 0 ? {} : { homes }),
-    });
+  #handleRemoteSignal({
+    room,
+    from,
+    to,
+    data,
+  }: Extract<RemoteRoomEvent, { readonly type: 'remoteSignal' }>): void {
+    const receivers = this.#reachable(
+      this.#rooms.membersOf(room).filter((member) => member.peer === to),
+    );
+    if (receivers.length === 0) return this.drops.count('relay.remoteSignal.noReceiver');
+    this.counters.signals += 1;
+    this.#broadcast(receivers, { action: 'signal', room, from, data });
   }
 
-  #sendNodes(session: Session, limit: number, after: string): void {
-    const { nodes, next } = this.#elsewhere.nodes(limit, after);
+  #nodes(now: Instant, session: Session, budget: SessionBudget, limit: number, after: string): void {
+    const charge = this.#budgets.takeNodes(now, budget);
+    if (charge === 'sessionExceeded')
+      return this.#strike(now, session, budget, 'RATE_LIMITED', 'asking for nodes too often');
+    if (charge === 'allExceeded')
+      return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
+    const { nodes, next } = this.#remote.nodes(limit, after);
     this.#send(session, {
       action: 'nodes',
       nodes: nodes.length === 0 ? [this.#record] : nodes,
       ...(next === undefined ? {} : { next }),
     });
-  }
-
-  #isInRoom(room: string, peer: string): boolean {
-    return this.#rooms.sessionsAs(room, peer) > 0 || this.#elsewhere.has(room, peer);
   }
 
   /** Those that are not behind with reading already. */
@@ -409,12 +389,12 @@ export class RelayCore<Session> {
   #strike(
     now: Instant,
     session: Session,
-    state: SessionState,
+    budget: SessionBudget,
     code: string,
     message: string,
     room?: string,
   ): void {
-    if (state.strikes.take(now)) return this.#fail(session, code, message, room);
+    if (budget.strikes.take(now)) return this.#fail(session, code, message, room);
     this.#fail(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
     this.handleSessionClosed(session);
     this.#outputs.push({ type: 'close', session, reason: 'TOO_MANY_ERRORS' });

@@ -1,7 +1,7 @@
 import type { Stream } from '@libp2p/interface';
 import { TokenBucket } from '@lumamesh/base';
 import { monotonicNow } from '@lumamesh/transport/io';
-import { FrameReader, encodeFrames } from '../../core/mesh/frame-stream.ts';
+import { LengthPrefixedReader, encodeLengthPrefixed } from '../../core/mesh/length-prefixed.ts';
 
 /** Bytes that wait for a slow reader before the link is given up. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
@@ -67,7 +67,7 @@ export class FrameWriter {
     this.#queue = [];
     this.#queuedBytes = 0;
     try {
-      stream.send(encodeFrames(texts));
+      stream.send(encodeLengthPrefixed(texts));
     } catch {
       this.#onFailure('streamClosed');
     }
@@ -93,7 +93,7 @@ export function readFrames(
   budget: ReadBudget,
   on: { frame(text: string): void; fault(drop: string): void },
 ): void {
-  const reader = new FrameReader();
+  const reader = new LengthPrefixedReader();
   stream.inactivityTimeout = INACTIVITY_MS;
   stream.addEventListener('message', (event) => {
     const chunk = event.data instanceof Uint8Array ? event.data : event.data.subarray();
