@@ -119,7 +119,10 @@ function discoverByLinks(count: number): {
       now = later(now, 5000);
       const { hangUps, dials } = policy.decide(now, links, view, new Set());
       for (const { nk } of hangUps)
-        links.splice(links.findIndex((link) => link.nk === nk), 1);
+        links.splice(
+          links.findIndex((link) => link.nk === nk),
+          1,
+        );
       for (const target of dials) {
         const other = target.nk === null ? undefined : indexOf.get(target.nk);
         if (other === undefined || other === i) continue;

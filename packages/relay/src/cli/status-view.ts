@@ -51,7 +51,7 @@ export function drawStatus(
   if (mesh !== undefined) {
     const { links, records, homes } = mesh;
     lines.push(
-      `${label('mesh')}${links.outbound} links out, ${links.inbound} in, ${links.accepted} have reached us; ${records.alive} relays alive, ${records.doubted} doubted`,
+      `${label('mesh')}${links.outbound} links out, ${links.inbound} in, ${links.accepted} have reached us; ${records.alive} relays alive, ${records.suspect} suspect`,
       `${label('')}home of ${homes.roomsHeld} rooms; signals ${mesh.signals.in} in, ${mesh.signals.out} out; ${mesh.bans} banned${mesh.identityConflicts > 0 ? paint('red', '; ANOTHER RELAY RUNS WITH OUR KEY') : ''}`,
     );
   }

@@ -1,4 +1,9 @@
-import { LIMITS, type RelayMessage, type RoomMember, type SignedRelayRecord } from '@lumamesh/protocol';
+import {
+  LIMITS,
+  type RelayMessage,
+  type RoomMember,
+  type SignedRelayRecord,
+} from '@lumamesh/protocol';
 
 /** `{"peer":"","presence":""},` and the frame around. */
 const MEMBER_OVERHEAD_BYTES = 26;

@@ -433,7 +433,11 @@ describe('mistakes and attacks', () => {
           .flatMap(({ to, frame }) =>
             to === 'a' ? [`${frame.action} ${String(frame['peer'] ?? frame['from'])}`] : [],
           );
-      bench.core.handleRemoteRooms({ type: 'remotePresent', room: ROOM, member: { peer: PEER('bob'), presence: 'other' } });
+      bench.core.handleRemoteRooms({
+        type: 'remotePresent',
+        room: ROOM,
+        member: { peer: PEER('bob'), presence: 'other' },
+      });
       bench.core.handleRemoteRooms({ type: 'remoteAbsent', room: ROOM, peer: PEER('bob') });
       assert.deepEqual(heard(), []);
       remote.members = [{ peer: PEER('bob'), presence: 'other' }];
@@ -441,7 +445,11 @@ describe('mistakes and attacks', () => {
       assert.deepEqual(heard(), []);
       remote.members = [];
       bench.core.handleRemoteRooms({ type: 'remoteAbsent', room: ROOM, peer: PEER('bob') });
-      bench.core.handleRemoteRooms({ type: 'remotePresent', room: ROOM, member: { peer: PEER('far'), presence: 'f' } });
+      bench.core.handleRemoteRooms({
+        type: 'remotePresent',
+        room: ROOM,
+        member: { peer: PEER('far'), presence: 'f' },
+      });
       bench.core.handleRemoteRooms({
         type: 'remoteSignal',
         room: ROOM,

@@ -224,7 +224,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
             'joining too often',
             message.room,
           );
-        return this.#join(now, session, message.room, message.peer, message.presence);
+        return this.#join(session, message.room, message.peer, message.presence);
       case 'leave':
         return this.#leave(session, message.room);
       case 'signal':
@@ -237,7 +237,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   /** Joining again updates the presence; joining as another peer leaves first. */
-  #join(now: Instant, session: Session, room: string, peer: string, presence: string): void {
+  #join(session: Session, room: string, peer: string, presence: string): void {
     const existing = this.#rooms.membershipOf(session, room);
     if (existing !== null && existing.peer !== peer) this.#leave(session, room);
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
@@ -340,7 +340,13 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#broadcast(receivers, { action: 'signal', room, from, data });
   }
 
-  #nodes(now: Instant, session: Session, budget: SessionBudget, limit: number, after: string): void {
+  #nodes(
+    now: Instant,
+    session: Session,
+    budget: SessionBudget,
+    limit: number,
+    after: string,
+  ): void {
     const charge = this.#budgets.takeNodes(now, budget);
     if (charge === 'sessionExceeded')
       return this.#strike(now, session, budget, 'RATE_LIMITED', 'asking for nodes too often');

@@ -93,11 +93,7 @@ describe('the links a relay keeps', () => {
       new Set(linked.map((name) => Math.floor(Number(name.slice(1)) / 10))).size,
       LINK_LIMITS.minOutbound,
     );
-    assert.equal(
-      new Bench().grow(relays(4, 10)).length,
-      4,
-      'one network, where there is no other',
-    );
+    assert.equal(new Bench().grow(relays(4, 10)).length, 4, 'one network, where there is no other');
   });
 
   it('are made slowly, and later while others are still being found', () => {

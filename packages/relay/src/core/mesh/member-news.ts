@@ -16,10 +16,7 @@ export class MemberNews {
   /** Room and peer of news that waits. */
   readonly #waiting = new Map<string, readonly [room: string, peer: string]>();
 
-  constructor(
-    rooms: ReadonlyMap<string, RoomState>,
-    outputs: Pick<Fifo<RemoteRoomEvent>, 'push'>,
-  ) {
+  constructor(rooms: ReadonlyMap<string, RoomState>, outputs: Pick<Fifo<RemoteRoomEvent>, 'push'>) {
     this.#rooms = rooms;
     this.#outputs = outputs;
   }

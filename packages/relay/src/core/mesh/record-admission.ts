@@ -1,10 +1,4 @@
-import {
-  type AddressScope,
-  type Instant,
-  TokenBucket,
-  dropOldest,
-  scopeOf,
-} from '@lumamesh/base';
+import { type AddressScope, type Instant, TokenBucket, dropOldest, scopeOf } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { type Candidate, isNewer, isSameEndpoint } from './candidate.ts';
 import { CLOCK_SKEW_SECONDS, DIRECTORY_LIMITS, MAX_AGE_SECONDS } from './directory-limits.ts';

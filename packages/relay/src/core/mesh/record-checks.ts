@@ -109,13 +109,7 @@ export class RecordChecks {
     return [...this.#running].filter(([, { endsAt }]) => endsAt <= now).map(([id]) => id);
   }
 
-  #run(
-    now: Instant,
-    id: string,
-    kind: CheckKind,
-    nk: string,
-    candidate: Candidate | null,
-  ): void {
+  #run(now: Instant, id: string, kind: CheckKind, nk: string, candidate: Candidate | null): void {
     this.#running.set(id, { kind, nk, candidate, endsAt: later(now, CHECK_LOST_MS) });
   }
 

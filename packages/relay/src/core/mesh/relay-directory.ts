@@ -344,11 +344,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     this.#refused.set(id, later(now, REFUSED_MS));
   }
 
-  #pushVerdict(
-    { id, record, origin }: Candidate,
-    verdict: RecordVerdict,
-    reason: string,
-  ): void {
+  #pushVerdict({ id, record, origin }: Candidate, verdict: RecordVerdict, reason: string): void {
     this.#outputs.push({ type: 'verdict', id, record, origin, verdict, reason });
   }
 }

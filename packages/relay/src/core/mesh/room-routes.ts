@@ -61,8 +61,7 @@ export class RoomRoutes {
   /** Answers a relay over its link, or by the relay that forwarded what it said. */
   reply(to: string, forwarder: string | null, frame: RoomFrame): void {
     if (this.isLinked(to)) this.outputs.push({ type: 'send', to, frame });
-    else if (forwarder !== null)
-      this.outputs.push({ type: 'forward', by: forwarder, to, frame });
+    else if (forwarder !== null) this.outputs.push({ type: 'forward', by: forwarder, to, frame });
   }
 
   /** @returns Whether {@link signal} would find a way to a relay that shows the peer. */

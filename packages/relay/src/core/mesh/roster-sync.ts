@@ -34,12 +34,7 @@ export class RosterSync {
   readonly #rosters: Rosters;
   readonly #news: MemberNews;
 
-  constructor(
-    options: RosterSyncOptions,
-    routes: RoomRoutes,
-    rosters: Rosters,
-    news: MemberNews,
-  ) {
+  constructor(options: RosterSyncOptions, routes: RoomRoutes, rosters: Rosters, news: MemberNews) {
     this.#options = options;
     this.#routes = routes;
     this.#rosters = rosters;

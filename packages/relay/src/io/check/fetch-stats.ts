@@ -26,7 +26,7 @@ const STATS = v.looseObject({
   mesh: v.optional(
     v.looseObject({
       links: counts,
-      records: v.looseObject({ alive: v.number(), doubted: v.number() }),
+      records: v.looseObject({ alive: v.number(), suspect: v.number() }),
       homes: counts,
       signals: counts,
       drops: counts,

@@ -10,7 +10,7 @@ import {
 } from '@lumamesh/protocol';
 import type { SessionEvent } from '@lumamesh/transport';
 import { UdpClient, monotonicNow } from '@lumamesh/transport/io';
-import type { CheckResult } from '../../core/mesh/relay-directory.ts';
+import type { CheckResult } from '../../core/mesh/directory-output.ts';
 
 /** How far a client came: its ICE credentials were answered, the certificate was the one of the record, the node key too, and a room was joined. */
 export type ProbeStage = 'ice' | 'dtls' | 'welcome' | 'join';

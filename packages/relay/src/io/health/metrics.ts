@@ -139,7 +139,7 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'Relays known to this one, by what their last check found.',
     labels: ['state'],
     read: byLabel('state', ({ mesh }) =>
-      mesh === undefined ? {} : { alive: mesh.records.alive, doubted: mesh.records.doubted },
+      mesh === undefined ? {} : { alive: mesh.records.alive, suspect: mesh.records.suspect },
     ),
   },
   lumamesh_mesh_hints_held: {
