@@ -7,14 +7,9 @@ import {
   type SignedRelayRecord,
   parseClientMessage,
 } from '@lumamesh/protocol';
-import { joinedPages } from './joined-pages.ts';
-import {
-  type LocalRoomEvent,
-  NO_REMOTE_ROOMS,
-  type RemoteRoomEvent,
-  type RemoteRooms,
-} from './remote-rooms.ts';
-import { type Membership, RoomDirectory } from './room-directory.ts';
+import { LocalRooms, type RoomFault } from './local-rooms.ts';
+import type { RelayCounters, RelayOutput } from './relay-output.ts';
+import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
 import { type SessionBudget, SessionBudgets } from './session-budget.ts';
 
 /** What the operator may change while the relay runs. */
@@ -30,29 +25,6 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   readonly queuedBytes: (session: Session) => number;
 }
 
-/**
- * What the relay does next. `send` gives a frame for a session's channel; `close` ends a session after
- * what was sent to it; a {@link LocalRoomEvent} is for the mesh, where there is one.
- */
-export type RelayOutput<Session> =
-  | { readonly type: 'send'; readonly session: Session; readonly frame: string }
-  | { readonly type: 'close'; readonly session: Session; readonly reason: string }
-  | LocalRoomEvent;
-
-export interface RelayCounters {
-  joins: number;
-  signals: number;
-  errors: number;
-}
-
-/**
- * With so much waiting for it, a session is sent no further signals: what other members send must not
- * take the place that its own news need.
- */
-const SIGNAL_HIGH_WATER_BYTES = 262_144;
-/** A peer that reconnects may stand twice until its old session has expired, and once more by bad luck. */
-const MAX_SESSIONS_PER_PEER = 3;
-
 const CLOSING = 'this relay is about to stop: go on by another one';
 
 /**
@@ -64,8 +36,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly deadline = null;
   readonly drops = new DropCounters();
   readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
-  readonly #options: RelayCoreOptions<Session>;
-  readonly #rooms = new RoomDirectory<Session>();
+  readonly #rooms: LocalRooms<Session>;
   readonly #sessions = new Map<Session, SessionBudget>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
   readonly #remote: RemoteRooms;
@@ -80,9 +51,11 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     record: SignedRelayRecord,
     remote: RemoteRooms = NO_REMOTE_ROOMS,
   ) {
-    this.#options = options;
     this.#limits = options;
     this.#remote = remote;
+    const { drops, counters } = this;
+    const { queuedBytes } = options;
+    this.#rooms = new LocalRooms({ queuedBytes, remote, counters, drops }, this.#outputs);
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
   }
@@ -132,7 +105,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   handleSessionClosed(session: Session): void {
-    for (const room of this.#rooms.roomsOf(session)) this.#leave(session, room);
+    this.#rooms.leaveAll(session);
     this.#sessions.delete(session);
   }
 
@@ -177,26 +150,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
 
   /** Rooms of this relay have changed over other relays. */
   handleRemoteRooms(event: RemoteRoomEvent): void {
-    const { room } = event;
-    switch (event.type) {
-      case 'remotePresent':
-        if (this.#rooms.sessionsAs(room, event.member.peer) > 0) return;
-        return this.#broadcast(this.#rooms.membersOf(room), {
-          action: 'peer-joined',
-          room,
-          ...event.member,
-        });
-      case 'remoteAbsent':
-        if (this.#rooms.sessionsAs(room, event.peer) > 0 || this.#remote.has(room, event.peer))
-          return;
-        return this.#broadcast(this.#rooms.membersOf(room), {
-          action: 'peer-left',
-          room,
-          peer: event.peer,
-        });
-      case 'remoteSignal':
-        return this.#handleRemoteSignal(event);
-    }
+    this.#rooms.handleRemote(event);
   }
 
   handleTimeout(): void {
@@ -214,130 +168,26 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     message: ClientMessage,
   ): void {
     switch (message.action) {
-      case 'join':
+      case 'join': {
+        const { room, peer, presence } = message;
         if (!budget.joins.take(now))
-          return this.#strike(
-            now,
-            session,
-            budget,
-            'RATE_LIMITED',
-            'joining too often',
-            message.room,
-          );
-        return this.#join(session, message.room, message.peer, message.presence);
+          return this.#strike(now, session, budget, 'RATE_LIMITED', 'joining too often', room);
+        const { maxRoomSize } = this.#limits;
+        const fault = this.#rooms.join(session, room, peer, presence, maxRoomSize);
+        return this.#report(now, session, budget, fault, room);
+      }
       case 'leave':
-        return this.#leave(session, message.room);
-      case 'signal':
-        return this.#signal(now, session, budget, message);
+        return this.#rooms.leave(session, message.room);
+      case 'signal': {
+        const { room, to, data } = message;
+        const fault = this.#rooms.signal(session, room, to, data);
+        return this.#report(now, session, budget, fault, room);
+      }
       case 'nodes':
         return this.#nodes(now, session, budget, message.limit, message.after);
       case 'ping':
         return this.#send(session, { action: 'pong' });
     }
-  }
-
-  /** Joining again updates the presence; joining as another peer leaves first. */
-  #join(session: Session, room: string, peer: string, presence: string): void {
-    const existing = this.#rooms.membershipOf(session, room);
-    if (existing !== null && existing.peer !== peer) this.#leave(session, room);
-    // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
-    const isForgotten = existing !== null && this.#rooms.sizeOf(room) === 0;
-    if (existing?.peer === peer) existing.presence = presence;
-    else {
-      if (this.#rooms.roomCountOf(session) >= LIMITS.maxRoomsPerSession)
-        return this.#fail(
-          session,
-          'TOO_MANY_ROOMS',
-          `a session is in at most ${LIMITS.maxRoomsPerSession} rooms`,
-          room,
-        );
-      if (this.#rooms.sizeOf(room) >= this.#limits.maxRoomSize)
-        return this.#fail(
-          session,
-          'ROOM_FULL',
-          `a room has at most ${this.#limits.maxRoomSize} members`,
-          room,
-        );
-      if (this.#rooms.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER)
-        return this.#fail(
-          session,
-          'PEER_ID_IN_USE',
-          'this peer is in the room over other sessions',
-          room,
-        );
-      this.#rooms.add(session, room, peer, presence);
-    }
-    this.counters.joins += 1;
-    this.#outputs.push({ type: 'localPresent', room, peer, presence });
-    const others = this.#others(session, room);
-    const remote = isForgotten ? [] : this.#remote.membersOf(room);
-    const members = [
-      ...others,
-      ...remote.filter((member) => this.#rooms.sessionsAs(room, member.peer) === 0),
-    ];
-    for (const page of joinedPages(room, members, this.#remote.homesOf(room)))
-      this.#send(session, page);
-    this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
-  }
-
-  #leave(session: Session, room: string): void {
-    const membership = this.#rooms.remove(session, room);
-    // Whoever came back over another session is still there.
-    if (membership === null || this.#rooms.sessionsAs(room, membership.peer) > 0) return;
-    this.#outputs.push({ type: 'localAbsent', room, peer: membership.peer });
-    if (this.#remote.has(room, membership.peer)) return;
-    this.#broadcast(this.#rooms.membersOf(room), {
-      action: 'peer-left',
-      room,
-      peer: membership.peer,
-    });
-  }
-
-  #signal(
-    now: Instant,
-    session: Session,
-    budget: SessionBudget,
-    message: Extract<ClientMessage, { action: 'signal' }>,
-  ): void {
-    const { room, to, data } = message;
-    const sender = this.#rooms.membershipOf(session, room);
-    if (sender === null)
-      return this.#strike(
-        now,
-        session,
-        budget,
-        'NOT_IN_ROOM',
-        'join the room before signaling in it',
-        room,
-      );
-    const receivers = this.#rooms.membersOf(room).filter((member) => member.peer === to);
-    if (receivers.length === 0) {
-      // The other one has just left: nobody's mistake, and the sender is told by peer-left.
-      if (!this.#remote.canReach(room, to))
-        return this.#fail(session, 'PEER_GONE', 'the peer is not in the room', room);
-      this.#outputs.push({ type: 'localSignal', room, from: sender.peer, to, data });
-      this.counters.signals += 1;
-      return;
-    }
-    const reachable = this.#reachable(receivers);
-    if (reachable.length === 0)
-      return this.#fail(session, 'PEER_BUSY', 'too much is waiting for the peer already', room);
-    this.counters.signals += 1;
-    this.#broadcast(reachable, { action: 'signal', room, from: sender.peer, data });
-  }
-
-  #handleRemoteSignal({
-    room,
-    from,
-    to,
-    data,
-  }: Extract<RemoteRoomEvent, { readonly type: 'remoteSignal' }>): void {
-    const receivers = this.#reachable(
-      this.#rooms.membersOf(room).filter((member) => member.peer === to),
-    );
-    if (receivers.length === 0) return this.drops.count('relay.remoteSignal.noReceiver');
-    this.counters.signals += 1;
-    this.#broadcast(receivers, { action: 'signal', room, from, data });
   }
 
   #nodes(
@@ -360,21 +210,17 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     });
   }
 
-  /** Those that are not behind with reading already. */
-  #reachable(members: readonly Membership<Session>[]): readonly Membership<Session>[] {
-    return members.filter(
-      ({ session }) => this.#options.queuedBytes(session) < SIGNAL_HIGH_WATER_BYTES,
-    );
-  }
-
-  #others(session: Session, room: string): readonly Membership<Session>[] {
-    return this.#rooms.membersOf(room).filter((member) => member.session !== session);
-  }
-
-  #broadcast(members: readonly Membership<Session>[], message: RelayMessage): void {
-    if (members.length === 0) return;
-    const frame = JSON.stringify(message);
-    for (const { session } of members) this.#outputs.push({ type: 'send', session, frame });
+  #report(
+    now: Instant,
+    session: Session,
+    budget: SessionBudget,
+    fault: RoomFault | null,
+    room: string,
+  ): void {
+    if (fault === null) return;
+    const { code, message } = fault;
+    if (fault.isMistake) this.#strike(now, session, budget, code, message, room);
+    else this.#fail(session, code, message, room);
   }
 
   #send(session: Session, message: RelayMessage): void {

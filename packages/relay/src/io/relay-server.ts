@@ -22,7 +22,8 @@ import {
   nodeCrypto,
   warmUp,
 } from '@lumamesh/transport/io';
-import { RelayCore, type RelayOutput } from '../core/relay-core.ts';
+import { RelayCore } from '../core/relay-core.ts';
+import type { RelayOutput } from '../core/relay-output.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
