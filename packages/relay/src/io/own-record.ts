@@ -14,7 +14,7 @@ export class OwnRecord {
   readonly #log: Logger;
   readonly #onRenewed: (record: SignedRelayRecord) => void;
   #config: RelayConfig;
-  #place: RecordPlace;
+  readonly #place: RecordPlace;
   #current: SignedRelayRecord;
   #renewal: NodeJS.Timeout | null = null;
   #renewedAtMs = 0;

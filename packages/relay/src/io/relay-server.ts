@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
-import { addressPrefix } from '@lumamesh/base';
-import {
-  CHANNEL_ID,
-  CHANNEL_LABEL,
-  LIMITS,
-  LUMAMESH_CHANNEL,
-  type SignedRelayRecord,
-} from '@lumamesh/protocol';
+import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
   DEFAULT_SESSION_LIMITS,
   type EndpointLimits,
@@ -15,21 +8,15 @@ import {
   type SessionId,
   type SessionLimits,
 } from '@lumamesh/transport';
-import {
-  RECEIVE_BUFFER_BYTES,
-  UdpEndpoint,
-  monotonicNow,
-  nodeCrypto,
-  warmUp,
-} from '@lumamesh/transport/io';
+import { RECEIVE_BUFFER_BYTES, UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
-import type { RelayOutput } from '../core/relay-output.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
 import { OwnRecord } from './own-record.ts';
+import { RelaySessions } from './relay-sessions.ts';
 import type { RelayStats } from './relay-stats.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
@@ -58,21 +45,18 @@ export interface RelayCondition {
   readonly meshLinks: number | null;
 }
 
-/** A running relay: {@link RelayCore} on a {@link UdpEndpoint}. */
+/** A running relay: its sessions, its record, and the mesh where there is one. */
 export class RelayServer {
   readonly identity: Identity;
   #config: RelayConfig;
   readonly #log: Logger;
-  /** The channel a session talks on, where that is not the negotiated one. */
-  readonly #channels = new Map<SessionId, number>();
   readonly #startedAtMs = Date.now();
   #core: RelayCore<SessionId> | null = null;
+  #sessions: RelaySessions | null = null;
   #udp: UdpEndpoint | null = null;
   #ownRecord: OwnRecord | null = null;
   #mesh: MeshServer | null = null;
-  readonly #early: [SessionId, SessionEvent][] = [];
   #isClosing = false;
-  #isDraining = false;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
     this.#config = config;
@@ -80,7 +64,10 @@ export class RelayServer {
     this.#log = log;
   }
 
-  /** Reads or makes the identity (where none is given), binds, and warms up. Throws LumameshErrors that say what is wrong with files or port. */
+  /**
+   * Reads or makes the identity (where none is given), binds, and warms up. Rejects with LumameshErrors
+   * that say what is wrong with files or port.
+   */
   static async start(config: RelayConfig, log: Logger, given?: Identity): Promise<RelayServer> {
     const identity = given ?? (await loadIdentity(identityFiles(config)));
     const server = new RelayServer(config, identity, log);
@@ -146,7 +133,10 @@ export class RelayServer {
     };
   }
 
-  /** Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md). The file of relays is read again. */
+  /**
+   * Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md).
+   * The file of relays is read again.
+   */
   async reload(config: RelayConfig): Promise<void> {
     const {
       publicIp,
@@ -191,8 +181,7 @@ export class RelayServer {
     this.#isClosing = true;
     const core = this.#core;
     if (core === null) return 0;
-    core.handleClosing();
-    this.#drain(core);
+    this.#sessions?.drive(() => core.handleClosing());
     const endsAt = Date.now() + timeoutMs;
     while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);
     return core.counts.sessions;
@@ -207,6 +196,7 @@ export class RelayServer {
 
   async #listen(): Promise<void> {
     const { maxSessions, maxRoomSize, udpPort, listenIp } = this.#config;
+    const early: [SessionId, SessionEvent][] = [];
     const udp = await UdpEndpoint.start({
       crypto: nodeCrypto,
       port: udpPort,
@@ -217,7 +207,10 @@ export class RelayServer {
       negotiatedChannels: [LUMAMESH_CHANNEL],
       limits: endpointLimits(maxSessions),
       sessionLimits: SESSION_LIMITS,
-      onEvent: (sessionId, event) => this.#handleEvent(sessionId, event),
+      onEvent: (sessionId, event) => {
+        if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
+        else if (early.length < MAX_EARLY_EVENTS) early.push([sessionId, event]);
+      },
     });
     this.#udp = udp;
     const ownRecord = await this.#openMesh(udp.socket.port).catch(async (error: unknown) => {
@@ -226,12 +219,21 @@ export class RelayServer {
     });
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
-    this.#core = new RelayCore<SessionId>(
+    const core = new RelayCore<SessionId>(
       { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes },
       ownRecord.current,
       this.#mesh?.rooms,
     );
-    for (const [session, event] of this.#early.splice(0)) this.#handleEvent(session, event);
+    this.#core = core;
+    const sessions = new RelaySessions({
+      udp,
+      core,
+      log: this.#log,
+      logsFullAddresses: () => this.#config.logAddresses === 'full',
+      onLocalRooms: (event) => this.#mesh?.handleLocalRooms(event),
+    });
+    this.#sessions = sessions;
+    for (const [session, event] of early) sessions.handleEvent(session, event);
     ownRecord.startRenewing();
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
@@ -269,109 +271,8 @@ export class RelayServer {
         return ownRecord.handleNewer(event.record, event.isElsewhere);
       case 'unproven':
         return ownRecord.handleUnproven(event.nk);
-      default: {
-        const core = this.#core;
-        if (core === null) return;
-        core.handleRemoteRooms(event);
-        this.#drain(core);
-      }
-    }
-  }
-
-  #handleEvent(sessionId: SessionId, event: SessionEvent): void {
-    const core = this.#core;
-    if (core === null) {
-      if (this.#early.length < MAX_EARLY_EVENTS) this.#early.push([sessionId, event]);
-      return;
-    }
-    const now = monotonicNow();
-    switch (event.type) {
-      case 'secure':
-        // Before SCTP is up: the welcome rides on our COOKIE ECHO.
-        this.#log.debug({ sessionId, from: this.#shownAddress(sessionId) }, 'session opened');
-        core.handleSessionOpen(sessionId);
-        break;
-      case 'channelOpen':
-        this.#handleChannelOpen(core, sessionId, event.channelId, event.properties.label);
-        break;
-      case 'message':
-        if (event.channelId === this.#channelOf(sessionId))
-          core.handleFrame(now, sessionId, event.data);
-        break;
-      case 'messageTooLarge':
-        core.handleOversizedFrame(now, sessionId);
-        break;
-      case 'channelClosed':
-        // A session without its channel is of no use, and would keep its place.
-        if (event.channelId === this.#channelOf(sessionId)) this.#udp?.closeGracefully(sessionId);
-        break;
-      case 'closed':
-        this.#channels.delete(sessionId);
-        core.handleSessionClosed(sessionId);
-        this.#log.debug(
-          { sessionId, reason: event.reason, detail: event.detail },
-          'session closed',
-        );
-        break;
-      case 'reachable':
-      case 'connected':
-      case 'bufferedAmountLow':
-        break;
-    }
-    this.#drain(core);
-  }
-
-  /** Pages that let the browser choose the channel's id are served on that one. */
-  #handleChannelOpen(
-    core: RelayCore<SessionId>,
-    sessionId: SessionId,
-    channelId: number,
-    label: string,
-  ): void {
-    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId))
-      return;
-    this.#channels.set(sessionId, channelId);
-    core.handleChannelMoved(sessionId);
-  }
-
-  /** Where a user is, as far as the operator wants to have it written down. */
-  #shownAddress(sessionId: SessionId): string {
-    const address = this.#udp?.endpoint.remoteOf(sessionId)?.address ?? '';
-    return this.#config.logAddresses === 'full' ? address : addressPrefix(address);
-  }
-
-  #channelOf(sessionId: SessionId): number {
-    return this.#channels.get(sessionId) ?? CHANNEL_ID;
-  }
-
-  #drain(core: RelayCore<SessionId>): void {
-    // What an output makes the core do is picked up by the running drain.
-    if (this.#isDraining) return;
-    this.#isDraining = true;
-    try {
-      for (let output = core.poll(); output !== null; output = core.poll())
-        this.#perform(core, output);
-    } finally {
-      this.#isDraining = false;
-    }
-  }
-
-  #perform(core: RelayCore<SessionId>, output: RelayOutput<SessionId>): void {
-    switch (output.type) {
-      case 'send': {
-        const { session, frame } = output;
-        if (this.#udp?.send(session, this.#channelOf(session), frame) !== false) return;
-        // A session whose queue of a megabyte is full does not read any more.
-        core.drops.count('relay.slowConsumer');
-        this.#udp.closeSession(session);
-        return;
-      }
-      case 'close':
-        this.#log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
-        this.#udp?.closeGracefully(output.session);
-        return;
       default:
-        this.#mesh?.handleLocalRooms(output);
+        this.#sessions?.drive((core) => core.handleRemoteRooms(event));
     }
   }
 }
