@@ -14,8 +14,9 @@ import { seededRandom } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 
 /*
- * `npm run bench:mesh-sim -- [relays run in full]`: the policy code of the mesh, as it is, with more relays than a machine can run. Virtual time and seeds:
- * the numbers are the same every time. Writes docs/mesh-simulation.svg and prints what it holds.
+ * `npm run bench:mesh-sim -- [relays run in full]`: the policy code of the mesh, as it is, with
+ * more relays than a machine can run. Virtual time and seeds: the numbers are the same every time.
+ * Writes docs/mesh-simulation.svg and prints what it holds.
  *
  * 1. Discovery: the whole MeshCore of so many relays (default 300), and for 1 000 and 10 000 a record spreading over the links that LinkPolicy chooses.
  * 2. Homes: how often two relays with stale views, each missing a share of the others, have no common home of a room.
@@ -24,7 +25,10 @@ import { VirtualMesh } from '@lumamesh/testkit/mesh';
 const fullRelays = Number(process.argv[2] ?? 300);
 const SEED = 7;
 const ROOMS = 4000;
-/** One hop of gossip: a check of the record (two round trips and a handshake) and the way, in milliseconds. */
+/**
+ * One hop of gossip: a check of the record (two round trips and a handshake) and the way, in
+ * milliseconds.
+ */
 const HOP_MS = 250;
 const GOSSIP_DEGREE = 4;
 const GOSSIP_DEGREE_MAX = 6;
@@ -98,7 +102,10 @@ function linkTo(other: SignedRelayRecord, openedAt: Instant, isOutbound: boolean
   return { nk: other.nk, isOutbound, prefix, openedAt, isReady: isOutbound, ...common };
 }
 
-/** Links by LinkPolicy, each relay choosing among all; then one record spreads, four links at a time. */
+/**
+ * Links by LinkPolicy, each relay choosing among all; then one record spreads, four links at a
+ * time.
+ */
 function discoverByLinks(count: number): {
   readonly curve: readonly (readonly [number, number])[];
   readonly links: number;
@@ -133,7 +140,8 @@ function discoverByLinks(count: number): {
       }
     }
   }
-  // Gossipsub keeps a few of the links, the same ones on both sides, and sends everything over all of them.
+  // Gossipsub keeps a few of the links, the same ones on both sides, and sends everything over all
+  // of them.
   const gossip = records.map(() => new Set<number>());
   for (const [i, own] of gossip.entries()) {
     for (const other of [...(neighbours[i] ?? [])].toSorted(() => random() - 0.5)) {
@@ -160,7 +168,9 @@ function discoverByLinks(count: number): {
   return { curve, links: neighbours.reduce((sum, links) => sum + links.size, 0) / count };
 }
 
-/** The share of rooms for which two relays, each missing `missing` of all, have no home in common. */
+/**
+ * The share of rooms for which two relays, each missing `missing` of all, have no home in common.
+ */
 function withoutCommonHome(count: number, missing: number): number {
   const records = relaysOf(count);
   const random = seededRandom(SEED + count);
@@ -179,7 +189,10 @@ function withoutCommonHome(count: number, missing: number): number {
   return without / ROOMS;
 }
 
-/** 30 % of the keys in three prefixes, all of them answering: what a directory takes in, and whose homes are whose. */
+/**
+ * 30 % of the keys in three prefixes, all of them answering: what a directory takes in, and whose
+ * homes are whose.
+ */
 function sybils(count: number): {
   readonly admitted: number;
   readonly anyHome: number;

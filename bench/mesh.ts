@@ -14,15 +14,19 @@ import {
 } from '../tests/mesh/support.ts';
 
 /*
- * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a line on loopback. How long until all know all, what a
- * relay takes in memory, CPU and bytes when nothing happens, and what the rooms cost; and what a hint costs in the core alone. As root it runs in a network
- * namespace of its own, so that the bytes on the wire are only those of the mesh.
+ * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a
+ * line on loopback. How long until all know all, what a relay takes in memory, CPU and bytes when
+ * nothing happens, and what the rooms cost; and what a hint costs in the core alone. As root it
+ * runs in a network namespace of its own, so that the bytes on the wire are only those of the mesh.
  */
 const count = Number(process.argv[2] ?? 30);
 const rooms = Number(process.argv[3] ?? 10_000);
 const IDLE_SECONDS = 30;
 const ROOMS_PER_SESSION = 32;
-/** How a relay is started on a small machine (docs/operations.md): a small young generation, and one arena for the allocator. */
+/**
+ * How a relay is started on a small machine (docs/operations.md): a small young generation, and one
+ * arena for the allocator.
+ */
 const SMALL = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
 
 function enterNamespace(): void {
@@ -58,7 +62,10 @@ function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
 
-/** Microseconds of CPU for one hint: choosing the homes, the frame, and the home's table, of both relays together. */
+/**
+ * Microseconds of CPU for one hint: choosing the homes, the frame, and the home's table, of both
+ * relays together.
+ */
 function hintMicroseconds(): number {
   const mesh = new VirtualMesh(1);
   const home = mesh.add('home');

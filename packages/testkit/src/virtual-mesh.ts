@@ -3,6 +3,7 @@ import { type Instant, toBase64Url } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { DialTarget, MeshOutput } from '@lumamesh/relay/core';
 import { seededRandom } from './seeded-random.ts';
+import { LATENCY_MS, VirtualGossip } from './virtual-gossip.ts';
 import { VIRTUAL_MESH_ID, VirtualRecords } from './virtual-records.ts';
 import {
   VIRTUAL_MESH_PORT,
@@ -15,15 +16,13 @@ import { VirtualTime } from './virtual-time.ts';
 
 export type { VirtualRelay, VirtualRelayOptions } from './virtual-relay.ts';
 
-const LATENCY_MS = 20;
 const SILENCE_MS = 1500;
-const GOSSIP_DEGREE = 4;
 const START_SECONDS = 1_800_000_000;
 
 /**
- * Many relays in one process and in virtual time: the real cores ({@link makeVirtualNode}), on links,
- * gossip and checks that take 20 ms each way. Relays can be killed, cut off from each other, and given
- * wrong clocks; every run of a seed is the same.
+ * Many relays in one process and in virtual time: the real cores ({@link makeVirtualNode}), on
+ * links, gossip and checks that take 20 ms each way. Relays can be killed, cut off from each other,
+ * and given wrong clocks; every run of a seed is the same.
  */
 export class VirtualMesh {
   readonly #random: () => number;
@@ -31,10 +30,12 @@ export class VirtualMesh {
   readonly #byAddress = new Map<string, VirtualNode[]>();
   readonly #time = new VirtualTime();
   readonly #records = new VirtualRecords();
+  readonly #gossip: VirtualGossip;
   #groupOf: (relay: VirtualRelay) => unknown = () => 0;
 
   constructor(seed = 1) {
     this.#random = seededRandom(seed);
+    this.#gossip = new VirtualGossip(this.#time, this.#random, (node) => this.#drain(node));
   }
 
   get now(): Instant {
@@ -168,21 +169,14 @@ export class VirtualMesh {
 
   /** The peers that a session has been told of and not told to be gone. */
   seen(name: string, session: string, room: string): readonly string[] {
-    const peers = new Set<string>();
-    for (const frame of this.#node(name).heard.get(session) ?? []) {
-      if (frame['room'] !== pad(room, 43)) continue;
-      if (frame['action'] === 'joined')
-        for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
-      if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
-      if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
-    }
-    return [...peers].map((peer) => peer.replace(/_+$/, '')).toSorted();
+    const frames = this.#node(name).heard.get(session) ?? [];
+    return peersIn(frames, pad(room, 43)).map((peer) => peer.replace(/_+$/, ''));
   }
 
   /** Gossips a record from a relay's place without asking the relay: what an attacker does. */
   inject(name: string, record: SignedRelayRecord): void {
-    for (const other of this.#node(name).links.values())
-      this.#deliverGossip(this.#node(name), other, record);
+    const node = this.#node(name);
+    for (const other of node.links.values()) this.#gossip.deliver(node, other, record);
   }
 
   /** Sends a frame over a relay's link without asking the relay. */
@@ -264,7 +258,7 @@ export class VirtualMesh {
         return;
       }
       case 'publish':
-        return this.#forward(node, output.record, null);
+        return this.#gossip.forward(node, output.record, null);
       case 'verdict':
         node.waiters.get(output.id)?.(output.verdict);
         node.waiters.delete(output.id);
@@ -338,29 +332,6 @@ export class VirtualMesh {
     }
   }
 
-  #forward(node: VirtualNode, record: SignedRelayRecord, from: VirtualNode | null): void {
-    node.seenGossip.add(record.signature);
-    const others = [...node.links.values()].filter((other) => other !== from);
-    for (let i = 0; i < GOSSIP_DEGREE && others.length > 0; i++) {
-      const [other] = others.splice(Math.floor(this.#random() * others.length), 1);
-      if (other === undefined) continue;
-      node.bytesOut += 500;
-      this.#deliverGossip(node, other, record);
-    }
-  }
-
-  #deliverGossip(from: VirtualNode, to: VirtualNode, record: SignedRelayRecord): void {
-    this.#time.after(LATENCY_MS, () => {
-      if (!to.isAlive || to.seenGossip.has(record.signature)) return;
-      to.seenGossip.add(record.signature);
-      const id = to.core.handleGossip(this.now, from.nk, record, 500);
-      to.waiters.set(id, (verdict) => {
-        if (verdict === 'accept') this.#forward(to, record, from);
-      });
-      this.#drain(to);
-    });
-  }
-
   #drainRooms(node: VirtualNode): void {
     for (let output = node.rooms.poll(); output !== null; output = node.rooms.poll()) {
       if (output.type === 'close') continue;
@@ -379,4 +350,17 @@ export class VirtualMesh {
 /** Ids are 16 to 43 characters of base64url. */
 function pad(text: string, length: number): string {
   return text.padEnd(length, '_');
+}
+
+/** The peers of a room that these frames show and do not take away again, sorted. */
+function peersIn(frames: readonly Record<string, unknown>[], room: string): string[] {
+  const peers = new Set<string>();
+  for (const frame of frames) {
+    if (frame['room'] !== room) continue;
+    if (frame['action'] === 'joined')
+      for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
+    if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
+    if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
+  }
+  return [...peers].toSorted();
 }

@@ -13,7 +13,10 @@ const BARS = '▁▂▃▄▅▆▇█';
 const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
 
-/** The screen of `lumamesh-relay status`, line by line; rates are those between the last two samples. */
+/**
+ * The screen of `lumamesh-relay status`, line by line; rates are those between the last two
+ * samples.
+ */
 export function drawStatus(
   samples: readonly Sample[],
   columns: number,

@@ -11,7 +11,10 @@ const MEMBER_OVERHEAD_BYTES = 26;
 const HOME_BYTES = 1600;
 const MAX_PAGE_BYTES = LIMITS.maxFrameBytes - 200 - LIMITS.maxHomes * HOME_BYTES;
 
-/** The members of a room, in as many `joined` frames as it takes; all but the last say that more follow. */
+/**
+ * The members of a room, in as many `joined` frames as it takes; all but the last say that more
+ * follow.
+ */
 export function* joinedPages(
   room: string,
   members: Iterable<RoomMember>,

@@ -22,11 +22,14 @@ export interface LocalRoomsOptions<Session> {
 }
 
 /**
- * With so much waiting for it, a session is sent no further signals: what other members send must not
- * take the place that its own news need.
+ * With so much waiting for it, a session is sent no further signals: what other members send must
+ * not take the place that its own news need.
  */
 const SIGNAL_HIGH_WATER_BYTES = 262_144;
-/** A peer that reconnects may stand twice until its old session has expired, and once more by bad luck. */
+/**
+ * A peer that reconnects may stand twice until its old session has expired, and once more by bad
+ * luck.
+ */
 const MAX_SESSIONS_PER_PEER = 3;
 
 /** The rooms of this relay's sessions: who is told what when somebody joins, leaves or signals. */

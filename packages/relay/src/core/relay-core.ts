@@ -70,13 +70,18 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#welcome = this.#encodeWelcome();
   }
 
-  /** Limits that hold from now on: for sessions and members to come, and for the frames of new sessions. */
+  /**
+   * Limits that hold from now on: for sessions and members to come, and for the frames of new
+   * sessions.
+   */
   setLimits(limits: RelayCoreLimits): void {
     this.#limits = limits;
     this.#welcome = this.#encodeWelcome();
   }
 
-  /** The relay is about to stop: sessions are told to go elsewhere, and new ones are turned away. */
+  /**
+   * The relay is about to stop: sessions are told to go elsewhere, and new ones are turned away.
+   */
   handleClosing(): void {
     this.#isClosing = true;
     for (const session of this.#sessions.keys()) this.#fail(session, 'RELAY_CLOSING', CLOSING);

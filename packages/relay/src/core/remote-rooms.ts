@@ -1,8 +1,9 @@
 import type { RoomMember, SignedRelayRecord } from '@lumamesh/protocol';
 
 /**
- * What a relay knows of the rooms of its sessions beyond itself: the mesh, or {@link NO_REMOTE_ROOMS}.
- * Questions only, which change nothing; what the mesh is to be told is {@link LocalRoomEvent}.
+ * What a relay knows of the rooms of its sessions beyond itself: the mesh, or {@link
+ * NO_REMOTE_ROOMS}. Questions only, which change nothing; what the mesh is to be told is {@link
+ * LocalRoomEvent}.
  */
 export interface RemoteRooms {
   /** @returns The members of a room over other relays. */
@@ -24,7 +25,10 @@ export interface NodePage {
   readonly next?: string;
 }
 
-/** What happened in rooms of this relay that concerns others: an output of RelayCore, and an input of MeshCore. */
+/**
+ * What happened in rooms of this relay that concerns others: an output of RelayCore, and an input
+ * of MeshCore.
+ */
 export type LocalRoomEvent =
   /** A peer is in a room over one of our sessions, or has changed its presence. */
   | {

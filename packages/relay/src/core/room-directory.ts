@@ -1,4 +1,7 @@
-/** One session's place in one room. A peer that comes back over another session before its old one has expired stands twice for a while. */
+/**
+ * One session's place in one room. A peer that comes back over another session before its old one
+ * has expired stands twice for a while.
+ */
 export interface Membership<Session> {
   readonly session: Session;
   readonly peer: string;

@@ -73,7 +73,9 @@ export class OwnRecord {
     if (this.#renewal !== null) clearInterval(this.#renewal);
   }
 
-  /** Signs a record by other settings, which is then to be {@link adopt}ed. Rejects as {@link make}. */
+  /**
+   * Signs a record by other settings, which is then to be {@link adopt}ed. Rejects as {@link make}.
+   */
   async draft(config: RelayConfig): Promise<SignedRelayRecord> {
     return makeRecord(config, this.#identity, this.#place, Date.now(), this.#current.sequence);
   }

@@ -23,7 +23,10 @@ import type { RelayStats } from './relay-stats.ts';
 const WARM_UP_ROUNDS = 150;
 /** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
 const FULL_NOTICE_SESSIONS = 32;
-/** Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
+/**
+ * Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers
+ * is an ordinary day.
+ */
 const MAX_COOKIE_THRESHOLD = 512;
 const MIN_COOKIE_THRESHOLD = 16;
 
@@ -65,8 +68,8 @@ export class RelayServer {
   }
 
   /**
-   * Reads or makes the identity (where none is given), binds, and warms up. Rejects with LumameshErrors
-   * that say what is wrong with files or port.
+   * Reads or makes the identity (where none is given), binds, and warms up. Rejects with
+   * LumameshErrors that say what is wrong with files or port.
    */
   static async start(config: RelayConfig, log: Logger, given?: Identity): Promise<RelayServer> {
     const identity = given ?? (await loadIdentity(identityFiles(config)));
@@ -134,8 +137,8 @@ export class RelayServer {
   }
 
   /**
-   * Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md).
-   * The file of relays is read again.
+   * Takes over those settings that a running relay can: limits, peers, addresses
+   * (docs/operations.md). The file of relays is read again.
    */
   async reload(config: RelayConfig): Promise<void> {
     const {
@@ -244,7 +247,10 @@ export class RelayServer {
     }
   }
 
-  /** Signs the record, which says what of the mesh can be reached, and starts the mesh where there is one. */
+  /**
+   * Signs the record, which says what of the mesh can be reached, and starts the mesh where there
+   * is one.
+   */
   async #openMesh(port: number): Promise<OwnRecord> {
     const setup = await setUpMesh(this.#config, this.identity, this.#log);
     const ownRecord = await OwnRecord.make(

@@ -17,7 +17,9 @@ export interface RelaySessionsOptions {
   readonly onLocalRooms: (event: LocalRoomEvent) => void;
 }
 
-/** {@link RelayCore} on the sessions of an endpoint: frames are messages of each session's channel. */
+/**
+ * {@link RelayCore} on the sessions of an endpoint: frames are messages of each session's channel.
+ */
 export class RelaySessions {
   readonly #options: RelaySessionsOptions;
   /** The channel a session talks on, where that is not the negotiated one. */

@@ -26,8 +26,8 @@ export type DialledLink = Pick<MeshLink, 'nk' | 'isOutbound' | 'prefix' | 'opene
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 /**
- * A relay that has some links makes further ones for gossip no faster than this: each costs both sides a
- * handshake, and a restarted mesh has no time to lose.
+ * A relay that has some links makes further ones for gossip no faster than this: each costs both
+ * sides a handshake, and a restarted mesh has no time to lose.
  */
 const GROWTH_MS = 3000;
 const LINKS_AT_ONCE = 2;
@@ -37,7 +37,10 @@ const MAX_CONVERGING_MS = 10_000;
 const STABLE_AFTER_MS = 30_000;
 const MAX_BACKOFFS = 4096;
 
-/** Whom to dial: the homes of rooms here, the operator's places, and a few relays in different networks. */
+/**
+ * Whom to dial: the homes of rooms here, the operator's places, and a few relays in different
+ * networks.
+ */
 export class DialChoice {
   readonly #options: DialChoiceOptions;
   #peers: DialChoiceOptions['peers'];

@@ -10,8 +10,8 @@ export const DIRECTORY_LIMITS = {
   checksPerSecond: 50,
   checksBurst: 100,
   /**
-   * Each kind has slots of its own: candidates that never answer must not keep a newcomer from being
-   * looked at, nor a death from being noticed.
+   * Each kind has slots of its own: candidates that never answer must not keep a newcomer from
+   * being looked at, nor a death from being noticed.
    */
   maxChecks: { recheck: 6, hello: 6, candidate: 10 },
   maxChecksPerSource: 2,

@@ -2,12 +2,15 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { RecordOrigin } from './candidate.ts';
 
 /**
- * What a check found: `alive` proves address, fingerprint and node key; `full` all but the node key (no
- * session was free to say it), `unknown` nothing (this machine could not ask).
+ * What a check found: `alive` proves address, fingerprint and node key; `full` all but the node key
+ * (no session was free to say it), `unknown` nothing (this machine could not ask).
  */
 export type CheckResult = 'alive' | 'full' | 'dead' | 'unknown';
 
-/** What became of a record that was offered. Only `taken` ones are passed on; `bad` ones are the sender's fault. */
+/**
+ * What became of a record that was offered. Only `taken` ones are passed on; `bad` ones are the
+ * sender's fault.
+ */
 export type RecordVerdict = 'taken' | 'ignored' | 'bad';
 
 export type DirectoryOutput =

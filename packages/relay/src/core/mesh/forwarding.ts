@@ -7,14 +7,20 @@ export interface ForwardingOptions {
   /** Ed25519 with this relay's node key, and with another's. */
   readonly sign: (data: Uint8Array) => Uint8Array;
   readonly verifyBy: (nk: string, data: Uint8Array, signature: Uint8Array) => boolean;
-  /** Where the counters of forwarded frames begin: higher than those of any earlier run, such as the time in microseconds. */
+  /**
+   * Where the counters of forwarded frames begin: higher than those of any earlier run, such as the
+   * time in microseconds.
+   */
   readonly firstCounter: number;
 }
 
 /** Relays whose forwarded frames are told from replays. */
 const MAX_COUNTERS = 4096;
 
-/** Frames that a third relay forwards: signed by their author, for one receiver, each with a higher counter. */
+/**
+ * Frames that a third relay forwards: signed by their author, for one receiver, each with a higher
+ * counter.
+ */
 export class Forwarding {
   readonly #options: ForwardingOptions;
   /** The last counter of each author. */
@@ -37,7 +43,9 @@ export class Forwarding {
     return { type: 'forwardRequest', to, counter, text, signature, frame };
   }
 
-  /** @returns Why a forwarded frame of a known author is not to be taken; `null` when it is, once. */
+  /**
+   * @returns Why a forwarded frame of a known author is not to be taken; `null` when it is, once.
+   */
   accept({
     from,
     counter,

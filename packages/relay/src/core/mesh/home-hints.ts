@@ -21,8 +21,8 @@ export interface HomeHintsOptions {
 }
 
 /**
- * Reports rooms to their homes and hears from them which other relays report them; and is a home itself
- * ({@link HomeTable}). A relay that is a home of its own room tells itself, without a frame.
+ * Reports rooms to their homes and hears from them which other relays report them; and is a home
+ * itself ({@link HomeTable}). A relay that is a home of its own room tells itself, without a frame.
  */
 export class HomeHints {
   /** Rooms in `hints` frames. */
@@ -181,7 +181,8 @@ export class HomeHints {
   }
 
   #withdraw(home: string, room: string): void {
-    // What our own table has to say of it is for others: this relay is no reporter of the room any more.
+    // What our own table has to say of it is for others: this relay is no reporter of the room any
+    // more.
     if (home === this.#options.nk)
       for (const news of this.#table.withdraw(home, [room])) this.#sendNews(news);
     else this.#pend('withdraw', home, room);

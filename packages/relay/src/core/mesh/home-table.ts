@@ -20,8 +20,9 @@ export interface ReporterNews {
 }
 
 /**
- * What a relay knows as a home: which relays report which rooms, having members in them. Reporters are
- * told of each other; nothing is kept of who the members are. Every change returns the news it makes.
+ * What a relay knows as a home: which relays report which rooms, having members in them. Reporters
+ * are told of each other; nothing is kept of who the members are. Every change returns the news it
+ * makes.
  */
 export class HomeTable {
   readonly #rooms = new Map<string, Map<string, Instant>>();
@@ -119,7 +120,10 @@ export class HomeTable {
     return news;
   }
 
-  /** Drops expired hints, looking at all; a link that is up but silent is rare, so once a minute is enough. */
+  /**
+   * Drops expired hints, looking at all; a link that is up but silent is rare, so once a minute is
+   * enough.
+   */
   expireHints(now: Instant): readonly ReporterNews[] {
     const news: ReporterNews[] = [];
     for (const [room, reporters] of this.#rooms) {
@@ -136,7 +140,10 @@ export class HomeTable {
     );
   }
 
-  /** A full table evicts a hint of whoever has most, so that many who fill it do not keep out one who has few. */
+  /**
+   * A full table evicts a hint of whoever has most, so that many who fill it do not keep out one
+   * who has few.
+   */
   #evictOne(): readonly ReporterNews[] {
     const [most] = [...this.#reporters].toSorted(([, a], [, b]) => b.size - a.size);
     const room = most?.[1].values().next().value;

@@ -15,8 +15,8 @@ export function encodeLengthPrefixed(texts: readonly string[]): Uint8Array<Array
 }
 
 /**
- * Cuts a stream of {@link encodeLengthPrefixed} into its texts. It holds at most one of them, and takes
- * memory as bytes arrive, not as a length announces them.
+ * Cuts a stream of {@link encodeLengthPrefixed} into its texts. It holds at most one of them, and
+ * takes memory as bytes arrive, not as a length announces them.
  */
 export class LengthPrefixedReader {
   #chunks: Uint8Array[] = [];
@@ -25,7 +25,8 @@ export class LengthPrefixedReader {
   /** @returns The texts that are complete now. After a drop the stream is of no use. */
   push(chunk: Uint8Array): Decoded<readonly string[]> {
     const texts: string[] = [];
-    // A few bytes must not keep the whole buffer that they came in, nor be kept as thousands of pieces.
+    // A few bytes must not keep the whole buffer that they came in, nor be kept as thousands of
+    // pieces.
     this.#chunks.push(chunk.length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk);
     this.#held += chunk.length;
     if (this.#chunks.length > MAX_CHUNKS) this.#peek(this.#held);

@@ -1,5 +1,7 @@
 export const LINK_LIMITS = {
-  /** Outbound links for gossip: below the first number relays are dialled, above the second hung up. */
+  /**
+   * Outbound links for gossip: below the first number relays are dialled, above the second hung up.
+   */
   minOutbound: 6,
   maxOutbound: 8,
   /** Inbound links that stay; below the hard cap of the sockets. */

@@ -24,7 +24,10 @@ export interface LinkTableOptions {
   readonly drops: DropCounters;
 }
 
-/** The one record of each link, by node key: frames go out over it, and it is kept or ended by {@link LinkPolicy}. */
+/**
+ * The one record of each link, by node key: frames go out over it, and it is kept or ended by
+ * {@link LinkPolicy}.
+ */
 export class LinkTable {
   readonly traffic = new MeshTraffic();
   readonly #policy: LinkPolicy;

@@ -16,10 +16,16 @@ export type TrimmedLink = Pick<
 
 /** A link whose other end has shown no record that answers. */
 const PROOF_MS = 30_000;
-/** Now and then an outbound link is given up for a random other one, so that no ring of attackers keeps a relay for good. */
+/**
+ * Now and then an outbound link is given up for a random other one, so that no ring of attackers
+ * keeps a relay for good.
+ */
 const ROTATE_MS = 15 * 60_000;
 
-/** Which links to end: those that prove nothing, those beyond their share, and now and then one for a change. */
+/**
+ * Which links to end: those that prove nothing, those beyond their share, and now and then one for
+ * a change.
+ */
 export class LinkTrimming {
   readonly #random: () => number;
   #rotateAt: Instant | null = null;

@@ -7,7 +7,10 @@ const NEWS_PER_SECOND = 20;
 const NEWS_BURST = 500;
 const NEWS_PER_TICK = 200;
 
-/** Tells the members here of those over other relays: what they do not know yet, and no faster than each relay may bring it. */
+/**
+ * Tells the members here of those over other relays: what they do not know yet, and no faster than
+ * each relay may bring it.
+ */
 export class MemberNews {
   readonly #rooms: ReadonlyMap<string, RoomState>;
   readonly #outputs: Pick<Fifo<RemoteRoomEvent>, 'push'>;
@@ -21,7 +24,10 @@ export class MemberNews {
     this.#outputs = outputs;
   }
 
-  /** A relay brings something about a peer that may be new: told at once, or in its turn when the relay brings too much. */
+  /**
+   * A relay brings something about a peer that may be new: told at once, or in its turn when the
+   * relay brings too much.
+   */
   announce(now: Instant, from: string, room: string, peer: string): void {
     let budget = this.#budgets.get(from);
     if (budget === undefined)

@@ -41,9 +41,9 @@ const UNPROVEN_MS = 20_000;
 const QUIET_MS = 1500;
 
 /**
- * The mesh without its sockets: who is in it ({@link RelayDirectory}), whom to be linked to
- * ({@link LinkPolicy}), and which rooms reach beyond this relay ({@link RoomNetwork}). It is told of
- * links, frames, gossip, checks and time; what is said over links is {@link LinkProtocol}'s.
+ * The mesh without its sockets: who is in it ({@link RelayDirectory}), whom to be linked to ({@link
+ * LinkPolicy}), and which rooms reach beyond this relay ({@link RoomNetwork}). It is told of links,
+ * frames, gossip, checks and time; what is said over links is {@link LinkProtocol}'s.
  */
 export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
   readonly drops = new DropCounters();
@@ -117,8 +117,8 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
   }
 
   /**
-   * The time of day, in Unix seconds, for what is signed with one. To be told whenever the machine is
-   * driven: clocks are set.
+   * The time of day, in Unix seconds, for what is signed with one. To be told whenever the machine
+   * is driven: clocks are set.
    */
   handleWallClock(now: Instant, unixSeconds: number): void {
     this.#wallClock.set(now, unixSeconds);
@@ -275,7 +275,8 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
         this.#nodes.invalidate();
         return;
       case 'suspect':
-        // No link and no answer: its members are gone. With a link it may only be its UDP that is too busy.
+        // No link and no answer: its members are gone. With a link it may only be its UDP that is
+        // too busy.
         if (this.#links.get(output.nk) === undefined)
           this.#rooms.handleRelaySuspect(now, output.nk);
         for (const { nk, isReady } of this.#links.values())

@@ -12,28 +12,37 @@ import {
 } from '@lumamesh/protocol';
 
 /*
- * The frames between two relays of a mesh: one JSON object each behind its length, told apart by `type` (docs/wire-protocol.md §7).
- * Whoever sends them has proven its node key; what they say is a stranger's word all the same.
+ * The frames between two relays of a mesh: one JSON object each behind its length, told apart by
+ * `type` (docs/wire-protocol.md §7). Whoever sends them has proven its node key; what they say is a
+ * stranger's word all the same.
  */
 export type MeshFrame =
   /** First on every link: who speaks. */
   | { readonly type: 'hello'; readonly version: number; readonly record: SignedRelayRecord }
-  /** The record in your hello was dialled and is good: hints and room frames are taken from now on. */
+  /**
+   * The record in your hello was dialled and is good: hints and room frames are taken from now on.
+   */
   | { readonly type: 'ready' }
   | { readonly type: 'bye' }
-  /** These relays did not answer the sender: the receiver asks them itself, and believes what it finds. */
+  /**
+   * These relays did not answer the sender: the receiver asks them itself, and believes what it
+   * finds.
+   */
   | { readonly type: 'suspect'; readonly relays: readonly string[] }
   | SyncFrame
   | HintFrame
   | RoomFrame
-  /** For a relay that the sender has no link to: the receiver, which has one, is asked to forward it. */
+  /**
+   * For a relay that the sender has no link to: the receiver, which has one, is asked to forward
+   * it.
+   */
   | ({ readonly type: 'forwardRequest'; readonly to: string } & SignedRoomFrame)
   /** What a `forwardRequest` becomes on its way to the relay it is for. */
   | ({ readonly type: 'forwarded'; readonly from: string } & SignedRoomFrame);
 
 /**
- * A room frame that a third relay forwards: signed by its author over {@link forwardedBytes}, so that
- * the relay between can lose it and nothing else.
+ * A room frame that a third relay forwards: signed by its author over {@link forwardedBytes}, so
+ * that the relay between can lose it and nothing else.
  */
 export interface SignedRoomFrame {
   /** Grows with every frame from one author to one receiver. */
@@ -59,7 +68,10 @@ export type SyncFrame =
   | { readonly type: 'records'; readonly records: readonly SignedRelayRecord[] };
 
 export type HintFrame =
-  /** The sender has members in these rooms, and takes the receiver for a home of theirs: it reports them. */
+  /**
+   * The sender has members in these rooms, and takes the receiver for a home of theirs: it reports
+   * them.
+   */
   | { readonly type: 'hints'; readonly rooms: readonly string[] }
   | { readonly type: 'withdraw'; readonly rooms: readonly string[] }
   /** A home's answer: which other relays report a room, and which do no longer. */
@@ -72,8 +84,8 @@ export type HintFrame =
 
 export type RoomFrame =
   /**
-   * Members of the sender's own sessions. `all`: and nobody else. `ask`: the sender knows nothing of
-   * the receiver's members, and wants all of them.
+   * Members of the sender's own sessions. `all`: and nobody else. `ask`: the sender knows nothing
+   * of the receiver's members, and wants all of them.
    */
   | {
       readonly type: 'present';

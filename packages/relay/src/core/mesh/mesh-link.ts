@@ -56,7 +56,10 @@ const HELLOS_PER_SECOND = 1 / 60;
 const HELLOS_BURST = 3;
 const HINTS_PER_SECOND = 200;
 const HINTS_BURST = 25_000;
-/** Sets are compared when a link comes up, once more when gossip has had time to begin on it, and rarely afterwards. */
+/**
+ * Sets are compared when a link comes up, once more when gossip has had time to begin on it, and
+ * rarely afterwards.
+ */
 const SYNC_FIRST_MS = 3000;
 
 export function makeMeshLink(

@@ -24,13 +24,16 @@ export type MeshOutput =
   /** For RelayCore. */
   | RemoteRoomEvent
   /**
-   * A relay kept a link for a while and never said that our record answers: it cannot reach us over UDP,
-   * or has no place for us.
+   * A relay kept a link for a while and never said that our record answers: it cannot reach us over
+   * UDP, or has no place for us.
    */
   | { readonly type: 'unproven'; readonly nk: string }
   /** Worth writing to disk. */
   | { readonly type: 'save' }
-  /** Our own record, newer than ours: of this very place (our clock went back), or of another relay with our key. */
+  /**
+   * Our own record, newer than ours: of this very place (our clock went back), or of another relay
+   * with our key.
+   */
   | {
       readonly type: 'ownRecord';
       readonly record: SignedRelayRecord;

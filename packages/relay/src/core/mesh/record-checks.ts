@@ -21,7 +21,10 @@ export type Placement =
 /** A check whose result never comes. */
 const CHECK_LOST_MS = 30_000;
 
-/** Which checks run when: candidates wait in a bounded queue, each kind of check has slots of its own, and no source holds more than a few. */
+/**
+ * Which checks run when: candidates wait in a bounded queue, each kind of check has slots of its
+ * own, and no source holds more than a few.
+ */
 export class RecordChecks {
   /** By record id, as are the running ones. */
   readonly #waiting = new Map<string, Candidate>();

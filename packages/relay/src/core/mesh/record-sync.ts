@@ -8,7 +8,10 @@ import type { RelayDirectory } from './relay-directory.ts';
 const SYNC_NEXT_PAGE_MS = 300;
 const SYNC_MAX_MS = 120_000;
 
-/** Compares the records of two linked relays: when the link comes up, soon after that, and rarely afterwards. */
+/**
+ * Compares the records of two linked relays: when the link comes up, soon after that, and rarely
+ * afterwards.
+ */
 export class RecordSync {
   readonly #directory: RelayDirectory;
   readonly #links: LinkTable;

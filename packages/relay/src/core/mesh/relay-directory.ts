@@ -23,7 +23,10 @@ export interface DirectoryOptions {
   /** This relay's node key and mesh; records of other meshes are none of ours. */
   readonly nk: string;
   readonly mesh: string;
-  /** Whether this relay itself runs on loopback or in a private network: only then are such addresses taken. */
+  /**
+   * Whether this relay itself runs on loopback or in a private network: only then are such
+   * addresses taken.
+   */
   readonly ownScope: AddressScope;
   readonly hash: SyncCrypto['hash'];
   /** Whether `nk` signed the record. */
@@ -39,7 +42,10 @@ const RECHECK_MS = 15 * 60_000;
 const MIN_RECHECK_MS = 1000;
 /** After 1, 2, … failed checks; the next one ends it. */
 const RETRY_MS = [4000, 15_000, 60_000];
-/** What others say of a relay that failed is not looked at before this, if its record stays the same. */
+/**
+ * What others say of a relay that failed is not looked at before this, if its record stays the
+ * same.
+ */
 const REFUSED_MS = 60_000;
 /** Reasons that will not pass by themselves soon: the record is not asked for again for a while. */
 const LASTING_REASONS = ['prefixFull', 'addressFull', 'older', 'stale', 'own'];
@@ -49,7 +55,8 @@ const EVICTION_TEST_MS = 60_000;
 /**
  * Which relays there are, as far as this one has seen for itself: a record is signed, of this mesh,
  * fresh, of an address that may be announced ({@link RecordAdmission}), and answered a check
- * ({@link RecordChecks}) before anything is done with it. Nobody who answers is put out for somebody new.
+ * ({@link RecordChecks}) before anything is done with it. Nobody who answers is put out for
+ * somebody new.
  */
 export class RelayDirectory implements Machine<DirectoryOutput> {
   readonly drops = new DropCounters();
@@ -166,7 +173,10 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     return candidate.id;
   }
 
-  /** A relay is suspect (its link broke, or others say so): it is asked soon, but not again and again. */
+  /**
+   * A relay is suspect (its link broke, or others say so): it is asked soon, but not again and
+   * again.
+   */
   suspect(now: Instant, nk: string): void {
     const entry = this.#table.get(nk);
     if (entry === undefined || entry.isChecking || entry.failures > 0) return;
@@ -231,7 +241,8 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
       this.drops.count(`mesh.record.${reason}`);
       this.#pushVerdict(candidate, 'ignored', reason);
     };
-    // A relay without a free session cannot say its node key; the link that it said hello on has proven it, if it is of the same address.
+    // A relay without a free session cannot say its node key; the link that it said hello on has
+    // proven it, if it is of the same address.
     const isProven =
       result === 'alive' ||
       (result === 'full' && candidate.origin === 'hello' && candidate.linkAddress === record.ip);

@@ -56,8 +56,9 @@ export class RelayTable {
   }
 
   /**
-   * Why there is no place for a record: its prefix, or its address or IPv6 provider, has more relays
-   * than anybody needs there; `null` when there is one. A known relay that stays keeps its place.
+   * Why there is no place for a record: its prefix, or its address or IPv6 provider, has more
+   * relays than anybody needs there; `null` when there is one. A known relay that stays keeps its
+   * place.
    */
   crowding(
     record: SignedRelayRecord,

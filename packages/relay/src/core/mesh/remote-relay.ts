@@ -5,15 +5,18 @@ import { MESH_LIMITS } from './mesh-frame.ts';
 /** Bytes of presence in one `present` frame. */
 const MAX_PRESENT_BYTES = 90_000;
 /**
- * Whole lists that one relay is sent of a room: a reloaded page makes its relay ask again, a hostile
- * relay as often as it likes.
+ * Whole lists that one relay is sent of a room: a reloaded page makes its relay ask again, a
+ * hostile relay as often as it likes.
  */
 const LISTS_PER_SECOND = 0.2;
 const LISTS_BURST = 10;
 
 /** Another relay that has members in a room where we have some. */
 export interface RemoteRelay {
-  /** The homes that name it as a reporter of the room; this relay's own key when it is a home itself. */
+  /**
+   * The homes that name it as a reporter of the room; this relay's own key when it is a home
+   * itself.
+   */
   readonly vouchedBy: Set<string>;
   /** Its members, by peer id, with their presence, as it told us. */
   readonly roster: Map<string, string>;
@@ -81,7 +84,10 @@ export function presenceAmong(
   return undefined;
 }
 
-/** @returns Whether a relay lacks this about one of our members: it needs nothing of those that it has itself. */
+/**
+ * @returns Whether a relay lacks this about one of our members: it needs nothing of those that it
+ * has itself.
+ */
 export function lacksMember(relay: RemoteRelay, peer: string, presence: string): boolean {
   return !relay.roster.has(peer) && relay.advertised.get(peer) !== presence;
 }

@@ -21,8 +21,8 @@ const TICK_MS = 500;
 
 /**
  * Rooms beyond this relay. It reports the rooms of its members to their homes (rendezvous hashing),
- * hears from them which other relays report them, and exchanges presence and sealed signals with those:
- * over a link where there is one, otherwise by way of a home that both have.
+ * hears from them which other relays report them, and exchanges presence and sealed signals with
+ * those: over a link where there is one, otherwise by way of a home that both have.
  *
  * ```
  * member joins ──► hints to 3 homes ──► reporters: C, D ──► present all, ask (our members) to C, D
@@ -31,8 +31,8 @@ const TICK_MS = 500;
  *                                                       ◄─► check            (does the other know what we think it knows?)
  * signal for a member of C ──► C                            (directly, or forwarded by a home)
  * ```
- * Only members of this relay's own sessions are told to others, so nothing goes round in circles. Its
- * parts share its rooms and push to its outputs: {@link HomeHints} → {@link RosterSync} →
+ * Only members of this relay's own sessions are told to others, so nothing goes round in circles.
+ * Its parts share its rooms and push to its outputs: {@link HomeHints} → {@link RosterSync} →
  * {@link Rosters} → {@link MemberNews}, each over {@link RoomRoutes}.
  */
 export class RoomNetwork implements Machine<RoomNetworkOutput> {
@@ -100,7 +100,10 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     return this.#hints.homesOf(room);
   }
 
-  /** @returns Relays that a link is wanted to: the homes of rooms with members here, this relay left out. */
+  /**
+   * @returns Relays that a link is wanted to: the homes of rooms with members here, this relay left
+   * out.
+   */
   wantedLinks(): ReadonlySet<string> {
     const wanted = new Set<string>();
     for (const { homes } of this.#rooms.values()) for (const home of homes) wanted.add(home);
@@ -126,7 +129,10 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     return state !== undefined && this.#routes.canReach(state, peer);
   }
 
-  /** Whether a relay may have a frame forwarded to another: both report the room, and we are its home. */
+  /**
+   * Whether a relay may have a frame forwarded to another: both report the room, and we are its
+   * home.
+   */
   mayForward(from: string, to: string, room: string): boolean {
     return this.#hints.areReporters(from, to, room);
   }
@@ -168,7 +174,10 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     }
   }
 
-  /** A relay does not answer, and there is no link to it: what only it vouched for itself ends; the homes that vouch for it find out themselves. */
+  /**
+   * A relay does not answer, and there is no link to it: what only it vouched for itself ends; the
+   * homes that vouch for it find out themselves.
+   */
   handleRelaySuspect(now: Instant, nk: string): void {
     this.#hints.handleSuspect(now, nk);
     for (const [room, state] of this.#rooms)
@@ -187,7 +196,8 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
   }
 
   /**
-   * A frame about a room, of a relay that we are linked to, or signed by it and forwarded by another.
+   * A frame about a room, of a relay that we are linked to, or signed by it and forwarded by
+   * another.
    * @param forwarder the other one, or `null`
    */
   handleRoomFrame(

@@ -6,7 +6,10 @@ import type { RoomState } from './remote-relay.ts';
 /** Relays that show the same peer and are all sent a signal for it: one of them may lie. */
 const MAX_SIGNAL_COPIES = 3;
 
-/** What the rooms want of the mesh: a frame for a linked relay, or for another by way of one; or news for the members here. */
+/**
+ * What the rooms want of the mesh: a frame for a linked relay, or for another by way of one; or
+ * news for the members here.
+ */
 export type RoomNetworkOutput =
   | { readonly type: 'send'; readonly to: string; readonly frame: HintFrame | RoomFrame }
   | {
@@ -23,7 +26,10 @@ export interface RoomRoutesOptions {
   readonly isLinked: (nk: string) => boolean;
 }
 
-/** Ways to other relays: over a link where there is one, otherwise by way of a home that both sides have. */
+/**
+ * Ways to other relays: over a link where there is one, otherwise by way of a home that both sides
+ * have.
+ */
 export class RoomRoutes {
   readonly outputs = new Fifo<RoomNetworkOutput>();
   readonly isLinked: (nk: string) => boolean;

@@ -14,7 +14,10 @@ import type { Rosters } from './rosters.ts';
 
 /** A relay that no home and no link vouches for any more. */
 const REMOTE_RELAY_GRACE_MS = 10_000;
-/** Two relays compare what they know of each other's members soon after a whole list, and then about this often. */
+/**
+ * Two relays compare what they know of each other's members soon after a whole list, and then about
+ * this often.
+ */
 const FIRST_CHECK_MS = 8000;
 const CHECK_MS = 180_000;
 
@@ -25,8 +28,9 @@ export interface RosterSyncOptions {
 }
 
 /**
- * Keeps two relays' lists of each other's members in a room alike. Frames may be lost with a link or by
- * a forwarder: a relay that is new is asked for everything, and a digest that differs asks again.
+ * Keeps two relays' lists of each other's members in a room alike. Frames may be lost with a link
+ * or by a forwarder: a relay that is new is asked for everything, and a digest that differs asks
+ * again.
  */
 export class RosterSync {
   readonly #options: RosterSyncOptions;
@@ -75,7 +79,10 @@ export class RosterSync {
         relay.pendingSync = 'exchange';
   }
 
-  /** A link to a relay of the room is up: what was on its way when the old one broke is lost on both sides. */
+  /**
+   * A link to a relay of the room is up: what was on its way when the old one broke is lost on both
+   * sides.
+   */
   handleLinkUp(now: Instant, room: string, state: RoomState, nk: string): void {
     const relay = state.relays.get(nk);
     if (relay === undefined) return;

@@ -7,13 +7,16 @@ import { type RemoteRelay, type RoomState, makeRemoteRelay } from './remote-rela
 const MAX_RELAYS_OF_ONE_HOME = 24;
 
 /**
- * Which relays have members in our rooms, and which members: a table that strangers fill, and so with
- * bounds. Members are told of what goes by {@link MemberNews}.
+ * Which relays have members in our rooms, and which members: a table that strangers fill, and so
+ * with bounds. Members are told of what goes by {@link MemberNews}.
  */
 export class Rosters {
   readonly #isLinked: (nk: string) => boolean;
   readonly #news: MemberNews;
-  /** Members of one room that other relays may show, in all. Who is shown already stays when it shrinks. */
+  /**
+   * Members of one room that other relays may show, in all. Who is shown already stays when it
+   * shrinks.
+   */
   maxRemoteMembers: number;
 
   constructor(isLinked: (nk: string) => boolean, news: MemberNews, maxRemoteMembers: number) {
@@ -37,7 +40,10 @@ export class Rosters {
     return relay;
   }
 
-  /** A member of a remote relay, new or with a new presence; false when the room has no place for it. */
+  /**
+   * A member of a remote relay, new or with a new presence; false when the room has no place for
+   * it.
+   */
   setMember(
     room: string,
     state: RoomState,
@@ -69,7 +75,10 @@ export class Rosters {
     for (const peer of peers) this.#news.show(room, peer);
   }
 
-  /** A relay is believed in as long as a home names it, or a link to it stands on which it has shown somebody. */
+  /**
+   * A relay is believed in as long as a home names it, or a link to it stands on which it has shown
+   * somebody.
+   */
   updateSuspicion(now: Instant, nk: string, relay: RemoteRelay): void {
     if (relay.vouchedBy.size > 0 || (relay.roster.size > 0 && this.#isLinked(nk)))
       relay.suspectAt = null;

@@ -2,7 +2,10 @@ import { type Instant, dropOldest, later } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { DIRECTORY_LIMITS, MAX_AGE_SECONDS } from './directory-limits.ts';
 
-/** One of those that died is asked this often whether it is back: how the halves of a network find each other again. */
+/**
+ * One of those that died is asked this often whether it is back: how the halves of a network find
+ * each other again.
+ */
 const REVIVAL_MS = 2000;
 
 /** The last records of relays that do not answer any more, by node key. */

@@ -36,7 +36,10 @@ const STATS = v.looseObject({
   ),
 });
 
-/** Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay answers. */
+/**
+ * Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay
+ * answers.
+ */
 export async function fetchStats({
   host,
   port,

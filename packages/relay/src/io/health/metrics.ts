@@ -21,7 +21,10 @@ const byLabel =
   (stats: HealthStats): readonly Sample[] =>
     Object.entries(read(stats)).map(([name, value]) => ({ value, labels: { [label]: name } }));
 
-/** Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows these. */
+/**
+ * Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows
+ * these.
+ */
 const METRICS: Readonly<Record<string, Metric>> = {
   lumamesh_build_info: {
     kind: 'gauge',

@@ -3,7 +3,9 @@ import { addressPrefix, dropOldest, isCanonicalIp, scopeOf } from '@lumamesh/bas
 export const BAN_MS = 10 * 60_000;
 /** TCP connections from one /24 or /48 of the internet. */
 const MAX_SOCKETS_PER_PREFIX = 24;
-/** So many keys of one address must have been banned before the address is: neighbours may share it. */
+/**
+ * So many keys of one address must have been banned before the address is: neighbours may share it.
+ */
 const KEYS_BEFORE_ADDRESS_BAN = 3;
 const MAX_SUSPECT_ADDRESSES = 1024;
 

@@ -143,7 +143,8 @@ export class MeshLinks {
 
   /** Which of two connections to one relay is to be the link: both sides decide alike. */
   #isPreferred(nk: string, connection: Connection, current: Connection): boolean {
-    // The later one of the same side: the earlier is dead, or of a twin with the same key. When both dialled, the one of the smaller key.
+    // The later one of the same side: the earlier is dead, or of a twin with the same key. When
+    // both dialled, the one of the smaller key.
     if (connection.direction === current.direction) return true;
     return (connection.direction === 'outbound') === this.#options.nk < nk;
   }

@@ -55,7 +55,9 @@ export type MeshEvent = Extract<
 const SAVE_DELAY_MS = 5000;
 const MAX_CONNECTIONS_PER_PEER = 2;
 
-/** {@link MeshCore} on libp2p: sockets, streams, gossip, checks, bans, and the file of known relays. */
+/**
+ * {@link MeshCore} on libp2p: sockets, streams, gossip, checks, bans, and the file of known relays.
+ */
 export class MeshServer {
   readonly #options: MeshServerOptions;
   readonly #core: MeshCore;

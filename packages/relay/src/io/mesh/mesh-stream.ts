@@ -5,7 +5,10 @@ import { LengthPrefixedReader, encodeLengthPrefixed } from '../../core/mesh/leng
 
 /** Bytes that wait for a slow reader before the link is given up. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-/** Frames and bytes taken from one relay: beyond it is read slower, and the sender feels that by TCP. */
+/**
+ * Frames and bytes taken from one relay: beyond it is read slower, and the sender feels that by
+ * TCP.
+ */
 const FRAMES_PER_SECOND = 1000;
 const FRAMES_BURST = 20_000;
 const BYTES_PER_SECOND = 2 * 1024 * 1024;
@@ -87,7 +90,10 @@ export function makeReadBudget(): ReadBudget {
   };
 }
 
-/** Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is called once, for what is not a frame. */
+/**
+ * Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is
+ * called once, for what is not a frame.
+ */
 export function readFrames(
   stream: Stream,
   budget: ReadBudget,

@@ -34,8 +34,8 @@ export class RecordGossip {
   #waiting = 0;
 
   /**
-   * @param offer takes a record, calls `wait` with the id under which its verdict will come, and tells
-   *   {@link settle}, at once or later
+   * @param offer takes a record, calls `wait` with the id under which its verdict will come, and
+   *   tells {@link settle}, at once or later
    */
   constructor(
     node: MeshNode,
