@@ -10,7 +10,10 @@ import {
   type VirtualNode,
   type VirtualRelay,
   type VirtualRelayOptions,
+  hear,
   makeVirtualNode,
+  pad,
+  peersIn,
 } from './virtual-relay.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -340,27 +343,7 @@ export class VirtualMesh {
         this.#drain(node);
         continue;
       }
-      const heard = node.heard.get(output.session) ?? [];
-      heard.push(JSON.parse(output.frame) as Record<string, unknown>);
-      node.heard.set(output.session, heard);
+      hear(node, output.session, output.frame);
     }
   }
-}
-
-/** Ids are 16 to 43 characters of base64url. */
-function pad(text: string, length: number): string {
-  return text.padEnd(length, '_');
-}
-
-/** The peers of a room that these frames show and do not take away again, sorted. */
-function peersIn(frames: readonly Record<string, unknown>[], room: string): string[] {
-  const peers = new Set<string>();
-  for (const frame of frames) {
-    if (frame['room'] !== room) continue;
-    if (frame['action'] === 'joined')
-      for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
-    if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
-    if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
-  }
-  return [...peers].toSorted();
 }

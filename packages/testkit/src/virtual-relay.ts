@@ -102,3 +102,28 @@ export function makeVirtualNode(setup: VirtualNodeSetup): VirtualNode {
     wakeAt: null,
   };
 }
+
+/** A session of the relay is sent a frame. */
+export function hear(node: VirtualNode, session: string, frame: string): void {
+  const heard = node.heard.get(session) ?? [];
+  heard.push(JSON.parse(frame) as Record<string, unknown>);
+  node.heard.set(session, heard);
+}
+
+/** The peers of a room that these frames show and do not take away again, sorted. */
+export function peersIn(frames: readonly Record<string, unknown>[], room: string): string[] {
+  const peers = new Set<string>();
+  for (const frame of frames) {
+    if (frame['room'] !== room) continue;
+    if (frame['action'] === 'joined')
+      for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
+    if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
+    if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
+  }
+  return [...peers].toSorted();
+}
+
+/** Ids are 16 to 43 characters of base64url. */
+export function pad(text: string, length: number): string {
+  return text.padEnd(length, '_');
+}

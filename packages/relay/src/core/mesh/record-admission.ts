@@ -3,6 +3,7 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { type Candidate, isNewer, isSameEndpoint } from './candidate.ts';
 import { CLOCK_SKEW_SECONDS, DIRECTORY_LIMITS, MAX_AGE_SECONDS } from './directory-limits.ts';
 import type { RecordChecks } from './record-checks.ts';
+import type { RefusedRecords } from './refused-records.ts';
 import type { RelayEntry, RelayTable } from './relay-table.ts';
 
 /** What is to be done with a record that was offered. */
@@ -29,7 +30,7 @@ export interface AdmissionView {
   readonly table: Pick<RelayTable, 'get' | 'size' | 'crowding'>;
   readonly checks: Pick<RecordChecks, 'hasCandidate' | 'place'>;
   /** Ids of records that were looked at lately and not taken. */
-  readonly refused: Pick<ReadonlyMap<string, unknown>, 'has'>;
+  readonly refused: Pick<RefusedRecords, 'has'>;
 }
 
 /**

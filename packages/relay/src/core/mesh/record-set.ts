@@ -11,7 +11,12 @@ const MAX_LINES_BYTES = MESH_LIMITS.maxFrameBytes - 1024;
 const LINE_BYTES = 1400;
 
 type Hash = SyncCrypto['hash'];
-type Refused = Pick<ReadonlyMap<string, unknown>, 'has' | 'keys'>;
+
+/** Ids that were looked at and not taken. */
+interface Refused {
+  has(id: string): boolean;
+  keys(): Iterable<string>;
+}
 
 /**
  * Names one record to the last bit, signature and all: 32 hexadecimal characters of SHA-256. What

@@ -5,16 +5,16 @@ import {
   type Instant,
   type Machine,
   type SyncCrypto,
-  dropOldest,
   later,
 } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { type Candidate, type RecordOrigin, isNewer, makeCandidate } from './candidate.ts';
-import { CLOCK_SKEW_SECONDS, DIRECTORY_LIMITS } from './directory-limits.ts';
+import { CLOCK_SKEW_SECONDS } from './directory-limits.ts';
 import type { CheckResult, DirectoryOutput, RecordVerdict } from './directory-output.ts';
 import { RecordAdmission } from './record-admission.ts';
 import { RecordChecks } from './record-checks.ts';
 import { RecordSet, recordId } from './record-set.ts';
+import { RefusedRecords } from './refused-records.ts';
 import { type RelayEntry, RelayTable } from './relay-table.ts';
 import { Tombstones } from './tombstones.ts';
 import type { WallTime } from './wall-clock.ts';
@@ -42,15 +42,8 @@ const RECHECK_MS = 15 * 60_000;
 const MIN_RECHECK_MS = 1000;
 /** After 1, 2, … failed checks; the next one ends it. */
 const RETRY_MS = [4000, 15_000, 60_000];
-/**
- * What others say of a relay that failed is not looked at before this, if its record stays the
- * same.
- */
-const REFUSED_MS = 60_000;
 /** Reasons that will not pass by themselves soon: the record is not asked for again for a while. */
 const LASTING_REASONS = ['prefixFull', 'addressFull', 'older', 'stale', 'own'];
-/** A full prefix asks its stalest relay whether it still lives, this often at most. */
-const EVICTION_TEST_MS = 60_000;
 
 /**
  * Which relays there are, as far as this one has seen for itself: a record is signed, of this mesh,
@@ -65,10 +58,8 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
   readonly #table = new RelayTable();
   readonly #checks = new RecordChecks();
   readonly #admission: RecordAdmission;
-  /** By record id: until when. */
-  readonly #refused = new Map<string, Instant>();
+  readonly #refused = new RefusedRecords();
   readonly #tombstones = new Tombstones();
-  readonly #evictionTests = new Map<string, Instant>();
   readonly #outputs = new Fifo<DirectoryOutput>();
   #own: SignedRelayRecord | null = null;
   #tickAt: Instant | null = null;
@@ -199,7 +190,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
 
   handleTimeout(now: Instant): void {
     this.#tickAt = later(now, TICK_MS);
-    for (const [id, until] of this.#refused) if (until <= now) this.#refused.delete(id);
+    this.#refused.expire(now);
     for (const id of this.#checks.overdue(now)) this.handleChecked(now, id, 'dead');
     const unixSeconds = this.#options.wallTime.secondsAt(now);
     this.#revive(now, unixSeconds);
@@ -230,7 +221,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     if (reason === 'own' && this.#own !== null && isNewer(record, this.#own))
       this.#outputs.push({ type: 'ownRecord', record });
     if (reason === 'prefixFull') this.#testEviction(now, prefix);
-    if (LASTING_REASONS.includes(reason)) this.#remember(now, id);
+    if (LASTING_REASONS.includes(reason)) this.#refused.add(now, id);
     this.drops.count(`mesh.record.${reason}`);
     this.#pushVerdict(candidate, verdict, reason);
   }
@@ -247,7 +238,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
       result === 'alive' ||
       (result === 'full' && candidate.origin === 'hello' && candidate.linkAddress === record.ip);
     if (!isProven) {
-      if (result !== 'unknown') this.#remember(now, id);
+      if (result !== 'unknown') this.#refused.add(now, id);
       if (candidate.origin === 'file') this.#tombstones.add(record);
       // Nobody's fault: it may have died on the way here, or be out of this relay's reach.
       return ignore(result === 'full' ? 'unproven' : 'unreachable');
@@ -304,7 +295,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     const isCrowded = this.#table.isFull(entry.prefix, entry.record);
     if (retryMs === undefined || (isCrowded && entry.failures > 1)) {
       if (isCrowded) this.#outputs.push({ type: 'suspect', nk });
-      this.#remember(now, entry.id);
+      this.#refused.add(now, entry.id);
       return this.#remove(entry);
     }
     entry.checkAt = later(now, retryMs);
@@ -338,21 +329,12 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
 
   /** As Bitcoin Core's addrman does: who is there is tested, and who is new has to come again. */
   #testEviction(now: Instant, prefix: string): void {
-    if ((this.#evictionTests.get(prefix) ?? -Infinity) > now - EVICTION_TEST_MS) return;
-    if (this.#evictionTests.size > DIRECTORY_LIMITS.maxRecords) this.#evictionTests.clear();
-    this.#evictionTests.set(prefix, now);
-    const stalest = this.#table.stalestOf(prefix);
+    const stalest = this.#table.dueForEvictionTest(now, prefix);
     if (stalest !== undefined && !stalest.isChecking) stalest.checkAt = now;
   }
 
   #nextCheckAt(now: Instant): Instant {
     return later(now, RECHECK_MS * (0.5 + this.#options.random()));
-  }
-
-  /** The record is neither asked for nor looked at for a while. */
-  #remember(now: Instant, id: string): void {
-    dropOldest(this.#refused, DIRECTORY_LIMITS.maxRefused);
-    this.#refused.set(id, later(now, REFUSED_MS));
   }
 
   #pushVerdict({ id, record, origin }: Candidate, verdict: RecordVerdict, reason: string): void {

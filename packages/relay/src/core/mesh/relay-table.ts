@@ -17,10 +17,15 @@ export interface RelayEntry {
   isChecking: boolean;
 }
 
+/** A full prefix asks its stalest relay whether it still lives, this often at most. */
+const EVICTION_TEST_MS = 60_000;
+
 /** The relays that are known, by node key, and how many there are of each network. */
 export class RelayTable {
   readonly #entries = new Map<string, RelayEntry>();
   readonly #perPrefix = new Map<string, number>();
+  /** When a relay of a full prefix was last chosen to be tested. */
+  readonly #evictionTests = new Map<string, Instant>();
 
   get size(): number {
     return this.#entries.size;
@@ -69,8 +74,11 @@ export class RelayTable {
     return known?.prefix !== prefix && this.isFull(prefix, record) ? 'prefixFull' : null;
   }
 
-  /** @returns The relay of a prefix that was last seen alive the longest ago. */
-  stalestOf(prefix: string): RelayEntry | undefined {
+  /** @returns The relay of a full prefix that was last seen alive the longest ago, now and then. */
+  dueForEvictionTest(now: Instant, prefix: string): RelayEntry | undefined {
+    if ((this.#evictionTests.get(prefix) ?? -Infinity) > now - EVICTION_TEST_MS) return undefined;
+    if (this.#evictionTests.size > DIRECTORY_LIMITS.maxRecords) this.#evictionTests.clear();
+    this.#evictionTests.set(prefix, now);
     return [...this.#entries.values()]
       .filter((entry) => entry.prefix === prefix)
       .toSorted((a, b) => a.aliveAt - b.aliveAt)[0];

@@ -64,7 +64,7 @@ export class RoomRoutes {
     return true;
   }
 
-  /** Answers a relay over its link, or by the relay that forwarded what it said. */
+  /** Replies to a relay over its link, or by the relay that forwarded what it said. */
   reply(to: string, forwarder: string | null, frame: RoomFrame): void {
     if (this.isLinked(to)) this.outputs.push({ type: 'send', to, frame });
     else if (forwarder !== null) this.outputs.push({ type: 'forward', by: forwarder, to, frame });

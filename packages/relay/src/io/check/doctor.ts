@@ -96,8 +96,8 @@ async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
 }
 
 /**
- * Whether the port is to be had, and what the kernel gives of a receive buffer; answers whether it
- * is free.
+ * Whether the port is to be had, and what the kernel gives of a receive buffer.
+ * @returns Whether the port is free.
  */
 async function* checkPort(config: RelayConfig): AsyncGenerator<Finding, boolean> {
   const { udpPort, listenIp } = config;

@@ -150,7 +150,7 @@ async function* resolve(host: string): AsyncGenerator<Finding, readonly string[]
   }
 }
 
-/** UDP and STUN; answers whether something is there. */
+/** UDP and STUN. @returns Whether something is there. */
 async function* reach(address: string, port: number): AsyncGenerator<Finding, boolean> {
   const where = `${address}, port ${port}`;
   try {
