@@ -9,7 +9,7 @@ import {
   type SignedRelayRecord,
   prefixOf,
 } from '@lumamesh/protocol';
-import { LinkPolicy, RelayDirectory } from '@lumamesh/relay/core';
+import { LinkPolicy, type PolicyLink, RelayDirectory } from '@lumamesh/relay/core';
 import { seededRandom } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 
@@ -97,6 +97,13 @@ function discoverInFull(count: number): {
   return { curve, bytesPerSecondIdle, secondsFromCold };
 }
 
+/** Inbound links show no record here. */
+function linkTo(other: SignedRelayRecord, openedAt: Instant, isOutbound: boolean): PolicyLink {
+  const prefix = prefixOf(other);
+  const common = { isLocal: false, isEnding: false, place: null };
+  return { nk: other.nk, isOutbound, prefix, openedAt, isReady: isOutbound, ...common };
+}
+
 /**
  * Links by LinkPolicy, each relay choosing among all; then one record spreads, four links at a
  * time.
@@ -111,30 +118,25 @@ function discoverByLinks(count: number): {
   const indexOf = new Map(records.map(({ nk }, i) => [nk, i]));
   for (const [i, record] of records.entries()) {
     const policy = new LinkPolicy({ nk: record.nk, peers: [], random });
-    for (const other of neighbours[i] ?? [])
-      policy.handleOpen(instant(0), records[other]?.nk ?? '', {
-        isOutbound: false,
-        prefix: prefixOf(records[other] ?? record),
-        isLocal: false,
-      });
+    const links = [...(neighbours[i] ?? [])].map((other) =>
+      linkTo(records[other] ?? record, instant(0), false),
+    );
     // A relay knows few of the others when it begins: a page of `nodes`.
     const view = Array.from({ length: 64 }, () => records[Math.floor(random() * count)] ?? record);
     let now: Instant = instant(0);
     for (let step = 0; step < 20; step++) {
       now = later(now, 5000);
-      for (const output of policy.decide(now, view, new Set())) {
-        const other =
-          output.type === 'dial' && output.target.nk !== null
-            ? indexOf.get(output.target.nk)
-            : undefined;
-        if (other === undefined || output.type !== 'dial' || other === i) continue;
-        policy.handleOpen(now, records[other]?.nk ?? '', {
-          isOutbound: true,
-          prefix: prefixOf(records[other] ?? record),
-          isLocal: false,
-        });
-        policy.handleDialed(now, output.target, output.target.nk);
-        policy.handleProven(output.target.nk ?? '');
+      const { hangUps, dials } = policy.decide(now, links, view, new Set());
+      for (const { nk } of hangUps)
+        links.splice(
+          links.findIndex((link) => link.nk === nk),
+          1,
+        );
+      for (const target of dials) {
+        const other = target.nk === null ? undefined : indexOf.get(target.nk);
+        if (other === undefined || other === i) continue;
+        links.push(linkTo(records[other] ?? record, now, true));
+        policy.dials.noteDialed(now, target, target.nk);
         neighbours[i]?.add(other);
         neighbours[other]?.add(i);
       }
@@ -212,13 +214,14 @@ function sybils(count: number): {
     ownScope: 'public',
     hash,
     verify: () => true,
+    wallTime: { secondsAt: () => 1_800_000_000 },
     random,
   });
   let now: Instant = instant(0);
   const all = [...evil, ...honest].toSorted(() => random() - 0.5);
   for (const [i, record] of all.entries()) {
     now = later(now, 25);
-    directory.offer(now, 1_800_000_000, record, 'gossip', `neighbour ${i % 8}`);
+    directory.offer(now, record, 'gossip', `neighbour ${i % 8}`);
     for (let output = directory.poll(); output !== null; output = directory.poll())
       if (output.type === 'check') directory.handleChecked(now, output.id, 'alive');
   }

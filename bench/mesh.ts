@@ -74,12 +74,12 @@ function hintMicroseconds(): number {
   const hints = 9000;
   const before = process.cpuUsage();
   for (let i = 0; i < hints; i++)
-    reporter.core.handleLocalPresent(
-      mesh.now,
-      `bench-room-${i}`.padEnd(43, '_'),
-      'peer'.padEnd(22, '_'),
-      'x'.repeat(200),
-    );
+    reporter.core.handleLocalRooms(mesh.now, {
+      type: 'localPresent',
+      room: `bench-room-${i}`.padEnd(43, '_'),
+      peer: 'peer'.padEnd(22, '_'),
+      presence: 'x'.repeat(200),
+    });
   mesh.run(2000);
   const used = process.cpuUsage(before);
   const held = (home.core.stats(mesh.now) as { homes: { hintsHeld: number } }).homes.hintsHeld;

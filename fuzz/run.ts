@@ -201,8 +201,8 @@ function meshTarget(round: number): void {
   const { nk } = mesh.relay('r1');
   const texts = [
     { type: 'hints', rooms: [room] },
-    { type: 'unhint', rooms: [room] },
-    { type: 'holders', room, add: [nk], gone: [] },
+    { type: 'withdraw', rooms: [room] },
+    { type: 'reporters', room, add: [nk], remove: [] },
     {
       type: 'present',
       room,
@@ -214,10 +214,10 @@ function meshTarget(round: number): void {
     { type: 'check', room, digest: '0'.repeat(16) },
     { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
     { type: 'have', bits: 4, buckets: [1, 2], ids: [] },
-    { type: 'doubt', nodes: [nk] },
+    { type: 'suspect', relays: [nk] },
     { type: 'ready' },
     {
-      type: 'via',
+      type: 'forwardRequest',
       to: nk,
       counter: round,
       text: JSON.stringify({ type: 'absent', room, peers: [] }),

@@ -1,73 +1,48 @@
 import { createHash } from 'node:crypto';
-import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
+import { type Instant, toBase64Url } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { type DialTarget, MeshCore, type MeshOutput, RelayCore } from '@lumamesh/relay/core';
+import type { DialTarget, MeshOutput } from '@lumamesh/relay/core';
 import { seededRandom } from './seeded-random.ts';
+import { LATENCY_MS, VirtualGossip } from './virtual-gossip.ts';
+import { VIRTUAL_MESH_ID, VirtualRecords } from './virtual-records.ts';
+import {
+  VIRTUAL_MESH_PORT,
+  type VirtualNode,
+  type VirtualRelay,
+  type VirtualRelayOptions,
+  hear,
+  makeVirtualNode,
+  pad,
+  peersIn,
+} from './virtual-relay.ts';
+import { VirtualTime } from './virtual-time.ts';
 
-export interface VirtualRelayOptions {
-  /** Default: a network of its own for each relay. */
-  readonly ip?: string;
-  /** Relays to dial first, by their names. */
-  readonly peers?: readonly string[];
-  readonly mesh?: string;
-  /** A relay that only dials out. */
-  readonly isHidden?: boolean;
-  /** What its clock is wrong by. */
-  readonly skewSeconds?: number;
-  /** Another relay's key. */
-  readonly nk?: string;
-  readonly maxRoomSize?: number;
-  /** Its UDP port is not let through. */
-  readonly isFirewalled?: boolean;
-}
+export type { VirtualRelay, VirtualRelayOptions } from './virtual-relay.ts';
 
-export interface VirtualRelay {
-  readonly name: string;
-  readonly nk: string;
-  readonly core: MeshCore;
-  readonly rooms: RelayCore<string>;
-  readonly record: SignedRelayRecord;
-  /** Frames that sessions were sent. */
-  readonly heard: Map<string, Record<string, unknown>[]>;
-  readonly bannedBy: Set<string>;
-  readonly ownRecords: { readonly isElsewhere: boolean }[];
-  /** Relays that never said that this one answers. */
-  readonly unproven: string[];
-  bytesOut: number;
-  isAlive: boolean;
-}
-
-interface Node extends VirtualRelay {
-  readonly options: VirtualRelayOptions;
-  readonly links: Map<string, Node>;
-  readonly seenGossip: Set<string>;
-  readonly waiters: Map<string, (verdict: string) => void>;
-  readonly bans: Set<string>;
-  wakeAt: Instant | null;
-}
-
-const MESH = 'AAAAAAAAAAAAAAAAAAAAAA';
-const LATENCY_MS = 20;
 const SILENCE_MS = 1500;
-const GOSSIP_DEGREE = 4;
 const START_SECONDS = 1_800_000_000;
 
 /**
- * Many relays in one process and in virtual time: the real {@link MeshCore} and {@link RelayCore}, on links, gossip and checks that take 20 ms each way.
- * Relays can be killed, cut off from each other, and given wrong clocks; every run of a seed is the same.
+ * Many relays in one process and in virtual time: the real cores ({@link makeVirtualNode}), on
+ * links, gossip and checks that take 20 ms each way. Relays can be killed, cut off from each other,
+ * and given wrong clocks; every run of a seed is the same.
  */
 export class VirtualMesh {
-  now: Instant = instant(0);
   readonly #random: () => number;
-  readonly #nodes = new Map<string, Node>();
-  readonly #byAddress = new Map<string, Node[]>();
-  readonly #events: { at: Instant; order: number; run: () => void }[] = [];
-  readonly #signatures = new Map<string, string>();
-  #order = 0;
+  readonly #nodes = new Map<string, VirtualNode>();
+  readonly #byAddress = new Map<string, VirtualNode[]>();
+  readonly #time = new VirtualTime();
+  readonly #records = new VirtualRecords();
+  readonly #gossip: VirtualGossip;
   #groupOf: (relay: VirtualRelay) => unknown = () => 0;
 
   constructor(seed = 1) {
     this.#random = seededRandom(seed);
+    this.#gossip = new VirtualGossip(this.#time, this.#random, (node) => this.#drain(node));
+  }
+
+  get now(): Instant {
+    return this.#time.now;
   }
 
   get relays(): readonly VirtualRelay[] {
@@ -94,59 +69,27 @@ export class VirtualMesh {
       {
         nk,
         ip,
-        ...(options.isHidden === true ? {} : { meshPort: 7402 }),
-        mesh: options.mesh ?? MESH,
+        ...(options.isHidden === true ? {} : { meshPort: VIRTUAL_MESH_PORT }),
+        mesh: options.mesh ?? VIRTUAL_MESH_ID,
       },
       options.skewSeconds,
     );
-    const core = new MeshCore({
-      record,
-      mesh: options.mesh ?? MESH,
-      peers: (options.peers ?? []).map((peer) => ({
-        host: this.#node(peer).record.ip,
-        port: 7402,
-      })),
-      maxRoomSize: options.maxRoomSize ?? 250,
-      hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
-      verify: (other) => this.#signatures.get(other.signature) === JSON.stringify(canonical(other)),
-      sign: (data) => createHash('sha512').update(nk).update(data).digest(),
-      verifyBy: (other, data, signature) =>
-        createHash('sha512').update(other).update(data).digest().equals(signature),
-      firstCounter: this.now,
-      random: seededRandom(Math.floor(this.#random() * 2 ** 32)),
-    });
-    const rooms = new RelayCore<string>(
-      {
-        maxSessions: 10_000,
-        maxRoomSize: options.maxRoomSize ?? 250,
-        messagesPerSecond: 500,
-        queuedBytes: () => 0,
-      },
-      record,
-      core,
-    );
-    const node: Node = {
+    const node = makeVirtualNode({
       name,
-      nk,
-      core,
-      rooms,
+      now: this.now,
+      unixSeconds: this.#unixSeconds(options),
       record,
       options,
-      heard: new Map(),
-      bannedBy: new Set(),
-      ownRecords: [],
-      unproven: [],
-      bytesOut: 0,
-      isAlive: true,
-      links: new Map(),
-      seenGossip: new Set(),
-      waiters: new Map(),
-      bans: new Set(),
-      wakeAt: null,
-    };
+      peers: (options.peers ?? []).map((peer) => ({
+        host: this.#node(peer).record.ip,
+        port: VIRTUAL_MESH_PORT,
+      })),
+      records: this.#records,
+      random: seededRandom(Math.floor(this.#random() * 2 ** 32)),
+    });
     this.#nodes.set(name, node);
     this.#byAddress.set(ip, [...(this.#byAddress.get(ip) ?? []), node]);
-    core.handleSaved(this.now, this.#unixSeconds(node), saved);
+    node.core.handleSaved(this.now, saved);
     this.#wake(node);
     return node;
   }
@@ -156,21 +99,7 @@ export class VirtualMesh {
     fields: Partial<SignedRelayRecord> & { readonly nk: string; readonly ip: string },
     skewSeconds = 0,
   ): SignedRelayRecord {
-    const seconds = START_SECONDS + Math.floor(this.now / 1000) + skewSeconds;
-    this.#order += 1;
-    const record: SignedRelayRecord = {
-      fingerprint: Array.from({ length: 32 }, () => 'AB').join(':'),
-      port: 3478,
-      ufrag: 'luma',
-      pwd: '0123456789abcdef0123456789abcdef',
-      sequence: seconds,
-      expires: seconds + 365 * 86_400,
-      mesh: MESH,
-      signature: toBase64Url(createHash('sha512').update(`signature ${this.#order}`).digest()),
-      ...fields,
-    };
-    this.#signatures.set(record.signature, JSON.stringify(canonical(record)));
-    return record;
+    return this.#records.sign(this.#unixSeconds({ skewSeconds }), fields);
   }
 
   /** Runs for so many milliseconds of virtual time. */
@@ -178,23 +107,12 @@ export class VirtualMesh {
     this.runUntil(() => false, ms);
   }
 
-  /** Runs until `isDone`, looked at every 50 ms of virtual time; answers whether it came to that within `ms`. */
+  /**
+   * Runs until `isDone`, looked at every 50 ms of virtual time.
+   * @returns Whether it came to that within `ms`.
+   */
   runUntil(isDone: () => boolean, ms: number): boolean {
-    const endsAt = later(this.now, ms);
-    let lookAt = this.now;
-    for (;;) {
-      const event = this.#events[0];
-      if (this.now >= lookAt) {
-        if (isDone()) return true;
-        lookAt = later(this.now, 50);
-      }
-      if (event === undefined || event.at > endsAt) break;
-      this.#pop();
-      this.now = event.at > this.now ? event.at : this.now;
-      event.run();
-    }
-    this.now = endsAt;
-    return isDone();
+    return this.#time.runUntil(isDone, ms);
   }
 
   /** The process is gone: its sockets are closed by the system, nothing is said. */
@@ -204,7 +122,7 @@ export class VirtualMesh {
     for (const other of [...node.links.values()]) this.#unlink(node, other);
   }
 
-  /** Relays with different answers cannot reach each other; existing links between them break after a while, as TCP does. */
+  /** Relays of different groups cannot reach each other; links between them break. */
   partition(groupOf: (relay: VirtualRelay) => unknown): void {
     this.#groupOf = groupOf;
     for (const node of this.#nodes.values()) {
@@ -217,7 +135,7 @@ export class VirtualMesh {
     this.#groupOf = () => 0;
   }
 
-  /** A session of a browser joins a room; answers what it heard so far. */
+  /** A session of a browser joins a room. @returns What it heard so far. */
   join(
     name: string,
     session: string,
@@ -254,27 +172,20 @@ export class VirtualMesh {
 
   /** The peers that a session has been told of and not told to be gone. */
   seen(name: string, session: string, room: string): readonly string[] {
-    const peers = new Set<string>();
-    for (const frame of this.#node(name).heard.get(session) ?? []) {
-      if (frame['room'] !== pad(room, 43)) continue;
-      if (frame['action'] === 'joined')
-        for (const { peer } of frame['members'] as { peer: string }[]) peers.add(peer);
-      if (frame['action'] === 'peer-joined') peers.add(String(frame['peer']));
-      if (frame['action'] === 'peer-left') peers.delete(String(frame['peer']));
-    }
-    return [...peers].map((peer) => peer.replace(/_+$/, '')).toSorted();
+    const frames = this.#node(name).heard.get(session) ?? [];
+    return peersIn(frames, pad(room, 43)).map((peer) => peer.replace(/_+$/, ''));
   }
 
   /** Gossips a record from a relay's place without asking the relay: what an attacker does. */
   inject(name: string, record: SignedRelayRecord): void {
-    for (const other of this.#node(name).links.values())
-      this.#deliverGossip(this.#node(name), other, record);
+    const node = this.#node(name);
+    for (const other of node.links.values()) this.#gossip.deliver(node, other, record);
   }
 
   /** Sends a frame over a relay's link without asking the relay. */
   injectFrame(from: string, to: string, text: string): void {
     const receiver = this.#node(to);
-    receiver.core.handleFrame(this.now, this.#unixSeconds(receiver), this.#node(from).nk, text);
+    receiver.core.handleFrame(this.now, this.#node(from).nk, text);
     this.#drain(receiver);
   }
 
@@ -295,116 +206,73 @@ export class VirtualMesh {
     this.#drain(node);
   }
 
-  #node(name: string): Node {
+  #node(name: string): VirtualNode {
     const node = this.#nodes.get(name);
     if (node === undefined) throw new Error(`there is no relay ${name}`);
     return node;
   }
 
-  #unixSeconds(node: Node): number {
-    return START_SECONDS + Math.floor(this.now / 1000) + (node.options.skewSeconds ?? 0);
+  #unixSeconds({ skewSeconds = 0 }: VirtualRelayOptions): number {
+    return START_SECONDS + Math.floor(this.now / 1000) + skewSeconds;
   }
 
-  #reaches(a: Node, b: Node): boolean {
+  #reaches(a: VirtualNode, b: VirtualNode): boolean {
     return a.isAlive && b.isAlive && this.#groupOf(a) === this.#groupOf(b);
   }
 
-  #at(ms: number, run: () => void): void {
-    this.#order += 1;
-    const event = { at: later(this.now, ms), order: this.#order, run };
-    // A binary heap by time, then by order.
-    const heap = this.#events;
-    let i = heap.length;
-    heap.push(event);
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      const other = heap[parent];
-      if (other === undefined || !isBefore(event, other)) break;
-      heap[i] = other;
-      i = parent;
-    }
-    heap[i] = event;
-  }
-
-  #pop(): void {
-    const heap = this.#events;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      const [left, right] = [heap[child], heap[child + 1]];
-      if (left === undefined) break;
-      if (right !== undefined && isBefore(right, left)) child += 1;
-      const next = heap[child];
-      if (next === undefined || !isBefore(next, last)) break;
-      heap[i] = next;
-      i = child;
-    }
-    heap[i] = last;
-  }
-
-  #wake(node: Node): void {
+  #wake(node: VirtualNode): void {
     if (!node.isAlive) return;
-    node.core.handleTimeout(this.now, this.#unixSeconds(node));
+    node.core.handleTimeout(this.now);
     this.#drain(node);
   }
 
-  #drain(node: Node): void {
+  #drain(node: VirtualNode): void {
     if (!node.isAlive) return;
-    for (let output = node.core.poll(); ; output = node.core.poll()) {
-      if (output.type === 'timeout') {
-        const { at } = output;
-        if (at === null || node.wakeAt === at) return;
-        node.wakeAt = at;
-        this.#at(Math.max(0, at - this.now), () => {
-          if (node.wakeAt === at) this.#wake(node);
-        });
-        return;
-      }
+    for (let output = node.core.poll(); output !== null; output = node.core.poll())
       this.#perform(node, output);
-    }
+    const at = node.core.deadline;
+    if (at === null || node.wakeAt === at) return;
+    node.wakeAt = at;
+    this.#time.after(Math.max(0, at - this.now), () => {
+      if (node.wakeAt === at) this.#wake(node);
+    });
   }
 
-  #perform(node: Node, output: Exclude<MeshOutput, { type: 'timeout' }>): void {
+  #perform(node: VirtualNode, output: MeshOutput): void {
     switch (output.type) {
       case 'frame': {
         const other = node.links.get(output.to);
         node.bytesOut += output.text.length + 20;
         if (other === undefined) return;
-        this.#at(LATENCY_MS, () => {
+        this.#time.after(LATENCY_MS, () => {
           if (node.links.get(other.nk) !== other) return;
-          other.core.handleFrame(this.now, this.#unixSeconds(other), node.nk, output.text);
+          other.core.handleFrame(this.now, node.nk, output.text);
           this.#drain(other);
         });
         return;
       }
       case 'dial':
-        return this.#at(2 * LATENCY_MS, () => this.#dial(node, output.target));
+        return this.#time.after(2 * LATENCY_MS, () => this.#dial(node, output.target));
       case 'hangUp': {
         const other = node.links.get(output.nk);
         if (output.isBan) node.bans.add(output.nk);
         if (output.isBan) other?.bannedBy.add(node.name);
-        if (other !== undefined) this.#at(0, () => this.#unlink(node, other));
+        if (other !== undefined) this.#time.after(0, () => this.#unlink(node, other));
         return;
       }
       case 'publish':
-        return this.#forward(node, output.record, null);
+        return this.#gossip.forward(node, output.record, null);
       case 'verdict':
         node.waiters.get(output.id)?.(output.verdict);
         node.waiters.delete(output.id);
         return;
       case 'check':
         return this.#check(node, output.id, output.record);
-      case 'present':
-        node.rooms.handleRemotePresent(output.room, output.member);
-        return this.#drainSessions(node);
-      case 'absent':
-        node.rooms.handleRemoteAbsent(output.room, output.peer);
-        return this.#drainSessions(node);
-      case 'signal':
-        node.rooms.handleRemoteSignal(output.room, output.from, output.to, output.data);
-        return this.#drainSessions(node);
+      case 'remotePresent':
+      case 'remoteAbsent':
+      case 'remoteSignal':
+        node.rooms.handleRemoteRooms(output);
+        return this.#drainRooms(node);
       case 'ownRecord':
         node.ownRecords.push({ isElsewhere: output.isElsewhere });
         return;
@@ -416,20 +284,20 @@ export class VirtualMesh {
     }
   }
 
-  #check(node: Node, id: string, record: SignedRelayRecord): void {
-    const answers = (): Node | undefined =>
+  #check(node: VirtualNode, id: string, record: SignedRelayRecord): void {
+    const answers = (): VirtualNode | undefined =>
       (this.#byAddress.get(record.ip) ?? []).find(
         (other) => this.#reaches(node, other) && other.options.isFirewalled !== true,
       );
     const isThere = answers() !== undefined;
     // Silence is only known to be silence after a while.
-    this.#at(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {
+    this.#time.after(isThere ? 4 * LATENCY_MS : SILENCE_MS, () => {
       node.core.handleChecked(this.now, id, answers()?.nk === record.nk ? 'alive' : 'dead');
       this.#drain(node);
     });
   }
 
-  #dial(node: Node, target: DialTarget): void {
+  #dial(node: VirtualNode, target: DialTarget): void {
     const other = (this.#byAddress.get(target.host) ?? []).find(
       ({ record, isAlive }) => isAlive && record.meshPort === target.port,
     );
@@ -456,65 +324,26 @@ export class VirtualMesh {
     this.#drain(node);
   }
 
-  #unlink(a: Node, b: Node): void {
+  #unlink(a: VirtualNode, b: VirtualNode): void {
     for (const [node, other] of [
       [a, b],
       [b, a],
     ] as const) {
       if (!node.links.delete(other.nk) || !node.isAlive) continue;
       node.core.handleLinkClosed(this.now, other.nk);
-      this.#at(0, () => this.#drain(node));
+      this.#time.after(0, () => this.#drain(node));
     }
   }
 
-  #forward(node: Node, record: SignedRelayRecord, from: Node | null): void {
-    node.seenGossip.add(record.signature);
-    const others = [...node.links.values()].filter((other) => other !== from);
-    for (let i = 0; i < GOSSIP_DEGREE && others.length > 0; i++) {
-      const [other] = others.splice(Math.floor(this.#random() * others.length), 1);
-      if (other === undefined) continue;
-      node.bytesOut += 500;
-      this.#deliverGossip(node, other, record);
+  #drainRooms(node: VirtualNode): void {
+    for (let output = node.rooms.poll(); output !== null; output = node.rooms.poll()) {
+      if (output.type === 'close') continue;
+      if (output.type !== 'send') {
+        node.core.handleLocalRooms(this.now, output);
+        this.#drain(node);
+        continue;
+      }
+      hear(node, output.session, output.frame);
     }
   }
-
-  #deliverGossip(from: Node, to: Node, record: SignedRelayRecord): void {
-    this.#at(LATENCY_MS, () => {
-      if (!to.isAlive || to.seenGossip.has(record.signature)) return;
-      to.seenGossip.add(record.signature);
-      const id = to.core.handleGossip(this.now, this.#unixSeconds(to), from.nk, record, 500);
-      to.waiters.set(id, (verdict) => {
-        if (verdict === 'accept') this.#forward(to, record, from);
-      });
-      this.#drain(to);
-    });
-  }
-
-  #drainRooms(node: Node): void {
-    this.#drainSessions(node);
-    this.#drain(node);
-  }
-
-  #drainSessions(node: Node): void {
-    for (let output = node.rooms.poll(); output.type !== 'timeout'; output = node.rooms.poll()) {
-      if (output.type !== 'send') continue;
-      const heard = node.heard.get(output.session) ?? [];
-      heard.push(JSON.parse(output.frame) as Record<string, unknown>);
-      node.heard.set(output.session, heard);
-    }
-  }
-}
-
-function isBefore(a: { at: Instant; order: number }, b: { at: Instant; order: number }): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
-}
-
-/** Ids are 16 to 43 characters of base64url. */
-function pad(text: string, length: number): string {
-  return text.padEnd(length, '_');
-}
-
-/** The fields in one order, however a record was made. */
-function canonical(record: SignedRelayRecord): [string, unknown][] {
-  return Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }

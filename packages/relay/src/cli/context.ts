@@ -6,7 +6,10 @@ import {
   readConfigFile,
 } from '../io/config/config.ts';
 
-/** Exit codes: 1 for what happens while running or what a check found, 2 for what the operator must mend first. */
+/**
+ * Exit codes: 1 for what happens while running or what a check found, 2 for what the operator must
+ * mend first.
+ */
 export const EXIT_FAILED = 1;
 export const EXIT_BAD_INPUT = 2;
 
@@ -28,7 +31,10 @@ export function addSettingOptions(program: Command): void {
   }
 }
 
-/** Where the settings of a command come from. The file is read anew with every call. Throws `BAD_CONFIG`. */
+/**
+ * Where the settings of a command come from. The file is read anew with every call. Throws
+ * `BAD_CONFIG`.
+ */
 export function sourcesOf(command: Command): ConfigSources {
   const flags: Partial<Record<SettingName | 'config', string>> = command.optsWithGlobals();
   const path = flags.config ?? process.env[CONFIG_VARIABLE];

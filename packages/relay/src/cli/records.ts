@@ -82,7 +82,10 @@ function parseJson(text: string): SignedRelayRecord {
   return record.value;
 }
 
-/** Half blocks, two rows of modules in a line of text; low error correction keeps a line of 1 KB within most terminals. */
+/**
+ * Half blocks, two rows of modules in a line of text; low error correction keeps a line of 1 KB
+ * within most terminals.
+ */
 function showQr(line: string): void {
   say(encodeQR(line, 'ascii', { ecc: 'low' }).trimEnd());
 }

@@ -11,7 +11,10 @@ const MARKS = {
 } as const;
 const NAME_WIDTH = 18;
 
-/** Prints findings as they come (or all as JSON at the end); the exit code is 1 when one of them is a failure. */
+/**
+ * Prints findings as they come (or all as JSON at the end); the exit code is 1 when one of them is
+ * a failure.
+ */
 export async function report(findings: AsyncIterable<Finding>, isJson: boolean): Promise<void> {
   const all: Finding[] = [];
   for await (const finding of findings) {

@@ -13,7 +13,10 @@ import { type InstanceLock, lockIdentity } from '../io/service/instance-lock.ts'
 import { ServiceNotify } from '../io/service/service-notify.ts';
 import { say, sourcesOf } from './context.ts';
 
-/** Sessions are given so long to go elsewhere; then all is closed, and the process ends after STOP_MS at the latest. */
+/**
+ * Sessions are given so long to go elsewhere; then all is closed, and the process ends after
+ * STOP_MS at the latest.
+ */
 const MOVE_ON_MS = 3000;
 const STOP_MS = 4800;
 
@@ -72,7 +75,8 @@ class RunningRelay {
       this.#monitor = new HealthMonitor(this.#relay);
     await this.#startHealth(healthListen);
     const { record } = this.#relay;
-    // Standard output holds exactly these two lines: JSON for programs, and what goes into relay.txt.
+    // Standard output holds exactly these two lines: JSON for programs, and what goes into
+    // relay.txt.
     say(JSON.stringify(record));
     say(encodeRecordLine(record));
     this.#log.info(
@@ -97,11 +101,15 @@ class RunningRelay {
     });
     this.#endHostWatch = watchHost(() => this.#config, this.#log);
     this.#notify.ready(this.#whereabouts);
-    // An event loop that stands still says nothing anyhow; a port that does not answer must be as silent.
+    // An event loop that stands still says nothing anyhow; a port that does not answer must be as
+    // silent.
     this.#notify.startWatchdog(() => this.#monitor?.reasons.includes('udp.noAnswer') !== true);
   }
 
-  /** Without the health server that was asked for there is no relay either: a watcher would take it for dead. */
+  /**
+   * Without the health server that was asked for there is no relay either: a watcher would take it
+   * for dead.
+   */
   async #startHealth(listen: RelayConfig['healthListen']): Promise<void> {
     if (listen === undefined || this.#monitor === null) return;
     try {

@@ -13,7 +13,10 @@ const BARS = '▁▂▃▄▅▆▇█';
 const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
 
-/** The screen of `lumamesh-relay status`, line by line; rates are those between the last two samples. */
+/**
+ * The screen of `lumamesh-relay status`, line by line; rates are those between the last two
+ * samples.
+ */
 export function drawStatus(
   samples: readonly Sample[],
   columns: number,
@@ -51,7 +54,7 @@ export function drawStatus(
   if (mesh !== undefined) {
     const { links, records, homes } = mesh;
     lines.push(
-      `${label('mesh')}${links.outbound} links out, ${links.inbound} in, ${links.accepted} have reached us; ${records.alive} relays alive, ${records.doubted} doubted`,
+      `${label('mesh')}${links.outbound} links out, ${links.inbound} in, ${links.accepted} have reached us; ${records.alive} relays alive, ${records.suspect} suspect`,
       `${label('')}home of ${homes.roomsHeld} rooms; signals ${mesh.signals.in} in, ${mesh.signals.out} out; ${mesh.bans} banned${mesh.identityConflicts > 0 ? paint('red', '; ANOTHER RELAY RUNS WITH OUR KEY') : ''}`,
     );
   }

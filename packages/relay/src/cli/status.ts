@@ -19,7 +19,10 @@ const DEFAULT_COLUMNS = 100;
 const HOME = '\u001B[H';
 const CLEAR_BELOW = '\u001B[J';
 const CLEAR_LINE = '\u001B[K';
-/** The alternate screen: what stood there before comes back at the end. The cursor is hidden meanwhile. */
+/**
+ * The alternate screen: what stood there before comes back at the end. The cursor is hidden
+ * meanwhile.
+ */
 const ENTER = '\u001B[?1049h\u001B[?25l';
 const LEAVE = '\u001B[?25h\u001B[?1049l';
 

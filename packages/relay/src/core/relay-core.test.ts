@@ -4,7 +4,7 @@ import { type Instant, instant } from '@lumamesh/base';
 import { LIMITS, type RoomMember, type SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { RelayCore, type RelayCoreOptions } from './relay-core.ts';
-import type { RoomsElsewhere } from './rooms-elsewhere.ts';
+import type { RemoteRooms } from './remote-rooms.ts';
 
 const ROOM = 'R'.repeat(43);
 const RECORD = { nk: 'test' } as unknown as SignedRelayRecord;
@@ -18,10 +18,12 @@ class Bench {
   readonly core: RelayCore<string>;
   readonly sent: { readonly to: string; readonly frame: Frame }[] = [];
   readonly closed: string[] = [];
+  /** What the mesh is told. */
+  readonly local: string[] = [];
   readonly queued = new Map<string, number>();
   now: Instant = instant(0);
 
-  constructor(options: Partial<RelayCoreOptions<string>> = {}, elsewhere?: RoomsElsewhere) {
+  constructor(options: Partial<RelayCoreOptions<string>> = {}, remote?: RemoteRooms) {
     this.core = new RelayCore<string>(
       {
         maxSessions: 10,
@@ -31,7 +33,7 @@ class Bench {
         ...options,
       },
       RECORD,
-      elsewhere,
+      remote,
     );
   }
 
@@ -63,10 +65,23 @@ class Bench {
 
   drain(): { readonly to: string; readonly frame: Frame }[] {
     const from = this.sent.length;
-    for (let output = this.core.poll(); output.type !== 'timeout'; output = this.core.poll()) {
-      if (output.type === 'send')
-        this.sent.push({ to: output.session, frame: JSON.parse(output.frame) as Frame });
-      else this.closed.push(output.session);
+    for (let output = this.core.poll(); output !== null; output = this.core.poll()) {
+      switch (output.type) {
+        case 'send':
+          this.sent.push({ to: output.session, frame: JSON.parse(output.frame) as Frame });
+          break;
+        case 'close':
+          this.closed.push(output.session);
+          break;
+        case 'localPresent':
+          this.local.push(`present ${output.peer} ${output.presence}`);
+          break;
+        case 'localAbsent':
+          this.local.push(`absent ${output.peer}`);
+          break;
+        case 'localSignal':
+          this.local.push(`signal ${output.from} ${output.to} ${output.data}`);
+      }
     }
     return this.sent.slice(from);
   }
@@ -353,26 +368,18 @@ describe('mistakes and attacks', () => {
     const PEER = (name: string): string => name.padEnd(16, '_');
 
     /** What a mesh would know and do, written by the test. */
-    class Elsewhere implements RoomsElsewhere {
+    class OtherRelays implements RemoteRooms {
       members: RoomMember[] = [];
       homes: SignedRelayRecord[] = [];
-      readonly heard: string[] = [];
 
-      handleLocalPresent(_now: Instant, _room: string, peer: string, presence: string): void {
-        this.heard.push(`present ${peer} ${presence}`);
-      }
-      handleLocalAbsent(_room: string, peer: string): void {
-        this.heard.push(`absent ${peer}`);
-      }
       membersOf(): readonly RoomMember[] {
         return this.members;
       }
       has(_room: string, peer: string): boolean {
         return this.members.some((member) => member.peer === peer);
       }
-      sendSignal(_room: string, from: string, to: string, data: string): boolean {
-        if (this.has('', to)) this.heard.push(`signal ${from} ${to} ${data}`);
-        return this.has('', to);
+      canReach(room: string, peer: string): boolean {
+        return this.has(room, peer);
       }
       homesOf(): readonly SignedRelayRecord[] {
         return this.homes;
@@ -386,10 +393,10 @@ describe('mistakes and attacks', () => {
     }
 
     it('shows members of other relays once, passes signals to them, and tells of its own only when they truly come and go', () => {
-      const elsewhere = new Elsewhere();
-      elsewhere.members = [{ peer: PEER('far'), presence: 'f' }];
-      elsewhere.homes = [RECORD];
-      const bench = new Bench({}, elsewhere).open('a', 'b', 'a2');
+      const remote = new OtherRelays();
+      remote.members = [{ peer: PEER('far'), presence: 'f' }];
+      remote.homes = [RECORD];
+      const bench = new Bench({}, remote).open('a', 'b', 'a2');
       const [joined] = bench.join('a', 'ada');
       assert.deepEqual(joined?.['members'], [{ peer: PEER('far'), presence: 'f' }]);
       assert.deepEqual(joined?.['homes'], [RECORD]);
@@ -406,7 +413,7 @@ describe('mistakes and attacks', () => {
       bench.core.handleSessionClosed('a');
       bench.core.handleSessionClosed('a2');
       bench.drain();
-      assert.deepEqual(elsewhere.heard, [
+      assert.deepEqual(bench.local, [
         `present ${PEER('ada')} from-ada`,
         `present ${PEER('ada')} from-ada`,
         `present ${PEER('bob')} from-bob`,
@@ -416,8 +423,8 @@ describe('mistakes and attacks', () => {
     });
 
     it('believes its own sessions before other relays, and keeps who is still there elsewhere', () => {
-      const elsewhere = new Elsewhere();
-      const bench = new Bench({}, elsewhere).open('a', 'b');
+      const remote = new OtherRelays();
+      const bench = new Bench({}, remote).open('a', 'b');
       bench.join('a', 'ada');
       bench.join('b', 'bob');
       const heard = (): string[] =>
@@ -426,17 +433,37 @@ describe('mistakes and attacks', () => {
           .flatMap(({ to, frame }) =>
             to === 'a' ? [`${frame.action} ${String(frame['peer'] ?? frame['from'])}`] : [],
           );
-      bench.core.handleRemotePresent(ROOM, { peer: PEER('bob'), presence: 'other' });
-      bench.core.handleRemoteAbsent(ROOM, PEER('bob'));
+      bench.core.handleRemoteRooms({
+        type: 'remotePresent',
+        room: ROOM,
+        member: { peer: PEER('bob'), presence: 'other' },
+      });
+      bench.core.handleRemoteRooms({ type: 'remoteAbsent', room: ROOM, peer: PEER('bob') });
       assert.deepEqual(heard(), []);
-      elsewhere.members = [{ peer: PEER('bob'), presence: 'other' }];
+      remote.members = [{ peer: PEER('bob'), presence: 'other' }];
       bench.core.handleSessionClosed('b');
       assert.deepEqual(heard(), []);
-      elsewhere.members = [];
-      bench.core.handleRemoteAbsent(ROOM, PEER('bob'));
-      bench.core.handleRemotePresent(ROOM, { peer: PEER('far'), presence: 'f' });
-      bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('ada'), 'sealed');
-      bench.core.handleRemoteSignal(ROOM, PEER('far'), PEER('nobody'), 'sealed');
+      remote.members = [];
+      bench.core.handleRemoteRooms({ type: 'remoteAbsent', room: ROOM, peer: PEER('bob') });
+      bench.core.handleRemoteRooms({
+        type: 'remotePresent',
+        room: ROOM,
+        member: { peer: PEER('far'), presence: 'f' },
+      });
+      bench.core.handleRemoteRooms({
+        type: 'remoteSignal',
+        room: ROOM,
+        from: PEER('far'),
+        to: PEER('ada'),
+        data: 'sealed',
+      });
+      bench.core.handleRemoteRooms({
+        type: 'remoteSignal',
+        room: ROOM,
+        from: PEER('far'),
+        to: PEER('nobody'),
+        data: 'sealed',
+      });
       assert.deepEqual(heard(), [
         `peer-left ${PEER('bob')}`,
         `peer-joined ${PEER('far')}`,
@@ -445,7 +472,7 @@ describe('mistakes and attacks', () => {
     });
 
     it('hands out nodes by pages, to one session and to all no faster than it can', () => {
-      const bench = new Bench({}, new Elsewhere()).open('a');
+      const bench = new Bench({}, new OtherRelays()).open('a');
       const [page] = bench.say('a', { action: 'nodes', limit: 2, after: 'here' });
       assert.deepEqual(
         [(page?.['nodes'] as unknown[] | undefined)?.length, page?.['next']],

@@ -1,4 +1,7 @@
-/** One session's place in one room. A peer that comes back over another session before its old one has expired stands twice for a while. */
+/**
+ * One session's place in one room. A peer that comes back over another session before its old one
+ * has expired stands twice for a while.
+ */
 export interface Membership<Session> {
   readonly session: Session;
   readonly peer: string;
@@ -47,7 +50,7 @@ export class RoomDirectory<Session> {
     this.#memberships += 1;
   }
 
-  /** Takes a session out of a room; answers what it was there, or `null`. */
+  /** Takes a session out of a room. @returns What it was there, or `null`. */
   remove(session: Session, room: string): Membership<Session> | null {
     const rooms = this.#roomsOf.get(session);
     const membership = rooms?.get(room);

@@ -2,7 +2,10 @@ import { type KeyObject, createPublicKey, webcrypto } from 'node:crypto';
 import { LumameshError } from '@lumamesh/base';
 
 const VALID_FROM = new Date('2020-01-01T00:00:00Z');
-/** RFC 5280 §4.1.2.5: the value for "no well-defined expiration". Browsers look at the fingerprint only (RFC 8827 §6.5). */
+/**
+ * RFC 5280 §4.1.2.5: the value for "no well-defined expiration". Browsers look at the fingerprint
+ * only (RFC 8827 §6.5).
+ */
 const VALID_TO = new Date('9999-12-31T23:59:59Z');
 
 /** A self-signed certificate in PEM form for an ECDSA P-256 key. */

@@ -50,8 +50,9 @@ export interface Identity {
 const ICE_PASSWORD_BYTES = 16;
 
 /**
- * Reads the identity, making what is missing (mode 0600; unless told not to) and never writing over what is there.
- * Throws `KEY_FILE_DAMAGED`, `KEY_FILE_MISSING`, `KEY_FILE_UNREADABLE` or `KEY_FILE_UNWRITABLE`, each naming the file.
+ * Reads the identity, making what is missing (mode 0600; unless told not to) and never writing over
+ * what is there. Throws `KEY_FILE_DAMAGED`, `KEY_FILE_MISSING`, `KEY_FILE_UNREADABLE` or
+ * `KEY_FILE_UNWRITABLE`, each naming the file.
  */
 export async function loadIdentity(
   files: IdentityFiles,

@@ -21,7 +21,10 @@ const NAMES = {
   nodeKey: 'node.key',
 } as const;
 
-/** The files of an identity: the one in a backup, and the one in use. The key before its certificate, as when they are made. */
+/**
+ * The files of an identity: the one in a backup, and the one in use. The key before its
+ * certificate, as when they are made.
+ */
 export function identityPaths(
   files: IdentityFiles,
 ): readonly { readonly name: string; readonly path: string }[] {
@@ -34,8 +37,9 @@ export function identityPaths(
 }
 
 /**
- * Copies a whole and sound identity into a folder (0700, files 0600) with their checksums. A backup that is there already is replaced when it is of the same
- * identity; one of another is never touched. Throws `BACKUP_FAILED`, and what `loadIdentity` throws.
+ * Copies a whole and sound identity into a folder (0700, files 0600) with their checksums. A backup
+ * that is there already is replaced when it is of the same identity; one of another is never
+ * touched. Throws `BACKUP_FAILED`, and what `loadIdentity` throws.
  */
 export async function backupKeys(files: IdentityFiles, folder: string): Promise<readonly string[]> {
   const identity = await loadIdentity(files, { mayMake: false });
@@ -81,8 +85,9 @@ export async function backupKeys(files: IdentityFiles, folder: string): Promise<
 }
 
 /**
- * Puts a backup where the identity is to live, after its checksums and keys were found sound. Files that are there already stay when they are the same;
- * when one is another, nothing is written at all. Throws `RESTORE_FAILED`.
+ * Puts a backup where the identity is to live, after its checksums and keys were found sound. Files
+ * that are there already stay when they are the same; when one is another, nothing is written at
+ * all. Throws `RESTORE_FAILED`.
  */
 export async function restoreKeys(folder: string, files: IdentityFiles): Promise<Identity> {
   const source = resolve(folder);
@@ -129,7 +134,10 @@ async function readBackup(folder: string): Promise<ReadonlyMap<string, string>> 
   return texts;
 }
 
-/** A folder may be new, empty, or hold a backup of this very identity (perhaps in part, of a copy that was cut short). */
+/**
+ * A folder may be new, empty, or hold a backup of this very identity (perhaps in part, of a copy
+ * that was cut short).
+ */
 async function requireOurs(
   identity: Identity,
   contents: ReadonlyMap<string, Buffer>,
@@ -161,7 +169,10 @@ async function readOptionalFolder(folder: string): Promise<readonly string[]> {
   }
 }
 
-/** Root reads a folder that belongs to the relay's user: it follows no link there, which could lead to a key of its own, and waits for no pipe. */
+/**
+ * Root reads a folder that belongs to the relay's user: it follows no link there, which could lead
+ * to a key of its own, and waits for no pipe.
+ */
 async function readPlainFile(file: string): Promise<Buffer> {
   const handle = await open(
     file,

@@ -6,9 +6,10 @@ import { LumameshError } from '@lumamesh/base';
 const PRIVATE_MODE = 0o600;
 
 /**
- * Writes a new file that holds `text` or does not exist at all: a full disk, a crash or a second instance never leaves half of it.
- * It is written and synced under another name, then linked to its own, which fails where a file is. Answers what the file holds, which
- * is another instance's text when that was faster. Throws `KEY_FILE_UNWRITABLE`.
+ * Writes a new file that holds `text` or does not exist at all: a full disk, a crash or a second
+ * instance never leaves half of it. It is written and synced under another name, then linked to its
+ * own, which fails where a file is. Returns what the file holds, which is another instance's text
+ * when that was faster. Throws `KEY_FILE_UNWRITABLE`.
  */
 export async function createKeyFile(file: string, text: string): Promise<string> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;

@@ -3,7 +3,9 @@ import { TokenBucket } from '@lumamesh/base';
 import { monotonicNow } from '@lumamesh/transport/io';
 import type { RelayConfig } from './config/config.ts';
 
-/** What the relay logs with: fields first, then one sentence, the same for every event of its kind. */
+/**
+ * What the relay logs with: fields first, then one sentence, the same for every event of its kind.
+ */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -16,13 +18,19 @@ export interface RelayLogger extends Logger {
 }
 
 const STANDARD_ERROR = 2;
-/** Of one sentence, per process: a burst, then one in ten seconds. What was left out is counted in the next line of its kind. */
+/**
+ * Of one sentence, per process: a burst, then one in ten seconds. What was left out is counted in
+ * the next line of its kind.
+ */
 const SAME_LINES_BURST = 20;
 const SAME_LINES_PER_SECOND = 0.1;
 /** Sentences are constants of this program; fields hold what varies. */
 const MAX_KINDS = 256;
 
-/** Lines on standard error, JSON for programs and text on a terminal; standard output belongs to the record. */
+/**
+ * Lines on standard error, JSON for programs and text on a terminal; standard output belongs to the
+ * record.
+ */
 export async function makeLogger({
   logLevel,
   logFormat,
@@ -37,7 +45,10 @@ export async function makeLogger({
 
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Keeps one kind of event from filling a disk: a stranger may cause many of them. Debug lines are asked for, and pass. */
+/**
+ * Keeps one kind of event from filling a disk: a stranger may cause many of them. Debug lines are
+ * asked for, and pass.
+ */
 export function limitRepeats(log: Logger, now = monotonicNow): Logger {
   const kinds = new Map<string, { readonly bucket: TokenBucket; suppressed: number }>();
   const limited =

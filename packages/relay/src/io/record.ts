@@ -9,7 +9,10 @@ import {
 import type { RelayConfig } from './config/config.ts';
 import type { Identity } from './identity.ts';
 
-/** A published line must outlive its author's holidays; a running relay signs a new record every day. */
+/**
+ * A published line must outlive its author's holidays; a running relay signs a new record every
+ * day.
+ */
 export const RECORD_LIFETIME_SECONDS = 365 * 24 * 3600;
 export const RECORD_RENEWAL_MS = 24 * 3600 * 1000;
 
@@ -20,7 +23,10 @@ export interface RecordPlace {
   readonly meshPort?: number;
 }
 
-/** What a configuration says of the place; deriving the mesh takes 60 ms. Ports 0 stand for ones that are not known before the relay runs. */
+/**
+ * What a configuration says of the place; deriving the mesh takes 60 ms. Ports 0 stand for ones
+ * that are not known before the relay runs.
+ */
 export async function recordPlace({
   udpPort,
   meshSalt,
@@ -37,8 +43,10 @@ export async function recordPlace({
 }
 
 /**
- * The signed record of this relay as of now. The sequence is the time of signing: it grows with every new record, restarts included; after the clock
- * was set back it goes on behind `lastSequence`. Throws `BAD_CONFIG` for what only shows when all of it comes together, such as a record that is too long.
+ * The signed record of this relay as of now. The sequence is the time of signing: it grows with
+ * every new record, restarts included; after the clock was set back it goes on behind
+ * `lastSequence`. Throws `BAD_CONFIG` for what only shows when all of it comes together, such as a
+ * record that is too long.
  */
 export async function makeRecord(
   config: RelayConfig,

@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
-import { addressPrefix } from '@lumamesh/base';
-import {
-  CHANNEL_ID,
-  CHANNEL_LABEL,
-  LIMITS,
-  LUMAMESH_CHANNEL,
-  type SignedRelayRecord,
-} from '@lumamesh/protocol';
+import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
   DEFAULT_SESSION_LIMITS,
   type EndpointLimits,
@@ -15,38 +8,31 @@ import {
   type SessionId,
   type SessionLimits,
 } from '@lumamesh/transport';
-import {
-  RECEIVE_BUFFER_BYTES,
-  UdpEndpoint,
-  monotonicNow,
-  nodeCrypto,
-  warmUp,
-} from '@lumamesh/transport/io';
+import { RECEIVE_BUFFER_BYTES, UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
+import { setUpMesh } from './mesh-setup.ts';
+import { OwnRecord } from './own-record.ts';
+import { RelaySessions } from './relay-sessions.ts';
 import type { RelayStats } from './relay-stats.ts';
-import { RECORD_RENEWAL_MS, type RecordPlace, makeRecord } from './record.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
 const WARM_UP_ROUNDS = 150;
 /** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
 const FULL_NOTICE_SESSIONS = 32;
-/** Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers is an ordinary day. */
+/**
+ * Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers
+ * is an ordinary day.
+ */
 const MAX_COOKIE_THRESHOLD = 512;
 const MIN_COOKIE_THRESHOLD = 16;
 
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
-const UNPROVEN_NOTICE_MS = 10 * 60_000;
-/** A salt that would be found by trying. */
-const SHORT_SALT = 8;
 const MOVE_ON_POLL_MS = 50;
-/** Our record is signed anew at most this often when others show a newer one of ours. */
-const MIN_RENEWAL_MS = 60_000;
-
 const SESSION_LIMITS: SessionLimits = {
   ...DEFAULT_SESSION_LIMITS,
   maxMessageBytes: LIMITS.maxFrameBytes,
@@ -62,26 +48,18 @@ export interface RelayCondition {
   readonly meshLinks: number | null;
 }
 
-/** A running relay: {@link RelayCore} on a {@link UdpEndpoint}. */
+/** A running relay: its sessions, its record, and the mesh where there is one. */
 export class RelayServer {
   readonly identity: Identity;
   #config: RelayConfig;
   readonly #log: Logger;
-  /** The channel a session talks on, where that is not the negotiated one. */
-  readonly #channels = new Map<SessionId, number>();
   readonly #startedAtMs = Date.now();
   #core: RelayCore<SessionId> | null = null;
+  #sessions: RelaySessions | null = null;
   #udp: UdpEndpoint | null = null;
-  #record: SignedRelayRecord | null = null;
-  #place: RecordPlace = { port: 0 };
+  #ownRecord: OwnRecord | null = null;
   #mesh: MeshServer | null = null;
-  readonly #early: [SessionId, SessionEvent][] = [];
-  #renewedAtMs = 0;
-  #identityConflicts = 0;
-  #conflictAtMs: number | null = null;
-  #unprovenAtMs: number | null = null;
   #isClosing = false;
-  #renewal: NodeJS.Timeout | null = null;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
     this.#config = config;
@@ -89,7 +67,10 @@ export class RelayServer {
     this.#log = log;
   }
 
-  /** Reads or makes the identity (where none is given), binds, and warms up. Throws LumameshErrors that say what is wrong with files or port. */
+  /**
+   * Reads or makes the identity (where none is given), binds, and warms up. Rejects with
+   * LumameshErrors that say what is wrong with files or port.
+   */
   static async start(config: RelayConfig, log: Logger, given?: Identity): Promise<RelayServer> {
     const identity = given ?? (await loadIdentity(identityFiles(config)));
     const server = new RelayServer(config, identity, log);
@@ -99,8 +80,8 @@ export class RelayServer {
   }
 
   get record(): SignedRelayRecord {
-    if (this.#record === null) throw new Error('the relay has not started');
-    return this.#record;
+    if (this.#ownRecord === null) throw new Error('the relay has not started');
+    return this.#ownRecord.current;
   }
 
   get isDualStack(): boolean {
@@ -115,11 +96,10 @@ export class RelayServer {
 
   /** What tells whether it does its work: see `judgeHealth`. */
   get condition(): RelayCondition {
-    const conflictAgeMs = this.#conflictAtMs === null ? null : Date.now() - this.#conflictAtMs;
     const hasPeers = (this.#config.meshPeers ?? []).length > 0;
     return {
       isClosing: this.#isClosing,
-      conflictAgeMs,
+      conflictAgeMs: this.#ownRecord?.conflictAgeMs ?? null,
       meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null,
     };
   }
@@ -152,11 +132,14 @@ export class RelayServer {
       memory: readMemory(),
       ...(this.#mesh === null
         ? {}
-        : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#identityConflicts } }),
+        : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
     };
   }
 
-  /** Takes over those settings that a running relay can: limits, peers, addresses (docs/operations.md). The file of relays is read again. */
+  /**
+   * Takes over those settings that a running relay can: limits, peers, addresses
+   * (docs/operations.md). The file of relays is read again.
+   */
   async reload(config: RelayConfig): Promise<void> {
     const {
       publicIp,
@@ -185,21 +168,23 @@ export class RelayServer {
       publicIp6 !== before.publicIp6 ||
       publicHost !== before.publicHost;
     // What may fail comes first.
-    const record = isElsewhere ? await this.#makeRecord(next) : null;
+    const record = isElsewhere ? ((await this.#ownRecord?.draft(next)) ?? null) : null;
     this.#config = next;
     this.#core?.setLimits({ maxSessions, maxRoomSize, messagesPerSecond: maxMessagesPerSecond });
     this.#udp?.endpoint.setLimits(endpointLimits(maxSessions));
-    if (record !== null) this.#setRecord(record);
+    this.#ownRecord?.adopt(next, record);
     await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize });
   }
 
-  /** Tells all sessions to go on elsewhere, and waits until they have gone; answers how many are left after `timeoutMs`. */
+  /**
+   * Tells all sessions to go on elsewhere, and waits until they have gone.
+   * @returns How many are left after `timeoutMs`.
+   */
   async moveSessionsOn(timeoutMs: number): Promise<number> {
     this.#isClosing = true;
     const core = this.#core;
     if (core === null) return 0;
-    core.handleClosing();
-    this.#drain(core);
+    this.#sessions?.drive(() => core.handleClosing());
     const endsAt = Date.now() + timeoutMs;
     while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);
     return core.counts.sessions;
@@ -207,13 +192,14 @@ export class RelayServer {
 
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
-    if (this.#renewal !== null) clearInterval(this.#renewal);
+    this.#ownRecord?.stop();
     await this.#mesh?.close();
     await this.#udp?.close();
   }
 
   async #listen(): Promise<void> {
     const { maxSessions, maxRoomSize, udpPort, listenIp } = this.#config;
+    const early: [SessionId, SessionEvent][] = [];
     const udp = await UdpEndpoint.start({
       crypto: nodeCrypto,
       port: udpPort,
@@ -224,27 +210,34 @@ export class RelayServer {
       negotiatedChannels: [LUMAMESH_CHANNEL],
       limits: endpointLimits(maxSessions),
       sessionLimits: SESSION_LIMITS,
-      onEvent: (sessionId, event) => this.#handleEvent(sessionId, event),
+      onEvent: (sessionId, event) => {
+        if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
+        else if (early.length < MAX_EARLY_EVENTS) early.push([sessionId, event]);
+      },
     });
     this.#udp = udp;
-    this.#place = { port: udp.socket.port };
-    try {
-      await this.#startMesh();
-      this.#record ??= await this.#makeRecord(this.#config);
-    } catch (error) {
+    const ownRecord = await this.#openMesh(udp.socket.port).catch(async (error: unknown) => {
       await this.close();
       throw error;
-    }
+    });
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
-    this.#core = new RelayCore<SessionId>(
+    const core = new RelayCore<SessionId>(
       { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes },
-      this.#record,
-      this.#mesh?.core,
+      ownRecord.current,
+      this.#mesh?.rooms,
     );
-    for (const [session, event] of this.#early.splice(0)) this.#handleEvent(session, event);
-    this.#renewal = setInterval(() => void this.#renewRecord(), RECORD_RENEWAL_MS);
-    this.#renewal.unref();
+    this.#core = core;
+    const sessions = new RelaySessions({
+      udp,
+      core,
+      log: this.#log,
+      logsFullAddresses: () => this.#config.logAddresses === 'full',
+      onLocalRooms: (event) => this.#mesh?.handleLocalRooms(event),
+    });
+    this.#sessions = sessions;
+    for (const [session, event] of early) sessions.handleEvent(session, event);
+    ownRecord.startRenewing();
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
       this.#log.warn(
@@ -254,202 +247,39 @@ export class RelayServer {
     }
   }
 
-  /** Without MESH_SALT nothing of the mesh is even loaded. */
-  async #startMesh(): Promise<void> {
-    const { meshSalt, meshListen = null, meshPeers = [], meshFile, maxRoomSize } = this.#config;
-    if (meshSalt === undefined) return;
-    const [{ MeshServer: Server }, { deriveMeshSecret }, { freePort }] = await Promise.all([
-      import('./mesh/mesh-server.ts'),
-      import('./mesh/mesh-salt.ts'),
-      import('./mesh/free-port.ts'),
-    ]);
-    if (meshSalt.length < SHORT_SALT)
-      this.#log.warn({}, 'MESH_SALT is short: whoever tries a few can run a relay in this mesh');
-    const secret = await deriveMeshSecret(meshSalt);
-    const listen =
-      meshListen === null
-        ? null
-        : {
-            host: meshListen.host,
-            port: meshListen.port === 0 ? await freePort(meshListen.host) : meshListen.port,
-          };
-    this.#place = {
-      ...this.#place,
-      mesh: secret.mesh,
-      ...(listen === null ? {} : { meshPort: listen.port }),
-    };
-    this.#record = await this.#makeRecord(this.#config);
-    if (listen === null && meshPeers.length === 0)
-      this.#log.warn(
-        {},
-        'MESH_SALT is set, but neither MESH_LISTEN nor MESH_PEERS: only relays of MESH_FILE can be met',
-      );
-    this.#mesh = await Server.start(
-      {
-        identity: this.identity,
-        secret,
-        listen,
-        peers: meshPeers,
-        file: meshFile,
-        maxRoomSize,
-        log: this.#log,
-        onEvent: (event) => this.#handleMeshEvent(event),
-      },
-      this.#record,
-    );
-  }
-
-  async #makeRecord(config: RelayConfig, lastSequence = 0): Promise<SignedRelayRecord> {
-    return makeRecord(
-      config,
+  /**
+   * Signs the record, which says what of the mesh can be reached, and starts the mesh where there
+   * is one.
+   */
+  async #openMesh(port: number): Promise<OwnRecord> {
+    const setup = await setUpMesh(this.#config, this.identity, this.#log);
+    const ownRecord = await OwnRecord.make(
+      this.#config,
       this.identity,
-      this.#place,
-      Date.now(),
-      Math.max(lastSequence, this.#record?.sequence ?? 0),
+      { port, ...setup?.place },
+      this.#log,
+      (record) => {
+        this.#core?.setRecord(record);
+        this.#mesh?.setRecord(record);
+      },
     );
-  }
-
-  #setRecord(record: SignedRelayRecord): void {
-    this.#record = record;
-    this.#core?.setRecord(record);
-    this.#mesh?.setRecord(record);
-  }
-
-  async #renewRecord(lastSequence = 0): Promise<void> {
-    this.#renewedAtMs = Date.now();
-    try {
-      this.#setRecord(await this.#makeRecord(this.#config, lastSequence));
-    } catch (error) {
-      this.#log.error(
-        { error: (error as Error).message },
-        'the record could not be signed anew; the old one holds',
+    this.#ownRecord = ownRecord;
+    if (setup !== null)
+      this.#mesh = await setup.start(ownRecord.current, (event) =>
+        this.#handleMeshEvent(ownRecord, event),
       );
-    }
+    return ownRecord;
   }
 
-  #handleMeshEvent(event: MeshEvent): void {
-    const core = this.#core;
-    if (event.type === 'ownRecord') return this.#handleOwnRecord(event);
-    if (event.type === 'unproven') return this.#handleUnproven(event.nk);
-    if (core === null) return;
-    if (event.type === 'present') core.handleRemotePresent(event.room, event.member);
-    else if (event.type === 'absent') core.handleRemoteAbsent(event.room, event.peer);
-    else core.handleRemoteSignal(event.room, event.from, event.to, event.data);
-    this.#drain(core);
-  }
-
-  /** The mistake that new operators make: an address or a firewall that lets nobody in. */
-  #handleUnproven(relay: string): void {
-    if (this.#unprovenAtMs !== null && Date.now() - this.#unprovenAtMs < UNPROVEN_NOTICE_MS) return;
-    this.#unprovenAtMs = Date.now();
-    const { ip, port } = this.record;
-    this.#log.warn(
-      { relay, address: `${ip}:${port}` },
-      'another relay could not reach this one over UDP and does not take it in: check PUBLIC_IP, and that the firewall lets UDP_PORT through',
-    );
-  }
-
-  /** Somebody has a newer record of ours than we have. */
-  #handleOwnRecord({
-    record,
-    isElsewhere,
-  }: Extract<MeshEvent, { readonly type: 'ownRecord' }>): void {
-    if (Date.now() - this.#renewedAtMs < MIN_RENEWAL_MS) return;
-    if (!isElsewhere) {
-      // Our clock was set back: go on behind what is known.
-      void this.#renewRecord(record.sequence);
-      return;
-    }
-    this.#renewedAtMs = Date.now();
-    this.#identityConflicts += 1;
-    this.#conflictAtMs = Date.now();
-    this.#log.error(
-      { nodeId: record.nk, elsewhere: `${record.ip}:${record.port}` },
-      'another relay runs with our NODE_KEY, and the network believes the newer record: give one of the two a key of its own',
-    );
-  }
-
-  #handleEvent(sessionId: SessionId, event: SessionEvent): void {
-    const core = this.#core;
-    if (core === null) {
-      if (this.#early.length < MAX_EARLY_EVENTS) this.#early.push([sessionId, event]);
-      return;
-    }
-    const now = monotonicNow();
+  #handleMeshEvent(ownRecord: OwnRecord, event: MeshEvent): void {
     switch (event.type) {
-      case 'secure':
-        // Before SCTP is up: the welcome rides on our COOKIE ECHO.
-        this.#log.debug({ sessionId, from: this.#shownAddress(sessionId) }, 'session opened');
-        core.handleSessionOpen(sessionId);
-        break;
-      case 'channelOpen':
-        this.#handleChannelOpen(core, sessionId, event.channelId, event.properties.label);
-        break;
-      case 'message':
-        if (event.channelId === this.#channelOf(sessionId))
-          core.handleFrame(now, sessionId, event.data);
-        break;
-      case 'messageTooLarge':
-        core.handleOversizedFrame(now, sessionId);
-        break;
-      case 'channelClosed':
-        // A session without its channel is of no use, and would keep its place.
-        if (event.channelId === this.#channelOf(sessionId)) this.#udp?.closeGracefully(sessionId);
-        break;
-      case 'closed':
-        this.#channels.delete(sessionId);
-        core.handleSessionClosed(sessionId);
-        this.#log.debug(
-          { sessionId, reason: event.reason, detail: event.detail },
-          'session closed',
-        );
-        break;
-      case 'reachable':
-      case 'connected':
-      case 'bufferedAmountLow':
-        break;
+      case 'ownRecord':
+        return ownRecord.handleNewer(event.record, event.isElsewhere);
+      case 'unproven':
+        return ownRecord.handleUnproven(event.nk);
+      default:
+        this.#sessions?.drive((core) => core.handleRemoteRooms(event));
     }
-    this.#drain(core);
-  }
-
-  /** Pages that let the browser choose the channel's id are served on that one. */
-  #handleChannelOpen(
-    core: RelayCore<SessionId>,
-    sessionId: SessionId,
-    channelId: number,
-    label: string,
-  ): void {
-    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId))
-      return;
-    this.#channels.set(sessionId, channelId);
-    core.handleChannelMoved(sessionId);
-  }
-
-  /** Where a user is, as far as the operator wants to have it written down. */
-  #shownAddress(sessionId: SessionId): string {
-    const address = this.#udp?.endpoint.remoteOf(sessionId)?.address ?? '';
-    return this.#config.logAddresses === 'full' ? address : addressPrefix(address);
-  }
-
-  #channelOf(sessionId: SessionId): number {
-    return this.#channels.get(sessionId) ?? CHANNEL_ID;
-  }
-
-  #drain(core: RelayCore<SessionId>): void {
-    for (let output = core.poll(); output.type !== 'timeout'; output = core.poll()) {
-      if (output.type === 'close') {
-        this.#log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
-        this.#udp?.closeGracefully(output.session);
-      } else if (
-        this.#udp?.send(output.session, this.#channelOf(output.session), output.frame) === false
-      ) {
-        // A session whose queue of a megabyte is full does not read any more.
-        core.drops.count('relay.slowConsumer');
-        this.#udp.closeSession(output.session);
-      }
-    }
-    // What sessions did may concern other relays.
-    this.#mesh?.drain();
   }
 }
 

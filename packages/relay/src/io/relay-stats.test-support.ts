@@ -25,7 +25,7 @@ export function sampleStats(change: Partial<HealthStats> = {}): HealthStats {
 
 export const SAMPLE_MESH: MeshStats = {
   links: { outbound: 1, inbound: 2, proven: 3, accepted: 3, dialing: 0 },
-  records: { known: 4, alive: 3, doubted: 1 },
+  records: { known: 4, alive: 3, suspect: 1 },
   homes: { roomsHeld: 1, hintsHeld: 2, reporters: 1 },
   rooms: { reported: 1 },
   hints: { in: 1, out: 2 },

@@ -16,7 +16,7 @@ export interface MeshStats {
     readonly accepted: number;
     readonly dialing: number;
   };
-  readonly records: { readonly known: number; readonly alive: number; readonly doubted: number };
+  readonly records: { readonly known: number; readonly alive: number; readonly suspect: number };
   readonly homes: {
     readonly roomsHeld: number;
     readonly hintsHeld: number;

@@ -8,19 +8,21 @@ export const HOME_LIMITS = {
 
 /** A hint that is not repeated for this long is void; reporters repeat theirs after 40 % of it. */
 export const HINT_LIFETIME_MS = 600_000;
-/** How long a reporter whose link broke may take to come back before its hints are void. */
+/** How long a reporter whose link broke has to come back before its hints are void. */
 const LOST_REPORTER_MS = 10_000;
 
-/** What the holders of a room must be told. */
-export interface HolderNews {
+/** What a reporter of a room must be told: which others report it now, and which do no longer. */
+export interface ReporterNews {
   readonly to: string;
   readonly room: string;
   readonly add: readonly string[];
-  readonly gone: readonly string[];
+  readonly remove: readonly string[];
 }
 
 /**
- * What a relay knows as a home: which relays have members in which rooms. Reporters are told of each other, and nothing is kept of who the members are.
+ * What a relay knows as a home: which relays report which rooms, having members in them. Reporters
+ * are told of each other; nothing is kept of who the members are. Every change returns the news it
+ * makes.
  */
 export class HomeTable {
   readonly #rooms = new Map<string, Map<string, Instant>>();
@@ -43,51 +45,51 @@ export class HomeTable {
     };
   }
 
-  holds(room: string, reporter: string): boolean {
+  reports(reporter: string, room: string): boolean {
     return this.#rooms.get(room)?.has(reporter) === true;
   }
 
-  /** A relay says that it has members in rooms. Answers whom to tell what; hints over a limit are refused and counted. */
-  handleHints(now: Instant, reporter: string, rooms: readonly string[]): readonly HolderNews[] {
+  /** A relay reports rooms. Hints over a limit are refused and counted. */
+  add(now: Instant, reporter: string, rooms: readonly string[]): readonly ReporterNews[] {
     let reported = this.#reporters.get(reporter);
     if (reported === undefined) this.#reporters.set(reporter, (reported = new Set()));
-    const news: HolderNews[] = [];
+    const news: ReporterNews[] = [];
     for (const room of rooms) {
-      const holders = this.#rooms.get(room) ?? new Map<string, Instant>();
-      const isNew = !holders.has(reporter);
-      if (isNew && !this.#hasRoomFor(reported, holders)) {
+      const reporters = this.#rooms.get(room) ?? new Map<string, Instant>();
+      const isNew = !reporters.has(reporter);
+      if (isNew && !this.#hasCapacity(reported, reporters)) {
         this.#refused += 1;
         continue;
       }
-      if (isNew && this.#hints >= HOME_LIMITS.maxHints) news.push(...this.#evict());
-      holders.set(reporter, later(now, HINT_LIFETIME_MS));
-      this.#rooms.set(room, holders);
+      if (isNew && this.#hints >= HOME_LIMITS.maxHints) news.push(...this.#evictOne());
+      reporters.set(reporter, later(now, HINT_LIFETIME_MS));
+      this.#rooms.set(room, reporters);
       if (isNew) {
         reported.add(room);
         this.#hints += 1;
       }
-      const others = [...holders.keys()].filter((other) => other !== reporter);
-      // A repeated hint is answered as well: an answer may have been lost.
-      if (others.length > 0) news.push({ to: reporter, room, add: others, gone: [] });
+      const others = [...reporters.keys()].filter((other) => other !== reporter);
+      // A repeated hint is answered as well: the answer may have been lost.
+      if (others.length > 0) news.push({ to: reporter, room, add: others, remove: [] });
       if (isNew)
-        for (const other of others) news.push({ to: other, room, add: [reporter], gone: [] });
+        for (const other of others) news.push({ to: other, room, add: [reporter], remove: [] });
     }
     if (reported.size === 0) this.#reporters.delete(reporter);
     return news;
   }
 
-  handleUnhint(reporter: string, rooms: readonly string[]): readonly HolderNews[] {
+  withdraw(reporter: string, rooms: readonly string[]): readonly ReporterNews[] {
     return rooms.flatMap((room) => this.#forget(reporter, room));
   }
 
   /** The link to a reporter broke: what it does not say again within a moment is void. */
-  handleReporterLost(now: Instant, reporter: string): void {
+  markLost(now: Instant, reporter: string): void {
     const rooms = this.#reporters.get(reporter);
     if (rooms === undefined) return;
     const endsAt = later(now, LOST_REPORTER_MS);
     for (const room of rooms) {
-      const holders = this.#rooms.get(room);
-      if ((holders?.get(reporter) ?? endsAt) > endsAt) holders?.set(reporter, endsAt);
+      const reporters = this.#rooms.get(room);
+      if ((reporters?.get(reporter) ?? endsAt) > endsAt) reporters?.set(reporter, endsAt);
     }
     this.#lostAt.set(reporter, endsAt);
   }
@@ -97,16 +99,16 @@ export class HomeTable {
   }
 
   /** A reporter is known to be dead, or was put out. */
-  handleReporterDead(reporter: string): readonly HolderNews[] {
+  remove(reporter: string): readonly ReporterNews[] {
     this.#lostAt.delete(reporter);
     return [...(this.#reporters.get(reporter) ?? [])].flatMap((room) =>
       this.#forget(reporter, room),
     );
   }
 
-  /** Drops what has expired. To be called every few seconds. */
-  handleTimeout(now: Instant): readonly HolderNews[] {
-    const news: HolderNews[] = [];
+  /** Drops the hints of lost reporters that did not come back in time. */
+  expireLost(now: Instant): readonly ReporterNews[] {
+    const news: ReporterNews[] = [];
     for (const [reporter, at] of this.#lostAt) {
       if (at > now) continue;
       this.#lostAt.delete(reporter);
@@ -118,25 +120,31 @@ export class HomeTable {
     return news;
   }
 
-  /** Looks through all hints for expired ones; a link that is up but silent is rare, so once a minute is enough. */
-  expire(now: Instant): readonly HolderNews[] {
-    const news: HolderNews[] = [];
-    for (const [room, holders] of this.#rooms) {
-      for (const [reporter, at] of holders)
+  /**
+   * Drops expired hints, looking at all; a link that is up but silent is rare, so once a minute is
+   * enough.
+   */
+  expireHints(now: Instant): readonly ReporterNews[] {
+    const news: ReporterNews[] = [];
+    for (const [room, reporters] of this.#rooms) {
+      for (const [reporter, at] of reporters)
         if (at <= now) news.push(...this.#forget(reporter, room));
     }
     return news;
   }
 
-  #hasRoomFor(reported: ReadonlySet<string>, holders: ReadonlyMap<string, Instant>): boolean {
+  #hasCapacity(reported: ReadonlySet<string>, reporters: ReadonlyMap<string, Instant>): boolean {
     return (
       reported.size < HOME_LIMITS.maxHintsPerReporter &&
-      holders.size < HOME_LIMITS.maxReportersPerRoom
+      reporters.size < HOME_LIMITS.maxReportersPerRoom
     );
   }
 
-  /** A full table takes the place of a new hint from whoever has most, so that many who fill it do not keep out one who has little to say. */
-  #evict(): readonly HolderNews[] {
+  /**
+   * A full table evicts a hint of whoever has most, so that many who fill it do not keep out one
+   * who has few.
+   */
+  #evictOne(): readonly ReporterNews[] {
     const [most] = [...this.#reporters].toSorted(([, a], [, b]) => b.size - a.size);
     const room = most?.[1].values().next().value;
     if (most === undefined || room === undefined) return [];
@@ -144,14 +152,14 @@ export class HomeTable {
     return this.#forget(most[0], room);
   }
 
-  #forget(reporter: string, room: string): readonly HolderNews[] {
-    const holders = this.#rooms.get(room);
-    if (holders?.delete(reporter) !== true) return [];
+  #forget(reporter: string, room: string): readonly ReporterNews[] {
+    const reporters = this.#rooms.get(room);
+    if (reporters?.delete(reporter) !== true) return [];
     this.#hints -= 1;
     const reported = this.#reporters.get(reporter);
     reported?.delete(room);
     if (reported?.size === 0) this.#reporters.delete(reporter);
-    if (holders.size === 0) this.#rooms.delete(room);
-    return [...holders.keys()].map((other) => ({ to: other, room, add: [], gone: [reporter] }));
+    if (reporters.size === 0) this.#rooms.delete(room);
+    return [...reporters.keys()].map((other) => ({ to: other, room, add: [], remove: [reporter] }));
   }
 }

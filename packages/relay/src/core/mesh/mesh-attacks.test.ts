@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import { instant, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { mutations } from '@lumamesh/testkit';
 import { VirtualMesh, type VirtualRelay } from '@lumamesh/testkit/mesh';
+import { DIRECTORY_LIMITS } from './directory-limits.ts';
 import { HOME_LIMITS, HomeTable } from './home-table.ts';
 import { MESH_LIMITS, encodeMeshFrame } from './mesh-frame.ts';
-import { DIRECTORY_LIMITS } from './relay-directory.ts';
 
 /* What a stranger with a salt can try. Every relay here runs the real core; the attacker is one of them whose frames and gossip the test writes. */
 
@@ -165,7 +165,7 @@ describe('a mesh under fire', () => {
     mesh.injectFrame(
       'evil',
       'r0',
-      encodeMeshFrame({ type: 'holders', room: room(0), add: [], gone: [mesh.relay('r1').nk] }),
+      encodeMeshFrame({ type: 'reporters', room: room(0), add: [], remove: [mesh.relay('r1').nk] }),
     );
     mesh.run(15_000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), ['bob']);
@@ -230,14 +230,14 @@ describe('a mesh under fire', () => {
       mesh.injectFrame(
         'evil',
         `r${i}`,
-        encodeMeshFrame({ type: 'via', to: mesh.relay('r0').nk, ...carried }),
+        encodeMeshFrame({ type: 'forwardRequest', to: mesh.relay('r0').nk, ...carried }),
       );
     mesh.injectFrame(
       'evil',
       'r0',
-      encodeMeshFrame({ type: 'from', from: mesh.relay('r1').nk, ...carried }),
+      encodeMeshFrame({ type: 'forwarded', from: mesh.relay('r1').nk, ...carried }),
     );
-    assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.from.forged'], 1);
+    assert.equal(stats(mesh, mesh.relay('r0')).drops['mesh.forwarded.forged'], 1);
     mesh.run(2000);
     assert.deepEqual(mesh.seen('r0', 'ada', 'room0'), []);
   });
@@ -249,7 +249,7 @@ describe('a mesh under fire', () => {
     mesh.run(2000);
     const texts = [
       encodeMeshFrame({ type: 'hints', rooms: [room(0)] }),
-      encodeMeshFrame({ type: 'holders', room: room(0), add: [nodeKey(5)], gone: [] }),
+      encodeMeshFrame({ type: 'reporters', room: room(0), add: [nodeKey(5)], remove: [] }),
     ];
     for (const text of texts) {
       for (const damaged of mutations(utf8Encode(text), 400, 11))
@@ -262,12 +262,12 @@ describe('a mesh under fire', () => {
 
   it('rumours of death are looked into and not believed', () => {
     const mesh = meshWithAttacker();
-    const nodes = [1, 2, 3, 4].map((i) => mesh.relay(`r${i}`).nk);
+    const relays = [1, 2, 3, 4].map((i) => mesh.relay(`r${i}`).nk);
     for (let i = 0; i < 100; i++)
-      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'doubt', nodes }));
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type: 'suspect', relays }));
     mesh.run(3000);
     assert.equal(stats(mesh, mesh.relay('r0')).records['alive'], 5);
-    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.doubt.tooMany'] ?? 0) > 0);
+    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.suspect.tooMany'] ?? 0) > 0);
   });
 
   it('a relay that changes its record without end is slowed down', () => {
@@ -417,7 +417,7 @@ describe('a mesh under fire', () => {
     for (let i = 0; i < 50; i++) {
       for (let r = 0; r < 5; r++) {
         mesh.injectFrame('evil', `r${r}`, encodeMeshFrame({ type: 'hints', rooms: [room(0)] }));
-        mesh.injectFrame('evil', `r${r}`, encodeMeshFrame({ type: 'unhint', rooms: [room(0)] }));
+        mesh.injectFrame('evil', `r${r}`, encodeMeshFrame({ type: 'withdraw', rooms: [room(0)] }));
       }
       mesh.run(100);
     }
@@ -431,16 +431,16 @@ describe('a mesh under fire', () => {
     const table = new HomeTable();
     const now = instant(0);
     for (let r = 0; r < 20; r++)
-      table.handleHints(
+      table.add(
         now,
         `evil${r}`,
         Array.from({ length: 10_000 }, (_, i) => `${r} ${i}`),
       );
     assert.equal(table.counts.hints, HOME_LIMITS.maxHints);
-    table.handleHints(now, 'a', ['room']);
-    assert.deepEqual(table.handleHints(now, 'b', ['room']), [
-      { to: 'b', room: 'room', add: ['a'], gone: [] },
-      { to: 'a', room: 'room', add: ['b'], gone: [] },
+    table.add(now, 'a', ['room']);
+    assert.deepEqual(table.add(now, 'b', ['room']), [
+      { to: 'b', room: 'room', add: ['a'], remove: [] },
+      { to: 'a', room: 'room', add: ['b'], remove: [] },
     ]);
     assert.equal(table.counts.hints, HOME_LIMITS.maxHints);
   });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { mutations, truncations } from '@lumamesh/testkit';
-import { FrameReader, encodeFrames } from './frame-stream.ts';
+import { LengthPrefixedReader, encodeLengthPrefixed } from './length-prefixed.ts';
 import {
   MESH_LIMITS,
   type MeshFrame,
@@ -33,7 +33,7 @@ const ID = '0123456789abcdef0123456789abcdef';
 
 const DIGEST = '0123456789abcdef';
 
-function carried(frame: RoomFrame): SignedRoomFrame {
+function signed(frame: RoomFrame): SignedRoomFrame {
   return { counter: 7, text: JSON.stringify(frame), signature: 'A'.repeat(86), frame };
 }
 
@@ -41,24 +41,24 @@ const FRAMES: readonly MeshFrame[] = [
   { type: 'hello', version: 1, record: RECORD },
   { type: 'ready' },
   { type: 'bye' },
-  { type: 'doubt', nodes: [NK] },
+  { type: 'suspect', relays: [NK] },
   { type: 'summary', bits: 0, digests: [DIGEST] },
   { type: 'have', bits: 4, buckets: [0, 15], ids: [ID] },
   { type: 'want', ids: [ID, ID] },
   { type: 'records', records: [RECORD] },
   { type: 'hints', rooms: [ROOM] },
-  { type: 'unhint', rooms: [ROOM] },
-  { type: 'holders', room: ROOM, add: [NK], gone: [] },
+  { type: 'withdraw', rooms: [ROOM] },
+  { type: 'reporters', room: ROOM, add: [NK], remove: [] },
   { type: 'present', room: ROOM, members: [{ peer: PEER, presence: 'sealed' }] },
   { type: 'absent', room: ROOM, peers: [PEER] },
   { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' },
   { type: 'present', room: ROOM, members: [], all: true, ask: true },
   { type: 'check', room: ROOM, digest: DIGEST },
-  { type: 'via', to: NK, ...carried({ type: 'absent', room: ROOM, peers: [PEER] }) },
+  { type: 'forwardRequest', to: NK, ...signed({ type: 'absent', room: ROOM, peers: [PEER] }) },
   {
-    type: 'from',
+    type: 'forwarded',
     from: NK,
-    ...carried({ type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' }),
+    ...signed({ type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'sealed' }),
   },
 ];
 
@@ -95,8 +95,8 @@ describe('frames between relays', () => {
       { type: 'records', records: Array.from({ length: MESH_LIMITS.maxRecords + 1 }, () => '') },
       { type: 'hints', rooms: Array.from({ length: MESH_LIMITS.maxHints + 1 }, () => ROOM) },
       { type: 'hints', rooms: ['short'] },
-      { type: 'holders', room: ROOM, add: ['x'], gone: [] },
-      { type: 'doubt', nodes: Array.from({ length: MESH_LIMITS.maxHolders + 1 }, () => NK) },
+      { type: 'reporters', room: ROOM, add: ['x'], remove: [] },
+      { type: 'suspect', relays: Array.from({ length: MESH_LIMITS.maxReporters + 1 }, () => NK) },
       {
         type: 'present',
         room: ROOM,
@@ -108,22 +108,22 @@ describe('frames between relays', () => {
       { type: 'present', room: ROOM, members: [{ peer: PEER, presence: '"' }] },
       { type: 'signal', room: ROOM, from: PEER, to: PEER, data: 'x'.repeat(40_000) },
       {
-        type: 'via',
+        type: 'forwardRequest',
         to: NK,
         counter: 1,
         signature: 'A'.repeat(86),
-        text: JSON.stringify({ type: 'via', to: NK }),
+        text: JSON.stringify({ type: 'forwardRequest', to: NK }),
       },
       {
-        type: 'via',
+        type: 'forwardRequest',
         to: NK,
         counter: 1,
         signature: 'A'.repeat(86),
         text: JSON.stringify({ type: 'hints', rooms: [ROOM] }),
       },
-      { type: 'via', to: NK, counter: 1, signature: 'A'.repeat(86), text: '[' },
-      { type: 'via', to: NK, counter: -1, signature: 'A'.repeat(86), text: '{}' },
-      { type: 'from', from: NK, counter: 1, signature: 'x', text: '{}' },
+      { type: 'forwardRequest', to: NK, counter: 1, signature: 'A'.repeat(86), text: '[' },
+      { type: 'forwardRequest', to: NK, counter: -1, signature: 'A'.repeat(86), text: '{}' },
+      { type: 'forwarded', from: NK, counter: 1, signature: 'x', text: '{}' },
       { type: 'check', room: ROOM, digest: 'x' },
     ];
     for (const value of bad)
@@ -147,9 +147,9 @@ describe('frames between relays', () => {
       },
       { type: 'absent', room: id, peers: Array.from({ length: MESH_LIMITS.maxPeers }, () => id) },
       {
-        type: 'via',
+        type: 'forwardRequest',
         to: NK,
-        ...carried({ type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) }),
+        ...signed({ type: 'signal', room: id, from: id, to: id, data: 'x'.repeat(32_768) }),
       },
     ];
     for (const frame of largest)
@@ -161,9 +161,9 @@ describe('a stream of frames', () => {
   const texts = ['', 'a', 'é'.repeat(1000), JSON.stringify({ type: 'ready' })];
 
   it('is cut into the same frames however it arrives', () => {
-    const bytes = encodeFrames(texts);
+    const bytes = encodeLengthPrefixed(texts);
     for (const size of [1, 2, 3, 5, 64, bytes.length]) {
-      const reader = new FrameReader();
+      const reader = new LengthPrefixedReader();
       const read: string[] = [];
       for (let i = 0; i < bytes.length; i += size) {
         const result = reader.push(bytes.subarray(i, i + size));
@@ -175,19 +175,19 @@ describe('a stream of frames', () => {
   });
 
   it('ends where somebody announces a gigabyte, before any of it is held', () => {
-    assert.deepEqual(new FrameReader().push(Uint8Array.of(0x40, 0, 0, 0)), {
+    assert.deepEqual(new LengthPrefixedReader().push(Uint8Array.of(0x40, 0, 0, 0)), {
       ok: false,
       drop: 'mesh.stream.tooLarge',
     });
-    assert.deepEqual(new FrameReader().push(Uint8Array.of(0, 0, 0, 1, 0xff)), {
+    assert.deepEqual(new LengthPrefixedReader().push(Uint8Array.of(0, 0, 0, 1, 0xff)), {
       ok: false,
       drop: 'mesh.stream.utf8',
     });
   });
 
   it('never throws', () => {
-    for (const damaged of mutations(encodeFrames(texts), 2000, 3)) {
-      const reader = new FrameReader();
+    for (const damaged of mutations(encodeLengthPrefixed(texts), 2000, 3)) {
+      const reader = new LengthPrefixedReader();
       for (let i = 0; i < damaged.length; i += 7)
         if (!reader.push(damaged.subarray(i, i + 7)).ok) break;
     }

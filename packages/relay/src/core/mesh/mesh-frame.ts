@@ -12,26 +12,38 @@ import {
 } from '@lumamesh/protocol';
 
 /*
- * The frames between two relays of a mesh: one JSON object each behind its length, told apart by `type` (docs/wire-protocol.md §7).
- * Whoever sends them has proven its node key; what they say is a stranger's word all the same.
+ * The frames between two relays of a mesh: one JSON object each behind its length, told apart by
+ * `type` (docs/wire-protocol.md §7). Whoever sends them has proven its node key; what they say is a
+ * stranger's word all the same.
  */
 export type MeshFrame =
   /** First on every link: who speaks. */
   | { readonly type: 'hello'; readonly version: number; readonly record: SignedRelayRecord }
-  /** The record in your hello was dialled and is good: hints and room frames are taken from now on. */
+  /**
+   * The record in your hello was dialled and is good: hints and room frames are taken from now on.
+   */
   | { readonly type: 'ready' }
   | { readonly type: 'bye' }
-  /** These relays did not answer the sender: the receiver asks them itself, and believes what it finds. */
-  | { readonly type: 'doubt'; readonly nodes: readonly string[] }
+  /**
+   * These relays did not answer the sender: the receiver asks them itself, and believes what it
+   * finds.
+   */
+  | { readonly type: 'suspect'; readonly relays: readonly string[] }
   | SyncFrame
   | HintFrame
   | RoomFrame
-  /** For a relay that the sender has no link to, by way of one that has. */
-  | ({ readonly type: 'via'; readonly to: string } & SignedRoomFrame)
-  /** What a `via` becomes at its receiver. */
-  | ({ readonly type: 'from'; readonly from: string } & SignedRoomFrame);
+  /**
+   * For a relay that the sender has no link to: the receiver, which has one, is asked to forward
+   * it.
+   */
+  | ({ readonly type: 'forwardRequest'; readonly to: string } & SignedRoomFrame)
+  /** What a `forwardRequest` becomes on its way to the relay it is for. */
+  | ({ readonly type: 'forwarded'; readonly from: string } & SignedRoomFrame);
 
-/** A room frame that a third relay carries: signed by its author over {@link carriedBytes}, so that the carrier can lose it and nothing else. */
+/**
+ * A room frame that a third relay forwards: signed by its author over {@link forwardedBytes}, so
+ * that the relay between can lose it and nothing else.
+ */
 export interface SignedRoomFrame {
   /** Grows with every frame from one author to one receiver. */
   readonly counter: number;
@@ -56,19 +68,25 @@ export type SyncFrame =
   | { readonly type: 'records'; readonly records: readonly SignedRelayRecord[] };
 
 export type HintFrame =
-  /** The sender has members in these rooms, and takes the receiver for a home of theirs. */
+  /**
+   * The sender has members in these rooms, and takes the receiver for a home of theirs: it reports
+   * them.
+   */
   | { readonly type: 'hints'; readonly rooms: readonly string[] }
-  | { readonly type: 'unhint'; readonly rooms: readonly string[] }
-  /** A home's answer: which other relays have members in a room, and which have no longer. */
+  | { readonly type: 'withdraw'; readonly rooms: readonly string[] }
+  /** A home's answer: which other relays report a room, and which do no longer. */
   | {
-      readonly type: 'holders';
+      readonly type: 'reporters';
       readonly room: string;
       readonly add: readonly string[];
-      readonly gone: readonly string[];
+      readonly remove: readonly string[];
     };
 
 export type RoomFrame =
-  /** Members of the sender's own. `all`: and nobody else. `ask`: the sender knows nothing of the receiver's members, and wants all of them. */
+  /**
+   * Members of the sender's own sessions. `all`: and nobody else. `ask`: the sender knows nothing
+   * of the receiver's members, and wants all of them.
+   */
   | {
       readonly type: 'present';
       readonly room: string;
@@ -77,7 +95,10 @@ export type RoomFrame =
       readonly ask?: true;
     }
   | { readonly type: 'absent'; readonly room: string; readonly peers: readonly string[] }
-  /** What the sender believes the receiver knows of its members, as a digest; a receiver that knows otherwise asks. */
+  /**
+   * A digest of what the sender believes the receiver to know of its members; a receiver that knows
+   * otherwise asks.
+   */
   | { readonly type: 'check'; readonly room: string; readonly digest: string }
   | {
       readonly type: 'signal';
@@ -96,7 +117,7 @@ export const MESH_LIMITS = {
   maxIds: 1024,
   maxRecords: 48,
   maxHints: 512,
-  maxHolders: 64,
+  maxReporters: 64,
   maxMembers: 250,
   maxPeers: 512,
 } as const;
@@ -109,16 +130,16 @@ const RECORD_ID = /^[0-9a-f]{32}$/;
 export function encodeMeshFrame(frame: MeshFrame): string {
   if (frame.type === 'hello')
     return JSON.stringify({ ...frame, record: encodeRecordLine(frame.record) });
-  if (frame.type === 'via' || frame.type === 'from') {
-    const { frame: _parsed, ...carried } = frame;
-    return JSON.stringify(carried);
+  if (frame.type === 'forwardRequest' || frame.type === 'forwarded') {
+    const { frame: _parsed, ...onWire } = frame;
+    return JSON.stringify(onWire);
   }
   if (frame.type === 'records')
     return JSON.stringify({ ...frame, records: frame.records.map(encodeRecordLine) });
   return JSON.stringify(frame);
 }
 
-/** Reads a frame. Signatures of records are not checked here. */
+/** Decodes a frame. Signatures of records are not verified here. */
 export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
   const value = parseJsonObject(text);
   if (value === null) return dropped('mesh.frame.json');
@@ -135,47 +156,47 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
     case 'ready':
     case 'bye':
       return decoded({ type });
-    case 'doubt':
-      return isList(value['nodes'], MESH_LIMITS.maxHolders, isNodeKey)
-        ? decoded({ type, nodes: value['nodes'] })
-        : dropped('mesh.frame.doubt');
+    case 'suspect':
+      return isList(value['relays'], MESH_LIMITS.maxReporters, isNodeKey)
+        ? decoded({ type, relays: value['relays'] })
+        : dropped('mesh.frame.suspect');
     case 'summary':
     case 'have':
     case 'want':
     case 'records':
       return decodeSyncFrame(type, value);
     case 'hints':
-    case 'unhint':
+    case 'withdraw':
       return isList(value['rooms'], MESH_LIMITS.maxHints, isId)
         ? decoded({ type, rooms: value['rooms'] })
         : dropped('mesh.frame.hints');
-    case 'holders': {
-      const { room, add, gone } = value;
+    case 'reporters': {
+      const { room, add, remove } = value;
       if (
         !isId(room) ||
-        !isList(add, MESH_LIMITS.maxHolders, isNodeKey) ||
-        !isList(gone, MESH_LIMITS.maxHolders, isNodeKey)
+        !isList(add, MESH_LIMITS.maxReporters, isNodeKey) ||
+        !isList(remove, MESH_LIMITS.maxReporters, isNodeKey)
       )
-        return dropped('mesh.frame.holders');
-      return decoded({ type, room, add, gone });
+        return dropped('mesh.frame.reporters');
+      return decoded({ type, room, add, remove });
     }
-    case 'via':
-    case 'from': {
-      const node = value[type === 'via' ? 'to' : 'from'];
+    case 'forwardRequest':
+    case 'forwarded': {
+      const nk = value[type === 'forwardRequest' ? 'to' : 'from'];
       const { counter, text: inner, signature } = value;
       if (
-        !isNodeKey(node) ||
+        !isNodeKey(nk) ||
         !isCounter(counter) ||
         typeof inner !== 'string' ||
         typeof signature !== 'string' ||
         !SIGNATURE.test(signature)
       )
-        return dropped('mesh.frame.via');
-      const frame = decodeCarried(inner);
+        return dropped('mesh.frame.forwarded');
+      const frame = decodeForwarded(inner);
       if (!frame.ok) return frame;
-      const carried = { counter, text: inner, signature, frame: frame.value };
+      const signed = { counter, text: inner, signature, frame: frame.value };
       return decoded(
-        type === 'via' ? { type, to: node, ...carried } : { type, from: node, ...carried },
+        type === 'forwardRequest' ? { type, to: nk, ...signed } : { type, from: nk, ...signed },
       );
     }
     default:
@@ -183,19 +204,19 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
   }
 }
 
-/** What the signature of a carried frame covers. */
-export function carriedBytes(
+/** @returns What the signature of a forwarded frame covers. */
+export function forwardedBytes(
   from: string,
   to: string,
   counter: number,
   text: string,
 ): Uint8Array<ArrayBuffer> {
-  return utf8Encode(`lumamesh carried frame 1\n${from}\n${to}\n${counter}\n${text}`);
+  return utf8Encode(`lumamesh forwarded frame 1\n${from}\n${to}\n${counter}\n${text}`);
 }
 
-function decodeCarried(text: string): Decoded<RoomFrame> {
+function decodeForwarded(text: string): Decoded<RoomFrame> {
   const value = parseJsonObject(text);
-  return value === null ? dropped('mesh.frame.via') : decodeRoomFrame(value);
+  return value === null ? dropped('mesh.frame.forwarded') : decodeRoomFrame(value);
 }
 
 function decodeSyncFrame(

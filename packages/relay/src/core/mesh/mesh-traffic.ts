@@ -48,8 +48,8 @@ export class MeshTraffic {
     }
   }
 
-  /** To be called a few times a second. */
-  handleTimeout(now: Instant): void {
+  /** Takes the rates anew when their window is over. */
+  updateRates(now: Instant): void {
     if (this.#window !== null && now - this.#window.startedAt < WINDOW_MS) return;
     if (this.#window !== null) {
       const seconds = (now - this.#window.startedAt) / 1000;
@@ -81,7 +81,7 @@ export function purposeOf({ type }: MeshFrame): TrafficPurpose {
     case 'hello':
     case 'ready':
     case 'bye':
-    case 'doubt':
+    case 'suspect':
       return 'hello';
     case 'summary':
     case 'have':
@@ -89,8 +89,8 @@ export function purposeOf({ type }: MeshFrame): TrafficPurpose {
     case 'records':
       return 'sync';
     case 'hints':
-    case 'unhint':
-    case 'holders':
+    case 'withdraw':
+    case 'reporters':
       return 'hints';
     default:
       return 'rooms';

@@ -11,16 +11,25 @@ const MAX_LINES_BYTES = MESH_LIMITS.maxFrameBytes - 1024;
 const LINE_BYTES = 1400;
 
 type Hash = SyncCrypto['hash'];
-type Refused = Pick<ReadonlyMap<string, unknown>, 'has' | 'keys'>;
 
-/** Names one record to the last bit, signature and all: 32 hexadecimal characters of SHA-256. What differs anywhere has another name. */
+/** Ids that were looked at and not taken. */
+interface Refused {
+  has(id: string): boolean;
+  keys(): Iterable<string>;
+}
+
+/**
+ * Names one record to the last bit, signature and all: 32 hexadecimal characters of SHA-256. What
+ * differs anywhere has another name.
+ */
 export function recordId(record: SignedRelayRecord, hash: Hash): string {
   const signature = fromBase64Url(record.signature) ?? new Uint8Array(0);
   return toHex(hash('sha256', concatBytes([recordBytes(record), signature])).subarray(0, ID_BYTES));
 }
 
 /**
- * The records a relay would pass on, as a set that two relays can compare without listing it: a digest for each bucket of ids, first one for all.
+ * The records a relay would pass on, as a set that two relays can compare without listing it: a
+ * digest for each bucket of ids, first one for all.
  *
  * ```
  * A → B  summary (0 bits)      equal: done
@@ -29,7 +38,8 @@ export function recordId(record: SignedRelayRecord, hash: Hash): string {
  * B → A  records, want         what A lacks, and what B lacks
  * A → B  records
  * ```
- * Neither side keeps state between frames, and each frame is answered by at most two of bounded size; what did not fit comes with the next round.
+ * Neither side keeps state between frames, and each frame is answered by at most two of bounded
+ * size; what did not fit comes with the next round.
  */
 export class RecordSet {
   readonly #hash: Hash;
@@ -42,7 +52,10 @@ export class RecordSet {
     { readonly ids: readonly string[][]; readonly digests: readonly string[] }
   >();
 
-  /** @param refused ids that were looked at and not taken: they are neither asked for nor to be sent again. */
+  /**
+   * @param refused ids that were looked at and not taken: they are neither asked for nor to be sent
+   * again.
+   */
   constructor(hash: Hash, refused: Refused, random: () => number) {
     this.#hash = hash;
     this.#refused = refused;
@@ -87,7 +100,8 @@ export class RecordSet {
     if (buckets.length === 0) return [];
     const finer = this.#records.size > 16 * RECORDS_PER_BUCKET ? MESH_LIMITS.maxSummaryBits : 4;
     if (bits === 0) return [this.summary(finer)];
-    // Beginning anywhere: what two relays will never agree on must not stand in the way of the rest for good.
+    // Beginning anywhere: what two relays will never agree on must not stand in the way of the rest
+    // for good.
     const start = Math.floor(this.#random() * buckets.length);
     buckets.push(...buckets.splice(0, start));
     const chosen: number[] = [];

@@ -4,13 +4,10 @@ import { describe, it } from 'node:test';
 import { type AddressScope, type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
-import {
-  type CheckResult,
-  DIRECTORY_LIMITS,
-  type DirectoryOutput,
-  type RecordOrigin,
-  RelayDirectory,
-} from './relay-directory.ts';
+import type { RecordOrigin } from './candidate.ts';
+import { DIRECTORY_LIMITS } from './directory-limits.ts';
+import type { CheckResult, DirectoryOutput } from './directory-output.ts';
+import { RelayDirectory } from './relay-directory.ts';
 
 const MESH = 'A'.repeat(22);
 const SECONDS = 1_800_000_000;
@@ -53,18 +50,19 @@ class Bench {
       ownScope,
       hash,
       verify: ({ signature }) => signature !== 'forged',
+      wallTime: { secondsAt: () => SECONDS },
       random: seededRandom(1),
     });
   }
 
-  /** Offers a record; answers the reason of its verdict, or `null` while there is none. */
+  /** Offers a record. @returns The reason of its verdict, or `null` while there is none. */
   offer(
     offered: SignedRelayRecord,
     origin: RecordOrigin = 'gossip',
     from = 'neighbour',
     address: string | null = null,
   ): string | null {
-    const id = this.directory.offer(this.now, SECONDS, offered, origin, from, address);
+    const id = this.directory.offer(this.now, offered, origin, from, address);
     this.drain();
     const verdict = this.outputs.findLast(
       (output) => output.type === 'verdict' && output.id === id,
@@ -74,7 +72,7 @@ class Bench {
 
   run(ms: number): void {
     for (const end = later(this.now, ms); this.now < end; this.now = later(this.now, 250)) {
-      this.directory.handleTimeout(this.now, SECONDS);
+      this.directory.handleTimeout(this.now);
       this.drain();
     }
   }
@@ -154,19 +152,19 @@ describe('the directory of relays', () => {
     assert.equal(bench.offer(record('c', '20.0.2.1'), 'hello', 'c', '20.0.2.1'), 'checked');
   });
 
-  it('doubts who does not answer, says so once, drops it after four tries, and asks again in the end', () => {
+  it('suspects who does not answer, says so once, drops it after four tries, and asks again in the end', () => {
     const bench = new Bench();
     bench.offer(record('a', '20.0.0.1'));
     bench.run(2000);
     bench.answer = () => 'dead';
     const nk = bench.directory.alive()[0]?.nk ?? '';
-    bench.directory.doubt(bench.now, nk);
+    bench.directory.suspect(bench.now, nk);
     bench.run(1000);
     assert.ok(!bench.directory.isAlive(nk) && bench.directory.get(nk) !== null);
     bench.run(100_000);
     assert.equal(bench.directory.get(nk), null);
     const kinds = bench.outputs.map(({ type }) => type);
-    assert.equal(kinds.filter((type) => type === 'doubted').length, 1);
+    assert.equal(kinds.filter((type) => type === 'suspect').length, 1);
     assert.equal(kinds.filter((type) => type === 'dead').length, 1);
     bench.answer = () => 'alive';
     bench.run(10_000);
@@ -179,7 +177,7 @@ describe('the directory of relays', () => {
     bench.run(2000);
     bench.answer = () => 'unknown';
     const nk = bench.directory.alive()[0]?.nk ?? '';
-    bench.directory.doubt(bench.now, nk);
+    bench.directory.suspect(bench.now, nk);
     bench.run(60_000);
     assert.ok(bench.directory.isAlive(nk));
   });

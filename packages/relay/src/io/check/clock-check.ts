@@ -17,8 +17,9 @@ const SECONDS_1900_TO_1970 = 2_208_988_800;
 const FRACTION = 2 ** 32;
 
 /**
- * How far this machine's clock is from a time server's, in ms (positive: ours is ahead), by one SNTP question (RFC 4330 §5); half of the round trip is its
- * error. `null` when no answer comes within `timeoutMs`.
+ * How far this machine's clock is from a time server's, in ms (positive: ours is ahead), by one
+ * SNTP question (RFC 4330 §5); half of the round trip is its error. `null` when no answer comes
+ * within `timeoutMs`.
  */
 export async function askClock(
   server: { readonly host: string; readonly port?: number },
@@ -36,7 +37,8 @@ export async function askClock(
     for await (const [data] of readMessages(socket, timeoutMs)) {
       const receivedAt = Date.now();
       const [first = 0, stratum = 0] = data;
-      // RFC 4330 §5: a server that is itself unsynchronised, or sends a kiss of death (stratum 0), tells no time.
+      // RFC 4330 §5: a server that is itself unsynchronised, or sends a kiss of death (stratum 0),
+      // tells no time.
       const isAnswer =
         data.length >= PACKET_BYTES &&
         (first & 7) === MODE_SERVER &&

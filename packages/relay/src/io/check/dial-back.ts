@@ -16,8 +16,9 @@ const POLL_MS = 250;
 const NAME = 'dial back';
 
 /**
- * Asks the mesh to dial this relay: a peer takes a relay in only after it has reached its UDP port as a browser would. A relay that is running is asked
- * how it stands; otherwise one is started for the time it takes.
+ * Asks the mesh to dial this relay: a peer takes a relay in only after it has reached its UDP port
+ * as a browser would. A relay that is running is asked how it stands; otherwise one is started for
+ * the time it takes.
  */
 export async function* dialBack(config: RelayConfig, isPortFree: boolean): AsyncGenerator<Finding> {
   if (config.meshSalt === undefined || config.meshPeers === undefined) {

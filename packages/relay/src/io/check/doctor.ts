@@ -26,7 +26,10 @@ const FREE_BYTES_WANTED = 10 * 1024 * 1024;
 const OTHERS = 0o077;
 const CGNAT = /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 
-/** Looks at everything on this machine that a relay depends on. Makes no identity and changes nothing. */
+/**
+ * Looks at everything on this machine that a relay depends on. Makes no identity and changes
+ * nothing.
+ */
 export async function* diagnoseHost(
   config: RelayConfig,
   options: DoctorOptions,
@@ -92,7 +95,10 @@ async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
   }
 }
 
-/** Whether the port is to be had, and what the kernel gives of a receive buffer; answers whether it is free. */
+/**
+ * Whether the port is to be had, and what the kernel gives of a receive buffer.
+ * @returns Whether the port is free.
+ */
 async function* checkPort(config: RelayConfig): AsyncGenerator<Finding, boolean> {
   const { udpPort, listenIp } = config;
   let receiveBufferBytes: number;

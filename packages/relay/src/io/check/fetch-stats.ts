@@ -26,7 +26,7 @@ const STATS = v.looseObject({
   mesh: v.optional(
     v.looseObject({
       links: counts,
-      records: v.looseObject({ alive: v.number(), doubted: v.number() }),
+      records: v.looseObject({ alive: v.number(), suspect: v.number() }),
       homes: counts,
       signals: counts,
       drops: counts,
@@ -36,7 +36,10 @@ const STATS = v.looseObject({
   ),
 });
 
-/** Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay answers. */
+/**
+ * Reads `/statsz` of a relay on this machine; its texts may be shown. Rejects when no relay
+ * answers.
+ */
 export async function fetchStats({
   host,
   port,

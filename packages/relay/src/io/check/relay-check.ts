@@ -15,7 +15,10 @@ const EXPIRES_SOON_DAYS = 30;
 /** What a relay says of an error is a stranger's text. */
 const MAX_FAULT_LENGTH = 300;
 
-/** Each stage of a connection: what it is called, what it shows, and what to do when it is not reached. */
+/**
+ * Each stage of a connection: what it is called, what it shows, and what to do when it is not
+ * reached.
+ */
 const STAGES: readonly (readonly [ProbeStage, string, string, string])[] = [
   [
     'ice',
@@ -147,7 +150,7 @@ async function* resolve(host: string): AsyncGenerator<Finding, readonly string[]
   }
 }
 
-/** UDP and STUN; answers whether something is there. */
+/** UDP and STUN. @returns Whether something is there. */
 async function* reach(address: string, port: number): AsyncGenerator<Finding, boolean> {
   const where = `${address}, port ${port}`;
   try {

@@ -10,9 +10,12 @@ import {
 } from '@lumamesh/protocol';
 import type { SessionEvent } from '@lumamesh/transport';
 import { UdpClient, monotonicNow } from '@lumamesh/transport/io';
-import type { CheckResult } from '../../core/mesh/relay-directory.ts';
+import type { CheckResult } from '../../core/mesh/directory-output.ts';
 
-/** How far a client came: its ICE credentials were answered, the certificate was the one of the record, the node key too, and a room was joined. */
+/**
+ * How far a client came: its ICE credentials were answered, the certificate was the one of the
+ * record, the node key too, and a room was joined.
+ */
 export type ProbeStage = 'ice' | 'dtls' | 'welcome' | 'join';
 
 export interface ProbeReport {
@@ -38,14 +41,18 @@ const SILENCE_MS = 2000;
 /** Who has answered is given longer for the rest. */
 const PROBE_TIMEOUT_MS = 6000;
 
-/** Whether a relay answers as its record says; `unknown` when this machine could not even ask. Never rejects. */
+/**
+ * Whether a relay answers as its record says; `unknown` when this machine could not even ask. Never
+ * rejects.
+ */
 export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult> {
   return (await probeRelay(record)).result;
 }
 
 /**
- * Connects to a relay as a browser would: STUN with its credentials, DTLS to its fingerprint, and the welcome that must show its node key (a record
- * could name somebody else's address and fingerprint). Never rejects.
+ * Connects to a relay as a browser would: STUN with its credentials, DTLS to its fingerprint, and
+ * the welcome that must show its node key (a record could name somebody else's address and
+ * fingerprint). Never rejects.
  */
 export async function probeRelay(
   record: SignedRelayRecord,

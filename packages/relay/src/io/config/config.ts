@@ -40,8 +40,9 @@ export function listSettings(): readonly ListedSetting[] {
 }
 
 /**
- * Reads a file of `VARIABLE=value` lines, as systemd's EnvironmentFile and the installer's setup.env are. Throws `BAD_CONFIG` when it cannot be read, and
- * for a variable that is none: a misspelt limit must not be silently the default.
+ * Reads a file of `VARIABLE=value` lines, as systemd's EnvironmentFile and the installer's
+ * setup.env are. Throws `BAD_CONFIG` when it cannot be read, and for a variable that is none: a
+ * misspelt limit must not be silently the default.
  */
 export function readConfigFile(path: string): ConfigFile {
   let text: string;
@@ -74,8 +75,9 @@ export function readConfigFile(path: string): ConfigFile {
 }
 
 /**
- * Reads the configuration: a flag counts more than the environment, that more than the file, and that more than the default. An empty variable is an
- * absent one. Throws `BAD_CONFIG` in one line that names the variable, its value and what is allowed.
+ * Reads the configuration: a flag counts more than the environment, that more than the file, and
+ * that more than the default. An empty variable is an absent one. Throws `BAD_CONFIG` in one line
+ * that names the variable, its value and what is allowed.
  */
 export function readConfig(sources: ConfigSources): RelayConfig {
   const raw = gather(sources);
@@ -98,7 +100,10 @@ export function readConfig(sources: ConfigSources): RelayConfig {
   );
 }
 
-/** The configuration as a file that `--config` reads: each variable with where it comes from. Secrets are left out; throws as {@link readConfig}. */
+/**
+ * The configuration as a file that `--config` reads: each variable with where it comes from.
+ * Secrets are left out; throws as {@link readConfig}.
+ */
 export function printConfig(sources: ConfigSources): string {
   readConfig(sources);
   const raw = gather(sources);
@@ -125,7 +130,8 @@ function gather({
         ['file', file?.values[variable]],
       ];
       const [origin, text] = given.find(([, value]) => value !== undefined && value !== '') ?? [];
-      // "auto" as a default stands for a value that is generated, but for settings that have it as a word of their own.
+      // "auto" as a default stands for a value that is generated, but for settings that have it as
+      // a word of their own.
       const fallback = defaultText === '' || name === 'icePwd' ? undefined : defaultText;
       return [name, { text: text ?? fallback, origin: origin ?? 'default' }];
     },

@@ -6,7 +6,10 @@ import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
 const LOWEST_PORT = 1024;
 const LOW_PORTS_ALLOWED = [80, 443];
 
-/** One setting: an environment variable, its flag (`--public-ip` for PUBLIC_IP), what it may hold, and what docs and `--help` say of it. */
+/**
+ * One setting: an environment variable, its flag (`--public-ip` for PUBLIC_IP), what it may hold,
+ * and what docs and `--help` say of it.
+ */
 export interface Setting {
   readonly variable: string;
   readonly placeholder: string;
@@ -76,7 +79,10 @@ const RELOADABLE: readonly string[] = [
 ];
 const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
 
-/** Every setting of a relay, in the order the documents list them. Key and variable are the same name in two spellings. */
+/**
+ * Every setting of a relay, in the order the documents list them. Key and variable are the same
+ * name in two spellings.
+ */
 export const SETTINGS = {
   publicIp: setting(
     'PUBLIC_IP',

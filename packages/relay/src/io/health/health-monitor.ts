@@ -4,20 +4,27 @@ import type { RelayServer } from '../relay-server.ts';
 import type { EventLoopDelay } from '../relay-stats.ts';
 import { type HealthFacts, judgeHealth } from './judge-health.ts';
 
-/** Coarse, so that an idle relay on a small machine is woken ten times a second and not a hundred. */
+/**
+ * Coarse, so that an idle relay on a small machine is woken ten times a second and not a hundred.
+ */
 const DELAY_RESOLUTION_MS = 100;
 const CHECK_INTERVAL_MS = 10_000;
 const CHECK_TIMEOUT_MS = 2000;
 const NANOSECONDS_PER_MS = 1e6;
 
-/** Watches a relay from its own machine: asks its UDP port as a stranger would, and sees how long its event loop is held up. */
+/**
+ * Watches a relay from its own machine: asks its UDP port as a stranger would, and sees how long
+ * its event loop is held up.
+ */
 export class HealthMonitor {
   readonly #relay: RelayServer;
   readonly #delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   readonly #timer: NodeJS.Timeout;
   #failures = 0;
   #aloneSinceMs: number | null = null;
-  /** Of the interval that has just ended: one bad minute must not be held against a relay for days. */
+  /**
+   * Of the interval that has just ended: one bad minute must not be held against a relay for days.
+   */
   #last: EventLoopDelay = { p50Ms: 0, p99Ms: 0, maxMs: 0 };
 
   constructor(relay: RelayServer) {

@@ -40,7 +40,8 @@ export class HealthServer {
     this.#relay = relay;
     this.#monitor = monitor;
     this.#server = createServer(TIMEOUTS, (request, response) => {
-      // One question at a time: whoever sends many without reading the answers would have all of them kept.
+      // One question at a time: whoever sends many without reading the answers would have all of
+      // them kept.
       if (this.#busy.has(request.socket)) return void request.socket.destroy();
       this.#busy.add(request.socket);
       response.once('close', () => this.#busy.delete(request.socket));
@@ -125,7 +126,10 @@ export class HealthServer {
   }
 }
 
-/** Whoever was led here by a name of the internet (DNS rebinding) is a web page, and not the operator's. */
+/**
+ * Whoever was led here by a name of the internet (DNS rebinding) is a web page, and not the
+ * operator's.
+ */
 function isLoopbackHost(host: string | undefined, own: string): boolean {
   const name = (host ?? '')
     .replace(/:\d+$/, '')

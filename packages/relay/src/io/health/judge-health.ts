@@ -18,7 +18,10 @@ const MAX_EVENT_LOOP_P99_MS = 1000;
 const CONFLICT_MS = 60 * 60_000;
 const MAX_ALONE_MS = 5 * 60_000;
 
-/** Reasons why a relay is not well, in the words of docs/operations.md. A full relay is well: it does all it was told to. */
+/**
+ * Reasons why a relay is not well, in the words of docs/operations.md. A full relay is well: it
+ * does all it was told to.
+ */
 export function judgeHealth(facts: HealthFacts): readonly string[] {
   const reasons: readonly (readonly [string, boolean])[] = [
     ['closing', facts.isClosing],

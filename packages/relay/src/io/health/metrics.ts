@@ -21,7 +21,10 @@ const byLabel =
   (stats: HealthStats): readonly Sample[] =>
     Object.entries(read(stats)).map(([name, value]) => ({ value, labels: { [label]: name } }));
 
-/** Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows these. */
+/**
+ * Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows
+ * these.
+ */
 const METRICS: Readonly<Record<string, Metric>> = {
   lumamesh_build_info: {
     kind: 'gauge',
@@ -139,7 +142,7 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'Relays known to this one, by what their last check found.',
     labels: ['state'],
     read: byLabel('state', ({ mesh }) =>
-      mesh === undefined ? {} : { alive: mesh.records.alive, doubted: mesh.records.doubted },
+      mesh === undefined ? {} : { alive: mesh.records.alive, suspect: mesh.records.suspect },
     ),
   },
   lumamesh_mesh_hints_held: {

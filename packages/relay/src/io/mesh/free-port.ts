@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** A TCP port that is free now, for MESH_LISTEN with port 0: the record must name it before anybody listens there. */
+/**
+ * A TCP port that is free now, for MESH_LISTEN with port 0: the record must name it before anybody
+ * listens there.
+ */
 export async function freePort(host: string): Promise<number> {
   const server = createServer();
   server.listen(0, host);

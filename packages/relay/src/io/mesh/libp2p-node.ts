@@ -48,7 +48,10 @@ export const MAX_GOSSIP_BYTES = 4096;
 /** Peers below this are hung up on and banned. */
 export const GRAYLIST_SCORE = -80;
 
-/** js-libp2p as the mesh uses it: TCP in a private network, Noise, yamux, gossipsub for records. Started by the caller. */
+/**
+ * js-libp2p as the mesh uses it: TCP in a private network, Noise, yamux, gossipsub for records.
+ * Started by the caller.
+ */
 export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNode> {
   const { listen } = options;
   return createLibp2p({
@@ -93,7 +96,8 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         D: 4,
         Dlo: 3,
         Dhi: 6,
-        // Sets of records are compared on every link: announcing what was gossiped is not needed besides.
+        // Sets of records are compared on every link: announcing what was gossiped is not needed
+        // besides.
         Dlazy: 0,
         gossipFactor: 0,
         allowedTopics: [options.topic],
@@ -110,7 +114,8 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         },
         scoreParams: {
           IPColocationFactorWhitelist: new Set<string>(),
-          // Relays behind one address translation are neighbours, not one relay; and a key that is gone is soon forgotten.
+          // Relays behind one address translation are neighbours, not one relay; and a key that is
+          // gone is soon forgotten.
           IPColocationFactorThreshold: options.isLocal ? 1000 : 24,
           retainScore: 600_000,
           topics: {

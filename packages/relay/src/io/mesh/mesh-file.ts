@@ -9,7 +9,10 @@ const PRIVATE_MODE = 0o600;
 export const MAX_SAVED_RECORDS = 512;
 const MAX_FILE_BYTES = 1_048_576;
 
-/** The records of a mesh file; lines that cannot be read are left out, and a missing or huge file is an empty one. */
+/**
+ * The records of a mesh file; lines that cannot be read are left out, and a missing or huge file is
+ * an empty one.
+ */
 export async function loadMeshFile(file: string): Promise<readonly SignedRelayRecord[]> {
   let text: string;
   try {
@@ -25,7 +28,10 @@ export async function loadMeshFile(file: string): Promise<readonly SignedRelayRe
   });
 }
 
-/** Replaces the file as a whole: after a crash or on a full disk the old one is still there. Rejects with the system's error. */
+/**
+ * Replaces the file as a whole: after a crash or on a full disk the old one is still there. Rejects
+ * with the system's error.
+ */
 export async function saveMeshFile(
   file: string,
   records: readonly SignedRelayRecord[],

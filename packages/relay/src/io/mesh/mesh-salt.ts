@@ -11,10 +11,14 @@ export interface MeshSecret {
 }
 
 const SALT = 'lumamesh mesh 1';
-/** 32 MB and about 60 ms, once: a mesh id is public, and must not make a short salt easy to guess. */
+/**
+ * 32 MB and about 60 ms, once: a mesh id is public, and must not make a short salt easy to guess.
+ */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
 
-/** Derives mesh id and private-network key of a salt; both are one-way, and neither tells the other. */
+/**
+ * Derives mesh id and private-network key of a salt; both are one-way, and neither tells the other.
+ */
 export async function deriveMeshSecret(salt: string): Promise<MeshSecret> {
   const derive = promisify<string, string, number, typeof SCRYPT, Buffer>(scrypt);
   const root = await derive(salt.normalize('NFC'), SALT, 32, SCRYPT);

@@ -1,11 +1,14 @@
 import type { Stream } from '@libp2p/interface';
 import { TokenBucket } from '@lumamesh/base';
 import { monotonicNow } from '@lumamesh/transport/io';
-import { FrameReader, encodeFrames } from '../../core/mesh/frame-stream.ts';
+import { LengthPrefixedReader, encodeLengthPrefixed } from '../../core/mesh/length-prefixed.ts';
 
 /** Bytes that wait for a slow reader before the link is given up. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-/** Frames and bytes taken from one relay: beyond it is read slower, and the sender feels that by TCP. */
+/**
+ * Frames and bytes taken from one relay: beyond it is read slower, and the sender feels that by
+ * TCP.
+ */
 const FRAMES_PER_SECOND = 1000;
 const FRAMES_BURST = 20_000;
 const BYTES_PER_SECOND = 2 * 1024 * 1024;
@@ -67,7 +70,7 @@ export class FrameWriter {
     this.#queue = [];
     this.#queuedBytes = 0;
     try {
-      stream.send(encodeFrames(texts));
+      stream.send(encodeLengthPrefixed(texts));
     } catch {
       this.#onFailure('streamClosed');
     }
@@ -87,13 +90,16 @@ export function makeReadBudget(): ReadBudget {
   };
 }
 
-/** Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is called once, for what is not a frame. */
+/**
+ * Reads frames of a stream that another relay opened, no faster than its budget allows. `fault` is
+ * called once, for what is not a frame.
+ */
 export function readFrames(
   stream: Stream,
   budget: ReadBudget,
   on: { frame(text: string): void; fault(drop: string): void },
 ): void {
-  const reader = new FrameReader();
+  const reader = new LengthPrefixedReader();
   stream.inactivityTimeout = INACTIVITY_MS;
   stream.addEventListener('message', (event) => {
     const chunk = event.data instanceof Uint8Array ? event.data : event.data.subarray();

@@ -26,7 +26,10 @@ export async function resolveHost(
   }
 }
 
-/** Warns when PUBLIC_HOST leads elsewhere than to this relay: now, and whenever that changes. Answers how to end it. */
+/**
+ * Warns when PUBLIC_HOST leads elsewhere than to this relay: now, and whenever that changes.
+ * @returns A function that ends it.
+ */
 export function watchHost(config: () => RelayConfig, log: Logger): () => void {
   let told = '';
   const look = async (): Promise<void> => {

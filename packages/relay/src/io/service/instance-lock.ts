@@ -8,9 +8,10 @@ import type { Identity } from '../identity.ts';
 export type InstanceLock = () => Promise<void>;
 
 /**
- * Makes sure that no other relay on this machine has the same identity: two would each take half of what is sent to "the" relay. Throws `IDENTITY_IN_USE`.
- * The lock is a socket name that the kernel gives back by itself (abstract on Linux, a pipe on Windows). Nothing is locked elsewhere, nor between containers;
- * relays of a mesh find such twins out by their records.
+ * Makes sure that no other relay on this machine has the same identity: two would each take half of
+ * what is sent to "the" relay. Throws `IDENTITY_IN_USE`. The lock is a socket name that the kernel
+ * gives back by itself (abstract on Linux, a pipe on Windows). Nothing is locked elsewhere, nor
+ * between containers; relays of a mesh find such twins out by their records.
  */
 export async function lockIdentity(identity: Identity, nodeKeyFile: string): Promise<InstanceLock> {
   const path = lockPath(identity);
@@ -34,7 +35,10 @@ export async function lockIdentity(identity: Identity, nodeKeyFile: string): Pro
   };
 }
 
-/** Of the secret key, so that nobody who knows only the public one can take the name. While it is held, users of the machine can see it. */
+/**
+ * Of the secret key, so that nobody who knows only the public one can take the name. While it is
+ * held, users of the machine can see it.
+ */
 function lockPath({ rawNodeKey }: Identity): string | null {
   const name = `lumamesh-relay-${createHash('sha256').update('lumamesh instance lock\n').update(rawNodeKey).digest('hex').slice(0, 32)}`;
   if (process.platform === 'linux') return `\0${name}`;

@@ -6,7 +6,10 @@ import { describe, it } from 'node:test';
 import { silentLogger } from '../log.ts';
 import { ServiceNotify } from './service-notify.ts';
 
-/** Each message takes less time than the one before, so that they would overtake each other; then it is written down. */
+/**
+ * Each message takes less time than the one before, so that they would overtake each other; then it
+ * is written down.
+ */
 const STAND_IN = `#!/bin/sh
 count=$(cat "$NOTIFY_SOCKET.count" 2>/dev/null || echo 0)
 echo $((count + 1)) > "$NOTIFY_SOCKET.count"

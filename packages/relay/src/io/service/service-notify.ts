@@ -6,8 +6,9 @@ const MICROSECONDS = 1000;
 const ALIVE = 'WATCHDOG=1';
 
 /**
- * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the AF_UNIX family, so systemd's own program says it: the unit needs
- * `NotifyAccess=all`. Without NOTIFY_SOCKET all of this does nothing.
+ * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the AF_UNIX
+ * family, so systemd's own program says it: the unit needs `NotifyAccess=all`. Without
+ * NOTIFY_SOCKET all of this does nothing.
  */
 export class ServiceNotify {
   readonly #environment: NodeJS.ProcessEnv;
@@ -44,7 +45,10 @@ export class ServiceNotify {
     this.stopWatchdog();
   }
 
-  /** From now on systemd hears of us twice in its interval, as long as `isAlive`; it restarts a service that falls silent. */
+  /**
+   * From now on systemd hears of us twice in its interval, as long as `isAlive`; it restarts a
+   * service that falls silent.
+   */
   startWatchdog(isAlive: () => boolean): void {
     const ms = this.watchdogMs;
     if (ms === null) return;
@@ -60,7 +64,10 @@ export class ServiceNotify {
     this.#watchdog = null;
   }
 
-  /** One after the other: a READY=1 that overtook its RELOADING=1 would leave the service reloading for ever. */
+  /**
+   * One after the other: a READY=1 that overtook its RELOADING=1 would leave the service reloading
+   * for ever.
+   */
   #say(...assignments: string[]): void {
     if (this.#environment['NOTIFY_SOCKET'] === undefined) return;
     this.#waiting.push(assignments);

@@ -4,8 +4,8 @@ import { MESH_LIMITS } from './mesh-frame.ts';
 const LENGTH_BYTES = 4;
 const MAX_CHUNKS = 64;
 
-/** Frames as they stand on a stream: the length in four bytes, then the text in UTF-8. */
-export function encodeFrames(texts: readonly string[]): Uint8Array<ArrayBuffer> {
+/** @returns The texts as they stand on a stream: each behind its length in four bytes, in UTF-8. */
+export function encodeLengthPrefixed(texts: readonly string[]): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter(1024);
   for (const text of texts) {
     const bytes = utf8Encode(text);
@@ -14,15 +14,19 @@ export function encodeFrames(texts: readonly string[]): Uint8Array<ArrayBuffer> 
   return writer.finish();
 }
 
-/** Cuts a stream into frames again. It holds at most one frame, and takes memory as bytes arrive, not as a length announces them. */
-export class FrameReader {
+/**
+ * Cuts a stream of {@link encodeLengthPrefixed} into its texts. It holds at most one of them, and
+ * takes memory as bytes arrive, not as a length announces them.
+ */
+export class LengthPrefixedReader {
   #chunks: Uint8Array[] = [];
   #held = 0;
 
-  /** The frames that are complete now. After a drop the stream is of no use. */
+  /** @returns The texts that are complete now. After a drop the stream is of no use. */
   push(chunk: Uint8Array): Decoded<readonly string[]> {
     const texts: string[] = [];
-    // A few bytes must not keep the whole buffer that they came in, nor be kept as thousands of pieces.
+    // A few bytes must not keep the whole buffer that they came in, nor be kept as thousands of
+    // pieces.
     this.#chunks.push(chunk.length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk);
     this.#held += chunk.length;
     if (this.#chunks.length > MAX_CHUNKS) this.#peek(this.#held);
@@ -39,7 +43,7 @@ export class FrameReader {
     return decoded(texts);
   }
 
-  /** The first `length` bytes in one piece. */
+  /** @returns The first `length` bytes in one piece. */
   #peek(length: number): Uint8Array {
     const first = this.#chunks[0];
     if (first !== undefined && first.length >= length) return first.subarray(0, length);

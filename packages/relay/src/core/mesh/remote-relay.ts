@@ -1,0 +1,114 @@
+import { type Instant, TokenBucket, instant } from '@lumamesh/base';
+import type { RoomMember } from '@lumamesh/protocol';
+import { MESH_LIMITS } from './mesh-frame.ts';
+
+/** Bytes of presence in one `present` frame. */
+const MAX_PRESENT_BYTES = 90_000;
+/**
+ * Whole lists that one relay is sent of a room: a reloaded page makes its relay ask again, a
+ * hostile relay as often as it likes.
+ */
+const LISTS_PER_SECOND = 0.2;
+const LISTS_BURST = 10;
+
+/** Another relay that has members in a room where we have some. */
+export interface RemoteRelay {
+  /**
+   * The homes that name it as a reporter of the room; this relay's own key when it is a home
+   * itself.
+   */
+  readonly vouchedBy: Set<string>;
+  /** Its members, by peer id, with their presence, as it told us. */
+  readonly roster: Map<string, string>;
+  /** Our members that it was told of, with that presence: what its roster of us should be. */
+  readonly advertised: Map<string, string>;
+  /** The whole list that is due to it: `exchange` also asks for its own. */
+  pendingSync: 'none' | 'send' | 'exchange';
+  /** Whole lists that may be sent to it. */
+  readonly lists: TokenBucket;
+  checkAt: Instant;
+  /** Since when nothing shows that it is still there; it is dropped when that lasts. */
+  suspectAt: Instant | null;
+}
+
+/** Nothing is known of it yet, so everything is asked. */
+export function makeRemoteRelay(): RemoteRelay {
+  return {
+    vouchedBy: new Set(),
+    roster: new Map(),
+    advertised: new Map(),
+    pendingSync: 'exchange',
+    lists: new TokenBucket(LISTS_PER_SECOND, LISTS_BURST),
+    checkAt: instant(0),
+    suspectAt: null,
+  };
+}
+
+/** A room in which this relay has members. */
+export interface RoomState {
+  /** Our members, by peer id, with their presence. */
+  readonly local: Map<string, string>;
+  /** By node key. */
+  readonly relays: Map<string, RemoteRelay>;
+  /** Remote members as the members here were last told. */
+  readonly shown: Map<string, string>;
+  homes: readonly string[];
+  /** Homes that hold a hint of ours. */
+  readonly hinted: Set<string>;
+  /** When the homes are to be chosen anew, and when the hints are to be repeated. */
+  reviewAt: Instant;
+  refreshAt: Instant;
+}
+
+export function makeRoomState(now: Instant): RoomState {
+  return {
+    local: new Map(),
+    relays: new Map(),
+    shown: new Map(),
+    homes: [],
+    hinted: new Set(),
+    reviewAt: now,
+    refreshAt: now,
+  };
+}
+
+/** @returns The presence of a peer by what any of these relays says of it. */
+export function presenceAmong(
+  relays: ReadonlyMap<string, RemoteRelay>,
+  peer: string,
+): string | undefined {
+  for (const { roster } of relays.values()) {
+    const presence = roster.get(peer);
+    if (presence !== undefined) return presence;
+  }
+  return undefined;
+}
+
+/**
+ * @returns Whether a relay lacks this about one of our members: it needs nothing of those that it
+ * has itself.
+ */
+export function lacksMember(relay: RemoteRelay, peer: string, presence: string): boolean {
+  return !relay.roster.has(peer) && relay.advertised.get(peer) !== presence;
+}
+
+/** @returns The members in as few `present` frames as hold them. */
+export function batchesOf(
+  members: readonly (readonly [peer: string, presence: string])[],
+): RoomMember[][] {
+  const batches: RoomMember[][] = [];
+  let bytes = Infinity;
+  for (const [peer, presence] of members) {
+    const last = batches.at(-1);
+    if (
+      last === undefined ||
+      last.length >= MESH_LIMITS.maxMembers ||
+      bytes + presence.length > MAX_PRESENT_BYTES
+    ) {
+      batches.push([{ peer, presence }]);
+      bytes = 0;
+    } else last.push({ peer, presence });
+    bytes += presence.length + 80;
+  }
+  return batches;
+}

@@ -1,0 +1,47 @@
+import { type Instant, TokenBucket } from '@lumamesh/base';
+import { LIMITS } from '@lumamesh/protocol';
+
+/** A session may make so many mistakes at once, and one more every ten seconds. */
+const STRIKES_BURST = 20;
+const STRIKES_PER_SECOND = 0.1;
+/** Joining a room of 250 with ten candidates for each member is a burst of 2 500 frames. */
+const FRAME_BURST_SECONDS = 10;
+/** Joining (and changing one's presence) is told to the whole room, so it is dearer. */
+const JOINS_PER_SECOND = 1;
+const JOINS_BURST = 2 * LIMITS.maxRoomsPerSession;
+/** Sampling all known relays costs more than passing a signal on. */
+const NODES_PER_SECOND = 0.2;
+const NODES_BURST = 40;
+/** All sessions together. */
+const ALL_NODES_PER_SECOND = 50;
+const ALL_NODES_BURST = 200;
+
+/** What one session may still ask of the relay. */
+export interface SessionBudget {
+  readonly frames: TokenBucket;
+  /** Frames that could not be taken. */
+  readonly strikes: TokenBucket;
+  readonly joins: TokenBucket;
+  readonly nodes: TokenBucket;
+}
+
+/** The budgets of sessions, and what all of them share. */
+export class SessionBudgets {
+  readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
+
+  /** @param framesPerSecond what the session may send in the long run */
+  make(framesPerSecond: number): SessionBudget {
+    return {
+      frames: new TokenBucket(framesPerSecond, framesPerSecond * FRAME_BURST_SECONDS),
+      strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
+      joins: new TokenBucket(JOINS_PER_SECOND, JOINS_BURST),
+      nodes: new TokenBucket(NODES_PER_SECOND, NODES_BURST),
+    };
+  }
+
+  /** Charges a question for nodes to the session, then to all of them. */
+  takeNodes(now: Instant, budget: SessionBudget): 'taken' | 'sessionExceeded' | 'allExceeded' {
+    if (!budget.nodes.take(now)) return 'sessionExceeded';
+    return this.#allNodes.take(now) ? 'taken' : 'allExceeded';
+  }
+}

@@ -1,0 +1,112 @@
+import { addressPrefix } from '@lumamesh/base';
+import { CHANNEL_ID, CHANNEL_LABEL } from '@lumamesh/protocol';
+import type { SessionEvent, SessionId } from '@lumamesh/transport';
+import { type UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
+import type { RelayCore } from '../core/relay-core.ts';
+import type { RelayOutput } from '../core/relay-output.ts';
+import type { LocalRoomEvent } from '../core/remote-rooms.ts';
+import type { Logger } from './log.ts';
+
+export interface RelaySessionsOptions {
+  readonly udp: UdpEndpoint;
+  readonly core: RelayCore<SessionId>;
+  readonly log: Logger;
+  /** Whether the operator wants to have the addresses of users written down in full. */
+  readonly logsFullAddresses: () => boolean;
+  /** For the mesh, where there is one. */
+  readonly onLocalRooms: (event: LocalRoomEvent) => void;
+}
+
+/**
+ * {@link RelayCore} on the sessions of an endpoint: frames are messages of each session's channel.
+ */
+export class RelaySessions {
+  readonly #options: RelaySessionsOptions;
+  /** The channel a session talks on, where that is not the negotiated one. */
+  readonly #channels = new Map<SessionId, number>();
+  #isDraining = false;
+
+  constructor(options: RelaySessionsOptions) {
+    this.#options = options;
+  }
+
+  /** The only way to the core: it is told something, and is drained. */
+  drive(command: (core: RelayCore<SessionId>) => void): void {
+    const { core } = this.#options;
+    command(core);
+    // What an output makes the core do is picked up by the running drain.
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let output = core.poll(); output !== null; output = core.poll()) this.#perform(output);
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+
+  handleEvent(sessionId: SessionId, event: SessionEvent): void {
+    const { log, udp } = this.#options;
+    switch (event.type) {
+      case 'secure':
+        // Before SCTP is up: the welcome rides on our COOKIE ECHO.
+        log.debug({ sessionId, from: this.#shownAddress(sessionId) }, 'session opened');
+        return this.drive((core) => core.handleSessionOpen(sessionId));
+      case 'channelOpen':
+        return this.#handleChannelOpen(sessionId, event.channelId, event.properties.label);
+      case 'message':
+        if (event.channelId !== this.#channelOf(sessionId)) return;
+        return this.drive((core) => core.handleFrame(monotonicNow(), sessionId, event.data));
+      case 'messageTooLarge':
+        return this.drive((core) => core.handleOversizedFrame(monotonicNow(), sessionId));
+      case 'channelClosed':
+        // A session without its channel is of no use, and would keep its place.
+        if (event.channelId === this.#channelOf(sessionId)) udp.closeGracefully(sessionId);
+        return;
+      case 'closed': {
+        const { reason, detail } = event;
+        this.#channels.delete(sessionId);
+        this.drive((core) => core.handleSessionClosed(sessionId));
+        return log.debug({ sessionId, reason, detail }, 'session closed');
+      }
+      case 'reachable':
+      case 'connected':
+      case 'bufferedAmountLow':
+    }
+  }
+
+  #perform(output: RelayOutput<SessionId>): void {
+    const { udp, core, log, onLocalRooms } = this.#options;
+    switch (output.type) {
+      case 'send': {
+        const { session, frame } = output;
+        if (udp.send(session, this.#channelOf(session), frame)) return;
+        // A session whose queue of a megabyte is full does not read any more.
+        core.drops.count('relay.slowConsumer');
+        return udp.closeSession(session);
+      }
+      case 'close':
+        log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
+        return udp.closeGracefully(output.session);
+      default:
+        onLocalRooms(output);
+    }
+  }
+
+  /** Pages that let the browser choose the channel's id are served on that one. */
+  #handleChannelOpen(sessionId: SessionId, channelId: number, label: string): void {
+    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId))
+      return;
+    this.#channels.set(sessionId, channelId);
+    this.drive((core) => core.handleChannelMoved(sessionId));
+  }
+
+  /** Where a user is, as far as the operator wants to have it written down. */
+  #shownAddress(sessionId: SessionId): string {
+    const address = this.#options.udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    return this.#options.logsFullAddresses() ? address : addressPrefix(address);
+  }
+
+  #channelOf(sessionId: SessionId): number {
+    return this.#channels.get(sessionId) ?? CHANNEL_ID;
+  }
+}
