@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SLOWNESS_VARIABLE, measureSlowness } from '../packages/testkit/src/waiting.ts';
-import { type Counts, SuiteRun } from './testing/run-suite.ts';
+import { type Counts, type RunSettings, SuiteRun } from './testing/run-suite.ts';
 import { has, isRoot, sandboxPrefix } from './testing/sandbox.ts';
 import { SUITES, type Suite, findSuites } from './testing/suites.ts';
 
@@ -72,7 +73,10 @@ function chooseSuites(words: readonly string[]): readonly Suite[] {
  * Runs suites, some at a time. One of them prints as it goes; what the others print is held back
  * until it is their turn.
  */
-async function runSuites(suites: readonly Suite[], slowness: number): Promise<readonly Counts[]> {
+async function runSuites(
+  suites: readonly Suite[],
+  settings: RunSettings,
+): Promise<readonly Counts[]> {
   const prefixes = suites.map(({ network }) => sandboxPrefix(network));
   // Without namespaces they would meet at ports.
   const isApart = prefixes.every((prefix) => prefix !== null);
@@ -101,7 +105,7 @@ async function runSuites(suites: readonly Suite[], slowness: number): Promise<re
       running.add(run);
       held.set(run, '');
       if (front === null) advance();
-      totals.push(await run.start(prefixes[i] ?? [], slowness));
+      totals.push(await run.start(prefixes[i] ?? [], settings));
       running.delete(run);
       if (front === run) advance();
     }
@@ -131,7 +135,9 @@ const suites = chooseSuites(process.argv.slice(2));
 install(suites);
 const slowness = Number(process.env[SLOWNESS_VARIABLE] ?? measureSlowness(CALIBRATION_ROUNDS));
 if (slowness > 1) say(`this machine is ${slowness.toFixed(1)} times slower: limits are longer`);
-const { passed, failed, skipped } = addUp(await runSuites(suites, slowness));
+const compileCache = mkdtempSync(join(tmpdir(), 'lumamesh-compiled-'));
+process.once('exit', () => rmSync(compileCache, { recursive: true, force: true }));
+const { passed, failed, skipped } = addUp(await runSuites(suites, { slowness, compileCache }));
 if (skipped > 0)
   say(
     `\n! ${skipped} tests were skipped; each says above what it lacks${isCi ? ', and on CI that is a failure' : ''}`,

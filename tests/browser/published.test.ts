@@ -33,7 +33,7 @@ async function servePublished(file: string): Promise<StrictPage> {
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }
 
-describe('the published files', { skip, timeout: 300_000 }, () => {
+describe('the published files', { skip }, () => {
   before(() => {
     const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/build-client.ts')], {
       cwd: ROOT,

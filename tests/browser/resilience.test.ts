@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import {
-  type LogEntry,
-  Tab,
-  type TestRelay,
-  serveHarness,
-  startRelay,
-  whySkipped,
-} from './support.ts';
+import { patience, pause, until } from '@lumamesh/testkit';
+import { type BrowserName, type LogEntry, findTestAddress } from '@lumamesh/testkit/browsers';
+import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
 
 /* What happens to pages when relays die, machines sleep, pages reload and browsers crash; and what they are told when nothing works. */
 
@@ -59,28 +53,13 @@ async function meet(ada: Tab, bob: Tab, relays: readonly TestRelay[]): Promise<v
   await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
 }
 
-async function until(
-  isDone: () => Promise<boolean> | boolean,
-  what: string,
-  timeoutMs = 60_000,
-): Promise<void> {
-  const endsAt = Date.now() + timeoutMs;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < endsAt, what);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-const pause = async (ms: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, ms));
-
 function countOf(log: readonly LogEntry[], event: string, value?: unknown): number {
   return log.filter(
     (entry) => entry.event === event && (value === undefined || entry.value === value),
   ).length;
 }
 
-describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
+describe('pages whose relays die', { skip }, () => {
   it('lose no message between them when the first relay is killed in the middle of a chat, and meet who comes by the other', () =>
     withWorld(async ({ relay, open }) => {
       const relays = [await relay(), await relay()];
@@ -157,7 +136,7 @@ describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
     }));
 });
 
-describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
+describe('pages that go away and come back', { skip }, () => {
   for (const [stays, goes] of [
     ['chromium', 'firefox'],
     ['firefox', 'chromium'],
@@ -173,7 +152,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
         // What is left of a browser sometimes closes its connections, and sometimes nothing is said at all.
         const seen = await ada.waitFor('leave');
         t.diagnostic(`after ${seen.at - killedAt} ms`);
-        assert.ok(seen.at - killedAt < 10_000, `${seen.at - killedAt} ms`);
+        assert.ok(seen.at - killedAt < patience(10_000), `${seen.at - killedAt} ms`);
         await pause(3000);
         assert.equal(countOf(await ada.log(), 'peer'), 1, 'no ghost comes back');
       }));
@@ -188,7 +167,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
         const closedAt = Date.now();
         await bob.page.close();
         const seen = await ada.waitFor('leave', 'Bob left');
-        assert.ok(seen.at - closedAt < 1500, `${seen.at - closedAt} ms`);
+        assert.ok(seen.at - closedAt < patience(1500), `${seen.at - closedAt} ms`);
       }));
 
     it(`${goes} that reloads is the same peer again to ${stays}`, () =>
@@ -239,7 +218,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
       const leftAt = Date.now();
       await bob.page.goto(url.replace('localhost', '127.0.0.1'));
       const seen = await ada.waitFor('leave', 'Bob left');
-      assert.ok(seen.at - leftAt < 3000, `${seen.at - leftAt} ms`);
+      assert.ok(seen.at - leftAt < patience(3000), `${seen.at - leftAt} ms`);
       await bob.page.goBack();
       await bob.page.waitForFunction('globalThis.harness !== undefined');
       // Whether it was kept or loaded anew is the browser's choice.
@@ -251,7 +230,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
     }));
 });
 
-describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, () => {
+describe('pages that cannot connect are told why', { skip }, () => {
   const bare = (ip: string, port: number): object => ({
     fingerprint: `AA${':AA'.repeat(31)}`,
     ip,
@@ -331,7 +310,7 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
     }));
 });
 
-describe('a page in a sandbox', { skip, timeout: 300_000 }, () => {
+describe('a page in a sandbox', { skip }, () => {
   for (const name of ['chromium', 'firefox'] as const) {
     it(`${name}: in an iframe with an opaque origin, under the strict policy, joins with embedded records only`, () =>
       withWorld(async ({ relay, open, url }) => {

@@ -8,11 +8,13 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
   type BrowserName,
+  type LogEntry,
   type StrictPage,
   findBrowser,
   findTestAddress,
   launchBrowser,
   serveStrictPage,
+  waitForEntry,
 } from '@lumamesh/testkit/browsers';
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
@@ -31,12 +33,6 @@ async function bundleHarness(file: string): Promise<string> {
 
 export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {
   return serveStrictPage(await bundleHarness(file), policy);
-}
-
-export interface LogEntry {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
 }
 
 /** A tab with the harness in it. */
@@ -84,22 +80,8 @@ export class Tab {
   }
 
   /** Waits until the log has an entry of this kind (and value); fails with the whole log otherwise. */
-  async waitFor(event: string, value?: unknown, timeoutMs = 20_000): Promise<LogEntry> {
-    const endsAt = Date.now() + timeoutMs;
-    for (;;) {
-      const entries = await this.log();
-      const found = entries.find(
-        (entry) =>
-          entry.event === event &&
-          (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)),
-      );
-      if (found !== undefined) return found;
-      assert.ok(
-        Date.now() < endsAt,
-        `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${this.#errors.join('; ')}`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  async waitFor(event: string, value?: unknown, limitMs = 20_000): Promise<LogEntry> {
+    return waitForEntry(this, { event, value }, limitMs, async () => this.#errors);
   }
 
   async close(): Promise<void> {

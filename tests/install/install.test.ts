@@ -116,7 +116,7 @@ async function withSource(
   }
 }
 
-describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
+describe('install.sh and uninstall.sh', { skip }, () => {
   before(async () => {
     root = await InstallRoot.make();
     health = await freePort('127.0.0.1');

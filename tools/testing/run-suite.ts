@@ -16,6 +16,14 @@ export interface Counts {
   skipped: number;
 }
 
+/** What all suites of a run have in common. */
+export interface RunSettings {
+  /** Of the machine, as measured at the beginning. */
+  readonly slowness: number;
+  /** A folder for compiled code: the tests start hundreds of relays of the same sources. */
+  readonly compileCache: string;
+}
+
 /** On an idle machine. A test that waits for longer on purpose says so itself. */
 const TEST_LIMIT_MS = 180_000;
 const ROOT = join(import.meta.dirname, '../..');
@@ -42,9 +50,8 @@ export class SuiteRun {
 
   /**
    * @param prefix of the sandbox; empty for none
-   * @param slowness of the machine, as measured for the whole run
    */
-  async start(prefix: readonly string[], slowness: number): Promise<Counts> {
+  async start(prefix: readonly string[], { slowness, compileCache }: RunSettings): Promise<Counts> {
     const startedAt = performance.now();
     const files = testFiles(this.suite);
     this.#say(`\n── ${this.suite.name}: ${files.length} files\n`);
@@ -64,6 +71,7 @@ export class SuiteRun {
       env: {
         ...process.env,
         TMPDIR: this.#folder,
+        NODE_COMPILE_CACHE: compileCache,
         [SLOWNESS_VARIABLE]: String(slowness),
         [MARK_VARIABLE]: this.#mark,
       },
