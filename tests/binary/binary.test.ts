@@ -7,7 +7,8 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { RelayProcess, patience, until } from '@lumamesh/testkit';
 import { findTestAddress } from '@lumamesh/testkit/browsers';
-import { Tab, serveHarness, whySkipped } from '../browser/support.ts';
+import { serveHarness, whySkipped } from '../browser/support.ts';
+import { Tab } from '../browser/tab.ts';
 import { firstFrame, freePort } from '../cli/support.ts';
 
 /* The relay as one file: built, looked at, run where there is nothing else, and met through by real browsers. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { patience, pause, until } from '@lumamesh/testkit';
 import type { BrowserName } from '@lumamesh/testkit/browsers';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* What pages do with each other beyond small messages, in real browsers of both kinds. */
 

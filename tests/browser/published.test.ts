@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { type StrictPage, serveStrictPage } from '@lumamesh/testkit/browsers';
 import { build } from 'esbuild';
-import { Tab, startRelay, whySkipped } from './support.ts';
+import { startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* The files as they are published: their names are shortened, so that what works in the sources need not work there. */
 

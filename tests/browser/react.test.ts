@@ -7,7 +7,8 @@ import { encodeRecordLine } from '@lumamesh/protocol';
 import { pause, until } from '@lumamesh/testkit';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
 import type { Panel, View } from './page/react-view.ts';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 const skip = whySkipped() ?? false;
 const GUIDE = join(import.meta.dirname, '../../docs/guide/react.md');

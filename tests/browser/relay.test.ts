@@ -12,7 +12,8 @@ import {
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
 import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
 import { UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
-import { BROWSERS, Tab, serveHarness, startRelay, whySkipped } from './support.ts';
+import { BROWSERS, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 const LIMIT = 65_536;
 const skip = whySkipped() ?? false;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { patience, pause, until } from '@lumamesh/testkit';
 import { type BrowserName, type LogEntry, findTestAddress } from '@lumamesh/testkit/browsers';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* What happens to pages when relays die, machines sleep, pages reload and browsers crash; and what they are told when nothing works. */
 
@@ -161,8 +162,7 @@ describe('pages that go away and come back', { skip }, () => {
       withWorld(async ({ relay, open, url }) => {
         const [ada, bob] = [await open(stays), await open(goes)];
         // A browser that has no tab left would end, which is not what is meant.
-        const other = await bob.browser.newPage();
-        await other.goto(url);
+        await bob.openBeside(url);
         await meet(ada, bob, [await relay()]);
         const closedAt = Date.now();
         await bob.page.close();

@@ -3,18 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import type { Browser, Page } from 'puppeteer-core';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
   type BrowserName,
-  type LogEntry,
   type StrictPage,
   findBrowser,
   findTestAddress,
-  launchBrowser,
   serveStrictPage,
-  waitForEntry,
 } from '@lumamesh/testkit/browsers';
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
@@ -33,65 +29,6 @@ async function bundleHarness(file: string): Promise<string> {
 
 export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {
   return serveStrictPage(await bundleHarness(file), policy);
-}
-
-/** A tab with the harness in it. */
-export class Tab {
-  readonly browser: Browser;
-  readonly page: Page;
-  readonly name: BrowserName;
-  readonly #errors: string[] = [];
-
-  private constructor(name: BrowserName, browser: Browser, page: Page) {
-    this.name = name;
-    this.browser = browser;
-    this.page = page;
-    page.on('pageerror', (error) => this.#errors.push(String(error)));
-  }
-
-  static async open(
-    name: BrowserName,
-    url: string,
-    group?: number,
-    more?: readonly string[],
-    preferences?: Readonly<Record<string, unknown>>,
-  ): Promise<Tab> {
-    const browser = await launchBrowser(name, group, more, preferences);
-    try {
-      const tab = new Tab(name, browser, await browser.newPage());
-      await tab.page.goto(url);
-      await tab.page.waitForFunction('globalThis.harness !== undefined');
-      return tab;
-    } catch (error) {
-      await browser.close();
-      throw error;
-    }
-  }
-
-  /** Calls a function of the harness. */
-  async call<T>(method: string, ...values: readonly unknown[]): Promise<T> {
-    return this.page.evaluate(
-      `globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`,
-    ) as Promise<T>;
-  }
-
-  async log(): Promise<LogEntry[]> {
-    return this.call<LogEntry[]>('log');
-  }
-
-  /** Waits until the log has an entry of this kind (and value); fails with the whole log otherwise. */
-  async waitFor(event: string, value?: unknown, limitMs = 20_000): Promise<LogEntry> {
-    return waitForEntry(this, { event, value }, limitMs, async () => this.#errors);
-  }
-
-  async close(): Promise<void> {
-    await this.browser.close();
-  }
-
-  /** Ends the browser as a crash does: nothing is said to anybody. */
-  kill(): void {
-    this.browser.process()?.kill('SIGKILL');
-  }
 }
 
 export interface TestRelay {
