@@ -55,6 +55,8 @@ export class SuiteRun {
     const startedAt = performance.now();
     const files = testFiles(this.suite);
     this.#say(`\n── ${this.suite.name}: ${files.length} files\n`);
+    // A runner of its own, also where a test starts it.
+    const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
     const [program = '', ...parameters] = [
       ...prefix,
       process.execPath,
@@ -69,7 +71,7 @@ export class SuiteRun {
     const child = spawn(program, parameters, {
       cwd: ROOT,
       env: {
-        ...process.env,
+        ...environment,
         TMPDIR: this.#folder,
         NODE_COMPILE_CACHE: compileCache,
         [SLOWNESS_VARIABLE]: String(slowness),
@@ -95,7 +97,6 @@ export class SuiteRun {
     // What the files have left behind would keep the pipes open.
     this.end();
     await hasClosed;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     const counts = countTests(this.#output, status, this.#fault);
     const seconds = Math.round((performance.now() - startedAt) / 1000);
     this.#say(
@@ -107,6 +108,8 @@ export class SuiteRun {
   /** Ends every process of the suite, and what it has written in its temporary folder. */
   end(): void {
     endAll(this.#child?.pid, this.#mark);
+    // What has just been ended may still be at work there.
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
   /** Ends a suite that takes longer than it may on this machine, as it is then. */
