@@ -17,6 +17,8 @@ const ROOT = join(import.meta.dirname, '../..');
 const OUT = join(ROOT, 'dist/relay');
 const BINARY = join(OUT, 'lumamesh-relay');
 const BUNDLE = join(OUT, 'lumamesh-relay.mjs');
+/** Of all tests of the command line together. */
+const CLI_LIMIT_MS = 600_000;
 const skipChroot =
   (process.getuid?.() !== 0 || process.platform !== 'linux') &&
   'an empty root takes root, and Linux';
@@ -209,26 +211,30 @@ describe('the relay as one file', () => {
     }
   });
 
-  it('passes the tests of the command line, as the sources do', async () => {
-    const files = (await readdir(join(ROOT, 'tests/cli')))
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => join(ROOT, 'tests/cli', name));
-    // Not as tests of this one, which would hear nothing else of them.
-    const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files],
-      {
-        env: { ...environment, RELAY_PROGRAM: BINARY },
-        encoding: 'utf8',
-        maxBuffer: 100e6,
-        timeout: patience(600_000),
-        killSignal: 'SIGKILL',
-      },
-    );
-    assert.equal(status, 0, stdout);
-    assert.match(stdout, /^# pass [1-9]\d+$/m);
-  });
+  it(
+    'passes the tests of the command line, as the sources do',
+    { timeout: patience(CLI_LIMIT_MS) },
+    async () => {
+      const files = (await readdir(join(ROOT, 'tests/cli')))
+        .filter((name) => name.endsWith('.test.ts'))
+        .map((name) => join(ROOT, 'tests/cli', name));
+      // Not as tests of this one, which would hear nothing else of them.
+      const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files],
+        {
+          env: { ...environment, RELAY_PROGRAM: BINARY },
+          encoding: 'utf8',
+          maxBuffer: 100e6,
+          timeout: patience(CLI_LIMIT_MS),
+          killSignal: 'SIGKILL',
+        },
+      );
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^# pass [1-9]\d+$/m);
+    },
+  );
 
   it('lets Chromium and Firefox meet', { skip: skipBrowsers }, async () => {
     const address = findTestAddress() ?? '';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { until } from '@lumamesh/testkit';
+import { patience, until } from '@lumamesh/testkit';
 import { RoomClient, isComplete, withRelays } from './support.ts';
 
 const PEERS_OF = {
@@ -36,18 +36,22 @@ async function nodesOf(record: SignedRelayRecord): Promise<ReadonlySet<string>> 
 
 /** A test: relays that know each other in this shape come to know all. */
 export function itIsComplete(count: number, shape: (typeof SHAPES)[number]): void {
-  it(`${count} in a ${shape}: every relay, and a fresh client of one, knows all`, (t) =>
-    withRelays(async (start) => {
-      const relays = Array.from({ length: count }, (_, i) => start(i, PEERS_OF[shape](i, count)));
-      await Promise.all(relays.map((relay) => relay.ready()));
-      const took = await until(
-        () => isComplete(relays),
-        'they do not all know each other',
-        Math.max(60_000, count * LIMIT_MS_PER_RELAY),
-      );
-      t.diagnostic(`all known ${Math.round(took)} ms after the last of ${count} was up`);
-      const [first] = relays;
-      assert.ok(first !== undefined);
-      assert.deepEqual((await nodesOf(first.record)).size, count);
-    }));
+  it(
+    `${count} in a ${shape}: every relay, and a fresh client of one, knows all`,
+    { timeout: patience(2 * LIMIT_MS_PER_RELAY * Math.max(12, count)) },
+    (t) =>
+      withRelays(async (start) => {
+        const relays = Array.from({ length: count }, (_, i) => start(i, PEERS_OF[shape](i, count)));
+        await Promise.all(relays.map((relay) => relay.ready()));
+        const took = await until(
+          () => isComplete(relays),
+          'they do not all know each other',
+          Math.max(60_000, count * LIMIT_MS_PER_RELAY),
+        );
+        t.diagnostic(`all known ${Math.round(took)} ms after the last of ${count} was up`);
+        const [first] = relays;
+        assert.ok(first !== undefined);
+        assert.deepEqual((await nodesOf(first.record)).size, count);
+      }),
+  );
 }
