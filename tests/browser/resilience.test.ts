@@ -243,22 +243,25 @@ describe('pages that cannot connect are told why', { skip }, () => {
   it('a browser that may not use UDP: WEBRTC_BLOCKED_BY_POLICY; one without WebRTC: WEBRTC_MISSING', () =>
     withWorld(async ({ relay, open }) => {
       const { record } = await relay();
-      const blocked: readonly (readonly [Tab, string])[] = [
+      const blocked: readonly (readonly [Promise<Tab>, string])[] = [
         [
-          await open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']),
+          open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']),
           'WEBRTC_BLOCKED_BY_POLICY',
         ],
         [
-          await open('firefox', [], { 'media.peerconnection.ice.relay_only': true }),
+          open('firefox', [], { 'media.peerconnection.ice.relay_only': true }),
           'WEBRTC_BLOCKED_BY_POLICY',
         ],
-        [await open('firefox', [], { 'media.peerconnection.enabled': false }), 'WEBRTC_MISSING'],
+        [open('firefox', [], { 'media.peerconnection.enabled': false }), 'WEBRTC_MISSING'],
       ];
-      for (const [tab, code] of blocked) {
-        await tab.call('join', { relays: [record] }, 'tea');
-        await tab.waitFor('error', code, 40_000);
-        assert.equal((await tab.call<{ code: string }>('status')).code, code);
-      }
+      await Promise.all(
+        blocked.map(async ([opening, code]) => {
+          const tab = await opening;
+          await tab.call('join', { relays: [record] }, 'tea');
+          await tab.waitFor('error', code, 40_000);
+          assert.equal((await tab.call<{ code: string }>('status')).code, code);
+        }),
+      );
     }));
 
   it('no UDP at all, while the page itself is reached: UDP_BLOCKED; with a STUN server that answers: RELAYS_UNREACHABLE', () =>
@@ -266,7 +269,7 @@ describe('pages that cannot connect are told why', { skip }, () => {
       const { record } = await relay();
       const silent = [bare('203.0.113.5', 3478), bare('198.51.100.5', 3478)];
       const [ada, bob] = [await open('chromium'), await open('firefox')];
-      for (const tab of [ada, bob]) {
+      const isTold = async (tab: Tab): Promise<void> => {
         await tab.call('join', { relays: silent }, 'tea');
         await tab.waitFor('error', 'UDP_BLOCKED', 60_000);
         await tab.call('close');
@@ -276,7 +279,8 @@ describe('pages that cannot connect are told why', { skip }, () => {
           'tea',
         );
         await tab.waitFor('error', 'RELAYS_UNREACHABLE', 60_000);
-      }
+      };
+      await Promise.all([ada, bob].map(isTold));
     }, LOOSE_POLICY));
 
   it('a relay with another certificate, and a record that its node has not signed: RELAY_FORGED', () =>

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { SLOWNESS_VARIABLE, patience, until } from '../../packages/testkit/src/waiting.ts';
 import { type Counts, SuiteRun } from './run-suite.ts';
-import { findSuites } from './suites.ts';
+import { type Suite, findSuites } from './suites.ts';
 
 /* Suites that hang, and what is left of them: nothing. */
 
@@ -56,12 +56,16 @@ async function withHanging(
   await withFile(hanging(seconds), (file) => test(file, count));
 }
 
-async function runFile(file: string, ceilingSeconds: number): Promise<[Counts, string]> {
+async function runFile(
+  file: string,
+  ceilingSeconds: number,
+  files: Suite['files'] = 'apart',
+): Promise<[Counts, string]> {
   const [suite] = findSuites([file]);
   assert.ok(suite !== undefined && suite !== null);
   let output = '';
   const run = new SuiteRun(
-    { ...suite, ceilingMinutes: ceilingSeconds / 60 },
+    { ...suite, files, ceilingMinutes: ceilingSeconds / 60 },
     (text) => (output += text),
   );
   const compileCache = process.env['NODE_COMPILE_CACHE'] ?? '';
@@ -77,12 +81,13 @@ describe('a suite', { skip }, () => {
       await until(async () => (await count()) === 0, 'processes go on');
     }));
 
-  it('with a file that does not end when its tests are over ends, and has failed', () =>
-    withFile(LINGERING, async (file) => {
-      const [counts, output] = await runFile(file, 60);
-      assert.ok(counts.failed > 0, output);
-      assert.match(output, /the tests are over, and the file does not end: .*Timeout/);
-    }));
+  for (const files of ['apart', 'together'] as const)
+    it(`whose files run ${files} ends when one does not though its tests are over, and has failed`, () =>
+      withFile(LINGERING, async (file) => {
+        const [counts, output] = await runFile(file, 60, files);
+        assert.ok(counts.failed > 0, output);
+        assert.match(output, /the tests are over, and the file does not end: .*Timeout/);
+      }));
 
   it('ends with npm test on Ctrl+C, and when that is killed', () =>
     withHanging(async (file, count) => {

@@ -64,7 +64,7 @@ export class SuiteRun {
       FILE_END,
       '--test',
       '--test-reporter=spec',
-      `--test-concurrency=${this.suite.filesAtOnce}`,
+      ...(this.suite.files === 'apart' ? ['--test-concurrency=1'] : ['--test-isolation=none']),
       `--test-timeout=${Math.round(TEST_LIMIT_MS * slowness)}`,
       ...files,
     ];

@@ -14,8 +14,11 @@ export interface Suite {
    * when it is named.
    */
   readonly when: 'fast' | 'slow' | 'part';
-  /** Its files do not get in each other's way, and mostly wait: how many run at a time. */
-  readonly filesAtOnce: number;
+  /**
+   * `apart`: each file in a process of its own, one after another. `together`: all in one process,
+   * for files that share what is dear to start.
+   */
+  readonly files: 'apart' | 'together';
   /** On an idle machine, with room: a suite that takes longer hangs, and is ended. */
   readonly ceilingMinutes: number;
 }
@@ -28,7 +31,7 @@ const BROWSERS = {
 };
 /** For a root of its own, made by debootstrap. */
 const ROOTS = { debootstrap: 'debootstrap', unshare: 'util-linux', git: 'git' };
-const PLAIN = { needs: {}, network: 'own', when: 'fast', filesAtOnce: 1 } as const;
+const PLAIN = { needs: {}, network: 'own', when: 'fast', files: 'apart' } as const;
 
 /** In the order in which they are started: the long ones first, so that none is left over. */
 export const SUITES: readonly Suite[] = [
@@ -37,9 +40,9 @@ export const SUITES: readonly Suite[] = [
     name: 'browser',
     patterns: ['tests/browser/*.test.ts'],
     needs: BROWSERS,
+    files: 'together',
     ceilingMinutes: 15,
   },
-  { ...PLAIN, name: 'nat', patterns: ['tests/nat/*.test.ts'], needs: BROWSERS, ceilingMinutes: 12 },
   { ...PLAIN, name: 'mesh', patterns: ['tests/mesh/*.test.ts'], ceilingMinutes: 10 },
   {
     ...PLAIN,
@@ -83,6 +86,14 @@ export const SUITES: readonly Suite[] = [
     network: 'machine',
     when: 'slow',
     ceilingMinutes: 25,
+  },
+  {
+    ...PLAIN,
+    name: 'nat',
+    patterns: ['tests/nat/*.test.ts'],
+    needs: BROWSERS,
+    when: 'slow',
+    ceilingMinutes: 12,
   },
   {
     ...PLAIN,
