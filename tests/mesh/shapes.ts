@@ -36,7 +36,7 @@ async function nodesOf(record: SignedRelayRecord): Promise<ReadonlySet<string>> 
 
 /** A test: relays that know each other in this shape come to know all. */
 export function itIsComplete(count: number, shape: (typeof SHAPES)[number]): void {
-  it(
+  void it(
     `${count} in a ${shape}: every relay, and a fresh client of one, knows all`,
     { timeout: patience(2 * LIMIT_MS_PER_RELAY * Math.max(12, count)) },
     (t) =>
