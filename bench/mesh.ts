@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
-import {
-  type RelayProcess,
-  RoomClient,
-  isComplete,
-  pause,
-  until,
-  withRelays,
-} from '../tests/mesh/support.ts';
+import { type MeshRelay, RoomClient, isComplete, withRelays } from '../tests/mesh/support.ts';
+import { pause, until } from '@lumamesh/testkit';
 
 /*
  * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a
@@ -109,7 +103,7 @@ const report: Record<string, unknown> = {
   microsecondsPerHint: Math.round(hintMicroseconds() * 10) / 10,
 };
 await withRelays(async (start) => {
-  const relays: RelayProcess[] = Array.from({ length: count }, (_, i) =>
+  const relays: MeshRelay[] = Array.from({ length: count }, (_, i) =>
     start(i, i === 0 ? [] : [i - 1], SMALL),
   );
   await Promise.all(relays.map((relay) => relay.ready()));

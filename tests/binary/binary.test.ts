@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { RelayProcess, patience, until } from '@lumamesh/testkit';
 import { findTestAddress } from '@lumamesh/testkit/browsers';
-import { Tab, serveHarness, whySkipped } from '../browser/support.ts';
-import { firstFrame, freePort, until } from '../cli/support.ts';
+import { serveHarness, whySkipped } from '../browser/support.ts';
+import { Tab } from '../browser/tab.ts';
+import { firstFrame, freePort } from '../cli/support.ts';
 
 /* The relay as one file: built, looked at, run where there is nothing else, and met through by real browsers. */
 
@@ -17,6 +17,8 @@ const ROOT = join(import.meta.dirname, '../..');
 const OUT = join(ROOT, 'dist/relay');
 const BINARY = join(OUT, 'lumamesh-relay');
 const BUNDLE = join(OUT, 'lumamesh-relay.mjs');
+/** Of all tests of the command line together. */
+const CLI_LIMIT_MS = 600_000;
 const skipChroot =
   (process.getuid?.() !== 0 || process.platform !== 'linux') &&
   'an empty root takes root, and Linux';
@@ -38,39 +40,19 @@ async function sha256(file: string): Promise<string> {
     .digest('hex');
 }
 
-interface Relay {
-  readonly child: ChildProcess;
-  readonly record: SignedRelayRecord;
-  stop(): Promise<number | null>;
-}
-
 /** Starts a command that is a relay, and waits until it serves. */
 async function start(
-  command: readonly [string, ...string[]],
+  command: readonly string[],
   environment: Readonly<Record<string, string>>,
-  cwd = folder,
-): Promise<Relay> {
-  const [program, ...parameters] = command;
-  const child = spawn(program, parameters, { cwd, env: environment });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-  const stop = async (): Promise<number | null> => {
-    child.kill('SIGTERM');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    return child.exitCode;
-  };
+): Promise<RelayProcess> {
+  const relay = new RelayProcess({ command, environment, cwd: folder });
   try {
-    await until(
-      () => stdout.split('\n').length > 2 || child.exitCode !== null,
-      () => stderr,
-    );
-    assert.equal(child.exitCode, null, stderr);
+    await relay.ready();
+    return relay;
   } catch (error) {
-    child.kill('SIGKILL');
+    await relay.end('SIGKILL');
     throw error;
   }
-  return { child, record: JSON.parse(stdout.split('\n')[0] ?? '') as SignedRelayRecord, stop };
 }
 
 function identityIn(path: string): Record<string, string> {
@@ -82,7 +64,7 @@ function identityIn(path: string): Record<string, string> {
   };
 }
 
-describe('the relay as one file', { timeout: 600_000 }, () => {
+describe('the relay as one file', () => {
   before(async () => {
     build(ROOT, '');
     folder = await mkdtemp(join(tmpdir(), 'lumamesh-binary-'));
@@ -169,7 +151,7 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
       });
       assert.equal(status.status, 0, status.stderr);
       assert.match(status.stdout, /0 B resident|well/);
-      assert.equal(await relay.stop(), 0);
+      assert.equal(await relay.end(), 0);
       assert.deepEqual((await readdir(join(root, 'data'))).toSorted(), [
         'node.key',
         'server.crt',
@@ -194,7 +176,7 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
         health: await freePort(),
       })),
     );
-    const relays: Relay[] = [];
+    const relays: RelayProcess[] = [];
     try {
       for (const [i, { address, mesh: listen, health }] of mesh.entries()) {
         await mkdir(join(folder, `relay ${i}`));
@@ -214,41 +196,45 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
           }),
         );
       }
-      const known = new Set<number>();
-      const ask = async (i: number): Promise<void> => {
-        const response = await fetch(`http://${mesh[i]?.address}:${mesh[i]?.health}/statsz`);
+      const knows = async ({ address, health }: (typeof mesh)[number]): Promise<boolean> => {
+        const response = await fetch(`http://${address}:${health}/statsz`);
         const stats = (await response.json()) as { mesh: { records: { alive: number } } };
-        if (stats.mesh.records.alive === 1) known.add(i);
+        return stats.mesh.records.alive === 1;
       };
-      const endsAt = Date.now() + 60_000;
-      while (known.size < 2) {
-        assert.ok(Date.now() < endsAt, `known: ${[...known].join()}`);
-        await Promise.all([ask(0), ask(1)]);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      await until(
+        async () => (await Promise.all(mesh.map(knows))).every(Boolean),
+        'they do not know each other',
+        60_000,
+      );
     } finally {
-      for (const relay of relays) await relay.stop();
+      for (const relay of relays) await relay.end();
     }
   });
 
-  it('passes the tests of the command line, as the sources do', async () => {
-    const files = (await readdir(join(ROOT, 'tests/cli')))
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => join(ROOT, 'tests/cli', name));
-    // Not as tests of this one, which would hear nothing else of them.
-    const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files],
-      {
-        env: { ...environment, RELAY_PROGRAM: BINARY },
-        encoding: 'utf8',
-        maxBuffer: 100e6,
-      },
-    );
-    assert.equal(status, 0, stdout);
-    assert.match(stdout, /^# pass [1-9]\d+$/m);
-  });
+  it(
+    'passes the tests of the command line, as the sources do',
+    { timeout: patience(CLI_LIMIT_MS) },
+    async () => {
+      const files = (await readdir(join(ROOT, 'tests/cli')))
+        .filter((name) => name.endsWith('.test.ts'))
+        .map((name) => join(ROOT, 'tests/cli', name));
+      // Not as tests of this one, which would hear nothing else of them.
+      const { NODE_TEST_CONTEXT: _context, ...environment } = process.env;
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files],
+        {
+          env: { ...environment, RELAY_PROGRAM: BINARY },
+          encoding: 'utf8',
+          maxBuffer: 100e6,
+          timeout: patience(CLI_LIMIT_MS),
+          killSignal: 'SIGKILL',
+        },
+      );
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^# pass [1-9]\d+$/m);
+    },
+  );
 
   it('lets Chromium and Firefox meet', { skip: skipBrowsers }, async () => {
     const address = findTestAddress() ?? '';
@@ -273,13 +259,13 @@ describe('the relay as one file', { timeout: 600_000 }, () => {
       await ada.call('broadcast', 'through one file', true);
       await bob.waitFor('data', 'through one file');
       // It says goodbye at once, for both go elsewhere, and they stay connected.
-      assert.equal(await relay.stop(), 0);
+      assert.equal(await relay.end(), 0);
       await bob.call('broadcast', 'without it', true);
       await ada.waitFor('data', 'without it');
     } finally {
       for (const tab of tabs) await tab.close().catch(() => undefined);
       await page.close();
-      await relay.stop();
+      await relay.end();
     }
   });
 });

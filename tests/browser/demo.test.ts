@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import type { Page } from 'puppeteer-core';
+import { patience, until } from '@lumamesh/testkit';
 import { launchBrowser } from '@lumamesh/testkit/browsers';
 import { whySkipped } from './support.ts';
 
@@ -14,13 +15,15 @@ async function startDemo(): Promise<{ readonly url: string; readonly child: Chil
   const child = spawn(process.execPath, [START], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
-  const endsAt = Date.now() + 60_000;
-  for (;;) {
-    const url = /http:\/\/localhost:\d+\//.exec(output)?.[0];
-    if (url !== undefined) return { url, child };
-    assert.ok(Date.now() < endsAt && child.exitCode === null, output);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const urlIn = (): string | undefined => /http:\/\/localhost:\d+\//.exec(output)?.[0];
+  await until(
+    () => urlIn() !== undefined || child.exitCode !== null,
+    () => output,
+    60_000,
+  );
+  const url = urlIn();
+  assert.ok(url !== undefined, output);
+  return { url, child };
 }
 
 const step = (name: string): string =>
@@ -28,7 +31,7 @@ const step = (name: string): string =>
 
 it(
   'the demo shows two browsers find each other, chat, and see each other’s pointers',
-  { skip: whySkipped() ?? false, timeout: 180_000 },
+  { skip: whySkipped() ?? false },
   async () => {
     const { url, child } = await startDemo();
     const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);
@@ -41,14 +44,14 @@ it(
       }
       for (const page of pages)
         for (const name of ['relay', 'room', 'peer', 'direct'])
-          await page.waitForFunction(step(name), { timeout: 30_000 });
+          await page.waitForFunction(step(name), { timeout: patience(30_000) });
       const [a, b] = pages;
       assert.ok(a !== undefined && b !== undefined);
       await a.type('#text', '<b>hello</b>');
       await a.keyboard.press('Enter');
       await b.waitForFunction(
         `document.querySelector('#log').textContent.includes('<b>hello</b>')`,
-        { timeout: 10_000 },
+        { timeout: patience(10_000) },
       );
       assert.equal(
         await b.evaluate(`document.querySelectorAll('#log b b').length`),
@@ -58,11 +61,11 @@ it(
       await b.mouse.move(120, 150);
       await b.mouse.move(200, 220);
       await a.waitForFunction(`document.querySelector('.cursor:not([hidden])') !== null`, {
-        timeout: 10_000,
+        timeout: patience(10_000),
       });
       await browsers[1].close();
       await a.waitForFunction(`document.querySelector('#log').textContent.includes('left.')`, {
-        timeout: 10_000,
+        timeout: patience(10_000),
       });
     } finally {
       for (const browser of browsers) await browser.close().catch(() => undefined);

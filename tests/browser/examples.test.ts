@@ -4,6 +4,7 @@ import { after, describe, it } from 'node:test';
 import { build } from 'esbuild';
 import type { Browser, Page } from 'puppeteer-core';
 import { encodeRecordLine } from '@lumamesh/protocol';
+import { until } from '@lumamesh/testkit';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
 import {
   type ExampleBlock,
@@ -15,7 +16,6 @@ import { BROWSERS, startRelay, whySkipped } from './support.ts';
 
 const skip = whySkipped() ?? false;
 const HARNESS = join(import.meta.dirname, 'page/example-harness.ts');
-const TIMEOUT_MS = 30_000;
 /** A camera that shows a test picture, and a user who says yes. */
 const FAKE_CAMERA = [
   '--use-fake-device-for-media-stream',
@@ -66,20 +66,17 @@ async function bundle(
 
 /** Waits until an expression is true in all tabs; fails with what they have seen. */
 async function waitFor(pages: readonly Page[], expression: string): Promise<void> {
-  const endsAt = Date.now() + TIMEOUT_MS;
-  for (;;) {
-    const isTrue = await Promise.all(pages.map((page) => page.evaluate(`Boolean(${expression})`)));
-    if (isTrue.every(Boolean)) return;
-    const reports =
-      Date.now() < endsAt
-        ? []
-        : await Promise.all(pages.map((page) => page.evaluate('example.report()')));
-    assert.ok(
-      Date.now() < endsAt,
-      `not true in ${JSON.stringify(isTrue)}: ${expression}\n${JSON.stringify(reports, null, 2)}`,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  let isTrue: readonly unknown[] = [];
+  await until(
+    async () => {
+      isTrue = await Promise.all(pages.map((page) => page.evaluate(`Boolean(${expression})`)));
+      return isTrue.every(Boolean);
+    },
+    async () => {
+      const reports = await Promise.all(pages.map((page) => page.evaluate('example.report()')));
+      return `not true in ${JSON.stringify(isTrue)}: ${expression}\n${JSON.stringify(reports, null, 2)}`;
+    },
+  );
 }
 
 async function run(example: ExampleBlock, browsers: readonly [Browser, Browser]): Promise<void> {
@@ -118,7 +115,7 @@ async function run(example: ExampleBlock, browsers: readonly [Browser, Browser])
   }
 }
 
-describe('the examples of the documents', { skip, timeout: 900_000 }, () => {
+describe('the examples of the documents', { skip }, () => {
   const documents = exampleDocuments().map(
     (document) => [document, readExamples(document)] as const,
   );
@@ -135,7 +132,7 @@ describe('the examples of the documents', { skip, timeout: 900_000 }, () => {
   for (const [document, examples] of documents) {
     for (const example of examples) {
       for (const first of isFirstRead(document) ? BROWSERS : BROWSERS.slice(0, 1)) {
-        it(`${example.place}, ${first} and chromium`, { timeout: 120_000 }, async () => {
+        it(`${example.place}, ${first} and chromium`, async () => {
           await run(example, [await start(first, 0), await start('chromium', 1)]);
         });
       }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { patience, pause, until } from '@lumamesh/testkit';
 import type { BrowserName } from '@lumamesh/testkit/browsers';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* What pages do with each other beyond small messages, in real browsers of both kinds. */
 
@@ -51,7 +53,7 @@ const sumOf = (length: number): number => {
   return sum;
 };
 
-describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
+describe('what pages do with each other', { skip }, () => {
   const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
     ['chromium', 'firefox'],
     ['firefox', 'chromium'],
@@ -64,7 +66,7 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         await bob.waitFor('move', ['Ada', 17]);
         assert.equal(await bob.call('request', 'Ada', 'add', [1, 2, 39]), 42);
         assert.equal(await bob.call('request', 'Ada', 'unheard of', 1), 'NO_HANDLER');
-        assert.ok((await ada.call<number>('rtt', 'Bob')) < 5000);
+        assert.ok((await ada.call<number>('rtt', 'Bob')) < patience(5000));
         const size = 12_345_678;
         const [{ isSent, progress }] = await Promise.all([
           ada.call<{ isSent: boolean; progress: number }>('sendBytes', 'Bob', size),
@@ -130,14 +132,12 @@ describe('what pages do with each other', { skip, timeout: 300_000 }, () => {
         await bob.waitFor('stream', { of: 'a canvas' }, 60_000);
         assert.ok((await bob.call<number>('framesOf', 0)) >= 3, 'pictures arrive');
         await ada.call('replaceVideo', 'Bob');
-        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await pause(1000);
         assert.equal(await bob.call('tracksOf', 0), 1);
         await bob.call('addVideo', null);
         await ada.waitFor('stream', null, 60_000);
         await ada.call('removeVideo');
-        for (let i = 0; i < 100 && !(await bob.call<boolean>('mutedOf', 0)); i++)
-          await new Promise((resolve) => setTimeout(resolve, 100));
-        assert.ok(await bob.call('mutedOf', 0), 'nothing comes any more');
+        await until(() => bob.call<boolean>('mutedOf', 0), 'something still comes');
         await ada.call('send', 'Bob', 'and values go on');
         await bob.waitFor('data', 'and values go on');
       }));

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { pause, until } from '@lumamesh/testkit';
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* Browsers that meet over a mesh of relays: real relays, real browsers, and a firewall that leaves each browser one relay. */
 
@@ -39,14 +41,6 @@ async function startMeshRelay(
 function knownTo(relay: MeshRelay): number {
   const { mesh } = relay.server.stats() as { mesh: { records: { alive: number } } };
   return mesh.records.alive;
-}
-
-async function until(isDone: () => boolean, what: string, timeoutMs = 30_000): Promise<void> {
-  const endsAt = Date.now() + timeoutMs;
-  while (!isDone()) {
-    assert.ok(Date.now() < endsAt, what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** Drops what a group sends to these relays. */
@@ -99,7 +93,7 @@ async function withMesh(
   }
 }
 
-describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 }, () => {
+describe('two browsers on different relays of a mesh', { skip }, () => {
   const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
     ['chromium', 'firefox'],
     ['firefox', 'chromium'],
@@ -163,11 +157,10 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
       await ada.waitFor('joined', 0);
       await bob.call('join', [others[0]?.record], 'tea', 'Bob', '');
       await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
-      let reached: string[] = [];
-      await until(() => {
-        void ada.call<string[]>('relays').then((relays) => (reached = relays));
-        return reached.length >= 3;
-      }, 'the homes are not joined');
+      await until(
+        async () => (await ada.call<string[]>('relays')).length >= 3,
+        'the homes are not joined',
+      );
       await seed.close();
       const cyd = await open('chromium');
       await cyd.call('join', [others[1]?.record], 'tea', 'Cyd', '');
@@ -188,7 +181,7 @@ describe('two browsers on different relays of a mesh', { skip, timeout: 300_000 
       await ada.call('join', [a.record], 'tea', 'Ada', '');
       await cyd.call('join', [c.record], 'tea', 'Cyd', '');
       await Promise.all([ada.waitFor('joined', 0), cyd.waitFor('joined', 0)]);
-      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await pause(3000);
       for (const tab of [ada, cyd])
         assert.ok(!(await tab.log()).some(({ event }) => event === 'peer'));
       assert.equal(knownTo(a), 0);

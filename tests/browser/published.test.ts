@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { type StrictPage, serveStrictPage } from '@lumamesh/testkit/browsers';
 import { build } from 'esbuild';
-import { Tab, startRelay, whySkipped } from './support.ts';
+import { startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* The files as they are published: their names are shortened, so that what works in the sources need not work there. */
 
@@ -33,7 +34,7 @@ async function servePublished(file: string): Promise<StrictPage> {
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }
 
-describe('the published files', { skip, timeout: 300_000 }, () => {
+describe('the published files', { skip }, () => {
   before(() => {
     const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/build-client.ts')], {
       cwd: ROOT,

@@ -4,27 +4,26 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { build } from 'esbuild';
 import { encodeRecordLine } from '@lumamesh/protocol';
+import { pause, until } from '@lumamesh/testkit';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
 import type { Panel, View } from './page/react-view.ts';
-import { Tab, type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 const skip = whySkipped() ?? false;
 const GUIDE = join(import.meta.dirname, '../../docs/guide/react.md');
 
-/** Waits until something is true; fails with what there was instead. */
-async function until<T>(
+/** Waits until what is looked at is right; fails with what there was instead. */
+async function untilSeen<T>(
   look: () => T | Promise<T>,
   isThere: (seen: T) => boolean,
   what: string,
-  timeoutMs = 20_000,
-): Promise<T> {
-  const endsAt = Date.now() + timeoutMs;
-  for (;;) {
-    const seen = await look();
-    if (isThere(seen)) return seen;
-    assert.ok(Date.now() < endsAt, `not so: ${what}; ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
+): Promise<void> {
+  let seen: T | undefined;
+  await until(
+    async () => isThere((seen = await look())),
+    () => `not so: ${what}; ${JSON.stringify(seen)}`,
+  );
 }
 
 /** A tab with the app in it. */
@@ -50,7 +49,7 @@ class AppTab {
   async until(id: string, isThere: (view: View) => boolean, what: string): Promise<void> {
     const look = async (): Promise<View | undefined> =>
       (await this.tab.call<Record<string, View>>('views'))[id];
-    await until(
+    await untilSeen(
       look,
       (view) => view !== undefined && isThere(view),
       `${this.nick}'s ${id}: ${what}`,
@@ -123,7 +122,7 @@ async function withTabs(
   }
 }
 
-describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
+describe('lumamesh/react', { skip }, () => {
   const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
     ['chromium', 'chromium'],
     ['chromium', 'firefox'],
@@ -162,13 +161,13 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
         await bob.tab.call('unmount');
         await ada.sees('a', []);
         await ada.hears('a');
-        await until(
+        await untilSeen(
           () => [sessionsOf(relay), membersOf(relay)],
           (seen) => sameList(seen, [1, 1]),
           'only Ada is left on the relay',
         );
         await ada.tab.call('unmount');
-        await until(
+        await untilSeen(
           () => [sessionsOf(relay), membersOf(relay)],
           (seen) => sameList(seen, [0, 0]),
           'nobody is left on the relay',
@@ -181,12 +180,12 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       await ada.show({ id: 'a' });
       await ada.until('a', ({ state }) => state === 'joined', 'joined');
       assert.equal(await ada.count('mount', 'a'), 2, 'StrictMode is on');
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await pause(1500);
       assert.deepEqual([sessionsOf(relay), membersOf(relay)], [1, 1]);
       assert.deepEqual([await ada.count('connect'), await ada.count('relay reached')], [1, 1]);
       // Mounted again after it was gone: another net, and again one.
       await ada.tab.call('unmount');
-      await until(
+      await untilSeen(
         () => sessionsOf(relay),
         (sessions) => sessions === 0,
         'hung up',
@@ -220,7 +219,7 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
         ({ state, net }) => state === 'joined' && net === 'online',
         'joined again',
       );
-      await until(
+      await untilSeen(
         () => [sessionsOf(relay), membersOf(relay)],
         (seen) => sameList(seen, [1, 1]),
         'one net',
@@ -233,7 +232,7 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       // Nobody to ask for anything any more.
       await ada.tab.call('setApp', { relays: null, panels });
       await ada.until('a', ({ room, net }) => room === null && net === 'none', 'no net');
-      await until(
+      await untilSeen(
         () => sessionsOf(relay),
         (sessions) => sessions === 0,
         'hung up',
@@ -246,7 +245,7 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       await ada.tab.call('setApp', app);
       await ada.until('a', ({ state }) => state === 'joined', 'joined');
       await ada.tab.call('setApp', { ...app, isHidden: true });
-      await until(
+      await untilSeen(
         () => sessionsOf(relay),
         (sessions) => sessions === 0,
         'hung up',
@@ -330,7 +329,7 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       );
       await ada.show();
       await Promise.all([bob.sees('b', []), bob.hears('b')]);
-      await until(
+      await untilSeen(
         () => [sessionsOf(relay), membersOf(relay)],
         (seen) => sameList(seen, [2, 1]),
         'the room was left, the net kept',
@@ -375,18 +374,18 @@ describe('lumamesh/react', { skip, timeout: 300_000 }, () => {
       const textOf = (page: typeof first) => async (): Promise<string> =>
         (await page.evaluate('document.body.textContent')) as string;
       for (const page of pages)
-        await until(textOf(page), (text) => text.includes('1 other'), 'they meet');
+        await untilSeen(textOf(page), (text) => text.includes('1 other'), 'they meet');
       await first.type('input', 'Hello');
-      await until(textOf(second), (text) => text.includes('is typing'), 'typing is seen');
+      await untilSeen(textOf(second), (text) => text.includes('is typing'), 'typing is seen');
       await first.keyboard.press('Enter');
       for (const page of pages)
-        await until(
+        await untilSeen(
           textOf(page),
           (text) => text.includes('Hello') && !text.includes('is typing'),
           'the message is there',
         );
       await first.close();
-      await until(textOf(second), (text) => text.includes('0 others'), 'the other has gone');
+      await untilSeen(textOf(second), (text) => text.includes('0 others'), 'the other has gone');
       // The icon of the page is against its own policy.
       const ours = errors.filter((text) => !/Security.Policy/.test(text));
       assert.deepEqual(ours, []);

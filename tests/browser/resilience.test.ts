@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import {
-  type LogEntry,
-  Tab,
-  type TestRelay,
-  serveHarness,
-  startRelay,
-  whySkipped,
-} from './support.ts';
+import { patience, pause, until } from '@lumamesh/testkit';
+import { type BrowserName, type LogEntry, findTestAddress } from '@lumamesh/testkit/browsers';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
+import { Tab } from './tab.ts';
 
 /* What happens to pages when relays die, machines sleep, pages reload and browsers crash; and what they are told when nothing works. */
 
@@ -59,28 +54,13 @@ async function meet(ada: Tab, bob: Tab, relays: readonly TestRelay[]): Promise<v
   await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
 }
 
-async function until(
-  isDone: () => Promise<boolean> | boolean,
-  what: string,
-  timeoutMs = 60_000,
-): Promise<void> {
-  const endsAt = Date.now() + timeoutMs;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < endsAt, what);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-const pause = async (ms: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, ms));
-
 function countOf(log: readonly LogEntry[], event: string, value?: unknown): number {
   return log.filter(
     (entry) => entry.event === event && (value === undefined || entry.value === value),
   ).length;
 }
 
-describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
+describe('pages whose relays die', { skip }, () => {
   it('lose no message between them when the first relay is killed in the middle of a chat, and meet who comes by the other', () =>
     withWorld(async ({ relay, open }) => {
       const relays = [await relay(), await relay()];
@@ -157,7 +137,7 @@ describe('pages whose relays die', { skip, timeout: 300_000 }, () => {
     }));
 });
 
-describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
+describe('pages that go away and come back', { skip }, () => {
   for (const [stays, goes] of [
     ['chromium', 'firefox'],
     ['firefox', 'chromium'],
@@ -173,7 +153,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
         // What is left of a browser sometimes closes its connections, and sometimes nothing is said at all.
         const seen = await ada.waitFor('leave');
         t.diagnostic(`after ${seen.at - killedAt} ms`);
-        assert.ok(seen.at - killedAt < 10_000, `${seen.at - killedAt} ms`);
+        assert.ok(seen.at - killedAt < patience(10_000), `${seen.at - killedAt} ms`);
         await pause(3000);
         assert.equal(countOf(await ada.log(), 'peer'), 1, 'no ghost comes back');
       }));
@@ -182,13 +162,12 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
       withWorld(async ({ relay, open, url }) => {
         const [ada, bob] = [await open(stays), await open(goes)];
         // A browser that has no tab left would end, which is not what is meant.
-        const other = await bob.browser.newPage();
-        await other.goto(url);
+        await bob.openBeside(url);
         await meet(ada, bob, [await relay()]);
         const closedAt = Date.now();
         await bob.page.close();
         const seen = await ada.waitFor('leave', 'Bob left');
-        assert.ok(seen.at - closedAt < 1500, `${seen.at - closedAt} ms`);
+        assert.ok(seen.at - closedAt < patience(1500), `${seen.at - closedAt} ms`);
       }));
 
     it(`${goes} that reloads is the same peer again to ${stays}`, () =>
@@ -239,7 +218,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
       const leftAt = Date.now();
       await bob.page.goto(url.replace('localhost', '127.0.0.1'));
       const seen = await ada.waitFor('leave', 'Bob left');
-      assert.ok(seen.at - leftAt < 3000, `${seen.at - leftAt} ms`);
+      assert.ok(seen.at - leftAt < patience(3000), `${seen.at - leftAt} ms`);
       await bob.page.goBack();
       await bob.page.waitForFunction('globalThis.harness !== undefined');
       // Whether it was kept or loaded anew is the browser's choice.
@@ -251,7 +230,7 @@ describe('pages that go away and come back', { skip, timeout: 300_000 }, () => {
     }));
 });
 
-describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, () => {
+describe('pages that cannot connect are told why', { skip }, () => {
   const bare = (ip: string, port: number): object => ({
     fingerprint: `AA${':AA'.repeat(31)}`,
     ip,
@@ -264,22 +243,25 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
   it('a browser that may not use UDP: WEBRTC_BLOCKED_BY_POLICY; one without WebRTC: WEBRTC_MISSING', () =>
     withWorld(async ({ relay, open }) => {
       const { record } = await relay();
-      const blocked: readonly (readonly [Tab, string])[] = [
+      const blocked: readonly (readonly [Promise<Tab>, string])[] = [
         [
-          await open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']),
+          open('chromium', ['--webrtc-ip-handling-policy=disable_non_proxied_udp']),
           'WEBRTC_BLOCKED_BY_POLICY',
         ],
         [
-          await open('firefox', [], { 'media.peerconnection.ice.relay_only': true }),
+          open('firefox', [], { 'media.peerconnection.ice.relay_only': true }),
           'WEBRTC_BLOCKED_BY_POLICY',
         ],
-        [await open('firefox', [], { 'media.peerconnection.enabled': false }), 'WEBRTC_MISSING'],
+        [open('firefox', [], { 'media.peerconnection.enabled': false }), 'WEBRTC_MISSING'],
       ];
-      for (const [tab, code] of blocked) {
-        await tab.call('join', { relays: [record] }, 'tea');
-        await tab.waitFor('error', code, 40_000);
-        assert.equal((await tab.call<{ code: string }>('status')).code, code);
-      }
+      await Promise.all(
+        blocked.map(async ([opening, code]) => {
+          const tab = await opening;
+          await tab.call('join', { relays: [record] }, 'tea');
+          await tab.waitFor('error', code, 40_000);
+          assert.equal((await tab.call<{ code: string }>('status')).code, code);
+        }),
+      );
     }));
 
   it('no UDP at all, while the page itself is reached: UDP_BLOCKED; with a STUN server that answers: RELAYS_UNREACHABLE', () =>
@@ -287,7 +269,7 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
       const { record } = await relay();
       const silent = [bare('203.0.113.5', 3478), bare('198.51.100.5', 3478)];
       const [ada, bob] = [await open('chromium'), await open('firefox')];
-      for (const tab of [ada, bob]) {
+      const isTold = async (tab: Tab): Promise<void> => {
         await tab.call('join', { relays: silent }, 'tea');
         await tab.waitFor('error', 'UDP_BLOCKED', 60_000);
         await tab.call('close');
@@ -297,7 +279,8 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
           'tea',
         );
         await tab.waitFor('error', 'RELAYS_UNREACHABLE', 60_000);
-      }
+      };
+      await Promise.all([ada, bob].map(isTold));
     }, LOOSE_POLICY));
 
   it('a relay with another certificate, and a record that its node has not signed: RELAY_FORGED', () =>
@@ -331,7 +314,7 @@ describe('pages that cannot connect are told why', { skip, timeout: 300_000 }, (
     }));
 });
 
-describe('a page in a sandbox', { skip, timeout: 300_000 }, () => {
+describe('a page in a sandbox', { skip }, () => {
   for (const name of ['chromium', 'firefox'] as const) {
     it(`${name}: in an iframe with an opaque origin, under the strict policy, joins with embedded records only`, () =>
       withWorld(async ({ relay, open, url }) => {

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import type { Browser, Page } from 'puppeteer-core';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
@@ -11,7 +10,6 @@ import {
   type StrictPage,
   findBrowser,
   findTestAddress,
-  launchBrowser,
   serveStrictPage,
 } from '@lumamesh/testkit/browsers';
 
@@ -31,85 +29,6 @@ async function bundleHarness(file: string): Promise<string> {
 
 export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {
   return serveStrictPage(await bundleHarness(file), policy);
-}
-
-export interface LogEntry {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
-
-/** A tab with the harness in it. */
-export class Tab {
-  readonly browser: Browser;
-  readonly page: Page;
-  readonly name: BrowserName;
-  readonly #errors: string[] = [];
-
-  private constructor(name: BrowserName, browser: Browser, page: Page) {
-    this.name = name;
-    this.browser = browser;
-    this.page = page;
-    page.on('pageerror', (error) => this.#errors.push(String(error)));
-  }
-
-  static async open(
-    name: BrowserName,
-    url: string,
-    group?: number,
-    more?: readonly string[],
-    preferences?: Readonly<Record<string, unknown>>,
-  ): Promise<Tab> {
-    const browser = await launchBrowser(name, group, more, preferences);
-    try {
-      const tab = new Tab(name, browser, await browser.newPage());
-      await tab.page.goto(url);
-      await tab.page.waitForFunction('globalThis.harness !== undefined');
-      return tab;
-    } catch (error) {
-      await browser.close();
-      throw error;
-    }
-  }
-
-  /** Calls a function of the harness. */
-  async call<T>(method: string, ...values: readonly unknown[]): Promise<T> {
-    return this.page.evaluate(
-      `globalThis.harness[${JSON.stringify(method)}](...${JSON.stringify(values)})`,
-    ) as Promise<T>;
-  }
-
-  async log(): Promise<LogEntry[]> {
-    return this.call<LogEntry[]>('log');
-  }
-
-  /** Waits until the log has an entry of this kind (and value); fails with the whole log otherwise. */
-  async waitFor(event: string, value?: unknown, timeoutMs = 20_000): Promise<LogEntry> {
-    const endsAt = Date.now() + timeoutMs;
-    for (;;) {
-      const entries = await this.log();
-      const found = entries.find(
-        (entry) =>
-          entry.event === event &&
-          (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)),
-      );
-      if (found !== undefined) return found;
-      assert.ok(
-        Date.now() < endsAt,
-        `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${this.#errors.join('; ')}`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.browser.close();
-  }
-
-  /** Ends the browser as a crash does: nothing is said to anybody. */
-  kill(): void {
-    this.browser.process()?.kill('SIGKILL');
-  }
 }
 
 export interface TestRelay {

@@ -10,14 +10,11 @@ import decodeQr from 'qr/decode.js';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import { sampleStats } from '../../packages/relay/src/io/relay-stats.test-support.ts';
 import {
-  type Run,
   type StartRun,
-  exitCode,
   finished,
   freePort,
   inFolder,
   readJson,
-  started,
   stubbornClient,
 } from './support.ts';
 
@@ -110,7 +107,7 @@ function enlarge(
   return { width: width * scale, height: height * scale, data };
 }
 
-describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
+describe('lumamesh-relay keys', () => {
   it('make: four private files, which are kept when they are there; show: makes nothing', () =>
     inFolder(async (folder, run) => {
       const none = await finished(run({}, 'keys', 'show'));
@@ -131,7 +128,7 @@ describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
 
   it('backup and restore: the same record elsewhere, and nobody else’s identity is written over', () =>
     inFolder(async (folder, run) => {
-      await exitCode(run({}, 'keys', 'make'));
+      await run({}, 'keys', 'make').exitCode();
       const backup = await finished(run({}, 'keys', 'backup', 'safe'));
       assert.equal(backup.code, 0);
       assert.ok(backup.stdout.includes(`lumamesh-relay keys restore "${join(folder, 'safe')}"`));
@@ -146,7 +143,7 @@ describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
 
       const other = filesIn(join(folder, 'other'));
       await mkdir(join(folder, 'other'));
-      await exitCode(run(other, 'keys', 'make'));
+      await run(other, 'keys', 'make').exitCode();
       const [notRestored, notBackedUp] = [
         await finished(run(other, 'keys', 'restore', 'safe')),
         await finished(run(other, 'keys', 'backup', 'safe')),
@@ -163,7 +160,7 @@ describe('lumamesh-relay keys', { timeout: 120_000 }, () => {
     }));
 });
 
-describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
+describe('lumamesh-relay encode and decode', () => {
   it('turn a record into a line and back, from files and pipes', () =>
     inFolder(async (folder, run) => {
       const piped = async (input: string, ...parameters: string[]): ReturnType<typeof finished> => {
@@ -171,7 +168,7 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
         command.child.stdin?.end(input);
         return finished(command);
       };
-      await exitCode(run({}, 'keys', 'make'));
+      await run({}, 'keys', 'make').exitCode();
       const line = (
         await finished(
           run(
@@ -228,7 +225,7 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
 
   it('show the line as a QR code that a camera reads', () =>
     inFolder(async (_folder, run) => {
-      await exitCode(run({}, 'keys', 'make'));
+      await run({}, 'keys', 'make').exitCode();
       const encoded = await finished(run({}, 'encode', '--qr'));
       assert.equal(encoded.code, 0, encoded.stderr);
       const [line = '', ...picture] = encoded.stdout.trimEnd().split('\n');
@@ -241,10 +238,10 @@ describe('lumamesh-relay encode and decode', { timeout: 120_000 }, () => {
     }));
 });
 
-describe('lumamesh-relay check', { timeout: 120_000 }, () => {
+describe('lumamesh-relay check', () => {
   it('walks through all steps, each with its time, and says at which one it ends and why', () =>
     inFolder(async (folder, run) => {
-      const record = await started(run({ UDP_PORT: String(await freePort()) }));
+      const record = await run({ UDP_PORT: String(await freePort()) }).ready();
       const line = encodeRecordLine(record);
       const good = await check(run, line);
       assert.equal(good.code, 0);
@@ -275,7 +272,7 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
       assert.deepEqual([code, step, verdict], [1, 'ICE', 'fail']);
 
       // A relay with the same certificate and another node key: signed well, and still not who answers.
-      await exitCode(run({ NODE_KEY: join(folder, 'other.key') }, 'keys', 'make'));
+      await run({ NODE_KEY: join(folder, 'other.key') }, 'keys', 'make').exitCode();
       const twin = (
         await finished(
           run({ NODE_KEY: join(folder, 'other.key'), UDP_PORT: String(record.port) }, 'encode'),
@@ -290,14 +287,12 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
 
   it('knows hosts, alone and in a list, and other addresses', () =>
     inFolder(async (folder, run) => {
-      const record = await started(
-        run({
-          UDP_PORT: String(await freePort()),
-          PUBLIC_IP: '192.0.2.7',
-          PUBLIC_HOST: 'localhost',
-          LISTEN_IP: '127.0.0.1',
-        }),
-      );
+      const record = await run({
+        UDP_PORT: String(await freePort()),
+        PUBLIC_IP: '192.0.2.7',
+        PUBLIC_HOST: 'localhost',
+        LISTEN_IP: '127.0.0.1',
+      }).ready();
       const host = await check(run, `localhost:${record.port}`);
       assert.deepEqual(
         [host.code, ...host.value.map(({ name, verdict }) => `${name} ${verdict}`)],
@@ -337,7 +332,7 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
 
   it('takes a full relay for what it is: well, but full', () =>
     inFolder(async (_folder, run) => {
-      const record = await started(run({ UDP_PORT: String(await freePort()), MAX_SESSIONS: '1' }));
+      const record = await run({ UDP_PORT: String(await freePort()), MAX_SESSIONS: '1' }).ready();
       const { client } = await stubbornClient(record);
       assert.deepEqual((await checkEnd(run, encodeRecordLine(record))).slice(0, 3), [
         0,
@@ -348,7 +343,7 @@ describe('lumamesh-relay check', { timeout: 120_000 }, () => {
     }));
 });
 
-describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
+describe('lumamesh-relay doctor', () => {
   it('looks at files, port, addresses and clock, and says what to mend', () =>
     inFolder(async (folder, run) => {
       // No time server is asked beyond this machine.
@@ -378,7 +373,7 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
         'it makes nothing',
       );
 
-      await exitCode(run({}, 'keys', 'make'));
+      await run({}, 'keys', 'make').exitCode();
       await chmod(join(folder, 'server.key'), 0o644);
       const open = await diagnose({ LISTEN_IP: '203.0.113.99', PUBLIC_IP6: '2001:db8::7' });
       assert.deepEqual(verdicts(open, 'file modes', 'identity', 'LISTEN_IP', 'IPv6', 'UDP port'), [
@@ -393,20 +388,20 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
       await chmod(join(folder, 'server.key'), 0o600);
 
       const HEALTH_LISTEN = `127.0.0.1:${await freePort()}`;
-      const relay: Run = run({ UDP_PORT, HEALTH_LISTEN });
-      await started(relay);
+      const relay = run({ UDP_PORT, HEALTH_LISTEN });
+      await relay.ready();
       const running = await diagnose({ HEALTH_LISTEN });
       assert.deepEqual(
         [running['UDP port']?.verdict, running['UDP port']?.detail, running['UDP port']?.code],
         ['ok', `this relay is running on UDP ${UDP_PORT}`, 0],
       );
-      await exitCode(run({ NODE_KEY: 'another.key' }, 'keys', 'make'));
+      await run({ NODE_KEY: 'another.key' }, 'keys', 'make').exitCode();
       assert.deepEqual(
         verdicts(await diagnose({ HEALTH_LISTEN, NODE_KEY: 'another.key' }), 'UDP port'),
         ['fail'],
       );
       relay.child.kill('SIGTERM');
-      await exitCode(relay);
+      await relay.exitCode();
 
       // What keeps the relay from being tried out is found, and not the end of it all.
       const meshTaken = createServer().listen(0, '127.0.0.1');
@@ -429,16 +424,18 @@ describe('lumamesh-relay doctor', { timeout: 120_000 }, () => {
     }));
 });
 
-describe('lumamesh-relay status, config and help', { timeout: 120_000 }, () => {
+describe('lumamesh-relay status, config and help', () => {
   it('status: a view, or JSON, of a relay that runs; an exit code of 1 where none does', () =>
     inFolder(async (_folder, run) => {
       const HEALTH_LISTEN = `127.0.0.1:${await freePort()}`;
       const none = await finished(run({ HEALTH_LISTEN }, 'status'));
       assert.deepEqual([none.code, none.stdout], [1, '']);
       assert.match(none.stderr, /^lumamesh-relay: no relay answers at .*\[RELAY_NOT_RUNNING\]\n$/);
-      const record = await started(
-        run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN, MAX_SESSIONS: '77' }),
-      );
+      const record = await run({
+        UDP_PORT: String(await freePort()),
+        HEALTH_LISTEN,
+        MAX_SESSIONS: '77',
+      }).ready();
       const { client } = await stubbornClient(record);
       const view = await finished(run({ HEALTH_LISTEN }, 'status', '--once'));
       assert.equal(view.code, 0, view.stderr);

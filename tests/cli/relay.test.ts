@@ -7,17 +7,17 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
-import { exitCode, firstFrame, freePort, inFolder, started } from './support.ts';
+import { firstFrame, freePort, inFolder } from './support.ts';
 
 const LONG_NAME = `${'a.'.repeat(100)}example`;
 
 /* The program itself: what it prints, what it leaves behind, how it fails. */
-describe('lumamesh-relay', { timeout: 120_000 }, () => {
+describe('lumamesh-relay', () => {
   it('prints its record as JSON and as a line, serves by it, keeps its identity, and stops on SIGTERM', () =>
     inFolder(async (folder, run) => {
       const port = String(await freePort());
       const first = run({ UDP_PORT: port });
-      const record = await started(first);
+      const record = await first.ready();
       const [, line = ''] = first.stdout.split('\n');
       assert.ok(line.startsWith(RECORD_LINE_PREFIX));
       assert.deepEqual(decodeRecordLine(line), { ok: true, value: record });
@@ -36,21 +36,21 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       assert.deepEqual(welcome.node, record);
 
       const second = run({ UDP_PORT: String(await freePort()) });
-      assert.equal(await exitCode(second), 2);
+      assert.equal(await second.exitCode(), 2);
       assert.match(
         second.stderr,
         /^lumamesh-relay: a relay with the identity of node\.key is running .*\[IDENTITY_IN_USE\]\n$/,
       );
       const third = run({ UDP_PORT: port, NODE_KEY: 'another.key' });
-      assert.equal(await exitCode(third), 2);
+      assert.equal(await third.exitCode(), 2);
       assert.match(
         third.stderr,
         new RegExp(`^lumamesh-relay: UDP port ${port} is taken .*\\[PORT_IN_USE\\]\\n$`),
       );
 
       first.child.kill('SIGTERM');
-      assert.equal(await exitCode(first), 0);
-      const again = await started(run({}, '--udp-port', port));
+      assert.equal(await first.exitCode(), 0);
+      const again = await run({}, '--udp-port', port).ready();
       assert.deepEqual(
         [again.fingerprint, again.nk, again.pwd],
         [record.fingerprint, record.nk, record.pwd],
@@ -82,7 +82,7 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
       await writeFile(join(folder, 'file'), 'not a folder');
       for (const [environment, flags, pattern] of cases) {
         const failed = run(environment, ...flags);
-        assert.notEqual(await exitCode(failed), 0);
+        assert.notEqual(await failed.exitCode(), 0);
         assert.match(failed.stderr, pattern);
         assert.equal(failed.stderr.trim().split('\n').length, 1, failed.stderr);
         assert.equal(failed.stdout, '');
@@ -93,7 +93,7 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
     inFolder(async (folder, run) => {
       await writeFile(join(folder, 'node.key'), 'half a k');
       const failed = run({ UDP_PORT: String(await freePort()) });
-      assert.equal(await exitCode(failed), 2);
+      assert.equal(await failed.exitCode(), 2);
       assert.match(failed.stderr, /node\.key cannot be used.*KEY_FILE_DAMAGED/);
     }));
 
@@ -104,7 +104,7 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
         UDP_PORT: String(await freePort()),
         HEALTH_LISTEN: `127.0.0.1:${health}`,
       });
-      const record = await started(relay);
+      const record = await relay.ready();
       await firstFrame(record);
       const get = async (
         path: string,
@@ -157,15 +157,16 @@ describe('lumamesh-relay', { timeout: 120_000 }, () => {
     inFolder(async (_folder, run) => {
       const port = await freePort();
       const relay = run({ UDP_PORT: String(port) });
-      const record = await started(relay);
+      const record = await relay.ready();
       const socket = createSocket('udp4');
-      for (let i = 0; i < 2000; i++)
-        socket.send(
-          Uint8Array.from({ length: i % 60 }, (_, j) => (i * 31 + j * 7) & 255),
-          port,
-          '127.0.0.1',
-        );
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      const datagrams = Array.from({ length: 2000 }, (_, i) =>
+        Uint8Array.from({ length: i % 60 }, (__, j) => (i * 31 + j * 7) & 255),
+      );
+      await Promise.all(
+        datagrams.map(
+          (data) => new Promise((resolve) => socket.send(data, port, '127.0.0.1', resolve)),
+        ),
+      );
       socket.close();
       assert.match(await firstFrame(record), /^\{"action":"welcome"/);
     }));

@@ -1,99 +1,52 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectToRelay } from '@lumamesh/testkit';
+import { RelayProcess, connectToRelay, until } from '@lumamesh/testkit';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { UdpClient } from '@lumamesh/transport/io';
-
-const MAIN = join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
-const PATIENCE_MS = 30_000;
-
-export interface Run {
-  readonly child: ChildProcess;
-  stdout: string;
-  stderr: string;
-}
 
 /** Starts the program with this environment, and no other, and these arguments. */
 export type StartRun = (
   environment?: Readonly<Record<string, string>>,
   ...parameters: string[]
-) => Run;
-
-/** The relay's program: its sources, or what RELAY_PROGRAM names (tests/binary). */
-export function relayCommand(): readonly [string, ...string[]] {
-  const program = process.env['RELAY_PROGRAM'];
-  return program === undefined ? [process.execPath, MAIN] : [program];
-}
+) => RelayProcess;
 
 /** Runs a test in a folder of its own; all that it started ends with it. */
 export async function inFolder(
   test: (folder: string, run: StartRun) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-cli-'));
-  const runs: Run[] = [];
-  const [program, ...first] = relayCommand();
+  const runs: RelayProcess[] = [];
   try {
     await test(folder, (environment = {}, ...parameters) => {
-      const child = spawn(program, [...first, ...parameters], {
-        cwd: folder,
-        env: { PATH: process.env['PATH'] ?? '', ...environment },
-      });
-      const run: Run = { child, stdout: '', stderr: '' };
-      child.stdout.on('data', (data: Buffer) => (run.stdout += data.toString()));
-      child.stderr.on('data', (data: Buffer) => (run.stderr += data.toString()));
+      const run = new RelayProcess({ cwd: folder, environment, parameters });
       runs.push(run);
       return run;
     });
   } finally {
-    for (const { child } of runs) if (child.exitCode === null) child.kill('SIGKILL');
+    await Promise.all(runs.map((run) => run.end('SIGKILL')));
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-export async function exitCode({ child }: Run): Promise<number | null> {
-  // With all it has printed.
-  if (child.exitCode === null || child.stdout?.closed === false) await once(child, 'close');
-  return child.exitCode;
-}
-
 /** A command that ends by itself: its exit code and what it printed. */
 export async function finished(
-  run: Run,
+  run: RelayProcess,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const code = await exitCode(run);
+  const code = await run.exitCode();
   return { code, stdout: run.stdout, stderr: run.stderr };
 }
 
 /** The exit code and the output of a command that says what it found as JSON. */
 export async function readJson(
-  run: Run,
+  run: RelayProcess,
 ): Promise<{ readonly code: number | null; readonly value: unknown }> {
   const { code, stdout, stderr } = await finished(run);
   assert.ok(stdout.startsWith('[') || stdout.startsWith('{'), stderr);
   return { code, value: JSON.parse(stdout) };
-}
-
-/** The record of a relay, once it runs. */
-export async function started(run: Run): Promise<SignedRelayRecord> {
-  await until(
-    () => run.stdout.split('\n').length >= 3 || run.child.exitCode !== null,
-    () => `${run.stdout}\n${run.stderr}`,
-  );
-  assert.equal(run.child.exitCode, null, run.stderr);
-  return JSON.parse(run.stdout.split('\n')[0] ?? '') as SignedRelayRecord;
-}
-
-export async function until(isDone: () => boolean, what: string | (() => string)): Promise<void> {
-  const endsAt = Date.now() + PATIENCE_MS;
-  while (!isDone()) {
-    assert.ok(Date.now() < endsAt, typeof what === 'string' ? what : what());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 export async function freePort(): Promise<number> {

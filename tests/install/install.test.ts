@@ -3,14 +3,16 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, copyFile, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
+import { patience, until } from '@lumamesh/testkit';
 import { freePort } from '../../packages/relay/src/io/mesh/free-port.ts';
 import { InstallRoot, type Outcome, collect, whyNoRoot } from './root.ts';
 import { startStunStandIn } from './stun-stand-in.ts';
 
 /* install.sh and uninstall.sh, run for real in one Debian root by one test after the other. Only PID 1 is a stand-in (stand-in-systemctl.sh). */
 const skip = whyNoRoot() ?? false;
+/** Of all of them together: they build the relay nine times. */
+const LIMIT_MS = 1_200_000;
 const BINARY = '/opt/lumamesh/lumamesh-relay';
 const DATA = '/opt/lumamesh/data';
 const IDENTITY = ['node.key', 'server.crt', 'server.key', 'server.key.icepwd'];
@@ -116,7 +118,7 @@ async function withSource(
   }
 }
 
-describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
+describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, () => {
   before(async () => {
     root = await InstallRoot.make();
     health = await freePort('127.0.0.1');
@@ -453,7 +455,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: 600_000 }, () => {
     ]);
     const text = collect(child);
     const hasEnded = once(child, 'close') as Promise<[number | null]>;
-    while (!text().includes('[4/9]')) await delay(20);
+    await until(() => text().includes('[4/9]'), text, 120_000);
     await root.run(['bash', '-c', `kill -INT -- -${/^group (\d+)$/m.exec(text())?.[1]}`]);
     assert.deepEqual((await hasEnded)[0], 130, text());
     assert.match(text(), /FAILED in step 4 of 9 \(Program\)\n {2}reason: interrupted \(SIGINT\)/);

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { patience } from '@lumamesh/testkit';
 
 /*
  * A Debian of its own to install in: a debootstrap root with nothing but the minimum, entered through chroot in a mount and a process namespace, so that all
@@ -13,6 +14,8 @@ const CHECKOUT = join(import.meta.dirname, '../..');
 /** Where the checkout lies in the root; operators have folders with spaces. */
 const HOME = '/root/my lumamesh';
 const NEEDED = ['debootstrap', 'unshare', 'nsenter', 'chroot', 'tar', 'git'];
+/** How long a relay may take to say that it is ready. */
+const START_LIMIT_MS = 10_000;
 const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
 
 export interface Outcome {
@@ -175,6 +178,8 @@ async function prepareNetwork(folder: string): Promise<Readonly<Record<string, s
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     HOME: '/root',
     LANG: 'C.UTF-8',
+    // Of the stand-in for systemctl.
+    STAND_IN_START_TIMEOUT_S: String(Math.ceil(patience(START_LIMIT_MS) / 1000)),
   };
   for (const name of [
     'http_proxy',

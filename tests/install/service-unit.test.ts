@@ -11,7 +11,7 @@ const UNIT = join(CHECKOUT, 'deploy/lumamesh-relay.service');
 const MAX_EXPOSURE = 2;
 const skip = whyNoRoot(['systemd-analyze', 'unshare']) ?? false;
 
-describe('deploy/lumamesh-relay.service', { timeout: 60_000 }, () => {
+describe('deploy/lumamesh-relay.service', () => {
   it('is verified by systemd without a line of complaint', { skip }, () => {
     // The program has to be there: in a mount namespace of our own it is.
     const script =

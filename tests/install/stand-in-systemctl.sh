@@ -4,7 +4,7 @@
 set -u
 FOLDER=/run/stand-in
 UNIT=/etc/systemd/system/lumamesh-relay.service
-START_TIMEOUT_S=10
+START_TIMEOUT_S=${STAND_IN_START_TIMEOUT_S:-10}
 mkdir -p $FOLDER
 echo "systemctl $*" >>$FOLDER/calls
 

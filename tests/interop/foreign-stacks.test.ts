@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { describe, it } from 'node:test';
 import nodeDataChannel from 'node-datachannel';
 import { RTCPeerConnection } from 'werift';
 import { type SignedRelayRecord, midOf, relayAnswer } from '@lumamesh/protocol';
+import { until } from '@lumamesh/testkit';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 
 /* Two other WebRTC stacks as clients of the relay: libdatachannel with usrsctp, and werift. */
@@ -33,13 +33,11 @@ const PING = JSON.stringify({ action: 'ping', pad: 'x'.repeat(60_000) });
 
 /** Welcome, joined, and a pong for a frame of 60 KB. */
 async function converse(frames: readonly string[], send: (frame: string) => void): Promise<void> {
-  const waitFor = async (action: string): Promise<void> => {
-    const endsAt = Date.now() + 15_000;
-    while (!frames.some((frame) => frame.startsWith(`{"action":"${action}"`))) {
-      assert.ok(Date.now() < endsAt, `no ${action} in ${JSON.stringify(frames)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+  const waitFor = async (action: string): Promise<void> =>
+    void (await until(
+      () => frames.some((frame) => frame.startsWith(`{"action":"${action}"`)),
+      () => `no ${action} in ${JSON.stringify(frames)}`,
+    ));
   await waitFor('welcome');
   send(JOIN);
   await waitFor('joined');
@@ -47,7 +45,7 @@ async function converse(frames: readonly string[], send: (frame: string) => void
   await waitFor('pong');
 }
 
-describe('other WebRTC stacks', { timeout: 60_000 }, () => {
+describe('other WebRTC stacks', () => {
   it('libdatachannel joins a room', () =>
     withRelay(async (record) => {
       const connection = new nodeDataChannel.PeerConnection('test', { iceServers: [] });

@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { toHex } from '@lumamesh/base';
-import { TEST_ICE, clientCertificate, readFixture, serverCertificate } from '@lumamesh/testkit';
+import {
+  TEST_ICE,
+  clientCertificate,
+  readFixture,
+  serverCertificate,
+  until,
+} from '@lumamesh/testkit';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpEndpoint, monotonicNow, nodeCrypto } from '@lumamesh/transport/io';
 import { DtlsConnection } from '@lumamesh/transport/internal/dtls/dtls-connection';
@@ -44,18 +50,6 @@ function withPems(
   return test(paths).finally(() => rmSync(folder, { recursive: true }));
 }
 
-async function until(
-  condition: () => boolean,
-  what: () => string,
-  timeoutMs = 15_000,
-): Promise<void> {
-  const endsAt = Date.now() + timeoutMs;
-  while (!condition()) {
-    assert.ok(Date.now() < endsAt, what());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 function collect(child: ChildProcess): { text: string } {
   const output = { text: '' };
   for (const stream of [child.stdout, child.stderr])
@@ -83,7 +77,7 @@ async function startServer(
   return { udp, events };
 }
 
-describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () => {
+describe('OpenSSL as the client of our server', { skip }, () => {
   const cases: [string, string[], RegExp][] = [
     [
       'AES-128-GCM over X25519',
@@ -160,7 +154,7 @@ describe('OpenSSL as the client of our server', { skip, timeout: 60_000 }, () =>
     }, 'client'));
 });
 
-describe('OpenSSL as the server of our client', { skip, timeout: 60_000 }, () => {
+describe('OpenSSL as the server of our client', { skip }, () => {
   for (const [name, flags] of [
     ['with a cookie', ['-listen']],
     ['without a cookie, asking for a certificate', ['-verify', '1']],

@@ -3,23 +3,16 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
+import { pause, until } from '@lumamesh/testkit';
 import { multiaddr } from '@multiformats/multiaddr';
 import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
 import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
-import {
-  type RelayProcess,
-  SALT,
-  isComplete,
-  meshAddressOf,
-  pause,
-  until,
-  withRelays,
-} from './support.ts';
+import { type MeshRelay, SALT, isComplete, meshAddressOf, withRelays } from './support.ts';
 
 /* Strangers at the mesh port of a real relay: some without the salt, some with it and with libp2p in their hands. */
 
 /** A libp2p node with the salt and a key of its own, linked to a relay. */
-async function attackerOf(relay: RelayProcess): Promise<MeshNode> {
+async function attackerOf(relay: MeshRelay): Promise<MeshNode> {
   const { mesh, psk } = await deriveMeshSecret(SALT);
   const { d, x } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
   const privateKey = Buffer.concat([
@@ -46,8 +39,8 @@ async function attackerOf(relay: RelayProcess): Promise<MeshNode> {
 
 async function withPair(
   test: (
-    relays: readonly [RelayProcess, RelayProcess],
-    start: (i: number, peers: readonly number[]) => RelayProcess,
+    relays: readonly [MeshRelay, MeshRelay],
+    start: (i: number, peers: readonly number[]) => MeshRelay,
   ) => Promise<void>,
 ): Promise<void> {
   await withRelays(async (start) => {
@@ -58,7 +51,7 @@ async function withPair(
   });
 }
 
-describe('a relay whose mesh port is attacked', { timeout: 300_000 }, () => {
+describe('a relay whose mesh port is attacked', () => {
   it('lets others in while sockets that say nothing are held open, and closes them', () =>
     withPair(async ([zero], start) => {
       const [host = '', port] = meshAddressOf(0).split(':');

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
-import { addressOf, environmentOf, mainOf, meshAddressOf, withRelays } from './support.ts';
+import { RelayProcess } from '@lumamesh/testkit';
+import { addressOf, environmentOf, meshAddressOf, withRelays } from './support.ts';
 
 /** What `doctor` says of being dialled back, with the settings of relay `i`. Nobody is asked for the time: port 9 refuses. */
 async function dialBack(
@@ -11,14 +9,11 @@ async function dialBack(
   folder: string,
   settings: Record<string, string>,
 ): Promise<{ readonly verdict: string; readonly detail: string }> {
-  const env = { PATH: process.env['PATH'] ?? '', ...environmentOf(i, folder), ...settings };
+  const environment = { ...environmentOf(i, folder), ...settings };
   const run = async (...parameters: string[]): Promise<string> => {
-    const child = spawn(process.execPath, [mainOf(), ...parameters], {
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
-    return output;
+    const command = new RelayProcess({ environment, parameters });
+    await command.exitCode();
+    return command.stdout;
   };
   await run('keys', 'make');
   const findings = JSON.parse(await run('doctor', '--json', '--ntp', '127.0.0.1:9')) as readonly {
@@ -31,7 +26,7 @@ async function dialBack(
   return found;
 }
 
-describe('doctor, with a mesh', { timeout: 240_000 }, () => {
+describe('doctor, with a mesh', () => {
   it('has another relay dial this machine: one that does not run yet, one that runs, one that cannot be reached, and one that reaches nobody', () =>
     withRelays(async (start) => {
       const zero = start(0, []);

@@ -2,65 +2,27 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { pause, until } from '@lumamesh/testkit';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
-  type RelayProcess,
+  type MeshRelay,
   RoomClient,
   environmentOf,
   isComplete,
   meshAddressOf,
-  pause,
-  until,
   withRelays,
 } from './support.ts';
+import { SHAPES, itIsComplete } from './shapes.ts';
 
-const SHAPES: Record<string, (i: number, count: number) => readonly number[]> = {
-  line: (i) => (i === 0 ? [] : [i - 1]),
-  ring: (i, count) => [(i + 1) % count],
-  star: (i) => (i === 0 ? [] : [0]),
-};
-
-/** All relays that a fresh browser learns from one, page by page. */
-async function nodesOf(record: SignedRelayRecord): Promise<ReadonlySet<string>> {
-  const client = await RoomClient.connect(record);
-  const seen = new Set<string>();
-  let after: string | undefined = '';
-  while (after !== undefined) {
-    const before = client.heard.length;
-    client.send({ action: 'nodes', limit: 8, after });
-    await until(() => client.heard.length > before, 'no nodes');
-    const answer = client.heard[before];
-    assert.ok(answer?.action === 'nodes');
-    for (const node of answer.nodes) seen.add((node as SignedRelayRecord).nk);
-    after = answer.next;
-  }
-  await client.close();
-  return seen;
-}
-
-describe('relays in processes of their own', { timeout: 600_000 }, () => {
-  for (const count of [3, 10, 30]) {
-    for (const [shape, peersOf] of Object.entries(SHAPES)) {
-      it(`${count} in a ${shape}: every relay, and a fresh client of one, knows all`, (t) =>
-        withRelays(async (start) => {
-          const relays = Array.from({ length: count }, (_, i) => start(i, peersOf(i, count)));
-          await Promise.all(relays.map((relay) => relay.ready()));
-          const took = await until(() => isComplete(relays), 'they do not all know each other');
-          t.diagnostic(`all known ${Math.round(took)} ms after the last of ${count} was up`);
-          const [first] = relays;
-          assert.ok(first !== undefined);
-          assert.deepEqual((await nodesOf(first.record)).size, count);
-        }));
-    }
-  }
+describe('relays in processes of their own', () => {
+  for (const shape of SHAPES) itIsComplete(3, shape);
 
   it('two clients on A and C of the line A–B–C see each other; half of ten relays are killed, and rooms meet again', (t) =>
     withRelays(async (start) => {
       const relays = Array.from({ length: 10 }, (_, i) => start(i, i === 0 ? [] : [i - 1]));
       await Promise.all(relays.map((relay) => relay.ready()));
       await until(() => isComplete(relays), 'they do not all know each other');
-      const [a, b] = [relays[1], relays[8]] as [RelayProcess, RelayProcess];
+      const [a, b] = [relays[1], relays[8]] as [MeshRelay, MeshRelay];
       const ada = await RoomClient.join(a.record, 'tea', 'ada');
       const bob = await RoomClient.join(b.record, 'tea', 'bob');
       await until(() => ada.sees('bob') && bob.sees('ada'), 'they do not see each other');
@@ -76,7 +38,7 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       );
       // The homes of a room among them, for some of these rooms.
       await Promise.all(
-        relays.filter((_, i) => [0, 2, 4, 6, 9].includes(i)).map((relay) => relay.kill()),
+        relays.filter((_, i) => [0, 2, 4, 6, 9].includes(i)).map((relay) => relay.end('SIGKILL')),
       );
       const killedAt = performance.now();
       const pairs = await Promise.all(
@@ -107,10 +69,10 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       const relays = [start(0, []), start(1, [0]), start(2, [0])];
       await Promise.all(relays.map((relay) => relay.ready()));
       await until(() => isComplete(relays), 'they do not all know each other');
-      const [zero, one, two] = relays as [RelayProcess, RelayProcess, RelayProcess];
+      const [zero, one, two] = relays as [MeshRelay, MeshRelay, MeshRelay];
       two.child.kill('SIGTERM');
       await once(two.child, 'exit');
-      await zero.kill();
+      await zero.end('SIGKILL');
       const again = start(2, [0]);
       await again.ready();
       await until(
@@ -150,7 +112,7 @@ describe('relays in processes of their own', { timeout: 600_000 }, () => {
       const relays = [start(0, []), start(1, [0])];
       await Promise.all(relays.map((relay) => relay.ready()));
       // Not as a second process, which would find the lock of the first on this machine: as the relay behind the program, which takes none.
-      const first = relays[1] as RelayProcess;
+      const first = relays[1] as MeshRelay;
       const told: string[] = [];
       const log = {
         ...silentLogger,

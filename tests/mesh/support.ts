@@ -1,6 +1,3 @@
-import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,19 +7,20 @@ import {
   type SignedRelayRecord,
   parseRelayMessage,
 } from '@lumamesh/protocol';
-import { connectToRelay } from '@lumamesh/testkit';
+import { RelayProcess, connectToRelay, until } from '@lumamesh/testkit';
 import type { UdpClient } from '@lumamesh/transport/io';
 
 /* Real relay processes on loopback, each at an address (and so in a /24) of its own, and clients that join rooms over UDP. */
 
-/** The program from its sources; the benchmark says where its bundle is. */
-export const mainOf = (): string =>
-  process.env['RELAY_MAIN'] ?? join(import.meta.dirname, '../../packages/relay/src/cli/main.ts');
 export const SALT = 'relays in processes';
-/** Ports of the three kinds; every relay has its own address, but test files run one after another in one network. */
-const UDP_PORT = '23478';
-const MESH_PORT = 23_402;
-const HEALTH_PORT = 23_401;
+/**
+ * Ports of the three kinds, apart from those of other test files in the same network; every relay of
+ * one file has an address of its own.
+ */
+const FIRST_PORT = 20_000 + (process.pid % 4000) * 3;
+const UDP_PORT = String(FIRST_PORT);
+const MESH_PORT = FIRST_PORT + 1;
+const HEALTH_PORT = FIRST_PORT + 2;
 
 export interface MeshStats {
   readonly records: { readonly alive: number };
@@ -38,40 +36,15 @@ export interface MeshStats {
   readonly identityConflicts: number;
 }
 
-export class RelayProcess {
-  readonly child: ChildProcess;
+/** Relay `i` of a test, at 127.0.<i + 1>.1. */
+export class MeshRelay extends RelayProcess {
   readonly address: string;
   readonly folder: string;
-  stderr = '';
-  #stdout = '';
 
-  private constructor(child: ChildProcess, address: string, folder: string) {
-    this.child = child;
-    this.address = address;
+  constructor(i: number, folder: string, environment: Record<string, string>) {
+    super({ environment: { ...environmentOf(i, folder), ...environment } });
+    this.address = addressOf(i);
     this.folder = folder;
-    child.stdout?.on('data', (data: Buffer) => (this.#stdout += data.toString()));
-    child.stderr?.on('data', (data: Buffer) => (this.stderr += data.toString()));
-  }
-
-  /** Relay `i` of a test, at 127.0.<i + 1>.1. */
-  static spawn(i: number, folder: string, environment: Record<string, string>): RelayProcess {
-    const env = { PATH: process.env['PATH'] ?? '', ...environmentOf(i, folder), ...environment };
-    return new RelayProcess(spawn(process.execPath, [mainOf()], { env }), addressOf(i), folder);
-  }
-
-  get record(): SignedRelayRecord {
-    return JSON.parse(this.#stdout.split('\n')[0] ?? '') as SignedRelayRecord;
-  }
-
-  async ready(): Promise<void> {
-    const endsAt = Date.now() + 120_000;
-    while (this.#stdout.split('\n').length < 3) {
-      assert.ok(
-        Date.now() < endsAt && this.child.exitCode === null,
-        `relay at ${this.address}: ${this.#stdout} ${this.stderr}`,
-      );
-      await pause(20);
-    }
   }
 
   async stats(): Promise<MeshStats & { readonly memory: { readonly rssBytes: number } }> {
@@ -89,13 +62,6 @@ export class RelayProcess {
       async () => (await this.stats()).links.accepted > 0,
       `${this.address} is not taken in`,
     );
-  }
-
-  /** Ends it as a power cut would. */
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL');
-    if (this.child.exitCode === null && this.child.signalCode === null)
-      await once(this.child, 'exit');
   }
 }
 
@@ -129,18 +95,14 @@ export function meshAddressOf(i: number): string {
 /** Runs a test with a folder and a way to start relays; all of them end with it. */
 export async function withRelays(
   test: (
-    start: (
-      i: number,
-      peers: readonly number[],
-      environment?: Record<string, string>,
-    ) => RelayProcess,
+    start: (i: number, peers: readonly number[], environment?: Record<string, string>) => MeshRelay,
   ) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-mesh-'));
-  const relays: RelayProcess[] = [];
+  const relays: MeshRelay[] = [];
   try {
     await test((i, peers, environment = {}) => {
-      const relay = RelayProcess.spawn(i, folder, {
+      const relay = new MeshRelay(i, folder, {
         MESH_PEERS: peers.map(meshAddressOf).join(','),
         ...environment,
       });
@@ -148,31 +110,13 @@ export async function withRelays(
       return relay;
     });
   } finally {
-    await Promise.all(relays.map((relay) => relay.kill()));
+    await Promise.all(relays.map((relay) => relay.end('SIGKILL')));
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Waits for something to become true, asking again and again; answers how long it took. */
-export async function until(
-  isDone: () => Promise<boolean> | boolean,
-  what: string | (() => string),
-  timeoutMs = 60_000,
-): Promise<number> {
-  const startedAt = performance.now();
-  while (!(await isDone())) {
-    assert.ok(performance.now() - startedAt < timeoutMs, typeof what === 'string' ? what : what());
-    await pause(50);
-  }
-  return performance.now() - startedAt;
-}
-
-export async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** Whether every relay knows all the others. The first that does not ends the question: asking takes time that thirty processes on two cores need. */
-export async function isComplete(relays: readonly RelayProcess[]): Promise<boolean> {
+export async function isComplete(relays: readonly MeshRelay[]): Promise<boolean> {
   for (const relay of relays)
     if ((await relay.stats()).records.alive !== relays.length - 1) return false;
   return true;

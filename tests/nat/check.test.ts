@@ -47,7 +47,7 @@ async function diagnose(
   return findings(network, i, ['doctor', '--ntp', '127.0.0.1:9', ...parameters], relay.environment);
 }
 
-describe('a relay behind NAT', { skip, timeout: 300_000 }, () => {
+describe('a relay behind NAT', { skip }, () => {
   it('check says that nothing comes through, until its router forwards the port; doctor says what to forward, and what a wrong PUBLIC_IP is', () =>
     withNatNetwork(['cone', 'open'], async (network) => {
       const stun = await network.startRelay();

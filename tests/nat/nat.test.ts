@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { pause, until } from '@lumamesh/testkit';
 import type { BrowserName, NatRelay, NatSocket, NatTab } from '@lumamesh/testkit/browsers';
 import { whySkipped, withNatNetwork } from './support.ts';
 
@@ -9,7 +10,7 @@ const skip = whySkipped() ?? false;
 /** What crosses between two namespaces of one machine does so within a millisecond; this is how long we listen for what must not come. */
 const SILENCE_MS = 500;
 
-describe('the network of the NAT tests', { timeout: 300_000 }, () => {
+describe('the network of the NAT tests', () => {
   it(
     'gives a socket one port outside behind a cone NAT, a port for every destination behind a symmetric one, and the other kind when it is changed',
     { skip },
@@ -112,7 +113,7 @@ describe('the network of the NAT tests', { timeout: 300_000 }, () => {
   );
 });
 
-describe('two browsers behind cone NATs', { timeout: 300_000 }, () => {
+describe('two browsers behind cone NATs', () => {
   const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
     ['chromium', 'firefox'],
     ['chromium', 'chromium'],
@@ -152,7 +153,7 @@ describe('two browsers behind cone NATs', { timeout: 300_000 }, () => {
   }
 });
 
-describe('a third browser, on the open internet', { timeout: 300_000 }, () => {
+describe('a third browser, on the open internet', () => {
   for (const name of ['chromium', 'firefox'] as const) {
     it(`${name} there reaches the relay and joins`, { skip }, () =>
       withNatNetwork(['open'], async (network, open) => {
@@ -208,7 +209,7 @@ describe('a third browser, on the open internet', { timeout: 300_000 }, () => {
   }
 });
 
-describe('two browsers that cannot reach each other', { timeout: 300_000 }, () => {
+describe('two browsers that cannot reach each other', () => {
   it('are told NEEDS_TURN while there is nobody to carry for them', { skip }, () =>
     withNatNetwork(['symmetric', 'symmetric'], async (network, open) => {
       const relay = await network.startRelay();
@@ -256,7 +257,7 @@ describe('two browsers that cannot reach each other', { timeout: 300_000 }, () =
   );
 });
 
-describe('a browser that moves to another network', { timeout: 300_000 }, () => {
+describe('a browser that moves to another network', () => {
   for (const name of ['chromium', 'firefox'] as const) {
     it(`${name}: is with the other one again`, { skip }, (t) =>
       withNatNetwork(['cone', 'cone'], async (network, open) => {
@@ -309,20 +310,4 @@ async function mappedOf(
   const mapped = await socket.mapped(relay.stunServer);
   assert.ok(mapped !== null, `no answer from ${relay.address}`);
   return mapped;
-}
-
-async function until(
-  isDone: () => Promise<boolean>,
-  what: string,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const endsAt = Date.now() + timeoutMs;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < endsAt, what);
-    await pause(50);
-  }
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -28,7 +28,7 @@ class FakeChannel extends EventTarget {
   }
 }
 
-describe('a file that is sent', { timeout: 10_000 }, () => {
+describe('a file that is sent', () => {
   for (const order of ['open before go', 'go before open'] as const) {
     it(`flows once, as soon as it may: ${order}`, async () => {
       const channel = new FakeChannel();

@@ -1,4 +1,5 @@
 export { type BrowserName, findBrowser, launchBrowser } from './launch.ts';
+export { type LogEntry, waitForEntry } from './log-entry.ts';
 export { NatSocket, NatTab } from './nat-host.ts';
 export { type HomeKind, NatNetwork, whyNoNatNetwork } from './nat-network.ts';
 export { NatRelay } from './nat-relay.ts';

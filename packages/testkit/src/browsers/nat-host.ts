@@ -1,8 +1,8 @@
-import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { BrowserName } from './launch.ts';
+import { type LogEntry, waitForEntry } from './log-entry.ts';
 import { SYSTEM_PATH, inNamespace } from './namespaces.ts';
 import type {
   AgentCommand,
@@ -13,12 +13,6 @@ import type {
 } from './nat-messages.ts';
 
 const END_TIMEOUT_MS = 20_000;
-
-export interface NatLogEntry {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
 
 /** A machine in a network namespace: the test's end of the agent that lives there. */
 export class NatHost {
@@ -122,29 +116,15 @@ export class NatTab {
     return this.#host.ask<T>({ command: 'evaluate', tab: this.#id, expression });
   }
 
-  async log(): Promise<NatLogEntry[]> {
-    return this.call<NatLogEntry[]>('log');
+  async log(): Promise<LogEntry[]> {
+    return this.call<LogEntry[]>('log');
   }
 
   /** Waits until the log has an entry of this kind (and value); fails with the whole log otherwise. */
-  async waitFor(event: string, value?: unknown, timeoutMs = 30_000): Promise<NatLogEntry> {
-    const endsAt = Date.now() + timeoutMs;
-    for (;;) {
-      const entries = await this.log();
-      const found = entries.find(
-        (entry) =>
-          entry.event === event &&
-          (value === undefined || JSON.stringify(entry.value) === JSON.stringify(value)),
-      );
-      if (found !== undefined) return found;
-      if (Date.now() >= endsAt) {
-        const errors = await this.#host.ask<string[]>({ command: 'pageErrors', tab: this.#id });
-        assert.fail(
-          `${this.name}: no ${event} ${JSON.stringify(value) ?? ''} in ${JSON.stringify(entries)}; errors: ${errors.join('; ')}`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  async waitFor(event: string, value?: unknown, limitMs = 30_000): Promise<LogEntry> {
+    return waitForEntry(this, { event, value }, limitMs, async () =>
+      this.#host.ask<string[]>({ command: 'pageErrors', tab: this.#id }),
+    );
   }
 
   async close(): Promise<void> {

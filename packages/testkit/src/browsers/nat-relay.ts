@@ -1,15 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { RelayProcess } from '../relay-process.ts';
 import type { NatHost } from './nat-host.ts';
 import { SYSTEM_PATH, inNamespace } from './namespaces.ts';
 
-const MAIN = join(import.meta.dirname, '../../../relay/src/cli/main.ts');
 const UDP_PORT = '3478';
 const MESH_PORT = 7402;
 const HEALTH_PORT = 7401;
-const READY_TIMEOUT_MS = 60_000;
 
 /** The relay's program, at an address of its own on the internet. */
 export class NatRelay {
@@ -17,8 +14,7 @@ export class NatRelay {
   readonly #namespace: string;
   readonly #internet: NatHost;
   readonly #environment: Readonly<Record<string, string>>;
-  #child: ChildProcess | null = null;
-  #output = '';
+  #process: RelayProcess | null = null;
 
   /** @param folder where it keeps its identity, which a restart finds again */
   constructor(
@@ -63,7 +59,8 @@ export class NatRelay {
 
   /** What a browser joins by. */
   get record(): SignedRelayRecord {
-    return JSON.parse(this.#output.split('\n')[0] ?? '') as SignedRelayRecord;
+    if (this.#process === null) throw new Error('this relay was not started');
+    return this.#process.record;
   }
 
   /** For MESH_PEERS of other relays; this one listens there when MESH_SALT is set. */
@@ -84,55 +81,22 @@ export class NatRelay {
   }
 
   async start(): Promise<void> {
-    // A test process that is killed takes its relays along.
-    const [program = '', ...parameters] = inNamespace(this.#namespace, [
-      'setpriv',
-      '--pdeathsig',
-      'KILL',
-      process.execPath,
-      MAIN,
-    ]);
-    const child = spawn(program, parameters, {
-      env: this.#environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
+    this.#process = new RelayProcess({
+      // A test process that is killed takes its relays along.
+      prefix: inNamespace(this.#namespace, ['setpriv', '--pdeathsig', 'KILL']),
+      environment: this.#environment,
     });
-    this.#child = child;
-    this.#output = '';
-    let errors = '';
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const failed = (reason: string): void =>
-      reject(new Error(`relay at ${this.address}: ${reason} ${errors}`));
-    child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-    child.stdout.on('data', (data: Buffer) => {
-      this.#output += data.toString();
-      if (this.#output.split('\n').length > 2) resolve();
-    });
-    child.on('error', (error) => failed(error.message));
-    child.on('exit', () => failed('has ended'));
-    const limit = setTimeout(() => failed('is not up'), READY_TIMEOUT_MS);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(limit);
-    }
+    await this.#process.ready();
   }
 
   /** Ends it as an operator does: it says goodbye. {@link start} starts it again, with the same identity. */
   async close(): Promise<void> {
-    await this.#end('SIGTERM');
+    await this.#process?.end('SIGTERM');
   }
 
   /** Ends it as a power cut would. */
   async kill(): Promise<void> {
-    await this.#end('SIGKILL');
-  }
-
-  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    await this.#process?.end('SIGKILL');
   }
 }
 
@@ -148,14 +112,11 @@ export async function runRelayCommand(
   parameters: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<CommandOutcome> {
-  const [program = '', ...rest] = inNamespace(namespace, [process.execPath, MAIN, ...parameters]);
-  const child = spawn(program, rest, {
-    env: { PATH: SYSTEM_PATH, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const command = new RelayProcess({
+    prefix: inNamespace(namespace, []),
+    parameters,
+    environment: { PATH: SYSTEM_PATH, ...environment },
   });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, stdout, stderr };
+  const code = await command.exitCode();
+  return { code, stdout: command.stdout, stderr: command.stderr };
 }

@@ -14,7 +14,7 @@ function success(transactionId: Uint8Array, address = '203.0.113.5'): Uint8Array
 
 const idOf = (request: Buffer): Uint8Array => request.subarray(8, 20);
 
-describe('a question to a STUN server', { timeout: 30_000 }, () => {
+describe('a question to a STUN server', () => {
   it('is asked again until it is answered', () =>
     withUdpServer(
       (request, count) => (count < 3 ? [] : [success(idOf(request))]),

@@ -9,7 +9,7 @@ import { bindUdpSocket } from './udp-socket.ts';
 
 const IGNORE = { onDatagram: () => undefined, onSendError: () => undefined };
 
-describe('the UDP shell', { timeout: 30_000 }, () => {
+describe('the UDP shell', () => {
   it('reports a destination that cannot be sent to instead of throwing', async () => {
     const errors: string[] = [];
     const socket = await bindUdpSocket({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { seededRandom } from '@lumamesh/testkit';
+import { pause, seededRandom, until } from '@lumamesh/testkit';
 import * as webrtc from 'node-datachannel/polyfill';
 import { type Room, connectOn } from '../../library.ts';
 import { browserPlatform } from '../browser/browser-platform.ts';
@@ -13,7 +13,6 @@ import { useRelayProcess } from './relay-process.test-support.ts';
  * way: what a bad network does, and what a bad relay can do.
  */
 
-const PATIENCE_MS = 60_000;
 const scene = useRelayProcess();
 const { nets } = scene;
 
@@ -63,14 +62,6 @@ function enter(
   const net = connectOn(platform, { relays: scene.line, storage: null });
   nets.push(net);
   return net.joinRoom(name, { nick, ...options });
-}
-
-async function until(isDone: () => boolean, what: string): Promise<void> {
-  const endsAt = Date.now() + PATIENCE_MS;
-  while (!isDone()) {
-    assert.ok(Date.now() < endsAt, what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 const openTo = (room: Room, nick: string): boolean =>
@@ -196,7 +187,7 @@ describe('a relay that lies', () => {
     for (const frame of [...heard, ...heard]) inject(frame);
     inject({ action: 'peer-left', room, peer: bob.selfId });
     inject({ action: 'joined', room, members: [] });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await pause(1500);
     assert.ok(openTo(ada, 'Bob') && openTo(bob, 'Ada'));
     const got: unknown[] = [];
     bob.peers[0]?.on('data', (value) => got.push(value));

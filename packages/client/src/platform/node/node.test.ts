@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
+import { patience, pause, until } from '@lumamesh/testkit';
 import { LumameshError, type Handshake, type Net, type Peer, type Room, connect } from './index.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
 
-/*
- * Node programs with a WebRTC implementation of somebody else's, and a real relay. Timeouts are
- * generous: the machine is shared.
- */
+/* Node programs with a WebRTC implementation of somebody else's, and a real relay. */
 
-const PATIENCE_MS = 30_000;
+const LIMIT_MS = 30_000;
 const scene = useRelayProcess();
 const { nets } = scene;
 
@@ -29,7 +27,7 @@ function join2(
 async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), patience(LIMIT_MS));
   });
   try {
     return await Promise.race([promise, late]);
@@ -124,12 +122,7 @@ describe('two Node programs', () => {
     const eveRoom = eve.joinRoom('guarded');
     await next((resolve) => eveRoom.on('leave', resolve), 'Eve is sent away');
     make('Bob', 'tea');
-    await within(
-      (async () => {
-        while (nicks.length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
-      })(),
-      'Bob is let in',
-    );
+    await until(() => nicks.length >= 2, 'Bob is not let in');
     assert.deepEqual(nicks.toSorted(), ['Ada Bob', 'Bob Ada']);
   });
 
@@ -141,7 +134,7 @@ describe('two Node programs', () => {
       nick: 'Ada',
       handshake: async (_peer, { send, receive }) => {
         send('who are you?');
-        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await pause(1000);
         await receive();
       },
     });
@@ -162,7 +155,7 @@ describe('two Node programs', () => {
       'Eve is connected',
     );
     const timer = setInterval(() => void room.broadcast('secret too'), 100);
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await pause(3000);
     clearInterval(timer);
     assert.deepEqual([heard, atAda], [[], []]);
   });

@@ -1,47 +1,31 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
+import { RelayProcess } from '@lumamesh/testkit';
 
-export interface RelayProcess {
+export interface RunningRelay {
   /** Its line for `relay.txt`. */
   readonly line: string;
   close(): Promise<void>;
 }
 
 /** A relay as operators run it, on loopback, with an identity of its own. */
-export async function startRelayProcess(): Promise<RelayProcess> {
+export async function startRelayProcess(): Promise<RunningRelay> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
-  const main = join(import.meta.dirname, '../../../../relay/src/cli/main.ts');
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const env = {
-    PATH: process.env['PATH'],
+  const port = 20_000 + Math.floor(Math.random() * 12_000);
+  const environment = {
     PUBLIC_IP: '127.0.0.1',
     LISTEN_IP: '127.0.0.1',
     UDP_PORT: String(port),
     LOG_LEVEL: 'error',
   };
-  const child = spawn(process.execPath, [main], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const line = await new Promise<string>((resolve, reject) => {
-    let output = '';
-    child.stdout.on('data', (data: Buffer) => {
-      output += data.toString();
-      const found = /^luma1\.\S+$/m.exec(output);
-      if (found !== null) resolve(found[0]);
-    });
-    child.once('exit', (code) => reject(new Error(`the relay ended with ${code}`)));
-  });
+  const relay = new RelayProcess({ cwd: folder, environment });
+  await relay.ready();
   return {
-    line,
+    line: relay.line,
     async close() {
-      child.kill();
-      if (child.exitCode === null) await once(child, 'exit');
+      await relay.end();
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -56,7 +40,7 @@ export interface Scene {
 
 /** A relay for all tests of a file; it, and the nets that they push, end with them. */
 export function useRelayProcess(): Scene {
-  let relay: RelayProcess | null = null;
+  let relay: RunningRelay | null = null;
   const nets: { close(): void }[] = [];
   before(async () => {
     relay = await startRelayProcess();

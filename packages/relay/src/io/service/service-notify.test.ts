@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { pause, until } from '@lumamesh/testkit';
 import { silentLogger } from '../log.ts';
 import { ServiceNotify } from './service-notify.ts';
 
@@ -35,14 +36,7 @@ async function withStandIn(
   }
 }
 
-async function until(isDone: () => Promise<boolean>): Promise<void> {
-  for (const endsAt = Date.now() + 20_000; !(await isDone());) {
-    assert.ok(Date.now() < endsAt, 'too late');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-describe('what systemd is told', { timeout: 60_000 }, () => {
+describe('what systemd is told', () => {
   it('comes in the order in which it happened', () =>
     withStandIn(async (environment, heard) => {
       const notify = new ServiceNotify(environment, silentLogger);
@@ -50,7 +44,7 @@ describe('what systemd is told', { timeout: 60_000 }, () => {
       notify.reloading();
       notify.ready('');
       notify.stopping();
-      await until(async () => (await heard()).length === 4);
+      await until(async () => (await heard()).length === 4, 'too late');
       assert.deepEqual(await heard(), ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1']);
     }));
 
@@ -60,15 +54,16 @@ describe('what systemd is told', { timeout: 60_000 }, () => {
       const notify = new ServiceNotify(environment, silentLogger);
       notify.startWatchdog(() => isAlive);
       // The first takes 0.4 s, in which twenty would be due.
-      await until(async () => (await heard()).length > 0);
+      await until(async () => (await heard()).length > 0, 'too late');
       notify.reloading();
-      await until(async () => (await heard()).includes('RELOADING=1'));
+      await until(async () => (await heard()).includes('RELOADING=1'), 'too late');
       assert.ok((await heard()).indexOf('RELOADING=1') <= 3, (await heard()).join());
       isAlive = false;
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      const { length } = await heard();
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      assert.equal((await heard()).length, length);
+      await until(async () => {
+        const { length } = await heard();
+        await pause(500);
+        return (await heard()).length === length;
+      }, 'it does not end');
       notify.stopWatchdog();
     }));
 
@@ -83,8 +78,8 @@ describe('what systemd is told', { timeout: 60_000 }, () => {
     const notify = new ServiceNotify({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/socket' }, log);
     notify.ready('');
     notify.stopping();
-    await until(async () => warnings.length > 0);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(async () => warnings.length > 0, 'too late');
+    await pause(200);
     assert.equal(warnings.length, 1);
     assert.match(warnings[0] ?? '', /systemd-notify does not work/);
   });

@@ -1,0 +1,127 @@
+/** A set of test files that run with the same needs. */
+export interface Suite {
+  readonly name: string;
+  readonly patterns: readonly string[];
+  /** Debian packages, by the program that shows they are there. */
+  readonly needs: Readonly<Record<string, string>>;
+  /**
+   * `own`: a network namespace with loopback and one address that browsers dial, where that can be
+   * had. `machine`: the machine's network, because the suite downloads something.
+   */
+  readonly network: 'own' | 'machine';
+  /**
+   * `fast`: part of `npm test`. `slow`: of `npm run test:slow`. `part`: of another suite, and run
+   * when it is named.
+   */
+  readonly when: 'fast' | 'slow' | 'part';
+  /**
+   * `apart`: each file in a process of its own, one after another. `together`: all in one process,
+   * for files that share what is dear to start.
+   */
+  readonly files: 'apart' | 'together';
+  /** On an idle machine, with room: a suite that takes longer hangs, and is ended. */
+  readonly ceilingMinutes: number;
+}
+
+const BROWSERS = {
+  chromium: 'chromium',
+  'firefox-esr': 'firefox-esr',
+  ip: 'iproute2',
+  nft: 'nftables',
+};
+/** For a root of its own, made by debootstrap. */
+const ROOTS = { debootstrap: 'debootstrap', unshare: 'util-linux', git: 'git' };
+const PLAIN = { needs: {}, network: 'own', when: 'fast', files: 'apart' } as const;
+
+/** In the order in which they are started: the long ones first, so that none is left over. */
+export const SUITES: readonly Suite[] = [
+  {
+    ...PLAIN,
+    name: 'browser',
+    patterns: ['tests/browser/*.test.ts'],
+    needs: BROWSERS,
+    files: 'together',
+    ceilingMinutes: 15,
+  },
+  { ...PLAIN, name: 'mesh', patterns: ['tests/mesh/*.test.ts'], ceilingMinutes: 10 },
+  {
+    ...PLAIN,
+    name: 'unit',
+    patterns: ['{packages,tools}/**/*.test.ts'],
+    ceilingMinutes: 8,
+  },
+  {
+    ...PLAIN,
+    name: 'cli',
+    patterns: ['tests/cli/*.test.ts'],
+    needs: { 'systemd-notify': 'systemd', perl: 'perl-base' },
+    ceilingMinutes: 8,
+  },
+  {
+    ...PLAIN,
+    name: 'interop',
+    patterns: ['tests/interop/*.test.ts'],
+    needs: { openssl: 'openssl' },
+    ceilingMinutes: 4,
+  },
+  {
+    ...PLAIN,
+    name: 'quick',
+    // What install.sh asks of a machine before it builds the relay there.
+    patterns: [
+      'packages/{base,protocol}/src/**/*.test.ts',
+      'packages/transport/src/{stun,ice,io}/*.test.ts',
+      'packages/transport/src/{session,endpoint}.test.ts',
+      'packages/relay/src/{cli,io}/**/*.test.ts',
+      'packages/relay/src/core/*.test.ts',
+    ],
+    when: 'part',
+    ceilingMinutes: 8,
+  },
+  {
+    ...PLAIN,
+    name: 'install',
+    patterns: ['tests/install/*.test.ts'],
+    needs: { ...ROOTS, 'systemd-analyze': 'systemd' },
+    network: 'machine',
+    when: 'slow',
+    ceilingMinutes: 25,
+  },
+  {
+    ...PLAIN,
+    name: 'nat',
+    patterns: ['tests/nat/*.test.ts'],
+    needs: BROWSERS,
+    when: 'slow',
+    ceilingMinutes: 12,
+  },
+  {
+    ...PLAIN,
+    name: 'binary',
+    patterns: ['tests/binary/*.test.ts'],
+    needs: { unshare: 'util-linux', git: 'git', ...BROWSERS },
+    when: 'slow',
+    ceilingMinutes: 15,
+  },
+  {
+    ...PLAIN,
+    name: 'mesh-large',
+    patterns: ['tests/mesh/large/*.test.ts'],
+    when: 'slow',
+    ceilingMinutes: 15,
+  },
+];
+
+/** Suites of these names, and one for each path of a test file; `null` where there is neither. */
+export function findSuites(wanted: readonly string[]): readonly (Suite | null)[] {
+  return wanted.map((word) => {
+    const named = SUITES.find(({ name }) => name === word);
+    if (named !== undefined || !/\.test\.m?[jt]s$/.test(word)) return named ?? null;
+    const path = word.replace(/^\.\//, '');
+    const home = SUITES.find(({ patterns }) =>
+      patterns.some((pattern) => path.startsWith(pattern.replace(/[*{].*/, '')) && pattern !== ''),
+    );
+    const { needs, network } = path.startsWith('tests/') && home !== undefined ? home : PLAIN;
+    return { ...PLAIN, name: path, patterns: [path], needs, network, ceilingMinutes: 10 };
+  });
+}
