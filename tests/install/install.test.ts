@@ -11,8 +11,8 @@ import { startStunStandIn } from './stun-stand-in.ts';
 
 /* install.sh and uninstall.sh, run for real in one Debian root by one test after the other. Only PID 1 is a stand-in (stand-in-systemctl.sh). */
 const skip = whyNoRoot() ?? false;
-/** Of all of them together: they build the relay nine times. */
-const LIMIT_MS = 1_200_000;
+/** Of one test: it may install packages, run the tests, and build the relay twice. */
+const LIMIT = { timeout: patience(600_000) };
 const BINARY = '/opt/lumamesh/lumamesh-relay';
 const DATA = '/opt/lumamesh/data';
 const IDENTITY = ['node.key', 'server.crt', 'server.key', 'server.key.icepwd'];
@@ -118,7 +118,7 @@ async function withSource(
   }
 }
 
-describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, () => {
+describe('install.sh and uninstall.sh', { skip }, () => {
   before(async () => {
     root = await InstallRoot.make();
     health = await freePort('127.0.0.1');
@@ -129,53 +129,57 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     };
     await root.run(['install', '-d', '-o', 'nobody', '/tmp/alone']);
     await copyFile(root.path(`${root.checkout}/install.sh`), root.path('/tmp/alone/install.sh'));
-  });
+  }, LIMIT);
   // A root that could not be made is none to remove.
   after(async () => (root as InstallRoot | undefined)?.remove());
 
-  it('refuses unknown flags and addresses that cannot be dialled, and says what to set', async () => {
-    assert.deepEqual(await install(['--fast']), {
-      code: 2,
-      text: 'install.sh: unknown option --fast; there are --yes, --skip-tests and --help\n',
-    });
-    assert.match(
-      (await install(['--help'])).text,
-      /^Usage: .*--skip-tests {2}leave the tests out/s,
-    );
-    const refused: [string, RegExp][] = [
-      ['relay.example.org', /PUBLIC_IP is "relay\.example\.org", which is no IPv4 address/],
-      ['1.2.3', /no IPv4 address/],
-      ['1.2.3.256', /no IPv4 address/],
-      ['01.2.3.4', /no IPv4 address/],
-      ['1.2.3.4 ', /no IPv4 address/],
-      ['203.0.113.10', /the example of the documentation/],
-      ['224.0.0.1', /PUBLIC_IP is 224\.0\.0\.1, which nobody can dial/],
-      ['0.0.0.0', /which nobody can dial/],
-    ];
-    for (const [address, pattern] of refused) {
-      const { code, text } = await tryAlone({ PUBLIC_IP: address });
-      assert.equal(code, 2, text);
+  it(
+    'refuses unknown flags and addresses that cannot be dialled, and says what to set',
+    LIMIT,
+    async () => {
+      assert.deepEqual(await install(['--fast']), {
+        code: 2,
+        text: 'install.sh: unknown option --fast; there are --yes, --skip-tests and --help\n',
+      });
       assert.match(
-        text,
-        /FAILED in step 1 of 9 \(Public address\)\n {2}reason: .*\n {2}mend: {3}set PUBLIC_IP to /,
+        (await install(['--help'])).text,
+        /^Usage: .*--skip-tests {2}leave the tests out/s,
       );
-      assert.match(text, pattern);
-    }
-    assert.match(
-      (await tryAlone({ PUBLIC_IP: '9.9.9.9', UDP_PORT: '1000' })).text,
-      /UDP_PORT is "1000"\n {2}mend: .*1024 to 65535, 80 or 443/,
-    );
-    assert.match(
-      (await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text,
-      /HEALTH_LISTEN is "7401"/,
-    );
-    assert.match(
-      (await tryAlone({ PUBLIC_IP: '100.64.3.4' })).text,
-      /CGNAT, 100\.64\.0\.0\/10\): browsers cannot get in/,
-    );
-  });
+      const refused: [string, RegExp][] = [
+        ['relay.example.org', /PUBLIC_IP is "relay\.example\.org", which is no IPv4 address/],
+        ['1.2.3', /no IPv4 address/],
+        ['1.2.3.256', /no IPv4 address/],
+        ['01.2.3.4', /no IPv4 address/],
+        ['1.2.3.4 ', /no IPv4 address/],
+        ['203.0.113.10', /the example of the documentation/],
+        ['224.0.0.1', /PUBLIC_IP is 224\.0\.0\.1, which nobody can dial/],
+        ['0.0.0.0', /which nobody can dial/],
+      ];
+      for (const [address, pattern] of refused) {
+        const { code, text } = await tryAlone({ PUBLIC_IP: address });
+        assert.equal(code, 2, text);
+        assert.match(
+          text,
+          /FAILED in step 1 of 9 \(Public address\)\n {2}reason: .*\n {2}mend: {3}set PUBLIC_IP to /,
+        );
+        assert.match(text, pattern);
+      }
+      assert.match(
+        (await tryAlone({ PUBLIC_IP: '9.9.9.9', UDP_PORT: '1000' })).text,
+        /UDP_PORT is "1000"\n {2}mend: .*1024 to 65535, 80 or 443/,
+      );
+      assert.match(
+        (await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text,
+        /HEALTH_LISTEN is "7401"/,
+      );
+      assert.match(
+        (await tryAlone({ PUBLIC_IP: '100.64.3.4' })).text,
+        /CGNAT, 100\.64\.0\.0\/10\): browsers cannot get in/,
+      );
+    },
+  );
 
-  it('believes an address that two sources tell, and no other', async () => {
+  it('believes an address that two sources tell, and no other', LIMIT, async () => {
     const servers = await Promise.all([
       startStunStandIn('9.9.9.9'),
       startStunStandIn('9.9.9.9'),
@@ -240,7 +244,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     }
   });
 
-  it('installs on a machine without npm, and a client connects', async () => {
+  it('installs on a machine without npm, and a client connects', LIMIT, async () => {
     assert.notEqual((await root.run(['npm', '--version'])).code, 0);
     const { code, text } = await install([], {
       ...settings,
@@ -320,37 +324,41 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     );
   });
 
-  it('run again it upgrades: the same identity, the same record, the edits of the operator', async () => {
-    const [first, identity, before] = [
-      await record(),
-      await checksums(DATA, IDENTITY),
-      await pid(),
-    ];
-    await appendFile(root.path('/opt/lumamesh/relay.env'), 'MAX_ROOM_SIZE=77\n');
-    await withSource(
-      'packages/relay/src/io/build-info.ts',
-      (text) => text.replace('packageJson.version', "'0.1.99'"),
-      async () => {
-        const { code, text } = await install(['--skip-tests'], { LOG_LEVEL: '' });
-        assert.equal(code, 0, text);
-        assert.match(text, /keeping the identity/);
-        assert.match(text, /\[3\/9\] Tests\n {2}! skipped, as --skip-tests says\n/);
-      },
-    );
-    assert.ok(await isServing());
-    assert.notEqual(await pid(), before);
-    assert.deepEqual(lasting(await record()), lasting(first));
-    assert.ok((await record()).sequence > first.sequence);
-    assert.equal(await checksums(DATA, IDENTITY), identity);
-    assert.match((await root.run([BINARY, '--version'])).text, / 0\.1\.99 /);
-    assert.doesNotMatch((await root.run([`${BINARY}.previous`, '--version'])).text, / 0\.1\.99 /);
-    const relayEnv = await root.read('/opt/lumamesh/relay.env');
-    assert.match(relayEnv, /^MAX_ROOM_SIZE=77\nMESH_SALT=`an operator's salt`$/m);
-    assert.ok(!relayEnv.includes('LOG_LEVEL'));
-    assert.match(await root.read(operator('install.log')), /skipped, as --skip-tests says/);
-  });
+  it(
+    'run again it upgrades: the same identity, the same record, the edits of the operator',
+    LIMIT,
+    async () => {
+      const [first, identity, before] = [
+        await record(),
+        await checksums(DATA, IDENTITY),
+        await pid(),
+      ];
+      await appendFile(root.path('/opt/lumamesh/relay.env'), 'MAX_ROOM_SIZE=77\n');
+      await withSource(
+        'packages/relay/src/io/build-info.ts',
+        (text) => text.replace('packageJson.version', "'0.1.99'"),
+        async () => {
+          const { code, text } = await install(['--skip-tests'], { LOG_LEVEL: '' });
+          assert.equal(code, 0, text);
+          assert.match(text, /keeping the identity/);
+          assert.match(text, /\[3\/9\] Tests\n {2}! skipped, as --skip-tests says\n/);
+        },
+      );
+      assert.ok(await isServing());
+      assert.notEqual(await pid(), before);
+      assert.deepEqual(lasting(await record()), lasting(first));
+      assert.ok((await record()).sequence > first.sequence);
+      assert.equal(await checksums(DATA, IDENTITY), identity);
+      assert.match((await root.run([BINARY, '--version'])).text, / 0\.1\.99 /);
+      assert.doesNotMatch((await root.run([`${BINARY}.previous`, '--version'])).text, / 0\.1\.99 /);
+      const relayEnv = await root.read('/opt/lumamesh/relay.env');
+      assert.match(relayEnv, /^MAX_ROOM_SIZE=77\nMESH_SALT=`an operator's salt`$/m);
+      assert.ok(!relayEnv.includes('LOG_LEVEL'));
+      assert.match(await root.read(operator('install.log')), /skipped, as --skip-tests says/);
+    },
+  );
 
-  it('leaves the relay running when the build fails', async () => {
+  it('leaves the relay running when the build fails', LIMIT, async () => {
     const [process, program] = [await pid(), await checksum(BINARY)];
     await withSource(
       'packages/relay/src/cli/main.ts',
@@ -372,7 +380,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.ok(!(await exists(`${BINARY}.new`)));
   });
 
-  it('goes back to the program before when the new one does not get healthy', async () => {
+  it('goes back to the program before when the new one does not get healthy', LIMIT, async () => {
     const names = ['lumamesh-relay', 'lumamesh-relay.previous', 'relay.env'];
     const before = await checksums('/opt/lumamesh', names);
     const told = await checksums(operator('.'), ['setup.env', 'relay.txt']);
@@ -418,7 +426,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.equal(checked.code, 0, checked.text);
   });
 
-  it('names the setting that is not allowed, and is not run twice at a time', async () => {
+  it('names the setting that is not allowed, and is not run twice at a time', LIMIT, async () => {
     const bad = await install(['--skip-tests'], { MAX_ROOM_SIZE: 'many' });
     assert.equal(bad.code, 2, bad.text);
     assert.match(bad.text, /FAILED in step 4[\s\S]*MAX_ROOM_SIZE/);
@@ -442,7 +450,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.ok(await isServing());
   });
 
-  it('ends at once on Ctrl+C, and the relay goes on', async () => {
+  it('ends at once on Ctrl+C, and the relay goes on', LIMIT, async () => {
     // In a process group of its own, as on a terminal.
     const child = root.start([
       'setsid',
@@ -462,20 +470,24 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.ok(await isServing());
   });
 
-  it('warns when the public address does not answer from this machine, and keeps the identity over a new address', async () => {
-    const first = await record();
-    const { code, text } = await install(['--skip-tests'], { PUBLIC_IP: FAR_ADDRESS });
-    assert.equal(code, 0, text);
-    assert.match(
-      text,
-      new RegExp(
-        `a client on this machine connects\\n.*dials ${FAR_ADDRESS.replaceAll('.', '\\.')} does not connect\\n.*NAT hairpinning`,
-      ),
-    );
-    assert.deepEqual(lasting(await record()), { ...lasting(first), ip: FAR_ADDRESS });
-  });
+  it(
+    'warns when the public address does not answer from this machine, and keeps the identity over a new address',
+    LIMIT,
+    async () => {
+      const first = await record();
+      const { code, text } = await install(['--skip-tests'], { PUBLIC_IP: FAR_ADDRESS });
+      assert.equal(code, 0, text);
+      assert.match(
+        text,
+        new RegExp(
+          `a client on this machine connects\\n.*dials ${FAR_ADDRESS.replaceAll('.', '\\.')} does not connect\\n.*NAT hairpinning`,
+        ),
+      );
+      assert.deepEqual(lasting(await record()), { ...lasting(first), ip: FAR_ADDRESS });
+    },
+  );
 
-  it('uninstalls but for the identity, of which the same relay is made again', async () => {
+  it('uninstalls but for the identity, of which the same relay is made again', LIMIT, async () => {
     const [identity, uid] = [
       await checksums(DATA, IDENTITY),
       (await root.run(['id', '-u', 'lumamesh'])).text,
@@ -505,7 +517,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.ok(await isServing());
   });
 
-  it('stops an uninstallation that cannot keep the identity', async () => {
+  it('stops an uninstallation that cannot keep the identity', LIMIT, async () => {
     const key = await readFile(root.path(`${DATA}/node.key`));
     await writeFile(root.path(`${DATA}/node.key`), 'half a k');
     try {
@@ -519,7 +531,7 @@ describe('install.sh and uninstall.sh', { skip, timeout: patience(LIMIT_MS) }, (
     assert.equal((await uninstall('--yes')).code, 0);
   });
 
-  it('without systemd it prints the command that runs the relay', async () => {
+  it('without systemd it prints the command that runs the relay', LIMIT, async () => {
     await root.run(['rmdir', '/run/systemd/system']);
     const { code, text } = await install(['--skip-tests']);
     assert.equal(code, 0, text);

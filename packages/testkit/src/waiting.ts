@@ -30,10 +30,10 @@ export function measureSlowness(rounds = DEFAULT_ROUNDS): number {
   return Math.min(MAX_SLOWNESS, Math.max(1, tookMs / (rounds * REFERENCE_ROUND_MS)));
 }
 
-/** A limit for an idle machine, as this one needs it: never shorter. */
+/** A limit for an idle machine, as this one needs it: never shorter, and in whole milliseconds. */
 export function patience(idleMs: number): number {
   if (!(known >= 1)) known = measureSlowness();
-  return idleMs * known;
+  return Math.ceil(idleMs * known);
 }
 
 /**
