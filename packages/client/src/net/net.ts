@@ -70,7 +70,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       },
     });
     if (signal?.aborted === true) queueMicrotask(() => this.close());
-    signal?.addEventListener('abort', () => this.close());
+    signal?.addEventListener('abort', () => this.close(), { once: true });
     this.#tick();
   }
 

@@ -267,10 +267,19 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     const handler = this.#frames.get(name);
     const handle = (): void => {
       if (tag === '') this.emit('data', value);
-      else handler?.handle(value, rest.join(' '), isOrdered);
+      else this.#call(() => handler?.handle(value, rest.join(' '), isOrdered));
     };
     if (handler?.isEarly === true) handle();
     else if (!this.#isGuarded) this.#whenAdmitted(handle);
+  }
+
+  /** A feature that throws at what a stranger sent ends nothing; the page hears of it. */
+  #call(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.onListenerError(error);
+    }
   }
 
   /** What comes before this side has noticed that the connection is open is heard then. */

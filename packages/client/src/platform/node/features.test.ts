@@ -31,6 +31,7 @@ function mood(): Feature<MoodApi> {
           frames: {
             mood: {
               handle: (text) => {
+                if (typeof text !== 'string') throw new TypeError('a mood is a text');
                 moods.set(peer.id, text);
                 peer.emit('mood', text);
               },
@@ -45,10 +46,14 @@ function mood(): Feature<MoodApi> {
 
 const scene = useRelayProcess();
 
-function join<const Features extends readonly Feature[]>(nick: string, features: Features) {
+function join<const Features extends readonly Feature[]>(
+  nick: string,
+  features: Features,
+  onListenerError = (error: unknown): void => assert.fail(String(error)),
+) {
   const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
   const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
-  const options = { relays: scene.line, storage: null };
+  const options = { relays: scene.line, storage: null, onListenerError };
   const net = connectWith(platform, options, [smallValues, ...features] as const);
   scene.nets.push(net);
   return net.joinRoom('picked', { nick });
@@ -57,7 +62,8 @@ function join<const Features extends readonly Feature[]>(nick: string, features:
 describe('a page that picks its features', { timeout: 120_000 }, () => {
   it('has what it picked, in values and in types, and a feature of its own', async () => {
     const ada = join('Ada', [requests(), mood()]);
-    const bob = join('Bob', [mood(), actions()]);
+    const faults: unknown[] = [];
+    const bob = join('Bob', [mood(), actions()], (error) => faults.push(error));
     const met = Promise.withResolvers<void>();
     const felt = Promise.withResolvers<string>();
     ada.on('peer', (peer) => peer.on('open', met.resolve));
@@ -65,9 +71,12 @@ describe('a page that picks its features', { timeout: 120_000 }, () => {
     await met.promise;
     const [toBob] = ada.peers;
     assert.ok(toBob !== undefined);
+    // What its handler throws at is reported, and ends nothing.
+    await toBob.showMood(7 as unknown as string);
     assert.equal(await toBob.showMood('merry'), true);
     assert.equal(await felt.promise, 'merry');
     assert.deepEqual([...bob.moods().values()], ['merry']);
+    assert.match(String(faults), /a mood is a text/);
     assert.ok('request' in toBob && !('sendFile' in toBob));
     // @ts-expect-error: files were not picked
     assert.equal(toBob.sendFile, undefined);
