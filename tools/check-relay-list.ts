@@ -31,7 +31,7 @@ export interface ListCheckOptions {
   readonly complain: (text: string) => void;
 }
 
-/** Answers the exit code. */
+/** Returns the exit code. */
 export async function checkListFile(
   parameters: readonly string[],
   { allowedScopes, say, complain }: ListCheckOptions,

@@ -180,7 +180,7 @@ export interface PeerHandle extends BasePeer {
   receiveSignal(signal: PeerSignal): void;
   /** Values go this way while there is no direct connection; `null` ends that. */
   setAlternatePath(path: FrameSink | null): void;
-  /** A frame that came by the alternate path. `isFirst`: the path begins anew. */
+  /** A frame that came by the alternate path. `isFirst`: the first frame of a new path. */
   receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void;
   /** What waits may go on: the alternate path has capacity again. */
   pump(): void;

@@ -149,7 +149,7 @@ export function parseRecordJson(value: unknown): Decoded<SignedRelayRecord> {
 }
 
 /**
- * Checks the signature by the record's own `nk`; answers what `verifyEd25519` does. Expiry is the
+ * Checks the signature by the record's own `nk`; returns what `verifyEd25519` does. Expiry is the
  * caller's question: it knows the time.
  */
 export async function verifyRecord<Answer>(

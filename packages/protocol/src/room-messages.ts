@@ -69,7 +69,7 @@ export type RelayMessage =
       readonly room?: string;
     };
 
-/** A frame that could not be taken: what the relay answers. */
+/** A frame that could not be taken: what the relay replies. */
 export interface FrameFault {
   readonly code: 'BAD_FRAME' | 'FRAME_TOO_LARGE' | 'UNKNOWN_ACTION';
   readonly message: string;

@@ -39,7 +39,7 @@ export async function deriveRoomSecret(
   };
 }
 
-/** HKDF-SHA-256 (RFC 5869) over `input`; what it answers makes 32 bytes for each `info`. */
+/** HKDF-SHA-256 (RFC 5869) over `input`; returns a function that makes 32 bytes for each `info`. */
 export async function hkdf(
   subtle: WebCryptoSubtle,
   input: Uint8Array<ArrayBuffer>,

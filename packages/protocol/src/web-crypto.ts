@@ -49,7 +49,7 @@ export interface WebCryptoSubtle {
 }
 
 /**
- * Checks Ed25519 signatures by WebCrypto. Answers `null` where the platform has no Ed25519 (Chrome
+ * Checks Ed25519 signatures by WebCrypto. Returns `null` where the platform has no Ed25519 (Chrome
  * before 137, Firefox before 129, Safari before 17); any 32 bytes can be imported where it has.
  */
 export async function verifyEd25519(

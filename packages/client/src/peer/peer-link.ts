@@ -344,7 +344,7 @@ export class PeerLink implements LinkState {
     if (state === 'closed') this.#end('closed');
   }
 
-  /** Says again what may have been lost, or has ICE begin anew. */
+  /** Says again what may have been lost, or restarts ICE. */
   #retryNegotiation(now: Instant): void {
     if (this.#negotiations >= MAX_NEGOTIATIONS) return this.#end('failed');
     const { _connection: connection } = this;

@@ -16,7 +16,7 @@ import type { PeerSignal } from './signal.ts';
 
 /** A connection that failed for good is begun anew this often before the peer is given up. */
 const MAX_RECONNECTS = 3;
-/** A peer may begin anew this often: each time costs an RTCPeerConnection. */
+/** A peer may restart its connection this often: each time costs an RTCPeerConnection. */
 const RESTART_INTERVAL_MS = 1000;
 /** Candidates that overtook their description. */
 const MAX_HELD_SIGNALS = 16;
@@ -193,7 +193,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   setAlternatePath(path: FrameSink | null): void {
     this.#alternatePath = path;
     if (this.#link.isOpen) return;
-    // A path that was found anew begins anew.
+    // What was under way on the path before is sent again from its start.
     this.#outbox.restart();
     if (path !== null) return this.#handleOpen('forwarded');
     if (this.#state === 'forwarded') this.#setState('reconnecting');
@@ -204,7 +204,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   }
 
   receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void {
-    // What was under way when the path was lost begins anew.
+    // What was under way when the path was lost is sent again from its start.
     if (isFirst) this.#alternateInbox = this.#makeInbox();
     this.#receive(this.#alternateInbox, data, isOrdered);
   }

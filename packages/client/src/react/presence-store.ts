@@ -75,8 +75,8 @@ export class PresenceStore {
   }
 
   /**
-   * Takes part until the answer is called: hears what the others share, and tells them what is
-   * shared here.
+   * Takes part: hears what the others share, and tells them what is shared here.
+   * @returns A function that ends it.
    */
   readonly subscribe = (onChange: () => void): (() => void) => {
     const release = this.#users.take();
@@ -91,7 +91,10 @@ export class PresenceStore {
   /** What the others share, by the id of their peer: the same map until something changes. */
   readonly others = (): ReadonlyMap<string, unknown> => this.#others;
 
-  /** Shares a value, given as JSON, until the answer is called. Throws `MESSAGE_TOO_LARGE`. */
+  /**
+   * Shares a value, given as JSON. Throws `MESSAGE_TOO_LARGE`.
+   * @returns A function that ends it.
+   */
   share(json: string): () => void {
     if (json.length > MAX_JSON_LENGTH)
       throw new LumameshError(

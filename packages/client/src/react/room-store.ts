@@ -56,7 +56,10 @@ export class RoomStore {
     return store;
   }
 
-  /** Keeps the room, and hears its errors, until the answer is called; the last one leaves it. */
+  /**
+   * Keeps the room, and hears its errors. The last one that lets go leaves it.
+   * @returns A function that lets go.
+   */
   hold(): () => void {
     const release = this.#users.take();
     // A function of its own, for each holder counts.
@@ -124,7 +127,7 @@ export class RoomStore {
     for (const subscriber of [...this.#subscribers]) subscriber();
   }
 
-  /** Looks at the room; answers whether the view is another one now. */
+  /** Looks at the room. Returns whether the view is another one now. */
   #refresh(error: LumameshError | null): boolean {
     const { state, peers } = this.#room;
     const labels = peers.map(labelOf);

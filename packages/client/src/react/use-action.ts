@@ -3,12 +3,12 @@ import type { ActionSend, Peer, Room } from '../index.ts';
 
 /**
  * A kind of message with a name and a type of its own: `listener` hears those of the others while
- * the component is mounted (always the listener of the last render), and the answer sends one, to
- * all or to some. It is the same function until `room` or `name` change. While there is no room it
- * sends nothing and answers `false`. A bad name (`BAD_ACTION_NAME`) goes to the error boundary
+ * the component is mounted (always the listener of the last render), and the function
+ * that it returns sends one, to all or to some. That is the same function until `room` or `name`
+ * change; while there is no room it sends nothing and resolves `false`. A bad name (`BAD_ACTION_NAME`) goes to the error boundary
  * around the component.
  *
- * The other pages give their values whatever type they like: a page that must be sure looks at
+ * The other pages give their values whatever type they like: a page that must be sure checks
  * them.
  */
 export function useAction<Value = unknown>(

@@ -6,7 +6,7 @@ const never = (): (() => void) => () => undefined;
 const nobody = (): ReadonlyMap<string, unknown> => NOBODY;
 
 /**
- * Shares a JSON value of at most 64 KB with everybody in the room who uses this too, and answers
+ * Shares a JSON value of at most 64 KB with everybody in the room who uses this too, and returns
  * what they share, by `peer.id`: a pointer's place, say, or that somebody is typing. Values are
  * compared by what is in them, and sent once in a frame at most, the last one. An entry vanishes
  * when its peer leaves, or shares nothing any more.

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { Net, Peer, Room, RoomOptions } from '../index.ts';
 import { NO_PEERS, RoomStore, type RoomView } from './room-store.ts';
 
-/** Which peers {@link usePeers} answers. */
+/** Which peers {@link usePeers} returns. */
 export interface PeersOptions {
   /**
    * Only those that can be talked to now: `open` or `forwarded`. Default `false`: all that were
@@ -32,8 +32,8 @@ const noPeers = (): readonly Peer[] => NO_PEERS;
  * those of the first component that joins, for all that are in the same room of the same net: the
  * last one to go leaves it. That is so even when the page has joined it by `net.joinRoom` besides.
  *
- * What `joinRoom` throws (`BAD_ROOM_NAME`, `NET_CLOSED`) is the answer's `error`, and its `state`
- * is `left`.
+ * What `joinRoom` throws (`BAD_ROOM_NAME`, `NET_CLOSED`) is the view's `error`, and its `state` is
+ * `left`.
  */
 export function useRoom(net: Net | null, name: string | null, options: RoomOptions = {}): RoomView {
   const password = options.password ?? '';

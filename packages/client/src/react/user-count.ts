@@ -12,7 +12,7 @@ export class UserCount {
     this.#end = end;
   }
 
-  /** One user more; the answer, called once or more often, is its end. */
+  /** One user more. Returns a function that ends it; calling it again does nothing. */
   take(): () => void {
     this.#users += 1;
     let isTaken = true;
