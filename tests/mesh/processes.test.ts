@@ -21,7 +21,7 @@ describe('relays in processes of their own', () => {
     withRelays(async (start) => {
       const relays = Array.from({ length: 10 }, (_, i) => start(i, i === 0 ? [] : [i - 1]));
       await Promise.all(relays.map((relay) => relay.ready()));
-      await until(() => isComplete(relays), 'they do not all know each other');
+      await until(() => isComplete(relays), 'they do not all know each other', 60_000);
       const [a, b] = [relays[1], relays[8]] as [MeshRelay, MeshRelay];
       const ada = await RoomClient.join(a.record, 'tea', 'ada');
       const bob = await RoomClient.join(b.record, 'tea', 'bob');

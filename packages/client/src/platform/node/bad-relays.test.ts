@@ -67,10 +67,16 @@ function enter(
 const openTo = (room: Room, nick: string): boolean =>
   room.peers.some((peer) => peer.nick === nick && peer.isOpen);
 
+/**
+ * Four offers of 8 s each may be lost before a member is given up, which is tried again after 30 s.
+ */
+const MEETING_LIMIT_MS = 90_000;
+
 async function meet(a: Room, b: Room, nickOfB: string, nickOfA: string): Promise<void> {
   await until(
     () => openTo(a, nickOfB) && openTo(b, nickOfA),
     `${a.peers.map(({ state }) => state).join()} ${b.peers.map(({ state }) => state).join()}`,
+    MEETING_LIMIT_MS,
   );
 }
 
