@@ -105,6 +105,14 @@ export const SUITES: readonly Suite[] = [
   },
   {
     ...PLAIN,
+    name: 'browser-mesh',
+    patterns: ['tests/browser/large/*.test.ts'],
+    needs: BROWSERS,
+    when: 'slow',
+    ceilingMinutes: 8,
+  },
+  {
+    ...PLAIN,
     name: 'mesh-large',
     patterns: ['tests/mesh/large/*.test.ts'],
     when: 'slow',

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { pause, until } from '@lumamesh/testkit';
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
-import { Tab } from './tab.ts';
+import { type TestRelay, serveHarness, startRelay, whySkipped } from '../support.ts';
+import { Tab } from '../tab.ts';
 
 /* Browsers that meet over a mesh of relays: real relays, real browsers, and a firewall that leaves each browser one relay. */
 
