@@ -14,7 +14,7 @@ const PEERS_OF = {
 export const SHAPES = ['line', 'ring', 'star'] as const;
 
 /** On an idle machine a relay costs about this much until all know it: they are many on two cores. */
-const LIMIT_MS_PER_RELAY = 12_000;
+const LIMIT_MS_PER_RELAY = 25_000;
 
 /** All relays that a fresh browser learns from one, page by page. */
 async function nodesOf(record: SignedRelayRecord): Promise<ReadonlySet<string>> {

@@ -116,7 +116,7 @@ export const SUITES: readonly Suite[] = [
     name: 'mesh-large',
     patterns: ['tests/mesh/large/*.test.ts'],
     when: 'slow',
-    ceilingMinutes: 30,
+    ceilingMinutes: 45,
   },
 ];
 
