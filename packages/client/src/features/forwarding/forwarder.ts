@@ -69,7 +69,8 @@ export class Forwarder {
       // Nothing is forwarded to who is already behind with reading.
       to.bufferedAmount < HIGH_WATER_BYTES &&
       bytes.length <= MAX_FORWARDED_BYTES[isReliable ? 'ordered' : 'unordered'];
-    if (isForwarded) void to.sendFrame('forwarded', from.id, bytes, { reliable: isReliable });
+    if (isForwarded)
+      void to.sendFrame('forwarded', from.id, bytes, { reliable: isReliable, lane: 'requests' });
     else if (isReliable) void from.sendFrame('notForwarded', toId, null);
   }
 }
