@@ -1,5 +1,4 @@
-import { LumameshError } from '@lumamesh/base';
-import { expectFunction } from '../arguments.ts';
+import { LumameshError, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerWith, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 
@@ -55,7 +54,7 @@ function actionsOf(room: RoomHandle): RoomPart {
         return (await Promise.all(sent)).every(Boolean);
       };
       const on: ActionListen<Value, PeerHandle> = (listener) => {
-        expectFunction(`action ${name}: listener`, listener);
+        expectType(`action ${name}: listener`, listener, 'function');
         // The other pages give the value its type; a page that must be sure checks it. Of its own,
         // so that who takes it back takes back nobody else's.
         const stored: Listener = (value, peer) => listener(value as Value, peer);

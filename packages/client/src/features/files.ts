@@ -1,4 +1,4 @@
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, expectThat } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 
 /*
@@ -87,8 +87,7 @@ function filesOf(peer: PeerHandle): PeerPart {
 
   const api: FilesPeer = {
     sendFile: async (file, options = {}) => {
-      if (!(file instanceof Blob))
-        throw new LumameshError('BAD_ARGUMENT', 'sendFile: file must be a File or a Blob');
+      expectThat(file instanceof Blob, 'sendFile: file', 'a File or a Blob', file);
       const number = String((lastNumber += 1));
       const done = Promise.withResolvers<void>();
       const { name = (file as Partial<File>).name ?? '' } = options;
@@ -177,6 +176,7 @@ function filesOf(peer: PeerHandle): PeerPart {
 
   return {
     api,
+    events: ['file'],
     frames: {
       file: { handle: (value, number) => offer(number, value) },
       fileGo: { handle: (value, number) => outgoing.get(number)?.handle('fileGo', value) },

@@ -1,6 +1,5 @@
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
-import { expectFunction, expectPositive } from '../arguments.ts';
 import { checkName } from './actions.ts';
 
 /**
@@ -54,7 +53,7 @@ export function requests(): Feature<RequestsApi> {
       const api: RequestsRoom<PeerHandle> = {
         answer: (name, handler) => {
           checkName(name);
-          expectFunction('answer: handler', handler);
+          expectType('answer: handler', handler, 'function');
           // Of its own, so that who takes it back takes back nobody else's.
           const own: RequestHandler<PeerHandle> = (value, peer) => handler(value, peer);
           handlers.set(name, own);
@@ -94,7 +93,7 @@ function requestsOf(
     value: unknown,
     { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: RequestOptions,
   ): Promise<unknown> => {
-    expectPositive('timeoutMs', timeoutMs);
+    expectNumber('timeoutMs', timeoutMs, 0, Number.POSITIVE_INFINITY);
     const id = String((lastId += 1));
     return new Promise((resolve, reject) => {
       const finish = (error: LumameshError | null, answer?: unknown): void => {

@@ -1,6 +1,6 @@
-import { LumameshError, concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
 import type { Feature } from '../feature.ts';
-import { MAX_DEPTH, encoded, isRecord, notSendable } from '../peer/plain-values.ts';
+import { MAX_DEPTH, encoded, isRecord, notSendable, tooLarge } from '../peer/plain-values.ts';
 import { type EncodedValue, type StructuredCodec, parseBytes } from '../peer/value-frames.ts';
 
 /*
@@ -41,7 +41,7 @@ function encode(value: unknown): EncodedValue {
   const length = all.reduce((sum, part) => sum + (part instanceof Blob ? part.size : part.length), 0);
   const blobs = parts.filter((part) => part instanceof Blob);
   if (blobs.reduce((sum, { size }) => sum + size, 0) > MAX_BLOB_BYTES)
-    throw new LumameshError('MESSAGE_TOO_LARGE', 'blobs of more than 16 MB go as files');
+    throw tooLarge('blobs of more than 16 MB go as files');
   const body =
     blobs.length === 0
       ? concatBytes(all as Uint8Array[])

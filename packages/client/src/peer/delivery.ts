@@ -1,4 +1,4 @@
-import { type Instant, LumameshError, instant, toBase64Url } from '@lumamesh/base';
+import { type Instant, instant, toBase64Url } from '@lumamesh/base';
 import type { Platform } from '../platform/platform.ts';
 import { LaneSender, type Waiting } from './lane.ts';
 import {
@@ -12,7 +12,7 @@ import {
   UNORDERED,
   VALUES,
 } from './peer-frame.ts';
-import { encodePlain, refuse } from './plain-values.ts';
+import { encodePlain, refuse, tooLarge } from './plain-values.ts';
 import { MAX_UNORDERED_LENGTH, readUnordered, sendUnordered } from './unordered.ts';
 import { MAX_VALUE_BYTES, type StructuredCodec, ValueReader, framesOf } from './value-frames.ts';
 
@@ -313,8 +313,4 @@ export class Delivery {
 function laneOf({ lane }: SendOptions, length: number): keyof typeof LANE_BY_NAME {
   if (lane === 'requests') return length > MAX_REQUEST_BYTES ? 'bulk' : lane;
   return lane ?? (length > BULK_BYTES ? 'bulk' : 'values');
-}
-
-function tooLarge(text: string): LumameshError {
-  return new LumameshError('MESSAGE_TOO_LARGE', text);
 }

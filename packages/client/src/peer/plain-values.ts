@@ -1,5 +1,5 @@
 import { LumameshError, utf8Encode } from '@lumamesh/base';
-import { type EncodedValue, type ValueKind, hasTooManyParts } from './value-frames.ts';
+import { type EncodedValue, MAX_VALUE_BYTES, type ValueKind, hasTooManyParts } from './value-frames.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
 export const MAX_DEPTH = 500;
@@ -12,6 +12,7 @@ const MAX_TEXT_LENGTH = 21_700;
  */
 export function encodePlain(value: unknown): EncodedValue | null {
   if (value instanceof Uint8Array) {
+    if (value.length > MAX_VALUE_BYTES) throw tooLarge('a value has at most 256 MB');
     const body = new Uint8Array(value);
     return { kind: 'b', length: body.length, body };
   }
@@ -25,7 +26,7 @@ export function encodePlain(value: unknown): EncodedValue | null {
 /** A body of bytes. Throws `MESSAGE_TOO_LARGE` where the JSON in it has too many parts. */
 export function encoded(kind: ValueKind, body: Uint8Array<ArrayBuffer>): EncodedValue {
   if (kind === 'j' && hasTooManyParts(body))
-    throw new LumameshError('MESSAGE_TOO_LARGE', 'a value has at most a million parts');
+    throw tooLarge('a value has at most a million parts');
   return { kind, length: body.length, body };
 }
 
@@ -80,6 +81,10 @@ export function refuse(value: unknown): never {
     inner = found[1];
   }
   throw notSendable(place, inner);
+}
+
+export function tooLarge(text: string): LumameshError {
+  return new LumameshError('MESSAGE_TOO_LARGE', text);
 }
 
 export function notSendable(place: string, value: unknown): LumameshError {
