@@ -39,7 +39,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     const onListenerError = options.onListenerError ?? rethrowLater;
-    super(onListenerError);
+    super(onListenerError, ['status', 'error']);
     const { iceServers, relays = [], signal } = options;
     this.platform = platform;
     this.options = options;

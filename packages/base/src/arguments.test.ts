@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { expectNumber, expectThat, expectType } from './arguments.ts';
+import { LumameshError } from './error.ts';
+
+const messageOf = (run: () => void): string => {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof LumameshError && error.code === 'BAD_ARGUMENT');
+    return error.message;
+  }
+  return '';
+};
+
+it('takes the types that are named, and names the parameter otherwise', () => {
+  const name = (value: unknown): string =>
+    messageOf(() => expectType('joinRoom: name', value, 'string', 'undefined'));
+  assert.equal(name('tea'), '');
+  assert.equal(name(undefined), '');
+  assert.equal(name(42), 'joinRoom: name must be string or undefined, not 42');
+  assert.equal(name(null), 'joinRoom: name must be string or undefined, not null');
+  assert.equal(name({}), 'joinRoom: name must be string or undefined, not object');
+  assert.equal(
+    messageOf(() => expectType('send: options', null, 'object')),
+    'send: options must be object, not null',
+  );
+});
+
+it('takes numbers within their bounds only', () => {
+  const fault = (value: unknown, max?: number): string =>
+    messageOf(() => expectNumber('timeoutMs', value, 1, max));
+  for (const value of [1, 1.5, 1e9, undefined]) assert.equal(fault(value), '');
+  for (const value of [0, -1, Number.NaN, Infinity, '5', null, {}])
+    assert.notEqual(fault(value), '');
+  assert.equal(fault(Number.NaN), 'timeoutMs must be a number of at least 1, not NaN');
+  assert.equal(fault('5', 9), 'timeoutMs must be a number of 1 to 9, not "5"');
+});
+
+it('shows a part of what is long only, and nothing of what an object holds', () => {
+  const message = messageOf(() => expectThat(false, 'x', 'y', 'z'.repeat(1000)));
+  assert.ok(message.length < 80);
+  assert.equal(
+    messageOf(() => expectThat(false, 'x', 'y', { secret: 1 })),
+    'x must be y, not object',
+  );
+});
