@@ -85,6 +85,7 @@ export class ClientHandshake12 implements Handshake {
   #nextMessageSeq = 0;
   #state: State = { name: 'start' };
   readonly expectsFirstMessage = false;
+  readonly mayStartAgain = false;
 
   constructor(options: ClientHandshakeOptions, records: RecordLayer) {
     this.#options = options;
