@@ -5,19 +5,17 @@ import type { Platform } from './platform/platform.ts';
 /* What `connect` and `joinRoom` are given by pages without type checks. Throws `BAD_ARGUMENT`. */
 
 export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
-  expectType('connect: options', options, 'object');
-  const { iceServers, signal, storage, logger, onListenerError } = options;
-  expectMethods('signal', signal ?? undefined, 'addEventListener');
-  expectMethods('storage', storage ?? undefined, 'getItem', 'setItem');
-  expectType('connect: logger', logger, 'object', 'undefined');
-  for (const level of ['debug', 'info', 'warn'] as const)
-    expectType(`connect: logger.${level}`, logger?.[level], 'function', 'undefined');
-  expectType('connect: onListenerError', onListenerError, 'function', 'undefined');
-  if (iceServers === undefined) return;
-  expectThat(Array.isArray(iceServers), 'connect: iceServers', 'an array', iceServers);
+  expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
+  const { iceServers, signal, storage, logger = {} } = options;
+  expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
+  if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
+  if (signal) expectFields('connect: signal.', signal, 'addEventListener', 'function');
   try {
     // The browser knows best, and says so here, where the page can see it, rather than later.
-    if (PeerConnection !== null) new PeerConnection({ iceServers: [...iceServers] }).close();
+    if (iceServers !== undefined) {
+      const configuration = { iceServers: [...iceServers] };
+      if (PeerConnection !== null) new PeerConnection(configuration).close();
+    }
   } catch (cause) {
     throw new LumameshError('BAD_ARGUMENT', `connect: iceServers: ${String(cause)}`, { cause });
   }
@@ -26,17 +24,20 @@ export function checkConnectOptions(options: ConnectOptions, { PeerConnection }:
 export function checkRoomOptions(name: unknown, options: RoomOptions): void {
   expectType('joinRoom: name', name, 'string');
   if (name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
-  expectType('joinRoom: options', options, 'object');
-  expectType('joinRoom: nick', options.nick, 'string', 'undefined');
-  expectType('joinRoom: password', options.password, 'string', 'undefined');
+  expectFields('joinRoom: ', options, 'nick password', 'string', 'undefined');
   expectNumber('joinRoom: maxPeers', options.maxPeers, 1, Infinity);
   const { role = 'member' } = options;
   expectThat(['member', 'observer'].includes(role), 'joinRoom: role', 'member or observer', role);
 }
 
-function expectMethods(parameter: string, value: object | undefined, ...names: string[]): void {
-  const has = (name: string): boolean =>
-    typeof (value as Record<string, unknown>)[name] === 'function';
-  const allowed = `an object with ${names.join(' and ')}`;
-  expectThat(value === undefined || names.every(has), `connect: ${parameter}`, allowed, value);
+/** An object, and the types of some of its fields. */
+function expectFields(
+  where: string,
+  value: object,
+  names: string,
+  ...types: readonly string[]
+): void {
+  expectType(`${where}options`, value, 'object');
+  for (const name of names.split(' '))
+    expectType(where + name, (value as Record<string, unknown>)[name], ...types);
 }
