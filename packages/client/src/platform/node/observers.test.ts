@@ -75,7 +75,7 @@ describe('an observer', { timeout: 120_000 }, () => {
     assert.equal(await fay.peer('Eve').send('psst'), true);
     await until(() => eve.log.includes('data Fay psst'), 'Eve has it');
     assert.equal(ada.peer('Fay').state, 'idle');
-    await fay.room.leave();
+    fay.room.leave();
     await until(() => ada.log.includes('leave Fay left'), 'Ada sees it leave');
     const errors = [ada, bob, eve, fay].flatMap(({ log }) =>
       log.filter((line) => /error/.test(line)),
@@ -89,7 +89,7 @@ describe('a peer that is sent away', { timeout: 120_000 }, () => {
     const [ada, bob] = [join('unwelcome', 'Ada'), join('unwelcome', 'Bob')];
     await Promise.all([meets(ada, 'Bob'), meets(bob, 'Ada')]);
     await Promise.all([opens(ada, 'Bob'), opens(bob, 'Ada')]);
-    void ada.peer('Bob').close();
+    ada.peer('Bob').close();
     await until(() => bob.log.some((line) => line.startsWith('leave')), 'Bob hears it');
     assert.deepEqual(bob.log.slice(1), ['leave Ada refused-by-peer']);
     assert.deepEqual(ada.log.slice(1), ['leave Bob refused']);
@@ -97,7 +97,7 @@ describe('a peer that is sent away', { timeout: 120_000 }, () => {
     assert.deepEqual([ada.log.length, bob.log.length], [2, 2]);
     assert.deepEqual([ada.room.peers.length, bob.room.peers.length], [0, 0]);
     // Who joins anew is somebody else.
-    await bob.room.leave();
+    bob.room.leave();
     const again = join('unwelcome', 'Bob again');
     await Promise.all([meets(ada, 'Bob again'), meets(again, 'Ada')]);
     await opens(ada, 'Bob again');
