@@ -73,10 +73,10 @@ export interface NetHandle {
    * @returns whether any relay took it
    */
   send(relay: string | null, message: ClientMessage): boolean;
-  /** Relays of the page's own that came later. */
-  addSeeds(relays: readonly KnownRelay[]): void;
-  /** Something about a source of relays went wrong; `key` names the source. */
-  reportFault(key: string, error: LumameshError): void;
+  /** The page's own relays of one source that came later, in the place of those it had before. */
+  setSeeds(source: string, relays: readonly KnownRelay[]): void;
+  /** Something about a source of relays went wrong, or is well again; `key` names the source. */
+  reportFault(key: string, error: LumameshError | null): void;
 }
 
 export interface NetPart {
@@ -99,6 +99,8 @@ export interface NetPart {
   refineFault?(fault: LumameshError): Promise<LumameshError>;
   /** About every second. */
   onTick?(now: Instant): void;
+  /** The page is visible again, has thawed, or has another network. */
+  onWake?(): void;
   /** The page goes: the last moment to keep something. */
   onPageHide?(): void;
   onClose?(): void;
@@ -159,6 +161,8 @@ export interface PeerHandle extends BasePeer {
   readonly isPolite: boolean;
   /** Whether the peer was let in. */
   readonly isAdmitted: boolean;
+  /** What the peer has not acknowledged in the lane of requests, in bytes. */
+  readonly requestBytes: number;
   /** The direct connection, while it is open and the peer was let in. */
   readonly connection: RTCPeerConnection | null;
   /** The state of the direct connection of now, or of the last one. */

@@ -61,6 +61,7 @@ export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
 export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
 export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media.ts';
+export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,
   RequestOptions,

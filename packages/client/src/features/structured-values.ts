@@ -1,4 +1,4 @@
-import { concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { concatBytes, utf8Encode } from '@lumamesh/base';
 import type { Feature } from '../feature.ts';
 import { MAX_DEPTH, encoded, isRecord, notSendable, tooLarge } from '../peer/plain-values.ts';
 import { type EncodedValue, type StructuredCodec, parseBytes } from '../peer/value-frames.ts';

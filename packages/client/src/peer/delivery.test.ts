@@ -508,7 +508,7 @@ describe('an end', () => {
 
   it('hears nothing any more, and says so to who sends', async () => {
     const { world, ada, bob } = scene();
-    void bob.delivery._flush();
+    bob.delivery._mute();
     const sent = ada.send('too late');
     world.run(1000);
     assert.equal(await stateOf(sent), 'pending');
@@ -522,7 +522,7 @@ describe('an end', () => {
     void ada.send('x');
     world.run(40_000);
     assert.equal(ada.delivery._isStalled(world.now), false);
-    void bob.delivery._flush();
+    bob.delivery._mute();
     void ada.send('y');
     world.run(29_000);
     assert.equal(ada.delivery._isStalled(world.now), false);

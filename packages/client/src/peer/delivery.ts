@@ -78,7 +78,6 @@ export class Delivery {
   readonly #senders: readonly LaneSender[];
   readonly #receivers: readonly LaneReceiver[];
   #sink: FrameSink | null = null;
-  #isClosed = false;
   /** Nothing is read any more: what comes now is not acknowledged. */
   #isMuted = false;
   #unacknowledgedBytes = 0;
@@ -102,6 +101,10 @@ export class Delivery {
   /** What the other side has not acknowledged yet. */
   get _pendingBytes(): number {
     return this.#senders.reduce((sum, { _pendingBytes: bytes }) => sum + bytes, 0);
+  }
+
+  get _requestBytes(): number {
+    return this.#senders[REQUESTS]?._pendingBytes ?? 0;
   }
 
   /**
@@ -214,12 +217,13 @@ export class Delivery {
     return this.#senders.some((sender) => sender._isStalled(now));
   }
 
-  /**
-   * Nothing is heard any more. Resolves when the other side has everything, or nothing more can be
-   * done for that.
-   */
-  async _flush(): Promise<void> {
+  /** Nothing is heard any more. */
+  _mute(): void {
     this.#isMuted = true;
+  }
+
+  /** Resolves when the other side has everything, or nothing more can be done for that. */
+  async _flush(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenFlushed.push(resolve);
       this._pump();
@@ -227,7 +231,7 @@ export class Delivery {
   }
 
   _close(): void {
-    this.#isMuted = true;
+    this._mute();
     for (const sender of this.#senders) sender._close();
     this._pump();
   }

@@ -1,5 +1,12 @@
 import { Emitter, type Instant, LumameshError, instant } from '@lumamesh/base';
-import type { BasePeer, CloseOptions, PeerCloseReason, PeerEvents, PeerState } from '../api.ts';
+import type {
+  BasePeer,
+  CloseOptions,
+  PeerCloseReason,
+  PeerEvents,
+  PeerRole,
+  PeerState,
+} from '../api.ts';
 import { extend, refuseTwice } from '../extend.ts';
 import type { FrameHandler, PeerHandle, PeerPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -26,30 +33,53 @@ export interface PeerHost {
   readonly onListenerError: (error: unknown) => void;
   _iceServers(): readonly RTCIceServer[];
   _sendSignal(to: string, signal: PeerSignal): void;
+  /** Whether there is a place for one connection more. */
+  _mayConnect(): boolean;
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
+
+/** A peer that was sent away may hear of that first, by way of a relay. */
+const LINGER_MS = 1000;
+
+/** In the place of a connection that nobody has asked for yet. */
+const nothing = (): void => undefined;
+const NO_LINK = {
+  isOpen: false,
+  isEnded: false,
+  isResponsive: false,
+  hasNoDirectPath: false,
+  _attempt: '',
+  _isConnected: false,
+  _rttMs: 0,
+  _retry: nothing,
+  _handleTick: nothing,
+  _handleWake: nothing,
+  _close: nothing,
+  // All of a link that is used of one without a connection.
+} as unknown as PeerLink;
 
 /**
  * A peer as the kernel makes it: one direct connection at a time, begun anew when it fails, beside
  * an alternate path that a feature may have. Values wait until the peer is let in, and go on where
  * they were when the path is another one.
  *
- *   connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
+ *   (idle ─▶) connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
  */
 export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, DeliveryHost {
   readonly id: string;
   readonly isPolite: boolean;
+  readonly role: PeerRole;
   readonly #host: PeerHost;
   #nick: string;
   #parts: readonly PeerPart[] = [];
   readonly #frames = new Map<string, FrameHandler>();
+  #link = NO_LINK;
   /** Made by {@link _start}, which the room calls before anybody sees the peer. */
-  #link!: PeerLink;
   #delivery!: Delivery;
   _codec: StructuredCodec | undefined;
   /** Where values go while there is no direct connection. */
   #alternatePath: FrameSink | null = null;
-  #state: PeerState = 'connecting';
+  #state: PeerState = 'idle';
   #remoteAttempt: string | null = null;
   #reconnects = 0;
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
@@ -61,16 +91,20 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #isAdmitted = false;
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(id: string, nick: string, isPolite: boolean, host: PeerHost) {
+  constructor(id: string, nick: string, role: PeerRole, isPolite: boolean, host: PeerHost) {
     super(host.onListenerError, ['open', 'data', 'progress', 'status', 'close']);
     this.id = id;
     this.isPolite = isPolite;
     this.#nick = nick;
+    this.role = role;
     this.#host = host;
   }
 
-  /** Begins to connect. Throws `BAD_FEATURE`, and what the browser throws. */
-  _start(parts: readonly PeerPart[], offersFirst: boolean): void {
+  /**
+   * Begins to connect, unless `offersFirst` is `null`. Throws `BAD_FEATURE`, and what the browser
+   * throws.
+   */
+  _start(parts: readonly PeerPart[], offersFirst: boolean | null): void {
     this.#parts = parts;
     for (const { api, events = [], frames = {}, values } of parts) {
       extend(this, api);
@@ -82,7 +116,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       this._codec = values ?? this._codec;
     }
     this.#delivery = new Delivery(this);
-    this.#link = this.#makeLink(offersFirst);
+    if (offersFirst !== null) this.#begin(offersFirst);
   }
 
   get platform(): Platform {
@@ -109,6 +143,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#delivery._pendingBytes;
   }
 
+  get requestBytes(): number {
+    return this.#delivery._requestBytes;
+  }
+
   get rttMs(): number {
     return this.#link._rttMs;
   }
@@ -125,6 +163,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#isAdmitted && this.isDirect ? this.#link._connection : null;
   }
 
+  connect(): void {
+    if (this.#state === 'idle') this.#begin(true);
+  }
+
   send(value: unknown, options?: SendOptions): Promise<boolean> {
     return this.sendFrame('', '', value, options);
   }
@@ -136,6 +178,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     options: SendOptions = {},
   ): Promise<boolean> {
     if (this.#state === 'closed') throw new LumameshError('PEER_CLOSED', 'the peer has left');
+    this.connect();
     const tag = argument === '' ? frame : `${frame} ${argument}`;
     return this.#delivery._send(tag, value, options, this.#frames.get(frame)?.isEarly === true);
   }
@@ -147,11 +190,14 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   async end(reason: PeerCloseReason, { flush = true }: CloseOptions = {}): Promise<void> {
     if (this.#state === 'closed') return this.#ended;
     const isFlushed = flush && this.isOpen && this.#delivery._pendingBytes > 0;
+    this.#delivery._mute();
     this.#ended = isFlushed ? this.#flush() : Promise.resolve();
     this.#setState('closed');
     this.#heldValues.splice(0);
     for (const part of this.#parts) part.onClose?.();
-    if (!isFlushed) this.#cut();
+    // Who is sent away hears of it by way of a relay.
+    if (reason === 'refused' && !isFlushed) this.platform.setTimer(LINGER_MS, () => this.#cut());
+    else if (!isFlushed) this.#cut();
     this.#host._handlePeerEnded(this, reason);
     this.emit('close', reason);
     return this.#ended;
@@ -162,9 +208,14 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   receiveSignal(signal: PeerSignal): void {
+    if (signal.bye) return void this.end('refused-by-peer', { flush: false });
     // For a connection of ours that is gone.
     if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link._attempt))
       return;
+    if (this.#state === 'idle') {
+      if (!this.#host._mayConnect()) return;
+      this.#begin(false);
+    }
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else
       // of another attempt is late.
@@ -310,6 +361,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #cut(): void {
     this.#delivery._close();
     this.#link._close();
+  }
+
+  #begin(offersFirst: boolean): void {
+    this.#link = this.#makeLink(offersFirst);
+    this.#setState('connecting');
   }
 
   #makeLink(offersFirst: boolean): PeerLink {

@@ -58,9 +58,9 @@ export class ForwardedPath implements FrameSink {
 
   /** All lanes share the way: little is let wait here, so that what is urgent comes soon. */
   queuedBytes(): number {
-    const { bufferedAmount = 0 } = this.#via?.isDirect === true ? this.#via : {};
+    const { requestBytes = 0 } = this.#via?.isDirect === true ? this.#via : {};
     const isBusy = this.#waitingBytes > MAX_WAITING_BYTES;
-    return this.#waitingBytes + bufferedAmount + (isBusy ? HIGH_WATER_BYTES : 0);
+    return this.#waitingBytes + requestBytes + (isBusy ? HIGH_WATER_BYTES : 0);
   }
 
   send(frame: Frame, lane: number): void {

@@ -154,8 +154,8 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
     return this.#shared.presences.get(this.id)?.isWilling ?? false;
   }
 
-  get bufferedAmount(): number {
-    return this.#peer.bufferedAmount;
+  get requestBytes(): number {
+    return this.#peer.requestBytes;
   }
 
   sendFrame(...values: Parameters<ForwardingPeer['sendFrame']>): Promise<boolean> {
@@ -164,7 +164,7 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
 
   onTick(now: Instant): void {
     const peer = this.#peer;
-    if (peer.isDirect || peer.state === 'closed') return;
+    if (peer.isDirect || /^(closed|idle)$/.test(peer.state)) return;
     const { hasNoDirectPath, isEnded } = peer.link;
     const isLate =
       hasNoDirectPath ||
