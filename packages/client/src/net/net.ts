@@ -34,18 +34,20 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   #isClosed = false;
 
   /**
-   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_FEATURE`, and what
-   * the browser throws at malformed ICE servers.
+   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_IDENTITY`,
+   * `BAD_FEATURE`, and what the browser throws at malformed ICE servers.
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     const onListenerError = options.onListenerError ?? rethrowLater;
     super(onListenerError, ['status', 'error']);
-    const { iceServers, relays = [], signal } = options;
+    const { identity, iceServers, relays = [], signal } = options;
     this.platform = platform;
     this.options = options;
     this.#onListenerError = onListenerError;
     this.#features = features;
     this.#tickedAt = platform.now();
+    if (identity !== undefined && typeof identity?.peerFor !== 'function')
+      throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
     // Malformed ICE servers throw here, where the page can see it, rather than later.
     if (iceServers !== undefined && platform.PeerConnection !== null)
       new platform.PeerConnection({ iceServers: [...iceServers] }).close();
@@ -259,6 +261,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    * counter of one is used in another.
    */
   async #identityFor(roomId: string): Promise<PeerIdentity> {
+    const { identity } = this.options;
+    if (identity !== undefined) return identity.peerFor(roomId);
     const part = this.#parts.find(({ identityFor }) => identityFor !== undefined);
     return part?.identityFor?.(roomId) ?? createPeerIdentity(this.platform.crypto.subtle);
   }

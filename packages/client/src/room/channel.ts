@@ -79,6 +79,7 @@ export class RoomChannel {
   readonly #listed = new Map<string, Set<string>>();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
+  #release = (): void => undefined;
   #presence = '';
   #retryMs = RETRY_INITIAL_MS;
   #retryAt: Instant | null = null;
@@ -130,6 +131,8 @@ export class RoomChannel {
     _handleStart(this);
     const secret = await deriveRoomSecret(platform.crypto.subtle, this.#name, this.#password);
     const identity = await _identityFor(secret.roomId);
+    this.#release = identity.release ?? this.#release;
+    if (this.#isLeft) return this.#release();
     const sealer = new Sealer(platform.crypto, secret, identity);
     this.#secret = secret;
     this.#sealer = sealer;
@@ -144,6 +147,7 @@ export class RoomChannel {
     const { roomId } = this;
     if (roomId !== null) this.#host.send(null, { action: 'leave', room: roomId });
     this.#host._handleLeft(this);
+    this.#release();
   }
 
   /** A relay has come up (again): what it had begun to tell before is void. */
