@@ -12,9 +12,9 @@ const INTERNAL_NAMES = /^_[a-z]/;
 
 /** What is published, by the name of its file; sizes are of the file min + gzip. */
 export const CLIENT_FILES = {
-  'lumamesh.js': { entry: 'index.ts', maxBytes: 22 * 1024 },
-  'lumamesh-core.js': { entry: 'core.ts', maxBytes: 14_100 },
-  'lumamesh-features.js': { entry: 'features/index.ts', maxBytes: 14_500 },
+  'lumamesh.js': { entry: 'index.ts', maxBytes: 23_000 },
+  'lumamesh-core.js': { entry: 'core.ts', maxBytes: 15_000 },
+  'lumamesh-features.js': { entry: 'features/index.ts', maxBytes: 14_600 },
 } as const;
 
 /**
