@@ -17,7 +17,7 @@ type Place = Page | Frame;
 interface World {
   readonly url: string;
   readonly line: string;
-  open(name: BrowserName): Promise<Tab>;
+  readonly open: (name: BrowserName) => Promise<Tab>;
 }
 
 async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
