@@ -16,7 +16,7 @@ import {
 } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
-import { STRUCTURED_VALUES } from '../packages/client/src/features/structured-values.ts';
+import { STRUCTURED_VALUES } from '../packages/client/src/features/structured-codec.ts';
 import { Delivery, type DeliveryHost } from '../packages/client/src/peer/delivery.ts';
 import type { Frame, FrameSink } from '../packages/client/src/peer/peer-frame.ts';
 import { loadRelays } from '../packages/client/src/features/discovery/relay-cache.ts';
@@ -166,7 +166,7 @@ const PEER_HOST: DeliveryHost = {
     crypto,
     now: () => instant(0),
     setTimer: () => () => undefined,
-  } as unknown as DeliveryHost['platform'],
+  },
   onListenerError: (error) => {
     throw error;
   },

@@ -81,7 +81,12 @@ function actionsOf(room: RoomHandle): RoomPart {
 
 /** Names stand in front of each value, so they are short; a line break would end one early. */
 export function checkName(name: string): void {
-  if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
+  if (
+    typeof name !== 'string' ||
+    name === '' ||
+    name.length > MAX_NAME_LENGTH ||
+    name.includes('\n')
+  )
     throw new LumameshError(
       'BAD_ACTION_NAME',
       `a name is one line of at most ${MAX_NAME_LENGTH} characters`,

@@ -128,7 +128,13 @@ describe('a file', () => {
     const [ada] = pair();
     const say = (frame: string, number: string, value: unknown): void =>
       ada.part.frames?.[frame]?.handle(value, number, true);
-    for (const value of [null, 7, {}, { name: 1, type: '', size: 1 }, { name: '', type: '', size: -1 }])
+    for (const value of [
+      null,
+      7,
+      {},
+      { name: 1, type: '', size: 1 },
+      { name: '', type: '', size: -1 },
+    ])
       say('file', '1', value);
     assert.equal(ada.offers.length, 0);
     for (const frame of ['fileGo', 'piece', 'fileStop', 'fileEnd']) say(frame, 'x', null);

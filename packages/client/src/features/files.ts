@@ -1,4 +1,4 @@
-import { LumameshError, expectThat } from '@lumamesh/base';
+import { LumameshError, expectThat, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 
 /*
@@ -82,19 +82,24 @@ function filesOf(peer: PeerHandle): PeerPart {
   /** Says something of a transfer, to a peer that may be gone. */
   const say = (frame: string, number: string, value: unknown = null): void => {
     if (peer.state !== 'closed')
-      void peer.sendFrame(frame, number, value, { lane: frame === 'fileEnd' ? 'bulk' : 'requests' });
+      void peer.sendFrame(frame, number, value, {
+        lane: frame === 'fileEnd' ? 'bulk' : 'requests',
+      });
   };
 
   const api: FilesPeer = {
     sendFile: async (file, options = {}) => {
       expectThat(file instanceof Blob, 'sendFile: file', 'a File or a Blob', file);
+      const { name = (file as Partial<File>).name ?? '' } = options;
+      expectType('sendFile: name', name, 'string');
       const number = String((lastNumber += 1));
       const done = Promise.withResolvers<void>();
-      const { name = (file as Partial<File>).name ?? '' } = options;
       let hasBegun = false;
       const abort = (): void => {
         say('fileEnd', number);
-        done.reject(new LumameshError('FILE_CANCELLED', 'stopped', { cause: options.signal?.reason }));
+        done.reject(
+          new LumameshError('FILE_CANCELLED', 'stopped', { cause: options.signal?.reason }),
+        );
       };
       outgoing.set(number, {
         handle: () => {
@@ -114,7 +119,7 @@ function filesOf(peer: PeerHandle): PeerPart {
         await peer.sendFrame(
           'file',
           number,
-          { name: String(name).slice(0, MAX_NAME_LENGTH), type: file.type, size: file.size },
+          { name: name.slice(0, MAX_NAME_LENGTH), type: file.type, size: file.size },
           { lane: 'requests', delivery: 'sent' },
         );
         if (options.signal?.aborted === true) abort();
@@ -229,8 +234,7 @@ class Incoming implements IncomingFile, Transfer {
   }
 
   async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
-    if (this.#isTaken)
-      throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
+    if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
     this.#isTaken = true;
     this.#onProgress = onProgress;
     const abort = (): void =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, LumameshError, instant } from '@lumamesh/base';
 import { seededRandom } from '@lumamesh/testkit';
-import { STRUCTURED_VALUES } from '../features/structured-values.ts';
+import { STRUCTURED_VALUES } from '../features/structured-codec.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
 import {
@@ -369,10 +369,7 @@ describe('values', () => {
     void ada.send('x', { lane: 'requests' });
     ada.delivery._close();
     assert.equal(await waiting, false);
-    assert.throws(
-      () => void ada.send(new Uint8Array(268_435_457)),
-      isCode('MESSAGE_TOO_LARGE'),
-    );
+    assert.throws(() => void ada.send(new Uint8Array(268_435_457)), isCode('MESSAGE_TOO_LARGE'));
   });
 });
 

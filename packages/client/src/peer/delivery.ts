@@ -1,5 +1,4 @@
 import { type Instant, instant, toBase64Url } from '@lumamesh/base';
-import type { Platform } from '../platform/platform.ts';
 import { LaneSender, type Waiting } from './lane.ts';
 import {
   BULK,
@@ -41,7 +40,11 @@ const LANE_BY_NAME = { requests: REQUESTS, values: VALUES, bulk: BULK } as const
 
 /** What deliveries need of the peer. */
 export interface DeliveryHost {
-  readonly platform: Platform;
+  readonly platform: {
+    readonly crypto: { getRandomValues(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> };
+    readonly now: () => Instant;
+    setTimer(ms: number, run: () => void): () => void;
+  };
   readonly onListenerError: (error: unknown) => void;
   readonly _codec: StructuredCodec | undefined;
   /** Whether values go, and not only what the control lane carries. */

@@ -1,5 +1,10 @@
 import { LumameshError, utf8Encode } from '@lumamesh/base';
-import { type EncodedValue, MAX_VALUE_BYTES, type ValueKind, hasTooManyParts } from './value-frames.ts';
+import {
+  type EncodedValue,
+  MAX_VALUE_BYTES,
+  type ValueKind,
+  hasTooManyParts,
+} from './value-frames.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
 export const MAX_DEPTH = 500;
@@ -25,8 +30,7 @@ export function encodePlain(value: unknown): EncodedValue | null {
 
 /** A body of bytes. Throws `MESSAGE_TOO_LARGE` where the JSON in it has too many parts. */
 export function encoded(kind: ValueKind, body: Uint8Array<ArrayBuffer>): EncodedValue {
-  if (kind === 'j' && hasTooManyParts(body))
-    throw tooLarge('a value has at most a million parts');
+  if (kind === 'j' && hasTooManyParts(body)) throw tooLarge('a value has at most a million parts');
   return { kind, length: body.length, body };
 }
 

@@ -19,12 +19,7 @@ export const MAX_UNORDERED_LENGTH: Readonly<Record<ValueKind, number>> = {
 };
 
 /** Sends a value now or not at all; returns whether it did. */
-export function sendUnordered(
-  sink: FrameSink,
-  tag: string,
-  kind: ValueKind,
-  body: Frame,
-): boolean {
+export function sendUnordered(sink: FrameSink, tag: string, kind: ValueKind, body: Frame): boolean {
   // What may be lost is lost while nobody is there, or too much waits already.
   if (!sink.isOpen || sink.queuedBytes(UNORDERED) >= HIGH_WATER_BYTES) return false;
   sink.send(frameOf(tag, kind, body), UNORDERED);

@@ -65,7 +65,10 @@ describe('what two peers say through a third', () => {
       { ok: false, drop: 'forward.replayed' },
       'ordered frames come in their order',
     );
-    const [late, later] = [await ada.seal(frame('a', 0, UNORDERED)), await ada.seal(frame('b', 0, UNORDERED))];
+    const [late, later] = [
+      await ada.seal(frame('a', 0, UNORDERED)),
+      await ada.seal(frame('b', 0, UNORDERED)),
+    ];
     assert.ok(
       (await bob.open(later)).ok && (await bob.open(late)).ok && !(await bob.open(late)).ok,
     );

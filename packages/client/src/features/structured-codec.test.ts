@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LumameshError } from '@lumamesh/base';
 import { mutations, seededRandom } from '@lumamesh/testkit';
-import { STRUCTURED_VALUES } from './structured-values.ts';
+import { STRUCTURED_VALUES } from './structured-codec.ts';
 
 async function roundTrip(value: unknown): Promise<unknown> {
   const { body } = STRUCTURED_VALUES.encode(value);
