@@ -87,7 +87,7 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
   /**
    * Sends a value of up to 256 MB: JSON or a Uint8Array, and with the feature `structuredValues`,
    * which `lumamesh` has, what it names. Before the connection is open, and while it is lost, it
-   * waits. Values arrive once and in order, but for those of more than 1 MB, which smaller ones
+   * waits. Values arrive once and in order, but for those of more than 16 MB, which smaller ones
    * overtake (`lane`). The promise never rejects: `true` when the peer has it, `false` when it was
    * taken back (`signal`) or the peer is gone.
    * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than

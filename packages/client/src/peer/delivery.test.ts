@@ -199,6 +199,9 @@ describe('values', () => {
       { a: [1, { b: '\u{1F30D}' }] },
       'é'.repeat(100_000),
       new Uint8Array(0),
+      ...[16_384, 16_385, 65_536, 65_537].map((length) => new Uint8Array(length).fill(length % 7)),
+      'x'.repeat(21_700),
+      'x'.repeat(21_701),
       new Uint8Array([1, 2, 3, 4]).subarray(1, 3),
       Uint8Array.from({ length: 1_000_003 }, (_, i) => i % 251),
       new Map([['a', new Set([1n, new Date(7)])]]),
@@ -271,13 +274,13 @@ describe('values', () => {
     assert.equal(ada.delivery._pendingBytes, 0);
   });
 
-  it('of more than a megabyte are overtaken by smaller ones, unless the page wants an order', () => {
-    const { world, ada, bob } = scene({ bytesPerMs: 1000 });
-    void ada.send(new Uint8Array(3_000_000));
+  it('of more than 16 megabytes are overtaken by smaller ones, unless the page wants an order', () => {
+    const { world, ada, bob } = scene({ bytesPerMs: 5000 });
+    void ada.send(new Uint8Array(17_000_000));
     void ada.send('line');
     world.run(10_000);
     assert.deepEqual([bob.values[0], bob.heard.length], ['line', 2]);
-    void ada.send(new Uint8Array(3_000_000), { lane: 'values' });
+    void ada.send(new Uint8Array(15_000_000));
     void ada.send('line');
     world.run(10_000);
     assert.equal(bob.values[3], 'line');

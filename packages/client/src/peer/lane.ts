@@ -17,14 +17,13 @@ import {
  * On another path it goes on with the first frame that the other side does not have.
  */
 
-/** What may be under way, unacknowledged. */
-const WINDOW_BYTES = 1_048_576;
 /**
- * Of bulk, as long as nothing is known of the path, and beside what the path itself holds: browsers
- * queue what they are given in front of what comes later, whatever its lane.
+ * What may be under way, unacknowledged, beside what the path itself holds. Of bulk it is little:
+ * browsers queue what they are given in front of what comes later, whatever its lane.
  */
+const WINDOW_BYTES = 1_048_576;
 const BULK_WINDOW_BYTES = 262_144;
-const MAX_BULK_WINDOW_BYTES = 16_777_216;
+const MAX_HELD_BYTES = 16_777_216;
 /** A peer that acknowledges nothing for this long while its path works has no use for anything. */
 const STALLED_MS = 30_000;
 
@@ -173,8 +172,11 @@ export class LaneSender {
   }
 
   #hasRoom(sink: FrameSink): boolean {
-    const window = this.#index === BULK ? this.#pace._windowBytes : WINDOW_BYTES;
-    return this.#sentBytes < window && sink.queuedBytes(this.#index) <= HIGH_WATER_BYTES;
+    const own = this.#index === BULK ? BULK_WINDOW_BYTES : WINDOW_BYTES;
+    return (
+      this.#sentBytes < own + this.#pace._heldBytes &&
+      sink.queuedBytes(this.#index) <= HIGH_WATER_BYTES
+    );
   }
 
   /** Makes the next frame of the first value that waits; false when there is none. */
@@ -228,7 +230,7 @@ export class LaneSender {
     const dropped = this.#frames.splice(0, count);
     for (const { frame } of dropped) bytes += frame.length;
     const sentAt = dropped.at(-1)?.sentAt;
-    if (this.#index === BULK && sentAt !== undefined) this.#pace._handleAck(bytes, sentAt, now);
+    if (sentAt !== undefined) this.#pace._handleAck(bytes, sentAt, now);
     this.#base = received;
     this.#sent = Math.max(0, this.#sent - count);
     this.#sentBytes = this.#sent === 0 ? 0 : this.#sentBytes - bytes;
@@ -249,9 +251,9 @@ class Pace {
   #bytes = 0;
   #since: Instant | null = null;
 
-  get _windowBytes(): number {
-    const held = this.#bytesPerMs === 0 ? 0 : 2 * this.#bytesPerMs * this.#minRoundTripMs;
-    return Math.min(BULK_WINDOW_BYTES + held, MAX_BULK_WINDOW_BYTES);
+  get _heldBytes(): number {
+    if (this.#bytesPerMs === 0) return 0;
+    return Math.min(2 * this.#bytesPerMs * this.#minRoundTripMs, MAX_HELD_BYTES);
   }
 
   /** @param sentAt when the last of the bytes was sent */

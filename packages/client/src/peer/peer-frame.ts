@@ -24,7 +24,7 @@ export const MAX_FRAME_BYTES = 65_536;
 /** Of a large value: while one of its frames is on its way, nothing else is. */
 export const CHUNK_BYTES = 16_384;
 /** A value of more than this goes by {@link BULK}, where smaller ones overtake it. */
-export const BULK_BYTES = 1_048_576;
+export const BULK_BYTES = 16_777_216;
 /**
  * What may wait in a lane before `send` refuses more: one value of any size, or many small ones.
  */
@@ -51,7 +51,7 @@ export interface SendOptions {
   readonly delivery?: 'received' | 'sent';
   /**
    * Values of one lane arrive in the order they were sent, and delay no other lane. Default: `bulk`
-   * for values of more than 1 MB, else `values`.
+   * for values of more than 16 MB, else `values`.
    */
   readonly lane?: 'requests' | 'values' | 'bulk';
   /** Takes back what has not been sent yet. */

@@ -327,7 +327,8 @@ export class PeerLink implements LinkState {
   }
 
   #handleChannelOpen(): void {
-    if (!this.isOpen || this.#isEnded) return;
+    // Once, though each of the channels tells of itself.
+    if (!this.isOpen || this.#isEnded || this.#wasOpen) return;
     this.#wasOpen = true;
     this.#handleConnected();
     this.#events._open();

@@ -42,11 +42,12 @@ export function* framesOf(tag: string, kind: ValueKind, body: Frame): Generator<
     return;
   }
   if (tag !== '') yield `t${tag}`;
-  const isWhole = kind === 'b' && body.length <= MAX_FRAME_BYTES;
-  if (!isWhole) yield `f${kind}${body.length}`;
-  // Also of no bytes there is a frame.
-  for (let at = 0; at === 0 || at < body.length; at += CHUNK_BYTES)
-    yield body.subarray(at, at + CHUNK_BYTES);
+  if (kind === 'b' && body.length <= MAX_FRAME_BYTES) {
+    yield body;
+    return;
+  }
+  yield `f${kind}${body.length}`;
+  for (let at = 0; at < body.length; at += CHUNK_BYTES) yield body.subarray(at, at + CHUNK_BYTES);
 }
 
 interface LargeValue {
