@@ -60,7 +60,7 @@ function without(codes: ReadonlySet<string>, ...others: ReadonlySet<string>[]): 
 
 describe('docs/errors.md', () => {
   it('has every code that the client has, and the pages section no other', () => {
-    const client = codesIn(readSources('packages/client/src'));
+    const client = codesIn(readSources('packages/client/src', 'packages/base/src'));
     assert.deepEqual(without(client, page, frames), []);
     // A page sees some of the relay's error frames as they are.
     assert.deepEqual(without(page, client, frames), []);

@@ -1,3 +1,5 @@
+import { expectThat, expectType } from './arguments.ts';
+
 type Listener = (...values: readonly unknown[]) => void;
 
 /**
@@ -5,25 +7,31 @@ type Listener = (...values: readonly unknown[]) => void;
  * `onListenerError` hears of it.
  */
 export class Emitter<Events extends Record<string, readonly unknown[]>> {
-  readonly #listeners = new Map<keyof Events, Set<Listener>>();
+  readonly #listeners = new Map<unknown, Set<Listener>>();
   readonly #onListenerError: (error: unknown) => void;
 
-  constructor(onListenerError: (error: unknown) => void) {
+  constructor(
+    onListenerError: (error: unknown) => void,
+    events: readonly (keyof Events & string)[],
+  ) {
     this.#onListenerError = onListenerError;
+    this._addEvents(events);
   }
 
   /**
-   * Calls `listener` on every `event` from now on.
-   * @returns An unsubscribe function.
+   * Calls `listener` on every `event` from now on: as often as it was given. Throws `BAD_ARGUMENT`.
+   * @returns An unsubscribe function, for this call of `on` and no other.
    */
   on<Name extends keyof Events>(
     event: Name,
     listener: (...values: Events[Name]) => void,
   ): () => void {
-    let set = this.#listeners.get(event);
-    if (set === undefined) this.#listeners.set(event, (set = new Set()));
+    const set = this.#listeners.get(event);
+    const allowed = `one of ${[...this.#listeners.keys()].join(', ')}`;
+    expectThat(set !== undefined, 'on: event', allowed, event);
+    expectType('on: listener', listener, 'function');
     // Stored under its event's name only, so it is only ever called with that event's values.
-    const stored = listener as unknown as Listener;
+    const stored: Listener = (...values) => listener(...(values as unknown as Events[Name]));
     set.add(stored);
     return () => {
       set.delete(stored);
@@ -44,5 +52,10 @@ export class Emitter<Events extends Record<string, readonly unknown[]>> {
         this.#onListenerError(error);
       }
     }
+  }
+
+  /** @internal Further events that may be listened to. */
+  _addEvents(events: readonly string[]): void {
+    for (const event of events) this.#listeners.set(event, this.#listeners.get(event) ?? new Set());
   }
 }

@@ -1,4 +1,5 @@
 export * from './address-scope.ts';
+export * from './arguments.ts';
 export * from './backoff.ts';
 export * from './byte-reader.ts';
 export * from './byte-writer.ts';

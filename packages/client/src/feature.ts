@@ -200,6 +200,8 @@ export interface LinkState extends FrameSink {
 export interface PeerPart {
   /** Methods for the peer. */
   readonly api?: object;
+  /** What the feature emits, for pages to listen to, besides events named as its frames. */
+  readonly events?: readonly string[];
   /** The frames that the feature takes, by name. */
   readonly frames?: Readonly<Record<string, FrameHandler>>;
   /** How values become frames; of several features the last one counts. */

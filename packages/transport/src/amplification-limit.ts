@@ -33,13 +33,20 @@ export class AmplificationLimit {
   }
 
   /**
+   * Whether a reply of so many bytes may be sent once `arriving` more bytes have come from the
+   * address.
+   */
+  allows(bytes: number, arriving: number): boolean {
+    const received = this.#receivedBytes + arriving;
+    return this.#isProven || this.#sentBytes + bytes <= UNPROVEN_AMPLIFICATION_LIMIT * received;
+  }
+
+  /**
    * Asks to send a datagram, and counts it when it may be sent.
    * @returns False when it would be more than {@link UNPROVEN_AMPLIFICATION_LIMIT} times what was received.
    */
   admit(bytes: number): boolean {
-    const isWithin =
-      this.#isProven ||
-      this.#sentBytes + bytes <= UNPROVEN_AMPLIFICATION_LIMIT * this.#receivedBytes;
+    const isWithin = this.allows(bytes, 0);
     if (isWithin) this.#sentBytes += bytes;
     return isWithin;
   }

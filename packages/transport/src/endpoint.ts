@@ -10,6 +10,7 @@ import {
 } from '@lumamesh/base';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import type { LocalCertificate } from './dtls/handshake.ts';
+import { maxFirstFlightBytes } from './dtls/first-flight.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
@@ -51,6 +52,11 @@ interface Slot extends HeapEntry, Admitted {
    * do not keep it alive.
    */
   remoteUfrag: string | null;
+  /**
+   * A HelloVerifyRequest was sent, after which the client numbers its messages and expects ours
+   * from 1: a flight for a repeated first ClientHello, from 0, would mislead it.
+   */
+  isChallenged: boolean;
   isDirty: boolean;
 }
 
@@ -60,6 +66,8 @@ interface Slot extends HeapEntry, Admitted {
  *
  *   STUN  ──▶ IceLiteAgent (stateless) ──valid check──▶ new session, below the threshold of unproven ones
  *   DTLS  ──▶ its session; without one ──▶ CookieGate (stateless) ──valid cookie──▶ new session
+ *         (a ClientHello from an address that nothing has proven, when the reply to it would be
+ *         more than three times what came: CookieGate as well ──valid cookie──▶ its session)
  *   other ──▶ dropped and counted
  */
 export class Endpoint implements Machine<EndpointOutput> {
@@ -74,6 +82,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   readonly #heap = new TimerHeap<Slot>();
   readonly #dirty = new Fifo<Slot>();
   readonly #replies = new Fifo<EndpointOutput>();
+  readonly #firstFlightBytes: number;
   readonly #onDrop = (reason: string): void => this.drops.count(reason);
   #nextId = 1;
 
@@ -82,6 +91,7 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#admission = new SessionAdmission(options.limits);
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#gate = new CookieGate(options.crypto, now);
+    this.#firstFlightBytes = maxFirstFlightBytes(options);
   }
 
   /**
@@ -211,22 +221,36 @@ export class Endpoint implements Machine<EndpointOutput> {
   #handleDtls(now: Instant, remote: Remote, datagram: Uint8Array): void {
     const key = fiveTupleKey(remote);
     const slot = this.#slotsByKey.get(key);
-    if (slot !== undefined) return this.#deliver(now, slot, datagram);
+    if (slot?.session.amplification.isProven === true) return this.#deliver(now, slot, datagram);
     const verdict = this.#gate.inspect(now, remote, datagram);
     switch (verdict.kind) {
       case 'other':
-        return this.drops.count('endpoint.unknownSession');
-      case 'challenge':
-        if (this.#challenges.take(now)) this.#reply(remote, verdict.response);
-        else this.drops.count('endpoint.challengeBudget');
-        return;
+        if (slot === undefined) return this.drops.count('endpoint.unknownSession');
+        return this.#deliver(now, slot, datagram);
+      case 'challenge': {
+        const arriving = datagram.length + verdict.missingBytes;
+        if (slot?.isChallenged === false && this.#mayAnswer(slot, arriving))
+          return this.#deliver(now, slot, datagram);
+        if (!this.#challenges.take(now)) return this.drops.count('endpoint.challengeBudget');
+        if (slot !== undefined) {
+          slot.isChallenged = true;
+          // Smaller than any ClientHello, so it may always be sent.
+          slot.session.amplification.count(datagram.length, verdict.response.length);
+        }
+        return this.#reply(remote, verdict.response);
+      }
       case 'valid': {
         if (!this.#admission.hasCapacity) return this.drops.count('endpoint.full');
-        const created = this.#create(now, remote, key, 'proven');
-        created.session.markAddressProven();
-        this.#deliver(now, created, datagram);
+        const proven = slot ?? this.#create(now, remote, key, 'proven');
+        this.#admission.handleProven(proven);
+        proven.session.markAddressProven(verdict.messageSeq);
+        this.#deliver(now, proven, datagram);
       }
     }
+  }
+
+  #mayAnswer(slot: Slot, arrivingBytes: number): boolean {
+    return slot.session.amplification.allows(this.#firstFlightBytes, arrivingBytes);
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
@@ -252,6 +276,7 @@ export class Endpoint implements Machine<EndpointOutput> {
       session,
       remoteUfrag: null,
       admission,
+      isChallenged: false,
       isDirty: false,
       deadline: null,
       heapIndex: -1,

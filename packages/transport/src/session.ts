@@ -32,6 +32,8 @@ const CLOSING_TIMEOUT_MS = 2000;
  *   datagram ◀─ DTLS ◀packets─ SCTP ◀──────── send()
  */
 export class Session implements Machine<SessionOutput> {
+  /** What may be sent to the peer's address. */
+  readonly amplification: AmplificationLimit;
   readonly #options: CommonSessionOptions;
   readonly #isServer: boolean;
   readonly #outputs = new Fifo<SessionOutput>();
@@ -44,7 +46,6 @@ export class Session implements Machine<SessionOutput> {
   #channels: DataChannels | null = null;
   #now: Instant;
   #lastHeard: Instant;
-  readonly #amplification: AmplificationLimit;
   #isEstablished = false;
   #isClosed = false;
 
@@ -59,7 +60,7 @@ export class Session implements Machine<SessionOutput> {
     this.#options = options;
     this.#isServer = isServer;
     // A client chose the address itself.
-    this.#amplification = new AmplificationLimit(!isServer);
+    this.amplification = new AmplificationLimit(!isServer);
     this.#onDrop = onDrop;
     this.#timers.arm('handshake', later(now, HANDSHAKE_TIMEOUT_MS));
   }
@@ -101,10 +102,6 @@ export class Session implements Machine<SessionOutput> {
     return this.#isEstablished;
   }
 
-  get isAddressProven(): boolean {
-    return this.#amplification.isProven;
-  }
-
   /** Bytes of user data waiting to be sent, over all channels. */
   get bufferedBytes(): number {
     return this.#sctp?.bufferedBytes ?? 0;
@@ -123,21 +120,24 @@ export class Session implements Machine<SessionOutput> {
     );
   }
 
-  /** The peer returned a cookie: timers may run, and the limit on what we send is lifted. */
-  markAddressProven(): void {
-    this.#amplification.markProven();
-    this.#dtls?.markAddressProven();
+  /**
+   * The peer returned a cookie, in the ClientHello of this message_seq: timers may run, and the
+   * limit on what we send is lifted.
+   */
+  markAddressProven(helloSeq: number): void {
+    this.amplification.markProven();
+    this.#dtls?.markAddressProven(helloSeq);
   }
 
   /** An authenticated check of this session's peer arrived (server role) and was responded to. */
   handleConsent(now: Instant, receivedBytes: number, sentBytes: number): void {
     this.#lastHeard = now;
-    this.#amplification.count(receivedBytes, sentBytes);
+    this.amplification.count(receivedBytes, sentBytes);
   }
 
   handleDatagram(now: Instant, datagram: Uint8Array): void {
     this.#now = now;
-    this.#amplification.count(datagram.length, 0);
+    this.amplification.count(datagram.length, 0);
     const first = datagram[0] ?? 255;
     let drop: string | null = 'session.unknownProtocol';
     if (this.#isClosed) drop = 'session.closed';
@@ -265,7 +265,7 @@ export class Session implements Machine<SessionOutput> {
   }
 
   #transmit(datagram: Uint8Array): void {
-    if (!this.#amplification.admit(datagram.length))
+    if (!this.amplification.admit(datagram.length))
       return this.#onDrop('session.amplificationLimit');
     this.#outputs.push({ type: 'transmit', data: datagram });
   }
@@ -286,7 +286,7 @@ export class Session implements Machine<SessionOutput> {
   #handleDtlsEvent(event: DtlsEvent): void {
     switch (event.type) {
       case 'connected':
-        this.#amplification.markProven();
+        this.amplification.markProven();
         this.#lastHeard = this.#now;
         this.#startSctp();
         this.#outputs.push({ type: 'secure', remoteCertificate: event.remoteCertificate });

@@ -58,6 +58,7 @@ function filesOf(peer: PeerHandle): PeerPart {
   };
   return {
     api,
+    events: ['file'],
     onChannel: (channel) => {
       const file = readFileOffer(channel);
       if (file === null) return false;

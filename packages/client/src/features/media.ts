@@ -119,6 +119,7 @@ function mediaPart(peer: PeerHandle, handleClosed: () => void): MediaPart {
 
   return {
     api,
+    events: ['stream'],
     frames: {
       media: {
         handle: (value) => {

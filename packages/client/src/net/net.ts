@@ -39,7 +39,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     const onListenerError = options.onListenerError ?? rethrowLater;
-    super(onListenerError);
+    super(onListenerError, ['status', 'error']);
     const { iceServers, relays = [], signal } = options;
     this.platform = platform;
     this.options = options;
@@ -174,10 +174,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   }
 
   _handleRelayOpen(nk: string): void {
-    for (const channel of this.#channels) {
-      channel._handleRelayUp(nk);
-      this.#sendJoin(channel, nk);
-    }
+    for (const channel of this.#channels) channel._handleRelayUp(nk);
+    this.#sync();
     for (const part of this.#parts) part.onRelayOpen?.(nk);
   }
 
@@ -226,6 +224,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     for (const channel of this.#channels) channel._handleTick(now);
     for (const room of this.#rooms.values()) room._handleTick(now);
     this.#pool._handleTick(now);
+    this.#sync();
     for (const part of this.#parts) part.onTick?.(now);
   }
 
@@ -246,11 +245,14 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       _identityFor: async (roomId) => this.#identityFor(roomId),
       send: (relay, message) => this.send(relay, message),
       _handleStart: (channel) => this.#channels.add(channel),
-      _handleReady: (channel) => {
-        this.#sendJoin(channel, null);
+      _handleReady: () => {
+        this.#sync();
         this.replan();
       },
-      _handleLeft: (channel) => this.#channels.delete(channel),
+      _handleLeft: (channel) => {
+        this.#channels.delete(channel);
+        this.#sync();
+      },
     };
   }
 
@@ -263,9 +265,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return part?.identityFor?.(roomId) ?? createPeerIdentity(this.platform.crypto.subtle);
   }
 
-  #sendJoin(channel: RoomChannel, relay: string | null): void {
-    const message = channel._joinMessage;
-    if (message !== null) this.send(relay, message);
+  #sync(): void {
+    this.#pool._sync(this.#channels);
   }
 
   #iceServers(): readonly RTCIceServer[] {

@@ -68,7 +68,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   #isAdmitted = false;
 
   constructor(id: string, nick: string, isPolite: boolean, host: PeerHost) {
-    super(host.onListenerError);
+    super(host.onListenerError, ['open', 'data', 'status', 'close']);
     this.id = id;
     this.isPolite = isPolite;
     this.#nick = nick;
@@ -78,8 +78,9 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   /** Begins to connect. Throws `BAD_FEATURE`, and what the browser throws. */
   _start(parts: readonly PeerPart[], offersFirst: boolean): void {
     this.#parts = parts;
-    for (const { api, frames = {}, values } of parts) {
+    for (const { api, events = [], frames = {}, values } of parts) {
       extend(this, api);
+      this._addEvents([...events, ...Object.keys(frames)]);
       for (const [name, handler] of Object.entries(frames)) {
         refuseTwice(name, this.#frames.has(name));
         this.#frames.set(name, handler);

@@ -26,7 +26,7 @@ export class FakePeer extends Emitter<PeerEvents> {
   waiting: (() => void)[] | null = null;
 
   constructor(id: string, nick = id) {
-    super(rethrow);
+    super(rethrow, ['open', 'data', 'status', 'close']);
     this.id = id;
     this.nick = nick;
   }
@@ -56,7 +56,7 @@ export class FakeRoom extends Emitter<RoomEvents> {
   readonly #actions = new Map<string, Set<ActionListener>>();
 
   constructor() {
-    super(rethrow);
+    super(rethrow, ['peer', 'leave', 'joined', 'status', 'error']);
   }
 
   get asRoom(): Room {

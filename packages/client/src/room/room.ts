@@ -43,7 +43,7 @@ export class Room
   #hasSaidFull = false;
 
   constructor(name: string, options: RoomOptions, features: readonly Feature[], host: RoomHost) {
-    super(host.onListenerError);
+    super(host.onListenerError, ['peer', 'leave', 'joined', 'status', 'error']);
     this.name = name;
     this.options = options;
     this.#host = host;

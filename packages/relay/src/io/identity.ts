@@ -115,7 +115,7 @@ async function loadCertificate(
       : readKey(keyFile, keyPem, 'ec');
   if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw damaged(keyFile, 'it holds no ECDSA P-256 key');
-  const pem = certPem ?? (await createKeyFile(certFile, await makeCertificate(key)));
+  const pem = certPem ?? (await createKeyFile(certFile, makeCertificate(key)));
   const certificate = attempt(
     certFile,
     'it holds no X.509 certificate',

@@ -85,6 +85,7 @@ export class ClientHandshake12 implements Handshake {
   #nextMessageSeq = 0;
   #state: State = { name: 'start' };
   readonly expectsFirstMessage = false;
+  readonly mayStartAgain = false;
 
   constructor(options: ClientHandshakeOptions, records: RecordLayer) {
     this.#options = options;
@@ -173,8 +174,8 @@ export class ClientHandshake12 implements Handshake {
     const chain = decodeCertificate(message.body);
     if (!chain.ok) return failed(ALERT.decodeError, chain.drop);
     const [remoteCertificate] = chain.value;
+    if (remoteCertificate === undefined) return failed(ALERT.badCertificate, 'noCertificate');
     if (
-      remoteCertificate === undefined ||
       !bytesEqual(
         this.#options.crypto.hash('sha256', remoteCertificate),
         this.#options.remoteFingerprint,

@@ -9,6 +9,7 @@ import {
   readAlpn,
   readUint16Vector,
 } from './message/extensions.ts';
+import { SRTP_PROFILES, readUseSrtp } from './message/use-srtp.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
 /** RFC 5746 §3.3: TLS_EMPTY_RENEGOTIATION_INFO_SCSV. */
@@ -23,6 +24,8 @@ export interface Negotiated {
   readonly answersRenegotiationInfo: boolean;
   readonly answersPointFormats: boolean;
   readonly alpn: typeof ALPN_WEBRTC | null;
+  /** The SRTP protection profile to answer with; `null`: use_srtp is not answered. */
+  readonly srtpProfile: number | null;
 }
 
 export interface NegotiationFailure {
@@ -70,6 +73,9 @@ export function negotiate(
   const alpn = extensions.get(EXTENSION.alpn);
   const protocols = alpn === undefined ? [] : readAlpn(new ByteReader(alpn));
   if (protocols === null) return refuse(ALERT.decodeError, 'alpn');
+  const useSrtp = extensions.get(EXTENSION.useSrtp);
+  const profiles = useSrtp === undefined ? [] : readUseSrtp(useSrtp);
+  if (profiles === null) return refuse(ALERT.decodeError, 'useSrtp');
   const value: Negotiated = {
     suite,
     group,
@@ -78,6 +84,8 @@ export function negotiate(
     answersPointFormats: pointFormats !== undefined,
     // RFC 8833 §2. `c-webrtc` asks for media confidentiality, which a data channel has nothing of.
     alpn: protocols.includes(ALPN_WEBRTC) ? ALPN_WEBRTC : null,
+    // RFC 5764 §4.1.1: without a common profile the server leaves the extension out.
+    srtpProfile: SRTP_PROFILES.find((profile) => profiles.includes(profile)) ?? null,
   };
   return { ok: true, value };
 }

@@ -19,24 +19,31 @@ import { CONTENT_TYPE, decodeRecord, encodePlaintextRecord } from './record/reco
 
 const COOKIE_BYTES = 20;
 const SECRET_BYTES = 32;
+/** Each HelloVerifyRequest moves the client's numbering by one; nobody needs so many. */
+const MAX_HELLO_SEQ = 15;
 /** A cookie is good for one to two of these. */
 const SECRET_LIFETIME_MS = 60_000;
 
 export type CookieVerdict =
   /** The first fragment of a ClientHello with our cookie: the sender's address is proven. */
-  | { readonly kind: 'valid' }
+  | { readonly kind: 'valid'; readonly messageSeq: number }
   /**
    * The first fragment of a ClientHello without it: send this HelloVerifyRequest and forget the
-   * sender.
+   * sender. `missingBytes` of the ClientHello are in other fragments, as this one claims.
    */
-  | { readonly kind: 'challenge'; readonly response: Uint8Array }
+  | {
+      readonly kind: 'challenge';
+      readonly response: Uint8Array;
+      readonly missingBytes: number;
+    }
   /**
    * Anything else: a later fragment, or no ClientHello. Of use only to a session that has passed.
    */
   | { readonly kind: 'other' };
 
 /**
- * The stateless cookie exchange (RFC 6347 §4.2.1), used when half-open handshakes pass a threshold.
+ * The stateless cookie exchange (RFC 6347 §4.2.1), used when half-open handshakes pass a threshold,
+ * and where the reply to a ClientHello would be too large for an address that nothing has proven.
  * `random` and `cookie` of every ClientHello stand in its first fragment, so the reply needs no
  * reassembly; it is smaller than any ClientHello, so nothing is amplified.
  */
@@ -66,25 +73,29 @@ export class CookieGate {
     const fragment = readHandshakeFragment(reader);
     if (!reader.ok || fragment.type !== HANDSHAKE_TYPE.clientHello || fragment.fragmentOffset !== 0)
       return { kind: 'other' };
+    const { messageSeq } = fragment;
+    if (messageSeq > MAX_HELLO_SEQ) return { kind: 'other' };
     const head = decodeClientHelloHead(fragment.fragment);
     if (!head.ok) return { kind: 'other' };
     const { random, cookie } = head.value;
     const isOurs = (secret: Uint8Array): boolean =>
       bytesEqual(this.#cookie(secret, remote, random), cookie);
     if (cookie.length > 0 && (isOurs(this.#current) || isOurs(this.#previous)))
-      return { kind: 'valid' };
-    // RFC 6347 §4.2.1: message_seq 0, and the record sequence number of the ClientHello it replies
-    // to.
+      return { kind: 'valid', messageSeq };
+    // RFC 6347 §4.2.1: the record sequence number of the ClientHello it replies to. message_seq is
+    // the ClientHello's as well: 0, but for one whose cookie is too old, whose sender has numbered
+    // on and drops what comes with a number that it has seen.
     const body = encodeHelloVerifyRequest(this.#cookie(this.#current, remote, random));
     const message = encodeHandshakeFragment(
       HANDSHAKE_TYPE.helloVerifyRequest,
       body.length,
-      0,
+      messageSeq,
       0,
       body,
     );
     return {
       kind: 'challenge',
+      missingBytes: fragment.length - fragment.fragment.length,
       response: encodePlaintextRecord(
         CONTENT_TYPE.handshake,
         0,

@@ -105,9 +105,15 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     return this.#flights.dueAt;
   }
 
-  /** The peer returned a cookie: its address is its own, so our timer may resend. */
-  markAddressProven(): void {
+  /**
+   * The peer returned a cookie in the ClientHello of this message_seq: its address is its own, so
+   * our timer may resend. What came of earlier ones is of no use.
+   */
+  markAddressProven(helloSeq: number): void {
     this.#flights.markAddressProven();
+    if (this.#state.name !== 'handshaking') return;
+    const { handshake, reassembler } = this.#state;
+    if (handshake.expectsFirstMessage || handshake.mayStartAgain) reassembler.skipTo(helloSeq);
   }
 
   /**
@@ -206,6 +212,11 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         // lost.
         const isRepeatedFinished =
           isProtected && fragment.type === HANDSHAKE_TYPE.finished && this.#isServer;
+        if (isProtected && fragment.type === HANDSHAKE_TYPE.clientHello && this.#isServer) {
+          // RFC 5246 §7.2.2: what a peer that wants to renegotiate is told.
+          this.#sendAlert(ALERT_LEVEL.warning, ALERT.noRenegotiation);
+          return 'dtls.handshake.renegotiation';
+        }
         if (!isRepeatedFinished || !state.mayResendLast) return 'dtls.handshake.afterFinished';
         this.#flights.handleDuplicate(now);
         return null;
@@ -229,8 +240,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         continue;
       }
       if (
-        handshake.expectsFirstMessage &&
-        fragment.messageSeq === 1 &&
+        (handshake.expectsFirstMessage || handshake.mayStartAgain) &&
+        fragment.messageSeq > 0 &&
         fragment.type === HANDSHAKE_TYPE.clientHello
       )
         this.#records.startAt(record.recordSequenceNumber);
@@ -248,17 +259,25 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         drop = result;
         continue;
       }
-      this.#deliverMessages(now, handshake, reassembler);
+      drop = this.#deliverMessages(now, handshake, reassembler) ?? drop;
     }
     return drop;
   }
 
-  #deliverMessages(now: Instant, handshake: Handshake, reassembler: HandshakeReassembler): void {
+  /** @returns Why the handshake was refused, or `null`. */
+  #deliverMessages(
+    now: Instant,
+    handshake: Handshake,
+    reassembler: HandshakeReassembler,
+  ): string | null {
     while (this.#state.name === 'handshaking') {
       const message = handshake.expectsFirstMessage ? reassembler.takeFirst() : reassembler.take();
-      if (message === null) return;
-      this.#follow(now, handshake.handleMessage(message));
+      if (message === null) return null;
+      const step = handshake.handleMessage(message);
+      this.#follow(now, step);
+      if (step.type === 'failed') return `dtls.refused.${step.reason}`;
     }
+    return null;
   }
 
   #follow(now: Instant, step: HandshakeStep): void {

@@ -31,6 +31,8 @@ export interface Handshake {
   readonly expectsProtected: boolean;
   /** Whether the next message may be numbered as the first one behind a HelloVerifyRequest. */
   readonly expectsFirstMessage: boolean;
+  /** Whether another ClientHello takes the place of the one that was answered. */
+  readonly mayStartAgain: boolean;
 }
 
 export const WAIT: HandshakeStep = { type: 'wait' };

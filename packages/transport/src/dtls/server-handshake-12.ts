@@ -1,11 +1,5 @@
-import {
-  ByteWriter,
-  type KeyShare,
-  type SyncCrypto,
-  bytesEqual,
-  concatBytes,
-} from '@lumamesh/base';
-import { ALPN_WEBRTC, type Negotiated, negotiate } from './client-hello-offer.ts';
+import { type KeyShare, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
+import { type Negotiated, negotiate } from './client-hello-offer.ts';
 import type { FlightPart } from './flight/flight.ts';
 import {
   type Handshake,
@@ -22,7 +16,7 @@ import { encodeCertificateRequest } from './message/certificate-request.ts';
 import { decodeCertificateVerify } from './message/certificate-verify.ts';
 import { RANDOM_BYTES, decodeClientHello } from './message/client-hello.ts';
 import { decodeClientKeyExchange } from './message/client-key-exchange.ts';
-import { EXTENSION, SIGNATURE_ECDSA_SECP256R1_SHA256, writeAlpn } from './message/extensions.ts';
+import { SIGNATURE_ECDSA_SECP256R1_SHA256 } from './message/extensions.ts';
 import {
   HANDSHAKE_TYPE,
   type HandshakeMessage,
@@ -32,6 +26,10 @@ import { encodeServerHello } from './message/server-hello.ts';
 import { encodeEcdhParams, encodeServerKeyExchange } from './message/server-key-exchange.ts';
 import type { RecordLayer } from './record/record-layer.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
+import { answerExtensions } from './server-extensions.ts';
+
+/** A key pair and a signature each: nothing else bounds what ClientHellos of new numbers cost. */
+const MAX_STARTS_AGAIN = 2;
 
 /*
  * The server's side of a full DTLS 1.2 handshake (RFC 6347 §4.2.4, figure 1; RFC 5246 §7.3):
@@ -90,6 +88,7 @@ export class ServerHandshake12 implements Handshake {
   readonly #options: ServerHandshakeOptions;
   readonly #records: RecordLayer;
   readonly #transcript = new Transcript();
+  #startsAgain = 0;
   #state: State = { name: 'awaitClientHello' };
 
   constructor(options: ServerHandshakeOptions, records: RecordLayer) {
@@ -103,6 +102,11 @@ export class ServerHandshake12 implements Handshake {
 
   get expectsProtected(): boolean {
     return this.#state.name === 'awaitFinished';
+  }
+
+  get mayStartAgain(): boolean {
+    const { name } = this.#state;
+    return name === 'awaitCertificate' || name === 'awaitClientKeyExchange';
   }
 
   start(): HandshakeStep {
@@ -120,12 +124,12 @@ export class ServerHandshake12 implements Handshake {
           ? this.#handleClientHello(message)
           : unexpected();
       case 'awaitCertificate':
-        if (isSecondHello(message)) return this.#startAgain(message);
+        if (message.type === HANDSHAKE_TYPE.clientHello) return this.#startAgain(message);
         return message.type === HANDSHAKE_TYPE.certificate
           ? this.#handleCertificate(message, state.offer)
           : unexpected();
       case 'awaitClientKeyExchange':
-        if (isSecondHello(message)) return this.#startAgain(message);
+        if (message.type === HANDSHAKE_TYPE.clientHello) return this.#startAgain(message);
         return message.type === HANDSHAKE_TYPE.clientKeyExchange
           ? this.#handleClientKeyExchange(message, state.offer, state.remoteCertificate)
           : unexpected();
@@ -143,10 +147,12 @@ export class ServerHandshake12 implements Handshake {
   }
 
   /**
-   * The ClientHello that follows a HelloVerifyRequest which we sent, without keeping state, before
-   * this session took the first one: it is the one that counts.
+   * The ClientHello that follows a HelloVerifyRequest, which we sent without keeping state before
+   * or after this session took an earlier one: it is the one that counts.
    */
   #startAgain(message: HandshakeMessage): HandshakeStep {
+    this.#startsAgain += 1;
+    if (this.#startsAgain > MAX_STARTS_AGAIN) return unexpected();
     this.#transcript.reset();
     return this.#handleClientHello(message);
   }
@@ -299,29 +305,6 @@ export class ServerHandshake12 implements Handshake {
     this.#state = { name: 'done' };
     return { type: 'connected', parts, remoteCertificate: keyed.remoteCertificate };
   }
-}
-
-/**
- * The ServerHello's extensions: only what the client offered (RFC 5246 §7.4.1.4). use_srtp is not
- * accepted, so no media is negotiated.
- */
-function answerExtensions(negotiated: Negotiated): Map<number, Uint8Array> {
-  const extensions = new Map<number, Uint8Array>([
-    [EXTENSION.extendedMasterSecret, new Uint8Array(0)],
-  ]);
-  if (negotiated.answersRenegotiationInfo)
-    extensions.set(EXTENSION.renegotiationInfo, Uint8Array.of(0));
-  if (negotiated.answersPointFormats) extensions.set(EXTENSION.ecPointFormats, Uint8Array.of(1, 0));
-  if (negotiated.alpn !== null) {
-    const writer = new ByteWriter(16);
-    writeAlpn(writer, [ALPN_WEBRTC]);
-    extensions.set(EXTENSION.alpn, writer.finish());
-  }
-  return extensions;
-}
-
-function isSecondHello(message: HandshakeMessage): boolean {
-  return message.type === HANDSHAKE_TYPE.clientHello && message.messageSeq === 1;
 }
 
 function unexpected(): HandshakeStep {

@@ -15,6 +15,7 @@ export function largeValues(): Feature<LargeValuesApi> {
   return {
     name: 'largeValues',
     peer: (peer) => ({
+      events: ['progress'],
       values: {
         outbox: () => new ValueSender((error) => peer.onListenerError(error)),
         inbox: (deliver, isGuarded) =>

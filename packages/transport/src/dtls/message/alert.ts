@@ -10,6 +10,7 @@ export const ALERT = {
   decodeError: 50,
   decryptError: 51,
   protocolVersion: 70,
+  noRenegotiation: 100,
 } as const;
 
 export interface Alert {

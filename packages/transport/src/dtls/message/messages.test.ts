@@ -24,6 +24,7 @@ import {
   encodeEcdhParams,
   encodeServerKeyExchange,
 } from './server-key-exchange.ts';
+import { encodeUseSrtp, readUseSrtp } from './use-srtp.ts';
 
 const hello: ClientHello = {
   version: 0xfefd,
@@ -112,6 +113,24 @@ describe('every handshake message', () => {
   }
 });
 
+describe('use_srtp', () => {
+  const offer = Uint8Array.of(0, 6, 0, 1, 0, 7, 0x12, 0x34, 2, 8, 9);
+
+  it('gives the profiles, whatever the MKI; cut, over-long, odd and empty ones are refused', () => {
+    assert.deepEqual(readUseSrtp(offer), [1, 7, 0x1234]);
+    for (const cut of truncations(offer)) assert.equal(readUseSrtp(cut), null);
+    assert.equal(readUseSrtp(overlong(offer)), null);
+    assert.equal(readUseSrtp(Uint8Array.of(0, 3, 0, 1, 7, 0)), null);
+    assert.equal(readUseSrtp(Uint8Array.of(0, 0, 0)), null);
+    for (const mutated of mutations(offer, 5000, 5)) readUseSrtp(mutated);
+  });
+
+  it('is answered with one profile', () => {
+    assert.deepEqual(encodeUseSrtp(7), Uint8Array.of(0, 2, 0, 7, 0));
+    assert.deepEqual(readUseSrtp(encodeUseSrtp(7)), [7]);
+  });
+});
+
 /** The whole ClientHello of a browser, put together from the fragments it really sent. */
 function browserHello(datagrams: readonly string[]): HandshakeMessage {
   const reassembler = new HandshakeReassembler(4096);
@@ -138,6 +157,7 @@ describe('the ClientHello of real browsers', () => {
       assert.ok(result.ok);
       assert.equal(result.value.suite.id, 0xc02b);
       assert.equal(result.value.group, 'x25519');
+      assert.equal(result.value.srtpProfile, 7);
       assert.equal(result.value.alpn, name.startsWith('firefox') ? 'webrtc' : null);
       const record = decodeRecord(
         fromHex(flights.clientHelloDatagrams[0] ?? '') ?? new Uint8Array(0),
@@ -199,6 +219,7 @@ describe('negotiation', () => {
       change({}, [[EXTENSION.ecPointFormats, Uint8Array.of(1, 1)]]),
       'pointFormats',
     ],
+    ['a malformed use_srtp', change({}, [[EXTENSION.useSrtp, Uint8Array.of(0, 2)]]), 'useSrtp'],
     ['malformed ALPN', change({}, [[EXTENSION.alpn, Uint8Array.of(0, 5, 1)]]), 'alpn'],
   ];
   for (const [name, offer, reason] of refusals) {
