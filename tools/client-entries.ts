@@ -26,23 +26,30 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 23_000,
+    maxBytes: 24_700,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 15_000,
+    maxBytes: 16_000,
   },
   {
     subpath: './features',
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 14_600,
+    maxBytes: 15_550,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
+  },
+  {
+    subpath: './identity',
+    file: 'lumamesh-identity',
+    source: 'identity.ts',
+    platform: 'browser',
+    maxBytes: 6200,
   },
   {
     subpath: './react',

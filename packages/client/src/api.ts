@@ -1,6 +1,7 @@
 import type { LumameshError } from '@lumamesh/base';
 import type { SendOptions } from './peer/peer-frame.ts';
 import type { RelaySource } from './net/relay-source.ts';
+import type { Identity } from './room/peer-identity.ts';
 
 /* What pages see of nets, rooms and peers when no feature adds to them. */
 
@@ -19,18 +20,29 @@ export interface Listenable<Events extends EventMap> {
   ): () => void;
 }
 
+/** An observer sees and is seen; nobody connects to it, nor it to anybody, until one is asked to. */
+export type PeerRole = 'member' | 'observer';
+
 /**
- * `connecting`: not there yet. `open`: values go straight to the peer. `forwarded`: they go,
+ * `idle`: one of us is an observer, and nobody has asked for a connection yet (`peer.connect()`,
+ * `peer.send()`). `connecting`: not there yet. `open`: values go straight to the peer. `forwarded`: they go,
  * end-to-end encrypted, through another member. `reconnecting`: the path was lost and another is
  * sought; reliable values wait. `closed`: the end.
  */
-export type PeerState = 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
+export type PeerState = 'idle' | 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
 
 /**
  * `left`: it said goodbye. `lost`: it fell silent. `failed`: no path to it was found.
- * `room-left`: this page left the room. `refused`: by this page.
+ * `room-left`: this page left the room. `refused`: by this page. `refused-by-peer`: by the other
+ * one; it is left alone until it joins the room again.
  */
-export type PeerCloseReason = 'left' | 'lost' | 'failed' | 'room-left' | 'refused';
+export type PeerCloseReason =
+  | 'left'
+  | 'lost'
+  | 'failed'
+  | 'room-left'
+  | 'refused'
+  | 'refused-by-peer';
 
 export type PeerEvents = {
   /** The peer can be talked to. Once. */
@@ -48,6 +60,7 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
   readonly id: string;
   /** What the peer calls itself; sealed, so relays do not know it. Empty when it gave no name. */
   readonly nick: string;
+  readonly role: PeerRole;
   readonly state: PeerState;
   /** Whether values go to the peer now. */
   readonly isOpen: boolean;
@@ -70,6 +83,8 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
    * 16 MB wait already: await what you send).
    */
   send(value: unknown, options?: SendOptions): Promise<boolean>;
+  /** Connects to a peer that is `idle`; sending to it does so as well. */
+  connect(): void;
   /**
    * Ends the connection to this peer, which is not let in again while this page is in the room;
    * `leave` follows.
@@ -90,6 +105,8 @@ export interface RoomOptions {
    * ROOM_FULL. Default 250.
    */
   readonly maxPeers?: number;
+  /** Default `member`. */
+  readonly role?: PeerRole;
 }
 
 /** `joining`: no relay has taken us in yet. `joined`: at least one has. `left`: the end. */
@@ -143,6 +160,11 @@ export interface ConnectOptions {
    * has none).
    */
   readonly storage?: PageStorage | null;
+  /**
+   * Who this page is beyond its visit: what `loadIdentity` of `lumamesh/identity` returns. Default:
+   * a peer of its own in each room, for as long as the tab lives (the feature `sessionIdentity`).
+   */
+  readonly identity?: Identity;
   /** Closes the net when it aborts. */
   readonly signal?: AbortSignal;
   /** Hears what happens; `console` will do. Default: silence. */
@@ -195,8 +217,9 @@ export type NetEvents = {
 export interface BaseNet<Room, Options = RoomOptions> extends Listenable<NetEvents> {
   readonly status: NetStatus;
   /**
-   * Joins a room by name; everybody who names it the same (with the same password) is there.
-   * Throws `NET_CLOSED` or `BAD_ROOM_NAME`.
+   * Joins a room by name; everybody who names it the same (with the same password) is there. Who
+   * is in it already gets the same room again, with the options of the first time.
+   * Throws `NET_CLOSED`, `BAD_ROOM_NAME` or `BAD_ARGUMENT`.
    */
   joinRoom(name: string, options?: Options): Room;
   /** Leaves all rooms, ends all peers, hangs up on all relays. */

@@ -48,6 +48,7 @@ export type {
   NetStatus,
   PageStorage,
   PeerCloseReason,
+  PeerRole,
   PeerEvents,
   PeerState,
   RelayStatus,

@@ -70,10 +70,10 @@ export interface NetHandle {
    * @returns whether any relay took it
    */
   send(relay: string | null, message: ClientMessage): boolean;
-  /** Relays of the page's own that came later. */
-  addSeeds(relays: readonly KnownRelay[]): void;
-  /** Something about a source of relays went wrong; `key` names the source. */
-  reportFault(key: string, error: LumameshError): void;
+  /** The page's own relays of one source that came later, in the place of those it had before. */
+  setSeeds(source: string, relays: readonly KnownRelay[]): void;
+  /** Something about a source of relays went wrong, or is well again; `key` names the source. */
+  reportFault(key: string, error: LumameshError | null): void;
 }
 
 export interface NetPart {
@@ -96,6 +96,8 @@ export interface NetPart {
   refineFault?(fault: LumameshError): Promise<LumameshError>;
   /** About every second. */
   onTick?(now: Instant): void;
+  /** The page is visible again, has thawed, or has another network. */
+  onWake?(): void;
   /** The page goes: the last moment to keep something. */
   onPageHide?(): void;
   onClose?(): void;

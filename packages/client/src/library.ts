@@ -20,6 +20,7 @@ import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
 import type { LargeValuesEvents } from './features/large-values/large-values.ts';
 import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
+import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
 import type { Platform } from './platform/platform.ts';
 
@@ -36,7 +37,7 @@ export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, Fo
 export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
 
 /** The page's place in the network, with all that the library has. */
-export interface Net extends BaseNet<Room, RoomOptions> {}
+export interface Net extends BaseNet<Room, RoomOptions>, RelayListsNet {}
 
 export type ActionOptions = Options<Peer>;
 export type ActionSend<Value> = Send<Value, Peer>;

@@ -62,6 +62,7 @@ export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
 export type { LargeValuesApi, LargeValuesEvents } from './large-values/large-values.ts';
 export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media.ts';
+export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,
   RequestOptions,

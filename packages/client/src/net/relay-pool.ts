@@ -124,10 +124,14 @@ export class RelayPool {
     for (const action of this.choice._plan(this.#platform.now())) {
       if (action.type === 'dial') void this.#dial(action.relay);
       else this.#forget(action.nk);
+      // What the page has removed explains nothing any more.
+      for (const nk of this.book.removed) this.#errors.delete(nk);
     }
   }
 
-  _reportFault(key: string, error: LumameshError): void {
+  _reportFault(key: string, error: LumameshError | null): void {
+    this.#errors.delete(key);
+    if (error === null) return;
     this.#errors.set(key, error);
     this.#logger.warn?.(error.message, error);
   }

@@ -17,6 +17,8 @@ const NEGOTIATION_TIMEOUT_MS = 8000;
  * one that was lost.
  */
 const RESEND_AFTER_MS = 2000;
+/** What connectivity checks may take. */
+const CHECKS_MS = 4000;
 /**
  * The side that waits for an offer waits this long. Members of two relays hear of each other as
  * newcomers: both wait, and the one that is not polite begins.
@@ -161,7 +163,9 @@ export class PeerLink implements LinkState {
       !this.#wasOpen &&
       this.#negotiations > 0 &&
       this._connection.remoteDescription !== null &&
-      this._connection.localDescription !== null
+      this._connection.signalingState === 'stable' &&
+      // An answer that came late leaves the checks their time.
+      this.#platform.now() - this.#describedAt > CHECKS_MS
     );
   }
 

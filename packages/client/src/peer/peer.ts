@@ -1,5 +1,5 @@
 import { Emitter, type Instant, LumameshError, instant } from '@lumamesh/base';
-import type { BasePeer, PeerCloseReason, PeerEvents, PeerState } from '../api.ts';
+import type { BasePeer, PeerCloseReason, PeerEvents, PeerRole, PeerState } from '../api.ts';
 import { extend, refuseTwice } from '../extend.ts';
 import type { FrameHandler, PeerHandle, PeerPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -29,34 +29,57 @@ export interface PeerHost {
   readonly onListenerError: (error: unknown) => void;
   _iceServers(): readonly RTCIceServer[];
   _sendSignal(to: string, signal: PeerSignal): void;
+  /** Whether there is a place for one connection more. */
+  _mayConnect(): boolean;
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
 
+/** A peer that was sent away may hear of that first, by way of a relay. */
+const LINGER_MS = 1000;
+
 const NOWHERE: FrameSink = { isOpen: false, bufferedAmount: 0, send: () => undefined };
+
+/** In the place of a connection that nobody has asked for yet. */
+const nothing = (): void => undefined;
+const NO_LINK = {
+  ...NOWHERE,
+  isEnded: false,
+  isResponsive: false,
+  hasNoDirectPath: false,
+  _attempt: '',
+  _isConnected: false,
+  _rttMs: 0,
+  _retry: nothing,
+  _handleTick: nothing,
+  _handleWake: nothing,
+  _close: nothing,
+  // All of a link that is used of one without a connection.
+} as unknown as PeerLink;
 
 /**
  * A peer as the kernel makes it: one direct connection at a time, begun anew when it fails, beside
  * an alternate path that a feature may have; values wait until the peer is let in.
  *
- *   connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
+ *   (idle ─▶) connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
  */
 export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   readonly id: string;
   readonly isPolite: boolean;
+  readonly role: PeerRole;
   readonly #host: PeerHost;
   #nick: string;
   #parts: readonly PeerPart[] = [];
   /** Made by {@link _start}, which the room calls before anybody sees the peer. */
   #codec!: ValueCodec;
   readonly #frames = new Map<string, FrameHandler>();
-  #link!: PeerLink;
+  #link = NO_LINK;
   #outbox!: ValueOutbox;
   /** For early frames, which wait for nothing. */
   #earlyOutbox!: ValueOutbox;
   #alternateInbox!: ValueInbox;
   /** Where values go while there is no direct connection. */
   #alternatePath: FrameSink | null = null;
-  #state: PeerState = 'connecting';
+  #state: PeerState = 'idle';
   #remoteAttempt: string | null = null;
   #reconnects = 0;
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
@@ -67,16 +90,20 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   #isAdmitting = false;
   #isAdmitted = false;
 
-  constructor(id: string, nick: string, isPolite: boolean, host: PeerHost) {
+  constructor(id: string, nick: string, role: PeerRole, isPolite: boolean, host: PeerHost) {
     super(host.onListenerError, ['open', 'data', 'status', 'close']);
     this.id = id;
     this.isPolite = isPolite;
     this.#nick = nick;
+    this.role = role;
     this.#host = host;
   }
 
-  /** Begins to connect. Throws `BAD_FEATURE`, and what the browser throws. */
-  _start(parts: readonly PeerPart[], offersFirst: boolean): void {
+  /**
+   * Begins to connect, unless `offersFirst` is `null`. Throws `BAD_FEATURE`, and what the browser
+   * throws.
+   */
+  _start(parts: readonly PeerPart[], offersFirst: boolean | null): void {
     this.#parts = parts;
     for (const { api, events = [], frames = {}, values } of parts) {
       extend(this, api);
@@ -90,7 +117,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     this.#outbox = this.#codec.outbox();
     this.#earlyOutbox = this.#codec.outbox();
     this.#alternateInbox = this.#makeInbox();
-    this.#link = this.#makeLink(offersFirst);
+    if (offersFirst !== null) this.#begin(offersFirst);
   }
 
   get platform(): Platform {
@@ -133,6 +160,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     return this.#isAdmitted && this.isDirect ? this.#link._connection : null;
   }
 
+  connect(): void {
+    if (this.#state === 'idle') this.#begin(true);
+  }
+
   send(value: unknown, options?: SendOptions): Promise<boolean> {
     return this.sendFrame('', '', value, options);
   }
@@ -144,6 +175,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     options: SendOptions = {},
   ): Promise<boolean> {
     if (this.#state === 'closed') throw new LumameshError('PEER_CLOSED', 'the peer has left');
+    this.connect();
     const tag = argument === '' ? frame : `${frame} ${argument}`;
     const isEarly = !this.#isAdmitted && this.#frames.get(frame)?.isEarly === true;
     return isEarly
@@ -157,7 +189,9 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     this.#heldValues.splice(0);
     this.#outbox.close();
     this.#earlyOutbox.close();
-    this.#link._close();
+    const link = this.#link;
+    if (reason === 'refused') this.platform.setTimer(LINGER_MS, () => link._close());
+    else link._close();
     for (const part of this.#parts) part.onClose?.();
     this.#host._handlePeerEnded(this, reason);
     this.emit('close', reason);
@@ -168,9 +202,14 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   }
 
   receiveSignal(signal: PeerSignal): void {
+    if (signal.bye) return this.close('refused-by-peer');
     // For a connection of ours that is gone.
     if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link._attempt))
       return;
+    if (this.#state === 'idle') {
+      if (!this.#host._mayConnect()) return;
+      this.#begin(false);
+    }
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else
       // of another attempt is late.
@@ -292,11 +331,16 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
 
   #receive(inbox: ValueInbox, data: unknown, isOrdered: boolean): void {
     try {
-      inbox.handleFrame(data, isOrdered);
+      if (this.#state !== 'closed') inbox.handleFrame(data, isOrdered);
     } catch {
       // Whatever a stranger sends, nothing is thrown into the browser's events: it ends this peer.
       this.close('failed');
     }
+  }
+
+  #begin(offersFirst: boolean): void {
+    this.#link = this.#makeLink(offersFirst);
+    this.#setState('connecting');
   }
 
   #makeLink(offersFirst: boolean): PeerLink {

@@ -15,6 +15,8 @@ export interface PeerSignal {
     readonly sdp: string;
   };
   readonly candidates?: readonly SignalCandidate[];
+  /** The receiver was sent away, and is to leave the sender alone. */
+  readonly bye?: true;
 }
 
 export interface SignalCandidate {
@@ -30,8 +32,9 @@ const MAX_CANDIDATES = 64;
  * candidates are read by the browser, which throws at rubbish.
  */
 export function parsePeerSignal(value: unknown): PeerSignal | null {
-  const { attempt, to, description, candidates } = fieldsOf(value);
+  const { attempt, to, description, candidates, bye } = fieldsOf(value);
   if (
+    (bye !== undefined && bye !== true) ||
     typeof attempt !== 'string' ||
     attempt.length > 64 ||
     (to !== undefined && typeof to !== 'string')

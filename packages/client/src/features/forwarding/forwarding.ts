@@ -164,7 +164,7 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
 
   onTick(now: Instant): void {
     const peer = this.#peer;
-    if (peer.isDirect || peer.state === 'closed') return;
+    if (peer.isDirect || /^(closed|idle)$/.test(peer.state)) return;
     const { hasNoDirectPath, isEnded } = peer.link;
     const isLate =
       hasNoDirectPath ||

@@ -9,7 +9,7 @@ import { useRelayProcess } from './relay-process.test-support.ts';
 const scene = useRelayProcess();
 
 function open(): { readonly net: Net; readonly errors: string[] } {
-  const net = connect({ relays: [scene.line], webrtc: null });
+  const net = connect({ relays: [scene.line] });
   scene.nets.push(net);
   const errors: string[] = [];
   net.on('error', ({ code }) => errors.push(code));
