@@ -220,6 +220,20 @@ describe('the published files', { skip }, () => {
     assert.equal(code, 'INSECURE_ORIGIN');
   });
 
+  it('throw errors of one kind, whichever file throws and whichever is asked', () => {
+    const script = `
+      const [whole, core] = [await import('lumamesh'), await import('lumamesh/core')];
+      const error = new core.LumameshError('CODE', 'text');
+      const others = [null, undefined, 1, {}, new Error('text')];
+      console.log(error instanceof whole.LumameshError, whole.LumameshError === core.LumameshError,
+        others.some((other) => other instanceof whole.LumameshError));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: installPacked(),
+    });
+    assert.equal(stdout, 'true false false\n', stderr);
+  });
+
   it('have maps with the sources in them, by paths of the repository', async () => {
     for (const file of [
       ...ENTRIES.flatMap((entry) => [`${entry.file}.js`, `${entry.file}.cjs`]),
