@@ -92,6 +92,7 @@ function publish(): void {
     },
     './core': entry('lumamesh-core.js', 'core'),
     './features': entry('lumamesh-features.js', 'features/index'),
+    './identity': entry('lumamesh-identity.js', 'identity'),
     './node': entry('lumamesh-node.js', 'platform/node/index'),
     './react': entry('lumamesh-react.js', 'react/index'),
   };

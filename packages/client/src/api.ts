@@ -1,6 +1,7 @@
 import type { LumameshError } from '@lumamesh/base';
 import type { SendOptions } from './peer/peer-frame.ts';
 import type { RelaySource } from './net/relay-source.ts';
+import type { Identity } from './room/peer-identity.ts';
 
 /* What pages see of nets, rooms and peers when no feature adds to them. */
 
@@ -159,6 +160,11 @@ export interface ConnectOptions {
    * has none).
    */
   readonly storage?: PageStorage | null;
+  /**
+   * Who this page is beyond its visit: what `loadIdentity` of `lumamesh/identity` returns. Default:
+   * a peer of its own in each room, for as long as the tab lives (the feature `sessionIdentity`).
+   */
+  readonly identity?: Identity;
   /** Closes the net when it aborts. */
   readonly signal?: AbortSignal;
   /** Hears what happens; `console` will do. Default: silence. */

@@ -2,14 +2,19 @@ import { LumameshError, expectNumber, expectThat, expectType } from '@lumamesh/b
 import type { ConnectOptions, RoomOptions } from './api.ts';
 import type { Platform } from './platform/platform.ts';
 
-/* What `connect` and `joinRoom` are given by pages without type checks. Throws `BAD_ARGUMENT`. */
+/*
+ * What `connect` and `joinRoom` are given by pages without type checks. Throws `BAD_ARGUMENT`, and
+ * what the name of a room or an identity has codes of their own for.
+ */
 
 export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
   expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
-  const { iceServers, signal, storage, logger = {} } = options;
+  const { identity, iceServers, signal, storage, logger = {} } = options;
   expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
   if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
   if (signal) expectFields('connect: signal.', signal, 'addEventListener', 'function');
+  if (identity !== undefined && typeof identity?.peerFor !== 'function')
+    throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
   try {
     // The browser knows best, and says so here, where the page can see it, rather than later.
     if (iceServers !== undefined) {

@@ -167,6 +167,7 @@ const scenarios: Readonly<Record<string, Run>> = {
   },
   BAD_RELAY: () => thrown(() => untyped({ relays: ['luma1.nonsense'] })),
   BAD_ARGUMENT: () => thrown(() => untyped({ relays: DEAD, signal: 42 })),
+  BAD_IDENTITY: () => thrown(() => untyped({ relays: DEAD, identity: 42 })),
   BAD_ROOM_NAME: () => thrown(() => untyped({ relays: DEAD }).joinRoom('')),
   BAD_ACTION_NAME: () => thrown(() => untyped({ relays: DEAD }).joinRoom('x').action('')),
   BAD_FEATURE: async () => {

@@ -35,8 +35,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   #isClosed = false;
 
   /**
-   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_ARGUMENT` and
-   * `BAD_FEATURE`.
+   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_ARGUMENT`,
+   * `BAD_IDENTITY` and `BAD_FEATURE`.
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     checkConnectOptions(options, platform);
@@ -262,6 +262,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    * counter of one is used in another.
    */
   async #identityFor(roomId: string): Promise<PeerIdentity> {
+    const { identity } = this.options;
+    if (identity !== undefined) return identity.peerFor(roomId);
     const part = this.#parts.find(({ identityFor }) => identityFor !== undefined);
     return part?.identityFor?.(roomId) ?? createPeerIdentity(this.platform.crypto.subtle);
   }

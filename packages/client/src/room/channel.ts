@@ -74,6 +74,7 @@ export class RoomChannel {
   readonly #listed = new Map<string, Set<string>>();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
+  #release = (): void => undefined;
   #presence = '';
   /** Why a relay has not taken us in; said once. */
   #refusal = '';
@@ -125,6 +126,8 @@ export class RoomChannel {
     _handleStart(this);
     const secret = await deriveRoomSecret(platform.crypto.subtle, this.#name, this.#password);
     const identity = await _identityFor(secret.roomId);
+    this.#release = identity.release ?? this.#release;
+    if (this.#isLeft) return this.#release();
     const sealer = new Sealer(platform.crypto, secret, identity);
     this.#secret = secret;
     this.#sealer = sealer;
@@ -137,6 +140,7 @@ export class RoomChannel {
     if (this.#isLeft) return;
     this.#isLeft = true;
     this.#host._handleLeft(this);
+    this.#release();
   }
 
   /** A relay has come up (again): what it had begun to tell before is void. */
