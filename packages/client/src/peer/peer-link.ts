@@ -1,4 +1,4 @@
-import { type Instant, later, toBase64Url } from '@lumamesh/base';
+import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { LinkState } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Liveness } from './liveness.ts';
@@ -62,6 +62,8 @@ export class PeerLink implements LinkState {
   /** When the next step of the negotiation is due; `null` while nothing is. */
   #negotiateAt: Instant | null;
   #negotiations = 0;
+  /** When the other side had described itself: connectivity checks began. */
+  #describedThereAt = instant(Number.POSITIVE_INFINITY);
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
   readonly #liveness: Liveness;
@@ -163,10 +165,9 @@ export class PeerLink implements LinkState {
     return (
       !this.#wasOpen &&
       this.#negotiations > 0 &&
-      this._connection.remoteDescription !== null &&
-      this._connection.signalingState === 'stable' &&
-      // An answer that came late leaves the checks their time.
-      this.#platform.now() - this.#describedAt > CHECKS_MS
+      this._connection.localDescription !== null &&
+      // A description that came late leaves the checks their time.
+      this.#platform.now() - this.#describedThereAt > CHECKS_MS
     );
   }
 
@@ -276,6 +277,8 @@ export class PeerLink implements LinkState {
       } finally {
         this.#isSettingAnswer = false;
       }
+      const now = this.#platform.now();
+      this.#describedThereAt = instant(Math.min(this.#describedThereAt, now));
       this.#mayOffer = true;
       this.#negotiateAt = this._isConnected
         ? null
