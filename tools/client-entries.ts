@@ -78,9 +78,10 @@ export const GLOBAL_NAME = 'Lumamesh';
 
 /**
  * Fetched only by who needs them, from beside the file that asks: by browsers without Ed25519, and
- * when relays cannot be reached. What is for classic scripts, or CommonJS, has them inside.
+ * when relays cannot be reached, or statistics are asked for. What is for classic scripts, or CommonJS, has them inside.
  */
 export const FILES_APART: Readonly<Record<string, string>> = {
   'lumamesh-ed25519.js': 'platform/browser/ed25519-fallback.ts',
   'lumamesh-network.js': 'features/diagnosis/network-help.ts',
+  'lumamesh-statistics.js': 'features/statistics/statistics-help.ts',
 };

@@ -7,6 +7,9 @@ import type {
   CloseOptions,
   ConnectOptions,
   EventMap,
+  Listenable,
+  NetEvents,
+  NetStatus,
   PeerCloseReason,
   PeerEvents,
   RoomOptions,
@@ -56,10 +59,11 @@ export interface Feature<A extends Api = Api> {
 }
 
 /** What a feature sees of the net. */
-export interface NetHandle {
+export interface NetHandle extends Listenable<NetEvents> {
   readonly platform: Platform;
   readonly options: ConnectOptions;
   readonly isClosed: boolean;
+  readonly status: NetStatus;
   readonly rooms: Iterable<RoomHandle>;
   /** What relays know the rooms by that this page takes part in. */
   readonly roomIds: ReadonlySet<string>;

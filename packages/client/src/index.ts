@@ -38,6 +38,7 @@ export type {
 export type { Handshake } from './features/admission.ts';
 export type { FileOptions, IncomingFile } from './features/files.ts';
 export type { RequestOptions } from './features/requests.ts';
+export type { CandidateKind, PeerPath, PeerStats } from './features/statistics/peer-stats.ts';
 export type { RelaySource } from './net/relay-source.ts';
 export type { SendOptions } from './peer/peer-frame.ts';
 export type {

@@ -21,6 +21,7 @@ import { allFeatures } from './features/index.ts';
 import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
+import type { StatisticsNet, StatisticsPeer } from './features/statistics/statistics.ts';
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
@@ -28,7 +29,8 @@ export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents;
 export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
 
 /** Another browser in the room, with all that can be done with it. */
-export interface Peer extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer {}
+export interface Peer
+  extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer, StatisticsPeer {}
 
 export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, ForwardingOptions {}
 
@@ -36,7 +38,7 @@ export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, Fo
 export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
 
 /** The page's place in the network, with all that the library has. */
-export interface Net extends BaseNet<Room, RoomOptions>, RelayListsNet {}
+export interface Net extends BaseNet<Room, RoomOptions>, RelayListsNet, StatisticsNet {}
 
 export type ActionOptions = Options<Peer>;
 export type ActionSend<Value> = Send<Value, Peer>;

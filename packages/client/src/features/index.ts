@@ -10,6 +10,7 @@ import { passwordProbe } from './password-probe.ts';
 import { relayLists } from './relay-lists.ts';
 import { requests } from './requests.ts';
 import { sessionIdentity } from './session-identity.ts';
+import { statistics } from './statistics/statistics.ts';
 import { structuredValues } from './structured-values.ts';
 
 /* `lumamesh/features`: what a page may pick for `connect({ features })` of `lumamesh/core`. */
@@ -27,6 +28,7 @@ export {
   relayLists,
   requests,
   sessionIdentity,
+  statistics,
   structuredValues,
 };
 
@@ -46,6 +48,7 @@ export function allFeatures() {
     relayLists(),
     requests(),
     sessionIdentity(),
+    statistics(),
     structuredValues(),
   ] as const;
 }
@@ -69,3 +72,5 @@ export type {
   RequestsPeer,
   RequestsRoom,
 } from './requests.ts';
+export type { CandidateKind, PeerPath, PeerStats } from './statistics/peer-stats.ts';
+export type { StatisticsApi, StatisticsNet, StatisticsPeer } from './statistics/statistics.ts';

@@ -1,0 +1,118 @@
+import type { Instant } from '@lumamesh/base';
+import type { Platform } from '../../platform/platform.ts';
+import type { CandidateKind, PeerStats } from './peer-stats.ts';
+
+/** Rates are taken over this much, once somebody has asked before. */
+const WINDOW_MS = 1000;
+/** And over this much at the first time. */
+const FIRST_WINDOW_MS = 250;
+
+/** The fields of any object of getStats that are read here; each is absent somewhere. */
+interface Entry {
+  readonly id?: string;
+  readonly type?: string;
+  readonly selectedCandidatePairId?: string;
+  readonly selected?: boolean;
+  readonly nominated?: boolean;
+  readonly state?: string;
+  readonly localCandidateId?: string;
+  readonly remoteCandidateId?: string;
+  readonly candidateType?: RTCIceCandidateType;
+  readonly protocol?: 'udp' | 'tcp';
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+  readonly currentRoundTripTime?: number;
+}
+
+/** What a connection had carried at some time, in bytes. */
+type Sample = readonly [at: Instant, sent: number, received: number];
+
+/** Of earlier calls, the oldest first. */
+const samplesOf = new WeakMap<object, Sample[]>();
+
+/** Adds to what is known without it what the browser says of the connection. */
+export async function measure(
+  known: PeerStats,
+  connection: Pick<RTCPeerConnection, 'getStats' | 'connectionState'> | null,
+  platform: Pick<Platform, 'now' | 'setTimer'>,
+): Promise<PeerStats> {
+  if (connection === null) return known;
+  let samples = samplesOf.get(connection);
+  if (samples === undefined) {
+    samples = [];
+    samplesOf.set(connection, samples);
+    const { bytesSent, bytesReceived } = await read(connection);
+    samples.push([platform.now(), bytesSent, bytesReceived]);
+  }
+  // Who asks for the first time, or at the same time, waits for something to compare with.
+  if (platform.now() - (samples[0]?.[0] ?? 0) < FIRST_WINDOW_MS || samples.length === 0)
+    await new Promise<void>((resolve) => {
+      platform.setTimer(FIRST_WINDOW_MS, resolve);
+    });
+  const { rttMs, ...found } = await read(connection);
+  const now: Sample = [platform.now(), found.bytesSent, found.bytesReceived];
+  const [sendRate = 0, receiveRate = 0] = ratesOf(now, samples);
+  return {
+    ...known,
+    rttMs: known.rttMs || rttMs,
+    connectionState: connection.connectionState,
+    ...found,
+    sendRate,
+    receiveRate,
+  };
+}
+
+async function read(connection: Pick<RTCPeerConnection, 'getStats'>) {
+  const entries = new Map<string, Entry>();
+  (await connection.getStats()).forEach((entry: Entry, id: string) => entries.set(id, entry));
+  const all = [...entries.values()];
+  const pairs = all.filter(({ type }) => type === 'candidate-pair');
+  const transport = all.find(({ type }) => type === 'transport');
+  const pair = selectedOf(pairs, transport);
+  // Chromium drops pairs that it gave up, and counts for the transport; Firefox counts for pairs.
+  const total = (field: 'bytesSent' | 'bytesReceived'): number =>
+    transport?.[field] ?? pairs.reduce((sum, entry) => sum + (entry[field] ?? 0), 0);
+  return {
+    rttMs: Math.round((pair?.currentRoundTripTime ?? 0) * 1000),
+    ...kindOf('localCandidate', entries.get(pair?.localCandidateId ?? '')),
+    ...kindOf('remoteCandidate', entries.get(pair?.remoteCandidateId ?? '')),
+    bytesSent: total('bytesSent'),
+    bytesReceived: total('bytesReceived'),
+  };
+}
+
+/** The pair in use. Not every browser names it in the same place. */
+function selectedOf(pairs: readonly Entry[], transport: Entry | undefined): Entry | undefined {
+  return (
+    pairs.find(({ id }) => id !== undefined && id === transport?.selectedCandidatePairId) ??
+    pairs.find(({ selected }) => selected === true) ??
+    pairs.find(({ nominated, state }) => nominated === true && state === 'succeeded')
+  );
+}
+
+function kindOf<Name extends string>(
+  name: Name,
+  { candidateType, protocol }: Entry = {},
+): Partial<Record<Name, CandidateKind>> {
+  if (candidateType === undefined || protocol === undefined) return {};
+  // The compiler does not see that the computed name is this one.
+  return { [name]: { type: candidateType, protocol } } as Record<Name, CandidateKind>;
+}
+
+/**
+ * Bytes per second since the last sample that is old enough. Several callers do not disturb each
+ * other: what is younger is kept for later, but not more than one for each window.
+ */
+function ratesOf(sample: Sample, samples: Sample[]): readonly number[] {
+  const [at, ...totals] = sample;
+  while (samples[1] !== undefined && at - samples[1][0] >= WINDOW_MS) samples.shift();
+  const [oldest] = samples;
+  const newest = samples.at(-1);
+  if (newest === undefined || at - newest[0] >= FIRST_WINDOW_MS) samples.push(sample);
+  if (oldest === undefined) return [];
+  const [since, ...before] = oldest;
+  const seconds = (at - since) / 1000;
+  return totals.map((total, i) =>
+    seconds > 0 ? Math.max(0, Math.round((total - (before[i] ?? 0)) / seconds)) : 0,
+  );
+}

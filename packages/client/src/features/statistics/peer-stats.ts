@@ -1,0 +1,37 @@
+import type { Instant } from '@lumamesh/base';
+import type { PeerState } from '../../api.ts';
+
+/** How values go to a peer: straight, through another member, or not at all just now. */
+export type PeerPath = 'direct' | 'forwarded' | 'none';
+
+/** One end of a direct connection, without its address. */
+export interface CandidateKind {
+  /** `host`: its own address; `srflx`, `prflx`: as NATs show it; `relay`: a TURN server's. */
+  readonly type: RTCIceCandidateType;
+  readonly protocol: 'udp' | 'tcp';
+}
+
+/** How a peer is reached, and how much goes there. What is not known is not there. */
+export interface PeerStats {
+  readonly state: PeerState;
+  readonly path: PeerPath;
+  /** The round-trip time in ms; 0 before there is one. */
+  readonly rttMs: number;
+  /** Bytes that the peer has not acknowledged yet. */
+  readonly bufferedAmount: number;
+  /** What the browser says of the direct connection. */
+  readonly connectionState?: RTCPeerConnectionState;
+  /** This page's end of it. */
+  readonly localCandidate?: CandidateKind;
+  /** The peer's end of it. */
+  readonly remoteCandidate?: CandidateKind;
+  /** Bytes that it has carried, media and overhead included. */
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+  /** Bytes per second, over the last second or as long as there was since an earlier call. */
+  readonly sendRate?: number;
+  readonly receiveRate?: number;
+}
+
+/** Something that went wrong, or somebody who went: when, and the code of it. */
+export type Incident = readonly [at: Instant, what: { readonly code: string }];
