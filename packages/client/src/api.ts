@@ -44,11 +44,22 @@ export type PeerCloseReason =
   | 'refused'
   | 'refused-by-peer';
 
+/** How a peer, a room or a net is ended. */
+export interface CloseOptions {
+  /**
+   * Whether what was sent before is delivered first, for at most 5 s; nothing is heard meanwhile.
+   * Default `true`.
+   */
+  readonly flush?: boolean;
+}
+
 export type PeerEvents = {
   /** The peer can be talked to. Once. */
   open: [];
-  /** A value as it was sent; binary data arrives as Uint8Array. */
+  /** A value as it was sent. */
   data: [value: unknown];
+  /** How far a large value has come. */
+  progress: [receivedBytes: number, totalBytes: number];
   status: [state: PeerState];
   /** The peer is gone: it left, or cannot be reached any more. Last event. */
   close: [reason: PeerCloseReason];
@@ -66,7 +77,7 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
   readonly isOpen: boolean;
   /** Whether they go straight to it. */
   readonly isDirect: boolean;
-  /** Bytes that have not left this page yet. */
+  /** Bytes that the peer has not acknowledged yet. */
   readonly bufferedAmount: number;
   /**
    * The round-trip time to the peer in ms: the last one measured, a few seconds old at most.
@@ -74,22 +85,22 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
    */
   readonly rttMs: number;
   /**
-   * Sends a JSON value or binary data, in order, of up to 64 KB (with the feature `largeValues`,
-   * which `lumamesh` has, up to 256 MB); before the connection is open it waits. The promise never
-   * rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`)
-   * or the peer is gone. What was taken is lost when the connection ends before it arrives
-   * (`status` reports `reconnecting`): use `peer.request` where that matters.
+   * Sends a value of up to 256 MB: JSON or a Uint8Array, and with the feature `structuredValues`,
+   * which `lumamesh` has, what it names. Before the connection is open, and while it is lost, it
+   * waits. Values arrive once and in order, but for those of more than 16 MB, which smaller ones
+   * overtake (`lane`). The promise never rejects: `true` when the peer has it, `false` when it was
+   * taken back (`signal`) or the peer is gone.
    * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than
-   * 16 MB wait already: await what you send).
+   * 16 MB wait in its lane already: await what you send).
    */
   send(value: unknown, options?: SendOptions): Promise<boolean>;
   /** Connects to a peer that is `idle`; sending to it does so as well. */
   connect(): void;
   /**
    * Ends the connection to this peer, which is not let in again while this page is in the room;
-   * `leave` follows.
+   * `leave` follows at once. Resolves when what was sent before has arrived.
    */
-  close(reason?: PeerCloseReason): void;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 export interface RoomOptions {
@@ -137,8 +148,11 @@ export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
    * @returns like {@link BasePeer.send}: `true` when all have it
    */
   broadcast(value: unknown, options?: SendOptions): Promise<boolean>;
-  /** Says goodbye and ends all its peers. The room is of no use afterwards. */
-  leave(): void;
+  /**
+   * Says goodbye and ends all its peers. The room is of no use afterwards. Resolves when what was
+   * sent before has arrived.
+   */
+  leave(options?: CloseOptions): Promise<void>;
 }
 
 export interface ConnectOptions {
@@ -222,8 +236,11 @@ export interface BaseNet<Room, Options = RoomOptions> extends Listenable<NetEven
    * Throws `NET_CLOSED`, `BAD_ROOM_NAME` or `BAD_ARGUMENT`.
    */
   joinRoom(name: string, options?: Options): Room;
-  /** Leaves all rooms, ends all peers, hangs up on all relays. */
-  close(): void;
+  /**
+   * Leaves all rooms, ends all peers, hangs up on all relays. Resolves when what was sent before
+   * has arrived.
+   */
+  close(options?: CloseOptions): Promise<void>;
   /**
    * Looks at once whether relays and peers are still there; the page's own events (online, visible
    * again) do so by themselves.

@@ -4,16 +4,19 @@ import type {
   BaseNet,
   BasePeer,
   BaseRoom,
+  CloseOptions,
   ConnectOptions,
   EventMap,
+  PeerCloseReason,
   PeerEvents,
   RoomOptions,
 } from './api.ts';
 import type { RelayBook } from './net/relay-book.ts';
 import type { RelayChoice } from './net/relay-choice.ts';
 import type { KnownRelay } from './net/relay-source.ts';
-import type { FrameSink, SendOptions, ValueCodec } from './peer/peer-frame.ts';
+import type { FrameSink, SendOptions } from './peer/peer-frame.ts';
 import type { PeerSignal } from './peer/signal.ts';
+import type { StructuredCodec } from './peer/value-frames.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PeerIdentity } from './room/peer-identity.ts';
 
@@ -159,6 +162,8 @@ export interface PeerHandle extends BasePeer {
   readonly isPolite: boolean;
   /** Whether the peer was let in. */
   readonly isAdmitted: boolean;
+  /** What the peer has not acknowledged in the lane of requests, in bytes. */
+  readonly requestBytes: number;
   /** The direct connection, while it is open and the peer was let in. */
   readonly connection: RTCPeerConnection | null;
   /** The state of the direct connection of now, or of the last one. */
@@ -169,7 +174,7 @@ export interface PeerHandle extends BasePeer {
   has(event: string): boolean;
   onListenerError(error: unknown): void;
   /**
-   * Sends a value for the feature that takes `frame` on the other side, in order with the page's.
+   * Sends a value for the feature that takes `frame` on the other side, in the order of its lane.
    * The other side's kernel passes over frames that it does not know. Throws as `send` does.
    * @param frame up to 16 letters; @param argument a line of up to 96 characters, or empty
    */
@@ -183,8 +188,10 @@ export interface PeerHandle extends BasePeer {
   receiveSignal(signal: PeerSignal): void;
   /** Values go this way while there is no direct connection; `null` ends that. */
   setAlternatePath(path: FrameSink | null): void;
-  /** A frame that came by the alternate path. `isFirst`: the first frame of a new path. */
-  receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void;
+  /** A frame that came by a path of the feature's own. */
+  receiveFrame(path: FrameSink, lane: number, data: unknown): void;
+  /** Ends the peer for a reason that the page is told. */
+  end(reason: PeerCloseReason, options?: CloseOptions): Promise<void>;
   /** What waits may go on: the alternate path has capacity again. */
   pump(): void;
   /** Begins another direct connection from the start. */
@@ -207,8 +214,8 @@ export interface PeerPart {
   readonly events?: readonly string[];
   /** The frames that the feature takes, by name. */
   readonly frames?: Readonly<Record<string, FrameHandler>>;
-  /** How values become frames; of several features the last one counts. */
-  readonly values?: ValueCodec;
+  /** Writes and reads what JSON does not carry; of several features the last one counts. */
+  readonly values?: StructuredCodec;
   /**
    * Stands before everything else: what it rejects is not let in. Until it resolves nothing of the
    * peer is heard but frames with `isEarly`.
@@ -229,13 +236,15 @@ export interface PeerPart {
   onTrack?(event: RTCTrackEvent): void;
   /** About every second. */
   onTick?(now: Instant): void;
+  /** The other page was loaded anew: it knows nothing of what was said before. */
+  onReset?(): void;
   onClose?(): void;
 }
 
 export interface FrameHandler {
-  /** Sent and heard also before the peer was let in. */
+  /** Sent and heard also before the peer was let in, ahead of everything else. */
   readonly isEarly?: true;
-  /** @param isReliable whether it came on the ordered channel */
+  /** @param isReliable whether it came in order, by a lane */
   handle(value: unknown, argument: string, isReliable: boolean): void;
 }
 

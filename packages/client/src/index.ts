@@ -24,6 +24,7 @@ export function connect(options: ConnectOptions = {}): Net {
 
 export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
 export type {
+  CloseOptions,
   ConnectOptions,
   NetEvents,
   NetStatus,

@@ -18,14 +18,13 @@ import type { AdmissionOptions } from './features/admission.ts';
 import type { FilesEvents, FilesPeer } from './features/files.ts';
 import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
-import type { LargeValuesEvents } from './features/large-values/large-values.ts';
 import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
-export type PeerEvents = BasePeerEvents & LargeValuesEvents & FilesEvents & MediaEvents;
+export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents;
 export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
 
 /** Another browser in the room, with all that can be done with it. */

@@ -133,10 +133,6 @@ const scenarios: Readonly<Record<string, Run>> = {
     };
     return Promise.race(pair(record).rooms.map(errorOf));
   },
-  PEER_NOT_DIRECT: async ({ record }) => {
-    const peer = await pair(record).peer;
-    return thrown(() => peer.sendFile(new File(['x'], 'x')));
-  },
   REQUEST_TIMEOUT: async ({ record }) => {
     const { rooms, open } = pair(record);
     rooms[1].answer('never', () => new Promise(() => undefined));
@@ -148,6 +144,12 @@ const scenarios: Readonly<Record<string, Run>> = {
       throw new Error('mine');
     });
     return thrown(async () => (await open).request('throws'));
+  },
+  REQUEST_CANCELLED: async ({ record }) => {
+    const { rooms, open } = pair(record);
+    rooms[1].answer('never', () => new Promise(() => undefined));
+    const signal = AbortSignal.timeout(300);
+    return thrown(async () => (await open).request('never', null, { signal }));
   },
   NO_HANDLER: async ({ record }) =>
     thrown(async () => (await pair(record).open).request('nothing')),
@@ -201,12 +203,12 @@ const scenarios: Readonly<Record<string, Run>> = {
   NET_CLOSED: () =>
     thrown(() => {
       const net = untyped({ relays: DEAD });
-      net.close();
+      void net.close();
       net.joinRoom('x');
     }),
   PEER_CLOSED: async ({ record }) => {
     const peer = await pair(record).open;
-    peer.close();
+    void peer.close();
     return thrown(() => peer.send('x'));
   },
   CRYPTO_FAILED: ({ record }) => {

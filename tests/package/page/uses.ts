@@ -1,9 +1,10 @@
 import { type Net, type Peer, type PeerState, type Room, LumameshError, connect } from 'lumamesh';
 import { type Feature, LumameshError as CoreError, connect as connectCore } from 'lumamesh/core';
-import { allFeatures, files, largeValues, media, requests } from 'lumamesh/features';
+import { allFeatures, files, media, requests } from 'lumamesh/features';
 import { createIdentity, loadIdentity } from 'lumamesh/identity';
 import { useAction, useNet, useNetStatus, usePeers, usePresence, useRoom } from 'lumamesh/react';
 
+/* eslint-disable no-console, typescript/no-misused-promises -- as authors write it, who have no such lint. */
 /* What page authors write: compiled against the package by package.test.ts, and against the sources. */
 
 export const net: Net = connect({
@@ -39,7 +40,7 @@ room.on('peer', async (peer: Peer) => {
 /** What one entry gives, another takes. */
 export const picked = connectCore({
   relays: [],
-  features: [requests(), files(), media(), largeValues()],
+  features: [requests(), files(), media()],
 });
 picked.joinRoom('tea').on('peer', async (peer) => {
   const answer: unknown = await peer.request('add', 1);

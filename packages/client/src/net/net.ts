@@ -1,6 +1,13 @@
 import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
 import type { ClientMessage, RelayMessage } from '@lumamesh/protocol';
-import type { BaseNet, ConnectOptions, NetEvents, NetStatus, RoomOptions } from '../api.ts';
+import type {
+  BaseNet,
+  CloseOptions,
+  ConnectOptions,
+  NetEvents,
+  NetStatus,
+  RoomOptions,
+} from '../api.ts';
 import { checkConnectOptions, checkRoomOptions } from '../arguments.ts';
 import { extend } from '../extend.ts';
 import type { Feature, NetHandle, NetPart } from '../feature.ts';
@@ -33,6 +40,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   #cancelTick = (): void => undefined;
   #tickedAt: Instant;
   #isClosed = false;
+  #ended: Promise<void> = Promise.resolve();
 
   /**
    * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_ARGUMENT`,
@@ -66,11 +74,12 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       freeze: () => this.#suspend(),
       gone: () => {
         for (const part of this.#parts) part.onPageHide?.();
-        this.close();
+        for (const room of this.#rooms.values()) room._handlePageHide();
+        void this.close();
       },
     });
-    if (signal?.aborted === true) queueMicrotask(() => this.close());
-    signal?.addEventListener('abort', () => this.close(), { once: true });
+    if (signal?.aborted === true) queueMicrotask(() => void this.close());
+    signal?.addEventListener('abort', () => void this.close(), { once: true });
     this.#tick();
   }
 
@@ -126,16 +135,18 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return room;
   }
 
-  close(): void {
-    if (this.#isClosed) return;
+  async close(options?: CloseOptions): Promise<void> {
+    if (this.#isClosed) return this.#ended;
     this.#isClosed = true;
     this.#cancelTick();
     this.#stopWatching();
     for (const part of this.#parts) part.onClose?.();
-    for (const room of this.#rooms.values()) room.leave();
+    const ended = [...this.#rooms.values()].map(async (room) => room.leave(options));
+    this.#ended = Promise.all(ended).then(() => undefined);
     for (const channel of this.#channels) channel._leave();
     this.#pool._close();
     this.#handleStatus();
+    return this.#ended;
   }
 
   wake(): void {

@@ -1,6 +1,7 @@
 import { Emitter, type Instant, LumameshError, later } from '@lumamesh/base';
 import type {
   BaseRoom,
+  CloseOptions,
   PeerCloseReason,
   PeerRole,
   RoomEvents,
@@ -51,6 +52,7 @@ export class Room
   /** Peers that have sent this page away; they are left alone until they join again. */
   readonly #refusing = new Set<string>();
   #state: RoomState = 'joining';
+  #ended: Promise<void> = Promise.resolve();
   #hasSaidFull = false;
 
   constructor(name: string, options: RoomOptions, features: readonly Feature[], host: RoomHost) {
@@ -119,13 +121,15 @@ export class Room
     return (await Promise.all(sent)).every(Boolean);
   }
 
-  leave(): void {
-    if (this.#state === 'left') return;
+  async leave(options?: CloseOptions): Promise<void> {
+    if (this.#state === 'left') return this.#ended;
     this.#host._handleRoomLeft();
     this.#channel._leave();
     this.#setState('left');
-    for (const peer of this.peers) peer.close('room-left');
+    const ended = this.peers.map(async (peer) => peer.end('room-left', options));
+    this.#ended = Promise.all(ended).then(() => undefined);
     for (const part of this.#parts) part.onLeave?.();
+    return this.#ended;
   }
 
   peer(id: string): Peer | undefined {
@@ -177,7 +181,11 @@ export class Room
 
   /** The page is put aside: connections would end by themselves, and nobody be told. */
   _handleSuspend(): void {
-    for (const peer of this.peers) peer.close('left');
+    for (const peer of this.peers) void peer.end('left', { flush: false });
+  }
+
+  _handlePageHide(): void {
+    for (const peer of this.peers) peer._handlePageHide();
   }
 
   /** To be called about every second. */
@@ -187,7 +195,7 @@ export class Room
         peer._handleTick(now);
       } catch {
         // The browser opens no further connection for it.
-        peer.close('failed');
+        void peer.end('failed');
       }
     }
     for (const [id, presence] of this.#channel._members) {
