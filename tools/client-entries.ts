@@ -26,7 +26,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 28_600,
+    maxBytes: 28_650,
   },
   {
     subpath: './core',
@@ -40,7 +40,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 16_300,
+    maxBytes: 16_400,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
   },

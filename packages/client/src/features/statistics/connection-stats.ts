@@ -30,11 +30,16 @@ type Sample = readonly [at: Instant, sent: number, received: number];
 /** Of earlier calls, the oldest first. */
 const samplesOf = new WeakMap<object, Sample[]>();
 
+/** What of a peer is measured. */
+export interface Measured {
+  readonly connection: Pick<RTCPeerConnection, 'getStats' | 'connectionState'> | null;
+  readonly platform: Pick<Platform, 'now' | 'setTimer'>;
+}
+
 /** Adds to what is known without it what the browser says of the connection. */
 export async function measure(
   known: PeerStats,
-  connection: Pick<RTCPeerConnection, 'getStats' | 'connectionState'> | null,
-  platform: Pick<Platform, 'now' | 'setTimer'>,
+  { connection, platform }: Measured,
 ): Promise<PeerStats> {
   if (connection === null) return known;
   let samples = samplesOf.get(connection);

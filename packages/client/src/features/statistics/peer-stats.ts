@@ -1,4 +1,4 @@
-import type { Instant } from '@lumamesh/base';
+import type { Instant, LumameshError } from '@lumamesh/base';
 import type { PeerState } from '../../api.ts';
 
 /** How values go to a peer: straight, through another member, or not at all just now. */
@@ -33,5 +33,5 @@ export interface PeerStats {
   readonly receiveRate?: number;
 }
 
-/** Something that went wrong, or somebody who went: when, and the code of it. */
-export type Incident = readonly [at: Instant, what: { readonly code: string }];
+/** What went wrong, and when, the oldest first. */
+export type Incidents = ReadonlyMap<LumameshError, Instant>;

@@ -2,7 +2,7 @@ import { type Instant, scopeOf } from '@lumamesh/base';
 import type { RelayStatus } from '../../api.ts';
 import type { NetHandle, PeerHandle, RoomHandle } from '../../feature.ts';
 import { VERSION } from '../../version.ts';
-import type { CandidateKind, Incident, PeerStats } from './peer-stats.ts';
+import type { CandidateKind, Incidents, PeerStats } from './peer-stats.ts';
 
 const MAX_PEERS = 100;
 /** So much of a key or an id tells which one it is, and is of no use for anything else. */
@@ -13,7 +13,7 @@ const PREFIX = 6;
  * passwords, keys, addresses of peers, words of errors (which may have any of these in them), nor
  * the address of the page.
  */
-export async function writeReport(net: NetHandle, incidents: readonly Incident[]): Promise<string> {
+export async function writeReport(net: NetHandle, incidents: Incidents): Promise<string> {
   const { platform, status, options } = net;
   const { navigator, self } = platform.scope;
   const now = platform.now();
@@ -37,8 +37,8 @@ export async function writeReport(net: NetHandle, incidents: readonly Incident[]
     `rooms: ${rooms.length}`,
     ...rooms.flatMap((lines, i) => [`- room ${i + 1}: ${lines[0] ?? ''}`, ...lines.slice(1)]),
     '',
-    `last errors and departures: ${incidents.length}`,
-    ...incidents.map(([at, { code }]) => `- ${secondsAgo(now, at)} s ago: ${code}`),
+    `last errors: ${incidents.size}`,
+    ...[...incidents].map(([{ code }, at]) => `- ${secondsAgo(now, at)} s ago: ${code}`),
     '',
   ].join('\n');
 }

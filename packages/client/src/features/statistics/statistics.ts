@@ -1,5 +1,6 @@
+import { type Instant, type LumameshError, dropOldest } from '@lumamesh/base';
 import type { Api, Feature, NetHandle, RoomHandle } from '../../feature.ts';
-import type { Incident, PeerStats } from './peer-stats.ts';
+import type { PeerStats } from './peer-stats.ts';
 import type * as StatisticsHelp from './statistics-help.ts';
 
 export interface StatisticsPeer {
@@ -30,12 +31,12 @@ const loadHelp = async (): Promise<typeof StatisticsHelp> => import('./statistic
 
 /** What goes on: `peer.stats()`, `net.report()`. */
 export function statistics(): Feature<StatisticsApi> {
-  const incidents: Incident[] = [];
-  const note = ({ platform }: NetHandle | RoomHandle, what: Incident[1] | null): void => {
+  const incidents = new Map<LumameshError, Instant>();
+  const note = ({ platform }: NetHandle | RoomHandle, what: LumameshError | null): void => {
     // A relay's error is there for as long as the relay is away.
-    if (what === null || incidents.some((known) => known[1] === what)) return;
-    incidents.push([platform.now(), what]);
-    if (incidents.length > MAX_INCIDENTS) incidents.shift();
+    if (what === null || incidents.has(what)) return;
+    dropOldest(incidents, MAX_INCIDENTS);
+    incidents.set(what, platform.now());
   };
   return {
     name: 'statistics',
@@ -47,14 +48,13 @@ export function statistics(): Feature<StatisticsApi> {
           report: async () =>
             loadHelp().then(
               ({ writeReport }) => writeReport(net, incidents),
-              () => [net.status.state, ...incidents.map(([, { code }]) => code)].join(),
+              () => `${net.status.state} ${net.status.code}`,
             ),
         },
       };
     },
     room: (room) => {
       room.on('error', (error) => note(room, error));
-      room.on('leave', (_peer, code) => note(room, { code }));
       return {};
     },
     peer: (peer) => ({
@@ -63,9 +63,11 @@ export function statistics(): Feature<StatisticsApi> {
           const { state, isOpen, isDirect, rttMs, bufferedAmount } = peer;
           const path = isOpen ? (isDirect ? 'direct' : 'forwarded') : 'none';
           const known = { state, path, rttMs, bufferedAmount } as const;
-          return loadHelp()
-            .then(({ measure }) => measure(known, peer.connection, peer.platform))
-            .catch(() => known);
+          try {
+            return await (await loadHelp()).measure(known, peer);
+          } catch {
+            return known;
+          }
         },
       },
     }),
