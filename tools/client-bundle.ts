@@ -14,6 +14,8 @@ const CLIENT = join(PACKAGES, 'client/src');
 export const INTERNAL_NAMES = /^_[a-z]/;
 /** What every browser with data channels that we know of understands. */
 const BROWSERS = 'es2022';
+/** What browserify's parser knows. */
+const COMMON_JS = 'es2019';
 /** The oldest that is not beyond its end for long; newer ones differ in nothing that we use. */
 const NODE = 'node20';
 
@@ -52,7 +54,9 @@ export async function bundleEntry(entry: Entry, kind: Kind): Promise<Bundle> {
     outfile: join(PACKAGES, 'client/dist', file),
     format: kind,
     platform: entry.platform === 'node' ? 'node' : 'browser',
-    target: entry.platform === 'node' ? NODE : BROWSERS,
+    target: entry.platform === 'node' ? NODE : kind === 'cjs' ? COMMON_JS : BROWSERS,
+    // They need no newer parser than the rest of the file that has them.
+    supported: { bigint: true },
     minify: entry.maxBytes !== null,
     external: ['react'],
     ...(kind === 'iife' && { globalName: GLOBAL_NAME }),
@@ -150,13 +154,14 @@ function fromRoot(map: string): string {
 }
 
 async function shorten(file: string, text: string, map: string, kind: Kind): Promise<Output> {
+  const ecma = kind === 'cjs' ? 2018 : 2020;
   const options: MinifyOptions = {
     module: kind === 'esm',
     // The name that a classic script defines is all that it has.
     toplevel: kind === 'cjs',
-    ecma: 2020,
+    ecma,
     compress: {
-      ecma: 2020,
+      ecma,
       // Nobody counts the bytes of CommonJS.
       passes: kind === 'cjs' ? 1 : 4,
       pure_getters: true,

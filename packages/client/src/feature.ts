@@ -34,9 +34,10 @@ import type { PeerIdentity } from './room/peer-identity.ts';
  * name twice is a mistake (BAD_FEATURE).
  */
 
-/** What a feature adds to the types. `all` stands for all features of the net together. */
+/** What a feature adds to the types. */
 export interface Api {
-  readonly all: Api;
+  /** Peers with all features, for what the room and its options say of them: `this['peerType']`. */
+  readonly peerType: unknown;
   readonly net: unknown;
   readonly room: unknown;
   readonly peer: unknown;
@@ -247,21 +248,27 @@ export interface FrameHandler {
   handle(value: unknown, argument: string, isReliable: boolean): void;
 }
 
-/* The types of nets, rooms and peers with features. */
+/* The types of nets, rooms and peers with features; `A` is the union of what each adds. */
 
-type Of<A extends Api, Name extends keyof Api> = (A & { readonly all: A })[Name];
-
-export type PeerWith<A extends Api> = PeerEvents & Of<A, 'peerEvents'> extends infer Events extends
-  EventMap
-  ? BasePeer<Events> & Of<A, 'peer'>
+/** What all add together under a name, each looked at for itself: no type leads back to itself. */
+type Added<A extends Api, Name extends keyof Api, Peer = unknown> = (
+  A extends Api ? (added: (A & { readonly peerType: Peer })[Name]) => void : never
+) extends (added: infer All) => void
+  ? All
   : never;
-export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Of<A, 'room'>;
-export type NetWith<A extends Api> = BaseNet<RoomWith<A>, RoomOptions & Of<A, 'roomOptions'>> &
-  Of<A, 'net'>;
 
-/** What a list of features adds together. */
+export type PeerWith<A extends Api> = PeerEvents &
+  Added<A, 'peerEvents'> extends infer Events extends EventMap
+  ? BasePeer<Events> & Added<A, 'peer'>
+  : never;
+export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Added<A, 'room', PeerWith<A>>;
+export type NetWith<A extends Api> = BaseNet<
+  RoomWith<A>,
+  RoomOptions & Added<A, 'roomOptions', PeerWith<A>>
+> &
+  Added<A, 'net'>;
+
+/** What each of a list of features adds. */
 export type ApiOf<Features extends readonly Feature[]> =
-  Taking<Features[number]> extends (api: infer All extends Api) => void ? All : Api;
-
-/** A function that takes the types of a feature: what takes all of them takes their intersection. */
-type Taking<One> = One extends Feature<infer A> ? (api: A) => void : never;
+  | Api
+  | (Features[number] extends infer One ? (One extends Feature<infer A> ? A : never) : never);

@@ -203,12 +203,12 @@ const scenarios: Readonly<Record<string, Run>> = {
   NET_CLOSED: () =>
     thrown(() => {
       const net = untyped({ relays: DEAD });
-      net.close();
+      void net.close();
       net.joinRoom('x');
     }),
   PEER_CLOSED: async ({ record }) => {
     const peer = await pair(record).open;
-    peer.close();
+    void peer.close();
     return thrown(() => peer.send('x'));
   },
   CRYPTO_FAILED: ({ record }) => {

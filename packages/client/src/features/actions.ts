@@ -1,5 +1,5 @@
 import { LumameshError, expectType } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerWith, RoomHandle, RoomPart } from '../feature.ts';
+import type { Api, Feature, PeerHandle, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 
 const MAX_NAME_LENGTH = 64;
@@ -30,7 +30,7 @@ export interface ActionsRoom<Peer> {
 }
 
 export interface ActionsApi extends Api {
-  readonly room: ActionsRoom<PeerWith<this['all']>>;
+  readonly room: ActionsRoom<this['peerType']>;
 }
 
 /** Messages by name: `room.action`. */

@@ -1,5 +1,5 @@
 import { LumameshError } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 
 const ADMISSION_TIMEOUT_MS = 15_000;
 /** Values of the other side's handshake that wait for ours. */
@@ -21,7 +21,7 @@ export interface AdmissionOptions<Peer> {
 }
 
 export interface AdmissionApi extends Api {
-  readonly roomOptions: AdmissionOptions<PeerWith<this['all']>>;
+  readonly roomOptions: AdmissionOptions<this['peerType']>;
 }
 
 /** Lets in only who passes a handshake: `joinRoom(name, { handshake })`. */

@@ -1,5 +1,5 @@
 import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 import { checkName } from './actions.ts';
 
 /**
@@ -40,7 +40,7 @@ export interface RequestsPeer {
 }
 
 export interface RequestsApi extends Api {
-  readonly room: RequestsRoom<PeerWith<this['all']>>;
+  readonly room: RequestsRoom<this['peerType']>;
   readonly peer: RequestsPeer;
 }
 
