@@ -142,7 +142,7 @@ describe('what pages do with each other', { skip }, () => {
     it(`${first} and ${second}: many small files, and values that JSON does not carry`, () =>
       withWorld(async (world) => {
         const [ada, bob] = await meet(world, first, second);
-        assert.equal(await ada.call('sendManyFiles', 'Bob', 1500), 1500);
+        assert.equal(await ada.call('sendManyFiles', 'Bob', 600), 600);
         assert.equal(await ada.call('sendStructured', 'Bob'), true);
         await bob.waitFor('data', ['k', 7, true, 2, 'a.txt']);
       }));
