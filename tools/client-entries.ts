@@ -26,7 +26,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 28_650,
+    maxBytes: 28_700,
   },
   {
     subpath: './core',
@@ -50,6 +50,14 @@ export const ENTRIES: readonly Entry[] = [
     source: 'identity.ts',
     platform: 'browser',
     maxBytes: 6200,
+  },
+  {
+    subpath: './inspector',
+    file: 'lumamesh-inspector',
+    source: 'inspector.ts',
+    platform: 'browser',
+    maxBytes: 2600,
+    hasSideEffects: true,
   },
   {
     subpath: './react',
