@@ -1,4 +1,4 @@
-import { type Instant, LumameshError, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
+import { type Instant, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
 import {
   RECORD_LINE_PREFIX,
   decodeRecordLine,
@@ -16,19 +16,12 @@ import {
 } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
-import {
-  type Frame,
-  type ValueInbox,
-  encodeValue,
-} from '../packages/client/src/peer/peer-frame.ts';
-import { SMALL_VALUES } from '../packages/client/src/peer/small-values.ts';
+import { STRUCTURED_VALUES } from '../packages/client/src/features/structured-codec.ts';
+import { Delivery, type DeliveryHost } from '../packages/client/src/peer/delivery.ts';
+import type { Frame, FrameSink } from '../packages/client/src/peer/peer-frame.ts';
 import { loadRelays } from '../packages/client/src/features/discovery/relay-cache.ts';
 import { RelayBook } from '../packages/client/src/net/relay-book.ts';
 import { parsePeerSignal } from '../packages/client/src/peer/signal.ts';
-import {
-  ValueReceiver,
-  ValueSender,
-} from '../packages/client/src/features/large-values/value-stream.ts';
 
 /*
  * `npm run fuzz -- [seconds] [seed]`: the attackers of the tests, for as long as wanted. Every
@@ -137,53 +130,52 @@ function textTarget(round: number): void {
   }
 }
 
-/** Frames of a peer that has gone mad, for both readers of a page. */
+/** Frames of a peer that has gone mad. */
 function peerTarget(round: number): void {
   const random = seededRandom(round);
-  const sent: Frame[] = [];
-  const sender = new ValueSender(() => undefined);
-  const sink = { isOpen: true, bufferedAmount: 0, send: (frame: Frame) => void sent.push(frame) };
+  const sent: (readonly [Frame, number])[] = [];
+  const sink: FrameSink = {
+    isOpen: true,
+    queuedBytes: () => 0,
+    send: (frame, lane) => void sent.push([frame, lane]),
+  };
+  const make = (): Delivery => new Delivery(PEER_HOST);
+  const [sender, receiver] = [make(), make()];
+  sender._setSink(sink);
   for (const [tag, value] of [
     ['', { a: 1 }],
-    ['ax', 'y'.repeat(30_000)],
-    ['q1 z', new Uint8Array(70_000)],
-    ['', new Uint8Array(9)],
+    ['action x', 'y'.repeat(30_000)],
+    ['request 1 z', new Uint8Array(70_000)],
+    ['', new Map([[1n, new Date()]])],
+    ['', { $: [undefined, new Float64Array(9)] }],
   ] as const)
-    void sender.send(sink, tag, encodeValue(value), {});
-  const readers = [
-    new ValueReceiver(
-      () => undefined,
-      () => undefined,
-    ),
-    SMALL_VALUES.inbox(
-      () => undefined,
-      () => false,
-    ),
-  ];
+    void sender._send(tag, value, {}, false);
   for (let i = 0; i < 300; i++) {
-    const frame = sent[Math.floor(random() * sent.length)] ?? '';
-    const bytes =
-      typeof frame === 'string'
-        ? new TextEncoder().encode(frame.slice(0, 200))
-        : frame.slice(0, 200);
+    const [frame = '', lane = 0] = sent[Math.floor(random() * sent.length)] ?? [];
+    const isText = typeof frame === 'string';
+    const bytes = isText ? new TextEncoder().encode(frame.slice(0, 200)) : frame.slice(0, 200);
     const [damaged = bytes] = random() < 0.5 ? mutations(bytes, 1, round + i) : [bytes];
-    for (const reader of readers)
-      hear(
-        reader,
-        typeof frame === 'string' ? new TextDecoder().decode(damaged) : damaged.slice().buffer,
-        random() < 0.7,
-      );
+    const data = isText ? new TextDecoder().decode(damaged) : damaged.slice().buffer;
+    receiver._handleFrame(sink, random() < 0.1 ? Math.floor(random() * 6) : lane, data);
+    STRUCTURED_VALUES.decode(damaged.slice());
   }
 }
 
-/** What ends a connection on purpose is no fault. */
-function hear(reader: ValueInbox, data: unknown, isOrdered: boolean): void {
-  try {
-    reader.handleFrame(data, isOrdered);
-  } catch (error) {
-    if (!(error instanceof LumameshError)) throw error;
-  }
-}
+const PEER_HOST: DeliveryHost = {
+  platform: {
+    crypto,
+    now: () => instant(0),
+    setTimer: () => () => undefined,
+  },
+  onListenerError: (error) => {
+    throw error;
+  },
+  _codec: STRUCTURED_VALUES,
+  _isAdmitted: () => true,
+  _deliver: () => undefined,
+  _handleProgress: () => undefined,
+  _handleReset: () => undefined,
+};
 
 /**
  * A relay of a small mesh that says and does what comes into its head; rooms and links must come

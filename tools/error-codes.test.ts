@@ -66,6 +66,19 @@ describe('docs/errors.md', () => {
     assert.deepEqual(without(page, client, frames), []);
   });
 
+  it('has no code for pages that no test in browsers provokes, or says why it cannot', () => {
+    const tests = ['tests/browser/page/errors.ts', 'tests/browser/errors.test.ts']
+      .map((file) => readFileSync(join(ROOT, file), 'utf8'))
+      .join('\n');
+    // A scenario by that name, or the code beside the reason.
+    const isNamed = (code: string): boolean =>
+      new RegExp(`^  ${code}:|'${code}',\\s+'`, 'm').test(tests);
+    assert.deepEqual(
+      [...page].filter((code) => !isNamed(code)),
+      [],
+    );
+  });
+
   it('has exactly the codes of error frames that a relay sends', () => {
     const core = codesIn(readSources('packages/relay/src/core', 'packages/protocol/src'));
     assert.deepEqual([...core].toSorted(), [...frames].toSorted());

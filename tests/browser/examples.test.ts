@@ -12,6 +12,7 @@ import {
   isFirstRead,
   readExamples,
 } from './example-blocks.ts';
+import { fromPacked } from './packed.ts';
 import { BROWSERS, startRelay, whySkipped } from './support.ts';
 
 const skip = whySkipped() ?? false;
@@ -59,6 +60,7 @@ async function bundle(
           }));
         },
       },
+      fromPacked(),
     ],
   });
   return result.outputFiles[0]?.text ?? '';

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
+import { createContext, runInContext } from 'node:vm';
 import { type StrictPage, serveStrictPage } from '@lumamesh/testkit/browsers';
 import { build } from 'esbuild';
+import { ENTRIES, FILES_APART, GLOBAL_FILE } from '../../tools/client-entries.ts';
+import { installPacked, packedFile } from './packed.ts';
 import { startRelay, whySkipped } from './support.ts';
 import { Tab } from './tab.ts';
 
@@ -12,7 +15,6 @@ import { Tab } from './tab.ts';
 
 const skip = whySkipped() ?? false;
 const ROOT = join(import.meta.dirname, '../..');
-const DIST = join(ROOT, 'packages/client/dist');
 
 /** The page of features.test.ts with a published file in the place of the sources. */
 async function servePublished(file: string): Promise<StrictPage> {
@@ -27,7 +29,7 @@ async function servePublished(file: string): Promise<StrictPage> {
       {
         name: 'published',
         setup: (bundler) =>
-          bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: join(DIST, file) })),
+          bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: packedFile(file) })),
       },
     ],
   });
@@ -35,14 +37,6 @@ async function servePublished(file: string): Promise<StrictPage> {
 }
 
 describe('the published files', { skip }, () => {
-  before(() => {
-    const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'tools/build-client.ts')], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    });
-    assert.equal(status, 0, stderr);
-  });
-
   it('lumamesh.js does in Chromium and Firefox what the sources do', async () => {
     const relay = await startRelay();
     const page = await servePublished('lumamesh.js');
@@ -169,47 +163,96 @@ describe('the published files', { skip }, () => {
     }
   });
 
-  it('need nothing from beside them, and say what they are', async () => {
-    // What is fetched only when it is needed.
-    const apart = {
+  it('need nothing from beside them but what is said here', async () => {
+    // What is fetched only when it is needed; and what the page shares with its features or hooks.
+    const apart: Readonly<Record<string, readonly string[]>> = {
       'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js'],
       'lumamesh-core.js': ['./lumamesh-ed25519.js'],
       'lumamesh-features.js': ['./lumamesh-core.js', './lumamesh-network.js'],
     };
     for (const [file, expected] of Object.entries(apart)) {
-      const text = await readFile(join(DIST, file), 'utf8');
+      const text = await readFile(packedFile(file), 'utf8');
       const imported = [...text.matchAll(/(?:from|import\()\s*["']([^"']+)/g)].map(
         ([, path]) => path,
       );
       assert.deepEqual(new Set(imported), new Set(expected));
     }
-    const manifest = JSON.parse(await readFile(join(DIST, 'package.json'), 'utf8')) as {
+    for (const file of [
+      'lumamesh.cjs',
+      'lumamesh-core.cjs',
+      GLOBAL_FILE,
+      ...Object.keys(FILES_APART),
+    ])
+      assert.doesNotMatch(await readFile(packedFile(file), 'utf8'), /\b(require|import)\(["']/);
+    const manifest = JSON.parse(await readFile(packedFile('package.json'), 'utf8')) as {
       exports: Record<string, unknown>;
       dependencies?: unknown;
     };
     assert.deepEqual(Object.keys(manifest.exports), [
-      '.',
-      './core',
-      './features',
-      './node',
-      './react',
+      ...ENTRIES.map(({ subpath }) => subpath),
+      './package.json',
     ]);
     assert.equal(manifest.dependencies, undefined);
-    // Importing does nothing: no global is touched where there is no browser.
+  });
+
+  it('ask for nothing when they are imported: no browser, and nothing else but the language', async () => {
+    for (const { subpath } of ENTRIES) {
+      const name = subpath.replace('.', 'lumamesh');
+      for (const script of [
+        `await import('${name}')`,
+        `process.getBuiltinModule('module').createRequire('${installPacked()}/')('${name}')`,
+      ]) {
+        const { status, stderr } = spawnSync(
+          process.execPath,
+          ['--input-type=module', '-e', script],
+          { encoding: 'utf8', cwd: installPacked() },
+        );
+        assert.equal(status, 0, stderr);
+      }
+    }
+    // As in Jest's jsdom, which has neither TextEncoder nor WebCrypto.
+    const context = createContext({});
+    runInContext(await readFile(packedFile(GLOBAL_FILE), 'utf8'), context);
+    const code: unknown = runInContext(
+      'try { Lumamesh.connect({ relays: [] }) } catch (error) { error.code }',
+      context,
+    );
+    assert.equal(code, 'INSECURE_ORIGIN');
+  });
+
+  it('throw errors of one kind, whichever file throws and whichever is asked', () => {
+    const script = `
+      const [whole, core] = [await import('lumamesh'), await import('lumamesh/core')];
+      const error = new core.LumameshError('CODE', 'text');
+      const others = [null, undefined, 1, {}, new Error('text')];
+      console.log(error instanceof whole.LumameshError, whole.LumameshError === core.LumameshError,
+        others.some((other) => other instanceof whole.LumameshError));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: installPacked(),
+    });
+    assert.equal(stdout, 'true false false\n', stderr);
+  });
+
+  it('have maps with the sources in them, by paths of the repository', async () => {
     for (const file of [
-      'lumamesh.js',
-      'lumamesh-core.js',
-      'lumamesh-features.js',
-      'lumamesh-node.js',
+      ...ENTRIES.flatMap((entry) => [`${entry.file}.js`, `${entry.file}.cjs`]),
+      GLOBAL_FILE,
+      ...Object.keys(FILES_APART),
     ]) {
-      const { status, stderr } = spawnSync(
-        process.execPath,
-        ['--input-type=module', '-e', `await import(${JSON.stringify(join(DIST, file))})`],
-        {
-          encoding: 'utf8',
-        },
+      assert.match(
+        await readFile(packedFile(file), 'utf8'),
+        new RegExp(`\n//# sourceMappingURL=${file.replaceAll('.', '\\.')}\\.map\n$`),
       );
-      assert.equal(status, 0, stderr);
+      const map = JSON.parse(await readFile(packedFile(`${file}.map`), 'utf8')) as {
+        sources: string[];
+        sourcesContent: (string | null)[];
+      };
+      assert.ok(map.sources.length > 0 && map.sources.length === map.sourcesContent.length);
+      for (const [i, source] of map.sources.entries()) {
+        assert.match(source, /^(packages|node_modules)\//);
+        assert.equal(map.sourcesContent[i], await readFile(join(ROOT, source), 'utf8'), source);
+      }
     }
   });
 });
@@ -231,8 +274,8 @@ function documentedNames(document: string): Map<string, string[]> {
 async function serveCore(): Promise<StrictPage> {
   const { outputFiles } = await build({
     stdin: {
-      contents: `import { connect } from ${JSON.stringify(join(DIST, 'lumamesh-core.js'))};
-        import { files, requests } from ${JSON.stringify(join(DIST, 'lumamesh-features.js'))};
+      contents: `import { connect } from ${JSON.stringify(packedFile('lumamesh-core.js'))};
+        import { files, requests } from ${JSON.stringify(packedFile('lumamesh-features.js'))};
         globalThis.harness = {
           heard: [],
           room: null,

@@ -6,6 +6,7 @@ import { build } from 'esbuild';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { pause, until } from '@lumamesh/testkit';
 import { type BrowserName, launchBrowser, serveStrictPage } from '@lumamesh/testkit/browsers';
+import { fromPacked } from './packed.ts';
 import type { Panel, View } from './page/react-view.ts';
 import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
 import { Tab } from './tab.ts';
@@ -356,6 +357,7 @@ describe('lumamesh/react', { skip }, () => {
       format: 'esm',
       target: 'es2022',
       banner: { js: banner },
+      plugins: [fromPacked()],
     });
     const strictPage = await serveStrictPage(outputFiles[0]?.text ?? '');
     const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);

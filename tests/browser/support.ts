@@ -12,10 +12,11 @@ import {
   findTestAddress,
   serveStrictPage,
 } from '@lumamesh/testkit/browsers';
+import { fromPacked } from './packed.ts';
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
 
-/** A harness of page/ as one script. */
+/** A harness of page/ as one script, with the library as it is published. */
 async function bundleHarness(file: string): Promise<string> {
   const result = await build({
     entryPoints: [join(import.meta.dirname, `page/${file}`)],
@@ -23,6 +24,7 @@ async function bundleHarness(file: string): Promise<string> {
     write: false,
     format: 'esm',
     target: 'es2022',
+    plugins: [fromPacked()],
   });
   return result.outputFiles[0]?.text ?? '';
 }

@@ -112,6 +112,15 @@ export const SUITES: readonly Suite[] = [
   },
   {
     ...PLAIN,
+    name: 'package',
+    // Its tools come from the npm registry, once for each lockfile of theirs.
+    patterns: ['tests/package/*.test.ts'],
+    network: 'machine',
+    when: 'slow',
+    ceilingMinutes: 15,
+  },
+  {
+    ...PLAIN,
     name: 'browser-mesh',
     patterns: ['tests/browser/large/*.test.ts'],
     needs: BROWSERS,

@@ -1,18 +1,20 @@
 /** Byte helpers shared by every codec. All integers are big endian (network order). */
 
-const encoder = new TextEncoder();
-const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+// Made when they are first needed: importing the library asks for nothing that a host may lack.
+let encoder: TextEncoder | undefined;
+let strictDecoder: TextDecoder | undefined;
 
 export const EMPTY_BYTES = new Uint8Array(0);
 
 /** UTF-8 bytes of `text`. */
 export function utf8Encode(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(text);
+  return (encoder ??= new TextEncoder()).encode(text);
 }
 
 /** The text in `bytes`, or `null` when they are not valid UTF-8. */
 export function utf8Decode(bytes: Uint8Array): string | null {
   try {
+    strictDecoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
     return strictDecoder.decode(bytes);
   } catch {
     return null;

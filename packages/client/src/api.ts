@@ -1,6 +1,7 @@
 import type { LumameshError } from '@lumamesh/base';
 import type { SendOptions } from './peer/peer-frame.ts';
 import type { RelaySource } from './net/relay-source.ts';
+import type { Identity } from './room/peer-identity.ts';
 
 /* What pages see of nets, rooms and peers when no feature adds to them. */
 
@@ -19,24 +20,46 @@ export interface Listenable<Events extends EventMap> {
   ): () => void;
 }
 
+/** An observer sees and is seen; nobody connects to it, nor it to anybody, until one is asked to. */
+export type PeerRole = 'member' | 'observer';
+
 /**
- * `connecting`: not there yet. `open`: values go straight to the peer. `forwarded`: they go,
+ * `idle`: one of us is an observer, and nobody has asked for a connection yet (`peer.connect()`,
+ * `peer.send()`). `connecting`: not there yet. `open`: values go straight to the peer. `forwarded`: they go,
  * end-to-end encrypted, through another member. `reconnecting`: the path was lost and another is
  * sought; reliable values wait. `closed`: the end.
  */
-export type PeerState = 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
+export type PeerState = 'idle' | 'connecting' | 'open' | 'forwarded' | 'reconnecting' | 'closed';
 
 /**
  * `left`: it said goodbye. `lost`: it fell silent. `failed`: no path to it was found.
- * `room-left`: this page left the room. `refused`: by this page.
+ * `room-left`: this page left the room. `refused`: by this page. `refused-by-peer`: by the other
+ * one; it is left alone until it joins the room again.
  */
-export type PeerCloseReason = 'left' | 'lost' | 'failed' | 'room-left' | 'refused';
+export type PeerCloseReason =
+  | 'left'
+  | 'lost'
+  | 'failed'
+  | 'room-left'
+  | 'refused'
+  | 'refused-by-peer';
+
+/** How a peer, a room or a net is ended. */
+export interface CloseOptions {
+  /**
+   * Whether what was sent before is delivered first, for at most 5 s; nothing is heard meanwhile.
+   * Default `true`.
+   */
+  readonly flush?: boolean;
+}
 
 export type PeerEvents = {
   /** The peer can be talked to. Once. */
   open: [];
-  /** A value as it was sent; binary data arrives as Uint8Array. */
+  /** A value as it was sent. */
   data: [value: unknown];
+  /** How far a large value has come. */
+  progress: [receivedBytes: number, totalBytes: number];
   status: [state: PeerState];
   /** The peer is gone: it left, or cannot be reached any more. Last event. */
   close: [reason: PeerCloseReason];
@@ -48,12 +71,13 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
   readonly id: string;
   /** What the peer calls itself; sealed, so relays do not know it. Empty when it gave no name. */
   readonly nick: string;
+  readonly role: PeerRole;
   readonly state: PeerState;
   /** Whether values go to the peer now. */
   readonly isOpen: boolean;
   /** Whether they go straight to it. */
   readonly isDirect: boolean;
-  /** Bytes that have not left this page yet. */
+  /** Bytes that the peer has not acknowledged yet. */
   readonly bufferedAmount: number;
   /**
    * The round-trip time to the peer in ms: the last one measured, a few seconds old at most.
@@ -61,20 +85,22 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
    */
   readonly rttMs: number;
   /**
-   * Sends a JSON value or binary data, in order, of up to 64 KB (with the feature `largeValues`,
-   * which `lumamesh` has, up to 256 MB); before the connection is open it waits. The promise never
-   * rejects: `true` when the network has taken all of it, `false` when it was taken back (`signal`)
-   * or the peer is gone. What was taken is lost when the connection ends before it arrives
-   * (`status` reports `reconnecting`): use `peer.request` where that matters.
+   * Sends a value of up to 256 MB: JSON or a Uint8Array, and with the feature `structuredValues`,
+   * which `lumamesh` has, what it names. Before the connection is open, and while it is lost, it
+   * waits. Values arrive once and in order, but for those of more than 16 MB, which smaller ones
+   * overtake (`lane`). The promise never rejects: `true` when the peer has it, `false` when it was
+   * taken back (`signal`) or the peer is gone.
    * Throws `PEER_CLOSED`, `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING` (more than
-   * 16 MB wait already: await what you send).
+   * 16 MB wait in its lane already: await what you send).
    */
   send(value: unknown, options?: SendOptions): Promise<boolean>;
+  /** Connects to a peer that is `idle`; sending to it does so as well. */
+  connect(): void;
   /**
    * Ends the connection to this peer, which is not let in again while this page is in the room;
-   * `leave` follows.
+   * `leave` follows at once. Resolves when what was sent before has arrived.
    */
-  close(reason?: PeerCloseReason): void;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 export interface RoomOptions {
@@ -90,6 +116,8 @@ export interface RoomOptions {
    * ROOM_FULL. Default 250.
    */
   readonly maxPeers?: number;
+  /** Default `member`. */
+  readonly role?: PeerRole;
 }
 
 /** `joining`: no relay has taken us in yet. `joined`: at least one has. `left`: the end. */
@@ -120,8 +148,11 @@ export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
    * @returns like {@link BasePeer.send}: `true` when all have it
    */
   broadcast(value: unknown, options?: SendOptions): Promise<boolean>;
-  /** Says goodbye and ends all its peers. The room is of no use afterwards. */
-  leave(): void;
+  /**
+   * Says goodbye and ends all its peers. The room is of no use afterwards. Resolves when what was
+   * sent before has arrived.
+   */
+  leave(options?: CloseOptions): Promise<void>;
 }
 
 export interface ConnectOptions {
@@ -143,6 +174,11 @@ export interface ConnectOptions {
    * has none).
    */
   readonly storage?: PageStorage | null;
+  /**
+   * Who this page is beyond its visit: what `loadIdentity` of `lumamesh/identity` returns. Default:
+   * a peer of its own in each room, for as long as the tab lives (the feature `sessionIdentity`).
+   */
+  readonly identity?: Identity;
   /** Closes the net when it aborts. */
   readonly signal?: AbortSignal;
   /** Hears what happens; `console` will do. Default: silence. */
@@ -195,12 +231,16 @@ export type NetEvents = {
 export interface BaseNet<Room, Options = RoomOptions> extends Listenable<NetEvents> {
   readonly status: NetStatus;
   /**
-   * Joins a room by name; everybody who names it the same (with the same password) is there.
-   * Throws `NET_CLOSED` or `BAD_ROOM_NAME`.
+   * Joins a room by name; everybody who names it the same (with the same password) is there. Who
+   * is in it already gets the same room again, with the options of the first time.
+   * Throws `NET_CLOSED`, `BAD_ROOM_NAME` or `BAD_ARGUMENT`.
    */
   joinRoom(name: string, options?: Options): Room;
-  /** Leaves all rooms, ends all peers, hangs up on all relays. */
-  close(): void;
+  /**
+   * Leaves all rooms, ends all peers, hangs up on all relays. Resolves when what was sent before
+   * has arrived.
+   */
+  close(options?: CloseOptions): Promise<void>;
   /**
    * Looks at once whether relays and peers are still there; the page's own events (online, visible
    * again) do so by themselves.

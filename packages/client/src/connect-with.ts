@@ -1,14 +1,7 @@
 import type { ConnectOptions } from './api.ts';
 import type { ApiOf, Feature, NetWith } from './feature.ts';
 import { Net } from './net/net.ts';
-import { SMALL_VALUES } from './peer/small-values.ts';
 import type { Platform } from './platform/platform.ts';
-
-/** Values that fit into a frame; where another feature has a codec, that takes its place. */
-export const smallValues: Feature = {
-  name: 'smallValues',
-  peer: () => ({ values: SMALL_VALUES }),
-};
 
 /** A net with features. */
 export function connectWith<const Features extends readonly Feature[]>(

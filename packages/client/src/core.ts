@@ -1,5 +1,5 @@
 import type { ConnectOptions } from './api.ts';
-import { connectWith, smallValues } from './connect-with.ts';
+import { connectWith } from './connect-with.ts';
 import type { Api, ApiOf, Feature, NetWith, PeerWith, RoomWith } from './feature.ts';
 import { browserPlatform } from './platform/browser/browser-platform.ts';
 
@@ -27,9 +27,8 @@ export function connect<const Features extends readonly Feature[] = readonly []>
   features,
   ...options
 }: CoreConnectOptions<Features> = {}): NetWith<ApiOf<Features>> {
-  const all: readonly Feature[] = [smallValues, ...(features ?? [])];
-  // The kernel's own codec adds nothing to the types.
-  return connectWith(browserPlatform(), options, all) as NetWith<ApiOf<Features>>;
+  // Without a list the type is that of an empty one.
+  return connectWith(browserPlatform(), options, features ?? ([] as unknown as Features));
 }
 
 /** A net without features. */
@@ -41,6 +40,7 @@ export type {
   BaseNet,
   BasePeer,
   BaseRoom,
+  CloseOptions,
   ConnectOptions,
   EventMap,
   Listenable,
@@ -48,6 +48,7 @@ export type {
   NetStatus,
   PageStorage,
   PeerCloseReason,
+  PeerRole,
   PeerEvents,
   PeerState,
   RelayStatus,

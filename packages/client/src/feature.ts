@@ -4,16 +4,19 @@ import type {
   BaseNet,
   BasePeer,
   BaseRoom,
+  CloseOptions,
   ConnectOptions,
   EventMap,
+  PeerCloseReason,
   PeerEvents,
   RoomOptions,
 } from './api.ts';
 import type { RelayBook } from './net/relay-book.ts';
 import type { RelayChoice } from './net/relay-choice.ts';
 import type { KnownRelay } from './net/relay-source.ts';
-import type { FrameSink, SendOptions, ValueCodec } from './peer/peer-frame.ts';
+import type { FrameSink, SendOptions } from './peer/peer-frame.ts';
 import type { PeerSignal } from './peer/signal.ts';
+import type { StructuredCodec } from './peer/value-frames.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PeerIdentity } from './room/peer-identity.ts';
 
@@ -31,9 +34,10 @@ import type { PeerIdentity } from './room/peer-identity.ts';
  * name twice is a mistake (BAD_FEATURE).
  */
 
-/** What a feature adds to the types. `all` stands for all features of the net together. */
+/** What a feature adds to the types. */
 export interface Api {
-  readonly all: Api;
+  /** Peers with all features, for what the room and its options say of them: `this['peerType']`. */
+  readonly peerType: unknown;
   readonly net: unknown;
   readonly room: unknown;
   readonly peer: unknown;
@@ -70,10 +74,10 @@ export interface NetHandle {
    * @returns whether any relay took it
    */
   send(relay: string | null, message: ClientMessage): boolean;
-  /** Relays of the page's own that came later. */
-  addSeeds(relays: readonly KnownRelay[]): void;
-  /** Something about a source of relays went wrong; `key` names the source. */
-  reportFault(key: string, error: LumameshError): void;
+  /** The page's own relays of one source that came later, in the place of those it had before. */
+  setSeeds(source: string, relays: readonly KnownRelay[]): void;
+  /** Something about a source of relays went wrong, or is well again; `key` names the source. */
+  reportFault(key: string, error: LumameshError | null): void;
 }
 
 export interface NetPart {
@@ -96,6 +100,8 @@ export interface NetPart {
   refineFault?(fault: LumameshError): Promise<LumameshError>;
   /** About every second. */
   onTick?(now: Instant): void;
+  /** The page is visible again, has thawed, or has another network. */
+  onWake?(): void;
   /** The page goes: the last moment to keep something. */
   onPageHide?(): void;
   onClose?(): void;
@@ -156,6 +162,8 @@ export interface PeerHandle extends BasePeer {
   readonly isPolite: boolean;
   /** Whether the peer was let in. */
   readonly isAdmitted: boolean;
+  /** What the peer has not acknowledged in the lane of requests, in bytes. */
+  readonly requestBytes: number;
   /** The direct connection, while it is open and the peer was let in. */
   readonly connection: RTCPeerConnection | null;
   /** The state of the direct connection of now, or of the last one. */
@@ -166,7 +174,7 @@ export interface PeerHandle extends BasePeer {
   has(event: string): boolean;
   onListenerError(error: unknown): void;
   /**
-   * Sends a value for the feature that takes `frame` on the other side, in order with the page's.
+   * Sends a value for the feature that takes `frame` on the other side, in the order of its lane.
    * The other side's kernel passes over frames that it does not know. Throws as `send` does.
    * @param frame up to 16 letters; @param argument a line of up to 96 characters, or empty
    */
@@ -180,8 +188,10 @@ export interface PeerHandle extends BasePeer {
   receiveSignal(signal: PeerSignal): void;
   /** Values go this way while there is no direct connection; `null` ends that. */
   setAlternatePath(path: FrameSink | null): void;
-  /** A frame that came by the alternate path. `isFirst`: the first frame of a new path. */
-  receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void;
+  /** A frame that came by a path of the feature's own. */
+  receiveFrame(path: FrameSink, lane: number, data: unknown): void;
+  /** Ends the peer for a reason that the page is told. */
+  end(reason: PeerCloseReason, options?: CloseOptions): Promise<void>;
   /** What waits may go on: the alternate path has capacity again. */
   pump(): void;
   /** Begins another direct connection from the start. */
@@ -204,8 +214,8 @@ export interface PeerPart {
   readonly events?: readonly string[];
   /** The frames that the feature takes, by name. */
   readonly frames?: Readonly<Record<string, FrameHandler>>;
-  /** How values become frames; of several features the last one counts. */
-  readonly values?: ValueCodec;
+  /** Writes and reads what JSON does not carry; of several features the last one counts. */
+  readonly values?: StructuredCodec;
   /**
    * Stands before everything else: what it rejects is not let in. Until it resolves nothing of the
    * peer is heard but frames with `isEarly`.
@@ -226,31 +236,39 @@ export interface PeerPart {
   onTrack?(event: RTCTrackEvent): void;
   /** About every second. */
   onTick?(now: Instant): void;
+  /** The other page was loaded anew: it knows nothing of what was said before. */
+  onReset?(): void;
   onClose?(): void;
 }
 
 export interface FrameHandler {
-  /** Sent and heard also before the peer was let in. */
+  /** Sent and heard also before the peer was let in, ahead of everything else. */
   readonly isEarly?: true;
-  /** @param isReliable whether it came on the ordered channel */
+  /** @param isReliable whether it came in order, by a lane */
   handle(value: unknown, argument: string, isReliable: boolean): void;
 }
 
-/* The types of nets, rooms and peers with features. */
+/* The types of nets, rooms and peers with features; `A` is the union of what each adds. */
 
-type Of<A extends Api, Name extends keyof Api> = (A & { readonly all: A })[Name];
-
-export type PeerWith<A extends Api> = PeerEvents & Of<A, 'peerEvents'> extends infer Events extends
-  EventMap
-  ? BasePeer<Events> & Of<A, 'peer'>
+/** What all add together under a name, each looked at for itself: no type leads back to itself. */
+type Added<A extends Api, Name extends keyof Api, Peer = unknown> = (
+  A extends Api ? (added: (A & { readonly peerType: Peer })[Name]) => void : never
+) extends (added: infer All) => void
+  ? All
   : never;
-export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Of<A, 'room'>;
-export type NetWith<A extends Api> = BaseNet<RoomWith<A>, RoomOptions & Of<A, 'roomOptions'>> &
-  Of<A, 'net'>;
 
-/** What a list of features adds together. */
+export type PeerWith<A extends Api> = PeerEvents &
+  Added<A, 'peerEvents'> extends infer Events extends EventMap
+  ? BasePeer<Events> & Added<A, 'peer'>
+  : never;
+export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Added<A, 'room', PeerWith<A>>;
+export type NetWith<A extends Api> = BaseNet<
+  RoomWith<A>,
+  RoomOptions & Added<A, 'roomOptions', PeerWith<A>>
+> &
+  Added<A, 'net'>;
+
+/** What each of a list of features adds. */
 export type ApiOf<Features extends readonly Feature[]> =
-  Taking<Features[number]> extends (api: infer All extends Api) => void ? All : Api;
-
-/** A function that takes the types of a feature: what takes all of them takes their intersection. */
-type Taking<One> = One extends Feature<infer A> ? (api: A) => void : never;
+  | Api
+  | (Features[number] extends infer One ? (One extends Feature<infer A> ? A : never) : never);

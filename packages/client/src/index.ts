@@ -6,7 +6,7 @@ export { LumameshError } from '@lumamesh/base';
 
 /**
  * Connects to the relays and returns at once; rooms may be joined right away. Throws `BAD_RELAY`
- * when no relay is known or a record is malformed, `INSECURE_ORIGIN` where the page has no
+ * when no relay is known or a record is malformed, `BAD_ARGUMENT`, `INSECURE_ORIGIN` where the page has no
  * WebCrypto.
  *
  * ```js
@@ -24,11 +24,13 @@ export function connect(options: ConnectOptions = {}): Net {
 
 export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
 export type {
+  CloseOptions,
   ConnectOptions,
   NetEvents,
   NetStatus,
   PageStorage,
   PeerCloseReason,
+  PeerRole,
   PeerState,
   RelayStatus,
   RoomState,

@@ -18,13 +18,13 @@ import type { AdmissionOptions } from './features/admission.ts';
 import type { FilesEvents, FilesPeer } from './features/files.ts';
 import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
-import type { LargeValuesEvents } from './features/large-values/large-values.ts';
 import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
+import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
-export type PeerEvents = BasePeerEvents & LargeValuesEvents & FilesEvents & MediaEvents;
+export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents;
 export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
 
 /** Another browser in the room, with all that can be done with it. */
@@ -36,7 +36,7 @@ export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, Fo
 export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
 
 /** The page's place in the network, with all that the library has. */
-export interface Net extends BaseNet<Room, RoomOptions> {}
+export interface Net extends BaseNet<Room, RoomOptions>, RelayListsNet {}
 
 export type ActionOptions = Options<Peer>;
 export type ActionSend<Value> = Send<Value, Peer>;

@@ -10,7 +10,10 @@ export const LIMITS = {
   maxIdLength: 43,
   maxPresenceLength: 2048,
   maxSignalLength: 32_768,
-  maxRoomsPerSession: 32,
+  maxRoomsPerSession: 48,
+  /** Joining (and changing one's presence) is told to the whole room. */
+  joinsPerSecond: 1,
+  joinsBurst: 64,
   /** How many records one `nodes` answer holds. */
   maxNodes: 64,
   /** `after` and `next` of `nodes`. */

@@ -18,6 +18,12 @@ export interface RelayLimits {
   readonly maxFrameBytes: number;
   readonly maxPresenceLength: number;
   readonly maxSignalLength: number;
+  /** `join` frames of a session in the long run, and at once. */
+  readonly joinsPerSecond: number;
+  readonly joinsBurst: number;
+  /** Frames of any kind. */
+  readonly framesPerSecond: number;
+  readonly framesBurst: number;
 }
 
 export type ClientMessage =

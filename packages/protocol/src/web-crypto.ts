@@ -30,6 +30,10 @@ export interface WebCryptoSubtle {
     usages: readonly string[],
   ): Promise<WebCryptoKey>;
   exportKey(format: 'raw' | 'pkcs8', key: WebCryptoKey): Promise<ArrayBuffer>;
+  exportKey(
+    format: 'jwk',
+    key: WebCryptoKey,
+  ): Promise<{ readonly x?: string; readonly y?: string }>;
   generateKey(
     algorithm: object | string,
     extractable: boolean,

@@ -63,7 +63,7 @@ Object.assign(globalThis, {
       faults,
     }),
     close: () => {
-      for (const net of nets) net.close();
+      for (const net of nets) void net.close();
     },
   },
 });

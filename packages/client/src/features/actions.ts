@@ -1,5 +1,5 @@
-import { LumameshError } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerWith, RoomHandle, RoomPart } from '../feature.ts';
+import { LumameshError, expectType } from '@lumamesh/base';
+import type { Api, Feature, PeerHandle, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 
 const MAX_NAME_LENGTH = 64;
@@ -30,7 +30,7 @@ export interface ActionsRoom<Peer> {
 }
 
 export interface ActionsApi extends Api {
-  readonly room: ActionsRoom<PeerWith<this['all']>>;
+  readonly room: ActionsRoom<this['peerType']>;
 }
 
 /** Messages by name: `room.action`. */
@@ -54,8 +54,10 @@ function actionsOf(room: RoomHandle): RoomPart {
         return (await Promise.all(sent)).every(Boolean);
       };
       const on: ActionListen<Value, PeerHandle> = (listener) => {
-        // The other pages give the value its type; a page that must be sure checks it.
-        const stored = listener as Listener;
+        expectType(`action ${name}: listener`, listener, 'function');
+        // The other pages give the value its type; a page that must be sure checks it. Of its own,
+        // so that who takes it back takes back nobody else's.
+        const stored: Listener = (value, peer) => listener(value as Value, peer);
         listeners.add(stored);
         return () => listeners.delete(stored);
       };
@@ -79,7 +81,12 @@ function actionsOf(room: RoomHandle): RoomPart {
 
 /** Names stand in front of each value, so they are short; a line break would end one early. */
 export function checkName(name: string): void {
-  if (name === '' || name.length > MAX_NAME_LENGTH || name.includes('\n'))
+  if (
+    typeof name !== 'string' ||
+    name === '' ||
+    name.length > MAX_NAME_LENGTH ||
+    name.includes('\n')
+  )
     throw new LumameshError(
       'BAD_ACTION_NAME',
       `a name is one line of at most ${MAX_NAME_LENGTH} characters`,

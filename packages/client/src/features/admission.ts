@@ -1,5 +1,5 @@
 import { LumameshError } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 
 const ADMISSION_TIMEOUT_MS = 15_000;
 /** Values of the other side's handshake that wait for ours. */
@@ -21,7 +21,7 @@ export interface AdmissionOptions<Peer> {
 }
 
 export interface AdmissionApi extends Api {
-  readonly roomOptions: AdmissionOptions<PeerWith<this['all']>>;
+  readonly roomOptions: AdmissionOptions<this['peerType']>;
 }
 
 /** Lets in only who passes a handshake: `joinRoom(name, { handshake })`. */
@@ -46,9 +46,17 @@ function admissionOf(
   /** What the other side's handshake has said; it may begin before ours. */
   const values: unknown[] = [];
   let wake = (): void => undefined;
-  const ended = Promise.withResolvers<never>();
-  const otherIsDone = Promise.withResolvers<void>();
-  // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+  let ended = Promise.withResolvers<never>();
+  let otherIsDone = Promise.withResolvers<void>();
+
+  const reset = (): void => {
+    ended.reject(new LumameshError('PEER_CLOSED', 'the peer left before it was let in'));
+    ended = Promise.withResolvers<never>();
+    otherIsDone = Promise.withResolvers<void>();
+    // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+    ended.promise.catch(() => undefined);
+    values.length = 0;
+  };
   ended.promise.catch(() => undefined);
 
   const receive = async (): Promise<unknown> => {
@@ -59,7 +67,7 @@ function admissionOf(
 
   return {
     admit: async () => {
-      const cancel = peer.platform.setTimer(ADMISSION_TIMEOUT_MS, () => peer.close('failed'));
+      const cancel = peer.platform.setTimer(ADMISSION_TIMEOUT_MS, () => void peer.end('failed'));
       try {
         const send = (value: unknown): void => void peer.sendFrame('handshake', '', value);
         await handshake(peer, { send, receive });
@@ -79,7 +87,8 @@ function admissionOf(
       },
       admitted: { isEarly: true, handle: () => otherIsDone.resolve() },
     },
-    onClose: () =>
-      ended.reject(new LumameshError('PEER_CLOSED', 'the peer left before it was let in')),
+    // Another page is let in anew.
+    onReset: reset,
+    onClose: reset,
   };
 }

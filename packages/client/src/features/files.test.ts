@@ -1,59 +1,150 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sendFile } from './files.ts';
+import { LumameshError } from '@lumamesh/base';
+import type { PeerHandle, PeerPart } from '../feature.ts';
+import { type FilesPeer, type IncomingFile, files } from './files.ts';
 
-/** A channel of one side, without another. */
-class FakeChannel extends EventTarget {
-  readyState = 'connecting';
-  bufferedAmount = 0;
-  bufferedAmountLowThreshold = 0;
-  readonly sent: Uint8Array[] = [];
+/** Two sides whose frames arrive in order, a little later, until they part. */
+class Side {
+  readonly part: PeerPart;
+  readonly offers: IncomingFile[] = [];
+  readonly frames: string[] = [];
+  other: Side | null = null;
+  state = 'open';
+  isListening = true;
 
-  send(data: Uint8Array): void {
-    if (this.readyState !== 'open') throw new DOMException('not open', 'InvalidStateError');
-    this.sent.push(data);
+  constructor() {
+    const peer = {
+      sendFrame: async (frame: string, argument: string, value: unknown) => {
+        this.frames.push(frame);
+        const { other } = this;
+        await new Promise((resolve) => setImmediate(resolve));
+        if (other === null || other.state === 'closed') return false;
+        other.part.frames?.[frame]?.handle(value, argument, true);
+        return true;
+      },
+      has: () => this.isListening,
+      emit: (_event: string, file: IncomingFile) => this.offers.push(file),
+    };
+    Object.defineProperty(peer, 'state', { get: () => this.state });
+    this.part = files().peer?.(peer as unknown as PeerHandle) ?? {};
+  }
+
+  sendFile(...values: Parameters<FilesPeer['sendFile']>): Promise<void> {
+    return (this.part.api as FilesPeer).sendFile(...values);
+  }
+
+  async offer(): Promise<IncomingFile> {
+    while (this.offers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    return this.offers.shift() as IncomingFile;
   }
 
   close(): void {
-    this.readyState = 'closed';
-  }
-
-  open(): void {
-    this.readyState = 'open';
-    this.dispatchEvent(new Event('open'));
-  }
-
-  hear(data: string): void {
-    this.dispatchEvent(new MessageEvent('message', { data }));
+    this.state = 'closed';
+    this.part.onClose?.();
   }
 }
 
-describe('a file that is sent', () => {
-  for (const order of ['open before go', 'go before open'] as const) {
-    it(`flows once, as soon as it may: ${order}`, async () => {
-      const channel = new FakeChannel();
-      const connection = { createDataChannel: () => channel } as unknown as RTCPeerConnection;
-      const progress: number[] = [];
-      const sent = sendFile(connection, new Blob(['x'.repeat(100_000)]), {
-        onProgress: (bytes) => progress.push(bytes),
+function pair(): [ada: Side, bob: Side] {
+  const [ada, bob] = [new Side(), new Side()];
+  ada.other = bob;
+  bob.other = ada;
+  return [ada, bob];
+}
+
+const isCode = (code: string) => (error: unknown) =>
+  error instanceof LumameshError && error.code === code;
+
+describe('a file', () => {
+  it('arrives whole, whatever its size, with its name and progress, many at a time', async () => {
+    const [ada, bob] = pair();
+    for (const size of [0, 1, 262_144, 262_145, 1_000_000]) {
+      const bytes = Uint8Array.from({ length: size }, (_, i) => i % 251);
+      const steps: number[] = [];
+      const sent = ada.sendFile(new File([bytes], 'dir/name.bin', { type: 'a/b' }), {
+        onProgress: (done) => steps.push(done),
       });
-      if (order === 'open before go') channel.open();
-      channel.hear('go');
-      channel.hear('go');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      // Chromium under load tells of the answer first.
-      if (order === 'go before open') {
-        assert.equal(channel.sent.length, 0);
-        channel.open();
-      }
-      while (progress.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      assert.equal(
-        channel.sent.reduce((sum, { byteLength }) => sum + byteLength, 0),
-        100_000,
-      );
-      channel.hear('ok');
+      const offer = await bob.offer();
+      assert.deepEqual([offer.name, offer.type, offer.size], ['name.bin', 'a/b', size]);
+      const blob = await offer.accept();
       await sent;
-      assert.deepEqual([progress, channel.readyState], [[100_000], 'closed']);
+      assert.deepEqual(new Uint8Array(await blob.arrayBuffer()), bytes);
+      assert.equal(steps.at(-1) ?? 0, size);
+    }
+    const sent = Array.from({ length: 300 }, (_, i) => ada.sendFile(new Blob([`file ${i}`])));
+    const texts: string[] = [];
+    for (let i = 0; i < 300; i++) texts.push(await (await (await bob.offer()).accept()).text());
+    await Promise.all(sent);
+    assert.deepEqual(
+      texts,
+      Array.from({ length: 300 }, (_, i) => `file ${i}`),
+    );
+  });
+
+  it('flows once accepted, and is stopped by either side', async () => {
+    const [ada, bob] = pair();
+    const file = new Blob([new Uint8Array(5_000_000)]);
+    const refused = ada.sendFile(file);
+    (await bob.offer()).refuse();
+    await assert.rejects(refused, isCode('FILE_CANCELLED'));
+    assert.ok(!ada.frames.includes('piece'));
+    const controller = new AbortController();
+    const stopped = ada.sendFile(file, {
+      signal: controller.signal,
+      onProgress: (done) => done > 1_000_000 && controller.abort(),
     });
-  }
+    const accepted = (await bob.offer()).accept();
+    await assert.rejects(stopped, isCode('FILE_CANCELLED'));
+    await assert.rejects(accepted, isCode('FILE_CANCELLED'));
+    const receiver = new AbortController();
+    const sent = ada.sendFile(file);
+    const taken = (await bob.offer()).accept({
+      signal: receiver.signal,
+      onProgress: () => receiver.abort(),
+    });
+    await assert.rejects(taken, isCode('FILE_CANCELLED'));
+    await assert.rejects(sent, isCode('FILE_CANCELLED'));
+    bob.isListening = false;
+    await assert.rejects(ada.sendFile(file), isCode('FILE_CANCELLED'));
+    await assert.rejects(ada.sendFile('x' as unknown as Blob), isCode('BAD_ARGUMENT'));
+    await assert.rejects(
+      ada.sendFile(file, { signal: AbortSignal.abort() }),
+      isCode('FILE_CANCELLED'),
+    );
+  });
+
+  it('that is under way when the peer goes fails at both ends', async () => {
+    const [ada, bob] = pair();
+    const sent = ada.sendFile(new Blob([new Uint8Array(50_000_000)]));
+    const offer = await bob.offer();
+    const taken = offer.accept({ onProgress: () => bob.close() });
+    await assert.rejects(taken, isCode('FILE_FAILED'));
+    ada.close();
+    await assert.rejects(sent, isCode('FILE_FAILED'));
+    await assert.rejects(offer.accept(), isCode('FILE_FAILED'));
+  });
+
+  it('of a stranger costs what was accepted of it', () => {
+    const [ada] = pair();
+    const say = (frame: string, number: string, value: unknown): void =>
+      ada.part.frames?.[frame]?.handle(value, number, true);
+    for (const value of [
+      null,
+      7,
+      {},
+      { name: 1, type: '', size: 1 },
+      { name: '', type: '', size: -1 },
+    ])
+      say('file', '1', value);
+    assert.equal(ada.offers.length, 0);
+    for (const frame of ['fileGo', 'piece', 'fileStop', 'fileEnd']) say(frame, 'x', null);
+    for (let i = 0; i < 5000; i++) say('file', String(i), { name: 'x', type: '', size: 1 });
+    assert.equal(ada.offers.length, 1024);
+    // Not accepted: not kept.
+    say('piece', '3', new Uint8Array(1));
+    say('piece', '3', 'text');
+    const taken = ada.offers[5]?.accept();
+    say('piece', '5', new Uint8Array(2));
+    return assert.rejects(taken ?? Promise.resolve(), isCode('FILE_FAILED'));
+  });
 });

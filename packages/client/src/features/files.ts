@@ -1,17 +1,22 @@
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, expectThat, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
-import { HIGH_WATER_BYTES, MAX_FRAME_BYTES } from '../peer/peer-frame.ts';
 
 /*
- * A file has a data channel of its own, so it delays nothing else and is taken back by closing the
- * channel. Its label is `file` and a JSON object: name, type, size. Nothing flows until the
- * receiver says `go`; then the bytes come in order, and the receiver says `ok` when it has all of
- * them.
+ * A file goes in pieces by the bulk lane, so it delays nothing else, outlives lost connections, and
+ * goes every way that values go. `n` is the sender's number of it. The frames:
+ *
+ *   file <n>       what it is: { name, type, size }
+ *   fileGo <n>     the receiver would like to have it: nothing flows before that
+ *   piece <n>      bytes, in order
+ *   fileStop <n>   the receiver does not want it (any more)
+ *   fileEnd <n>    the sender has given it up
  */
-const LABEL = 'file';
-/** Parts are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
-const PARTS_PER_BLOB = 256;
+const PIECE_BYTES = 262_144;
+/** Pieces are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
+const PIECES_PER_BLOB = 64;
 const MAX_NAME_LENGTH = 255;
+/** Offers of one peer that the page has not accepted or refused. */
+const MAX_OFFERS = 1024;
 
 export interface FileOptions {
   /** Default: the File's own, or empty. */
@@ -24,7 +29,7 @@ export interface FileOptions {
 export interface FilesPeer {
   /**
    * Sends a file; resolves when the peer has all of it. Rejects with `FILE_CANCELLED`,
-   * `FILE_FAILED` or `PEER_NOT_DIRECT`.
+   * `FILE_FAILED` or `PEER_CLOSED`.
    */
   sendFile(file: Blob, options?: FileOptions): Promise<void>;
 }
@@ -47,193 +52,236 @@ export function files(): Feature<FilesApi> {
   return { name: 'files', peer: filesOf };
 }
 
-function filesOf(peer: PeerHandle): PeerPart {
-  const api: FilesPeer = {
-    sendFile: async (file, options = {}) => {
-      const { connection } = peer;
-      if (connection === null)
-        throw new LumameshError('PEER_NOT_DIRECT', 'files take a direct connection');
-      return sendFile(connection, file, options);
-    },
-  };
-  return {
-    api,
-    events: ['file'],
-    onChannel: (channel) => {
-      const file = readFileOffer(channel);
-      if (file === null) return false;
-      if (peer.has('file')) peer.emit('file', file);
-      else file.refuse();
-      return true;
-    },
-  };
-}
-
 /** A file that a peer would like to give us. Nothing is sent before {@link IncomingFile.accept}. */
-export class IncomingFile {
+export interface IncomingFile {
   /** As the sender called it: a stranger's word, without any path. */
   readonly name: string;
   readonly type: string;
   /** In bytes. */
   readonly size: number;
-  readonly #channel: RTCDataChannel;
-  #isTaken = false;
-
-  constructor(
-    channel: RTCDataChannel,
-    { name, type, size }: { name: string; type: string; size: number },
-  ) {
-    this.#channel = channel;
-    this.name = (name.split(/[/\\]/).at(-1) ?? '').slice(0, MAX_NAME_LENGTH);
-    this.type = type.slice(0, MAX_NAME_LENGTH);
-    this.size = size;
-  }
-
   /**
    * Receives it. Rejects with `FILE_FAILED` when it does not come through, `FILE_CANCELLED` when
    * either side stops it.
    */
-  async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
-    const channel = this.#channel;
-    if (this.#isTaken || channel.readyState.startsWith('clos'))
-      throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
-    this.#isTaken = true;
-    let blob = new Blob([], { type: this.type });
-    let parts: ArrayBuffer[] = [];
-    let received = 0;
-    const finish = watch(channel, signal);
-    channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-      if (!(data instanceof ArrayBuffer) || received > this.size) return;
-      parts.push(data);
-      received += data.byteLength;
-      if (received > this.size)
-        return finish.reject(new LumameshError('FILE_FAILED', 'larger than it said'));
-      if (parts.length >= PARTS_PER_BLOB || received === this.size) {
-        blob = new Blob([blob, ...parts], { type: this.type });
-        parts = [];
+  accept(options?: Omit<FileOptions, 'name'>): Promise<Blob>;
+  refuse(): void;
+}
+
+/** A transfer, at either end. */
+interface Transfer {
+  /** The other side has something to say of it. */
+  handle(frame: 'fileGo' | 'piece', value: unknown): void;
+  fail(error: LumameshError): void;
+}
+
+function filesOf(peer: PeerHandle): PeerPart {
+  const outgoing = new Map<string, Transfer>();
+  const incoming = new Map<string, Transfer>();
+  let lastNumber = 0;
+
+  /** Says something of a transfer, to a peer that may be gone. */
+  const say = (frame: string, number: string, value: unknown = null): void => {
+    if (peer.state !== 'closed')
+      void peer.sendFrame(frame, number, value, {
+        lane: frame === 'fileEnd' ? 'bulk' : 'requests',
+      });
+  };
+
+  const api: FilesPeer = {
+    sendFile: async (file, options = {}) => {
+      expectThat(file instanceof Blob, 'sendFile: file', 'a File or a Blob', file);
+      const { name = (file as Partial<File>).name ?? '' } = options;
+      expectType('sendFile: name', name, 'string');
+      const number = String((lastNumber += 1));
+      const done = Promise.withResolvers<void>();
+      let hasBegun = false;
+      const abort = (): void => {
+        say('fileEnd', number);
+        done.reject(
+          new LumameshError('FILE_CANCELLED', 'stopped', { cause: options.signal?.reason }),
+        );
+      };
+      outgoing.set(number, {
+        handle: () => {
+          if (hasBegun) return;
+          hasBegun = true;
+          pour(number, file, options, () => outgoing.has(number)).then(
+            (isDone) => isDone && done.resolve(),
+            (cause: unknown) => {
+              say('fileEnd', number);
+              done.reject(new LumameshError('FILE_FAILED', String(cause), { cause }));
+            },
+          );
+        },
+        fail: done.reject,
+      });
+      try {
+        await peer.sendFrame(
+          'file',
+          number,
+          { name: name.slice(0, MAX_NAME_LENGTH), type: file.type, size: file.size },
+          { lane: 'requests', delivery: 'sent' },
+        );
+        if (options.signal?.aborted === true) abort();
+        options.signal?.addEventListener('abort', abort);
+        await done.promise;
+      } finally {
+        options.signal?.removeEventListener('abort', abort);
+        outgoing.delete(number);
       }
-      if (received === this.size) finish.resolve();
-      onProgress?.(received, this.size);
+    },
+  };
+
+  /** Sends the pieces. Returns whether the other side has all of them. */
+  const pour = async (
+    number: string,
+    file: Blob,
+    { onProgress }: FileOptions,
+    isWanted: () => boolean,
+  ): Promise<boolean> => {
+    let sent: Promise<boolean> = Promise.resolve(true);
+    for (let at = 0; at === 0 || at < file.size; at += PIECE_BYTES) {
+      const end = Math.min(file.size, at + PIECE_BYTES);
+      const piece = new Uint8Array(await file.slice(at, end).arrayBuffer());
+      if (!isWanted()) return false;
+      const before = sent;
+      // They arrive in order: when the last one has, all have.
+      const delivery = end === file.size ? 'received' : 'sent';
+      sent = peer.sendFrame('piece', number, piece, { lane: 'bulk', delivery });
+      // One piece is sent while the next is read.
+      if (!(await before)) return false;
+      if (end > 0) onProgress?.(end, file.size);
+    }
+    return sent;
+  };
+
+  const offer = (number: string, value: unknown): void => {
+    const about = readOffer(value);
+    if (about === null || incoming.size >= MAX_OFFERS || incoming.has(number) || !peer.has('file'))
+      return say('fileStop', number);
+    const file = new Incoming(about, (frame) => {
+      if (frame !== 'fileGo') incoming.delete(number);
+      if (frame !== 'done') say(frame, number);
     });
-    // A page may be quicker than the channel, which opens after it was announced.
-    const go = (): void => {
-      channel.send('go');
-      if (this.size === 0) finish.resolve();
-    };
-    if (channel.readyState === 'open') go();
-    else channel.addEventListener('open', go, { once: true });
+    incoming.set(number, file);
+    peer.emit('file', file);
+  };
+
+  const fail = (): void => {
+    const error = new LumameshError('FILE_FAILED', 'the other page is gone');
+    for (const transfer of [...outgoing.values(), ...incoming.values()]) transfer.fail(error);
+    outgoing.clear();
+    incoming.clear();
+  };
+
+  const stop = (transfers: Map<string, Transfer>, number: string): void => {
+    transfers.get(number)?.fail(new LumameshError('FILE_CANCELLED', 'ended by the other side'));
+    transfers.delete(number);
+  };
+
+  return {
+    api,
+    events: ['file'],
+    frames: {
+      file: { handle: (value, number) => offer(number, value) },
+      fileGo: { handle: (value, number) => outgoing.get(number)?.handle('fileGo', value) },
+      piece: { handle: (value, number) => incoming.get(number)?.handle('piece', value) },
+      fileStop: { handle: (_value, number) => stop(outgoing, number) },
+      fileEnd: { handle: (_value, number) => stop(incoming, number) },
+    },
+    onReset: fail,
+    onClose: fail,
+  };
+}
+
+interface Offer {
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+}
+
+/** Reads what a peer says of a file; `null` for what describes none. */
+function readOffer(value: unknown): Offer | null {
+  const { name, type, size } = (value ?? {}) as Record<string, unknown>;
+  return typeof name === 'string' &&
+    typeof type === 'string' &&
+    Number.isSafeInteger(size) &&
+    Number(size) >= 0
+    ? { name, type, size: Number(size) }
+    : null;
+}
+
+class Incoming implements IncomingFile, Transfer {
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly #say: (frame: 'fileGo' | 'fileStop' | 'done') => void;
+  readonly #done = Promise.withResolvers<Blob>();
+  #onProgress: FileOptions['onProgress'];
+  #isTaken = false;
+  #blob: Blob;
+  #pieces: Uint8Array<ArrayBuffer>[] = [];
+  #received = 0;
+
+  constructor({ name, type, size }: Offer, say: (frame: 'fileGo' | 'fileStop' | 'done') => void) {
+    this.name = (name.split(/[/\\]/).at(-1) ?? '').slice(0, MAX_NAME_LENGTH);
+    this.type = type.slice(0, MAX_NAME_LENGTH);
+    this.size = size;
+    this.#say = say;
+    this.#blob = new Blob([], { type: this.type });
+    // Whoever accepts hears of it; until somebody does it is no unhandled rejection.
+    this.#done.promise.catch(() => undefined);
+  }
+
+  async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
+    if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
+    this.#isTaken = true;
+    this.#onProgress = onProgress;
+    const abort = (): void =>
+      this.#stop(new LumameshError('FILE_CANCELLED', 'stopped', { cause: signal?.reason }));
+    if (signal?.aborted === true) abort();
+    else this.#say('fileGo');
+    signal?.addEventListener('abort', abort);
     try {
-      await finish.promise;
-      channel.send('ok');
-      return blob;
-    } catch (error) {
-      channel.close();
-      throw error;
+      return await this.#done.promise;
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
   }
 
   refuse(): void {
+    if (this.#isTaken) return;
     this.#isTaken = true;
-    this.#channel.close();
+    this.#stop(new LumameshError('FILE_CANCELLED', 'refused'));
   }
-}
 
-/** Reads the label of a channel that the other side has opened; `null` for one that is no file. */
-export function readFileOffer(channel: RTCDataChannel): IncomingFile | null {
-  if (!channel.label.startsWith(LABEL)) return null;
-  try {
-    const { name, type, size } = JSON.parse(channel.label.slice(LABEL.length)) as Record<
-      string,
-      unknown
-    >;
-    if (
-      typeof name !== 'string' ||
-      typeof type !== 'string' ||
-      !Number.isSafeInteger(size) ||
-      Number(size) < 0
-    )
-      return null;
-    channel.binaryType = 'arraybuffer';
-    return new IncomingFile(channel, { name, type, size: Number(size) });
-  } catch {
-    return null;
-  }
-}
-
-/**
- * Sends a file; resolves when the receiver has all of it, rejects with `FILE_CANCELLED` or
- * `FILE_FAILED`.
- */
-export async function sendFile(
-  connection: RTCPeerConnection,
-  file: Blob,
-  options: FileOptions,
-): Promise<void> {
-  const name = (options.name ?? (file as { name?: string }).name ?? '').slice(0, MAX_NAME_LENGTH);
-  const channel = connection.createDataChannel(
-    LABEL + JSON.stringify({ name, type: file.type, size: file.size }),
-  );
-  channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
-  const finish = watch(channel, options.signal);
-  let isPouring = false;
-  channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-    if (data === 'ok') finish.resolve();
-    if (data !== 'go' || isPouring) return;
-    isPouring = true;
-    pour(channel, file, options).catch((cause: unknown) =>
-      finish.reject(new LumameshError('FILE_FAILED', String(cause), { cause })),
-    );
-  });
-  try {
-    await finish.promise;
-  } finally {
-    channel.close();
-  }
-}
-
-async function pour(
-  channel: RTCDataChannel,
-  file: Blob,
-  { onProgress }: FileOptions,
-): Promise<void> {
-  // Browsers may hand out the answer before they say that the channel is open.
-  if (channel.readyState === 'connecting') await changed(channel);
-  for (let sent = 0; sent < file.size && channel.readyState === 'open';) {
-    const bytes = await file.slice(sent, sent + HIGH_WATER_BYTES).arrayBuffer();
-    for (let at = 0; at < bytes.byteLength; at += MAX_FRAME_BYTES) {
-      if (channel.readyState !== 'open') return;
-      channel.send(new Uint8Array(bytes, at, Math.min(MAX_FRAME_BYTES, bytes.byteLength - at)));
+  handle(_frame: string, piece: unknown): void {
+    // Nothing was asked for.
+    if (!this.#isTaken || !(piece instanceof Uint8Array)) return;
+    this.#received += piece.length;
+    if (this.#received > this.size)
+      return this.#stop(new LumameshError('FILE_FAILED', 'larger than it said'));
+    this.#pieces.push(piece as Uint8Array<ArrayBuffer>);
+    const isDone = this.#received === this.size;
+    if (this.#pieces.length >= PIECES_PER_BLOB || isDone) {
+      this.#blob = new Blob([this.#blob, ...this.#pieces], { type: this.type });
+      this.#pieces = [];
     }
-    sent += bytes.byteLength;
-    onProgress?.(sent, file.size);
-    if (channel.bufferedAmount > HIGH_WATER_BYTES / 2) await changed(channel);
+    if (isDone) {
+      this.#say('done');
+      this.#done.resolve(this.#blob);
+    }
+    this.#onProgress?.(this.#received, this.size);
   }
-}
 
-/** Waits until it is open, drained or closed. */
-function changed(channel: RTCDataChannel): Promise<unknown> {
-  return new Promise((resolve) => {
-    for (const event of ['open', 'bufferedamountlow', 'close'])
-      channel.addEventListener(event, resolve, { once: true });
-  });
-}
+  fail(error: LumameshError): void {
+    this.#isTaken = true;
+    this.#pieces = [];
+    this.#done.reject(error);
+  }
 
-/** A promise that the end of the channel, or of the caller's patience, rejects. */
-function watch(
-  channel: RTCDataChannel,
-  signal: AbortSignal | undefined,
-): PromiseWithResolvers<void> {
-  const finish = Promise.withResolvers<void>();
-  // Whoever awaits it hears of it; until somebody does it is no unhandled rejection.
-  finish.promise.catch(() => undefined);
-  channel.addEventListener('close', () =>
-    finish.reject(new LumameshError('FILE_CANCELLED', 'ended by the other side')),
-  );
-  const abort = (): void => {
-    finish.reject(new LumameshError('FILE_CANCELLED', 'stopped', { cause: signal?.reason }));
-    channel.close();
-  };
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener('abort', abort);
-  return finish;
+  #stop(error: LumameshError): void {
+    this.#say('fileStop');
+    this.fail(error);
+  }
 }

@@ -5,12 +5,12 @@ import { directSignaling } from './direct-signaling.ts';
 import { discovery } from './discovery/discovery.ts';
 import { files } from './files.ts';
 import { forwarding } from './forwarding/forwarding.ts';
-import { largeValues } from './large-values/large-values.ts';
 import { media } from './media.ts';
 import { passwordProbe } from './password-probe.ts';
 import { relayLists } from './relay-lists.ts';
 import { requests } from './requests.ts';
 import { sessionIdentity } from './session-identity.ts';
+import { structuredValues } from './structured-values.ts';
 
 /* `lumamesh/features`: what a page may pick for `connect({ features })` of `lumamesh/core`. */
 export {
@@ -22,12 +22,12 @@ export {
   files,
   forwarding,
   hostNames,
-  largeValues,
   media,
   passwordProbe,
   relayLists,
   requests,
   sessionIdentity,
+  structuredValues,
 };
 
 /** Everything, as `lumamesh` has it. */
@@ -41,12 +41,12 @@ export function allFeatures() {
     files(),
     forwarding(),
     hostNames(),
-    largeValues(),
     media(),
     passwordProbe(),
     relayLists(),
     requests(),
     sessionIdentity(),
+    structuredValues(),
   ] as const;
 }
 
@@ -60,8 +60,8 @@ export type {
 export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
 export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
-export type { LargeValuesApi, LargeValuesEvents } from './large-values/large-values.ts';
 export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media.ts';
+export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,
   RequestOptions,

@@ -1,35 +1,141 @@
-import { LumameshError } from '@lumamesh/base';
+import { type Instant, LumameshError } from '@lumamesh/base';
 import { toError } from '../extend.ts';
-import type { Feature, NetHandle, NetPart } from '../feature.ts';
-import { readRelayList } from '../net/relay-source.ts';
+import type { Api, Feature, NetHandle, NetPart } from '../feature.ts';
+import {
+  type KnownRelay,
+  type RelaySource,
+  readRelayList,
+  readRelaySources,
+} from '../net/relay-source.ts';
 
-const LIST_RETRY_MS = 30_000;
+/** A list is read again after about this: while relays are reached, and while none is. */
+const REFRESH_MS = 600_000;
+const RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
+const NODE_KEY = /^[\w-]{43}$/;
+/** The source of relays that were added one by one. */
+const ADDED = 'added';
 
-/** Relays by the URL of a `relay.txt`: `connect({ relays: '/relay.txt' })`. */
-export function relayLists(): Feature {
+export interface RelayListsNet {
+  /**
+   * Adds relays of the page's own: records, lines, texts or URLs of a `relay.txt`. Throws
+   * `BAD_RELAY`.
+   */
+  addRelays(relays: RelaySource | readonly RelaySource[]): void;
+  /**
+   * Removes relays, whoever named them, and hangs up on them: as they were added, or by node key.
+   * Of a URL those that its list named go. Throws `BAD_RELAY`.
+   */
+  removeRelays(relays: RelaySource | readonly RelaySource[]): void;
+}
+
+export interface RelayListsApi extends Api {
+  readonly net: RelayListsNet;
+}
+
+/**
+ * Relays by the URL of a `relay.txt`, `connect({ relays: '/relay.txt' })`, which is read again every
+ * ten minutes, when the page wakes up and while no relay is reached; `net.addRelays`,
+ * `net.removeRelays`.
+ */
+export function relayLists(): Feature<RelayListsApi> {
   return { name: 'relayLists', net: listsOf };
 }
 
 function listsOf(net: NetHandle): NetPart {
+  const { platform, book, options } = net;
+  const added = new Map<string, KnownRelay>();
+  /** When each list is read again, by URL. */
+  const lists = new Map<string, { readAt: Instant; share: number }>();
+
   const read = async (url: string): Promise<void> => {
+    // A crowd that came together does not come together again.
+    const list = { readAt: platform.now(), share: 0.75 + platform.random() / 2 };
+    lists.set(url, list);
+    let fault: LumameshError | null = null;
     try {
-      const response = await net.platform.scope.fetch?.(url, { credentials: 'omit' });
+      // The browser asks whether what it has is still the latest (ETag).
+      const response = await platform.scope.fetch?.(url, {
+        credentials: 'omit',
+        cache: 'no-cache',
+        signal: AbortSignal.timeout(RETRY_MS / 2),
+      });
       if (response?.ok !== true) throw new Error(`HTTP ${response?.status}`);
-      net.addSeeds(readRelayList(await response.text()));
+      const relays = readRelayList(await response.text(), options.logger?.warn);
+      if (relays.length === 0) throw new Error('it names no relay');
+      // Removed, or read again, meanwhile.
+      if (net.isClosed || lists.get(url) !== list) return;
+      net.setSeeds(url, relays);
     } catch (cause) {
       const { message } = toError(cause);
-      net.reportFault(url, new LumameshError('RELAY_LIST_FAILED', `${url}: ${message}`, { cause }));
-      net.platform.setTimer(LIST_RETRY_MS, () => {
-        if (!net.isClosed) void read(url);
-      });
+      fault = new LumameshError('RELAY_LIST_FAILED', `${url}: ${message}`, { cause });
     }
+    if (lists.get(url) === list) net.reportFault(url, fault);
   };
-  return {
-    takeSource: (source) => {
-      const isUrl = source instanceof URL || (typeof source === 'string' && URL_LIKE.test(source));
-      if (isUrl) void read(String(source));
-      return isUrl;
+
+  /** Reads what was not read in the last `ms`. */
+  const refresh = (ms: number): void => {
+    for (const [url, { readAt, share }] of lists)
+      if (platform.now() - readAt >= ms * share) void read(url);
+  };
+
+  const takeSource = (source: unknown): boolean => {
+    const isOurs = isUrl(source);
+    if (isOurs) void read(String(source));
+    return isOurs;
+  };
+
+  const api: RelayListsNet = {
+    addRelays: (relays) => {
+      const sources = listOf(relays);
+      const own = readRelaySources(
+        sources.filter((source) => !isUrl(source)),
+        options.logger?.warn,
+      );
+      for (const source of sources) takeSource(source);
+      for (const relay of own) {
+        book.removed.delete(relay.nk);
+        added.set(relay.nk, relay);
+      }
+      net.setSeeds(ADDED, [...added.values()]);
+    },
+    removeRelays: (relays) => {
+      const sources = listOf(relays);
+      const keys = sources.filter(isNodeKey);
+      const own = readRelaySources(
+        sources.filter((source) => !isNodeKey(source) && !isUrl(source)),
+        options.logger?.warn,
+      );
+      for (const nk of [...keys, ...own.map((relay) => relay.nk)]) {
+        book.removed.add(nk);
+        added.delete(nk);
+      }
+      for (const url of sources.filter(isUrl).map(String)) {
+        lists.delete(url);
+        net.reportFault(url, null);
+        net.setSeeds(url, []);
+      }
+      net.setSeeds(ADDED, [...added.values()]);
     },
   };
+
+  return {
+    api,
+    takeSource,
+    onWake: () => refresh(RETRY_MS),
+    onTick: () =>
+      refresh(book.entries.every(({ failures }) => failures > 0) ? RETRY_MS : REFRESH_MS),
+  };
+}
+
+function listOf(relays: RelaySource | readonly RelaySource[]): readonly RelaySource[] {
+  return Array.isArray(relays) ? relays : [relays as RelaySource];
+}
+
+function isUrl(source: unknown): boolean {
+  return source instanceof URL || (typeof source === 'string' && URL_LIKE.test(source));
+}
+
+function isNodeKey(source: unknown): source is string {
+  return typeof source === 'string' && NODE_KEY.test(source);
 }

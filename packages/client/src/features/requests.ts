@@ -1,5 +1,5 @@
-import { LumameshError } from '@lumamesh/base';
-import type { Api, Feature, PeerHandle, PeerPart, PeerWith } from '../feature.ts';
+import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
+import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 import { checkName } from './actions.ts';
 
 /**
@@ -9,8 +9,10 @@ import { checkName } from './actions.ts';
 export type RequestHandler<Peer = unknown> = (value: unknown, peer: Peer) => unknown;
 
 export interface RequestOptions {
-  /** Default 30 000. */
+  /** Default 30 000; `Infinity`: until the peer is gone. */
   readonly timeoutMs?: number;
+  /** Gives it up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RequestsRoom<Peer> {
@@ -25,7 +27,8 @@ export interface RequestsRoom<Peer> {
 export interface RequestsPeer {
   /**
    * Asks the peer what its page answers with `room.answer(name, …)`. Rejects with
-   * `REQUEST_TIMEOUT`, `REQUEST_FAILED` (the other side threw), `NO_HANDLER`, or `PEER_CLOSED`.
+   * `REQUEST_TIMEOUT`, `REQUEST_FAILED` (the other side threw), `REQUEST_CANCELLED` (`signal`),
+   * `NO_HANDLER`, or `PEER_CLOSED`.
    */
   request<Answer = unknown>(
     name: string,
@@ -37,7 +40,7 @@ export interface RequestsPeer {
 }
 
 export interface RequestsApi extends Api {
-  readonly room: RequestsRoom<PeerWith<this['all']>>;
+  readonly room: RequestsRoom<this['peerType']>;
   readonly peer: RequestsPeer;
 }
 
@@ -50,8 +53,13 @@ export function requests(): Feature<RequestsApi> {
       const api: RequestsRoom<PeerHandle> = {
         answer: (name, handler) => {
           checkName(name);
-          handlers.set(name, handler);
-          return () => handlers.delete(name);
+          expectType('answer: handler', handler, 'function');
+          // Of its own, so that who takes it back takes back nobody else's.
+          const own: RequestHandler<PeerHandle> = (value, peer) => handler(value, peer);
+          handlers.set(name, own);
+          return () => {
+            if (handlers.get(name) === own) handlers.delete(name);
+          };
         },
       };
       return { api, peer: (peer) => requestsOf(peer, handlers) };
@@ -60,11 +68,13 @@ export function requests(): Feature<RequestsApi> {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** What timers take. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** Requests of one peer that are being answered at the same time. */
 const MAX_OPEN = 256;
 
 /*
- * The frames, each with a JSON value:
+ * The frames:
  *   request <number> <name>   a question
  *   response <number>         its answer
  *   failure <number>          that there is none: [code, message]
@@ -78,36 +88,53 @@ function requestsOf(
   let lastId = 0;
   let answering = 0;
 
-  const ask = (name: string, value: unknown, timeoutMs: number): Promise<unknown> => {
+  const ask = (
+    name: string,
+    value: unknown,
+    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: RequestOptions,
+  ): Promise<unknown> => {
+    expectNumber('timeoutMs', timeoutMs, 0, Number.POSITIVE_INFINITY);
     const id = String((lastId += 1));
     return new Promise((resolve, reject) => {
       const finish = (error: LumameshError | null, answer?: unknown): void => {
         open.delete(id);
         cancelTimer();
+        signal?.removeEventListener('abort', abort);
         if (error === null) resolve(answer);
         else reject(error);
       };
-      const cancelTimer = platform.setTimer(timeoutMs, () =>
+      const abort = (): void =>
+        finish(new LumameshError('REQUEST_CANCELLED', 'given up', { cause: signal?.reason }));
+      const cancelTimer = platform.setTimer(Math.min(timeoutMs, MAX_TIMEOUT_MS), () =>
         finish(new LumameshError('REQUEST_TIMEOUT', `no answer to ${name} in ${timeoutMs} ms`)),
       );
       open.set(id, finish);
+      signal?.addEventListener('abort', abort);
+      if (signal?.aborted === true) return abort();
       try {
-        void peer.sendFrame('request', `${id} ${name}`, value);
+        void peer.sendFrame('request', `${id} ${name}`, value, {
+          lane: 'requests',
+          ...(signal === undefined ? {} : { signal }),
+        });
       } catch (error) {
         finish(error as LumameshError);
       }
     });
   };
 
+  /** Says what became of a request, to a peer that may be gone. */
+  const say = (frame: string, id: string, value: unknown): void =>
+    void peer.sendFrame(frame, id, value, { lane: 'requests' });
+
   const answer = async (argument: string, value: unknown): Promise<void> => {
-    if (answering >= MAX_OPEN) return;
     answering += 1;
     const at = argument.indexOf(' ');
     const [id, name] = [argument.slice(0, at), argument.slice(at + 1)];
     try {
+      if (answering > MAX_OPEN) throw new LumameshError('REQUEST_FAILED', 'too many at once');
       const handler = handlers.get(name);
       if (handler === undefined) throw new LumameshError('NO_HANDLER', `nobody answers ${name}`);
-      void peer.sendFrame('response', id, (await handler(value, peer)) ?? null);
+      say('response', id, (await handler(value, peer)) ?? null);
     } catch (error) {
       // What went wrong in here is told to nobody outside, unless it was meant to be.
       const { code, message } =
@@ -115,7 +142,7 @@ function requestsOf(
           ? error
           : new LumameshError('REQUEST_FAILED', 'the handler threw');
       try {
-        void peer.sendFrame('failure', id, [code, message]);
+        say('failure', id, [code, message]);
       } catch {
         // The peer is gone.
       }
@@ -126,19 +153,23 @@ function requestsOf(
 
   const api: RequestsPeer = {
     // The answer has whatever type the other page gives it: a page that must be sure checks it.
-    request: async <Answer>(
-      name: string,
-      value: unknown = null,
-      { timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
-    ) => (await ask(name, value, timeoutMs)) as Answer,
-    rtt: async ({ timeoutMs = DEFAULT_TIMEOUT_MS } = {}) => {
+    request: async <Answer>(name: string, value: unknown = null, options: RequestOptions = {}) => {
+      checkName(name);
+      return (await ask(name, value, options)) as Answer;
+    },
+    rtt: async (options = {}) => {
       const startedAt = platform.now();
-      await ask('', null, timeoutMs).catch((error: unknown) => {
+      await ask('', null, options).catch((error: unknown) => {
         // Nobody answers that name, and that is the answer.
         if (!(error instanceof LumameshError) || error.code !== 'NO_HANDLER') throw error;
       });
       return platform.now() - startedAt;
     },
+  };
+
+  const fail = (): void => {
+    for (const finish of [...open.values()])
+      finish(new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
   };
 
   return {
@@ -158,9 +189,7 @@ function requestsOf(
         },
       },
     },
-    onClose: () => {
-      for (const finish of [...open.values()])
-        finish(new LumameshError('PEER_CLOSED', 'the peer left before it answered'));
-    },
+    onReset: fail,
+    onClose: fail,
   };
 }

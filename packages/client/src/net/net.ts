@@ -1,6 +1,14 @@
 import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
 import type { ClientMessage, RelayMessage } from '@lumamesh/protocol';
-import type { BaseNet, ConnectOptions, NetEvents, NetStatus, RoomOptions } from '../api.ts';
+import type {
+  BaseNet,
+  CloseOptions,
+  ConnectOptions,
+  NetEvents,
+  NetStatus,
+  RoomOptions,
+} from '../api.ts';
+import { checkConnectOptions, checkRoomOptions } from '../arguments.ts';
 import { extend } from '../extend.ts';
 import type { Feature, NetHandle, NetPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -32,29 +40,29 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   #cancelTick = (): void => undefined;
   #tickedAt: Instant;
   #isClosed = false;
+  #ended: Promise<void> = Promise.resolve();
 
   /**
-   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_FEATURE`, and what
-   * the browser throws at malformed ICE servers.
+   * Begins. Throws `BAD_RELAY` when no relay is known or one is malformed, `BAD_ARGUMENT`,
+   * `BAD_IDENTITY` and `BAD_FEATURE`.
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
+    checkConnectOptions(options, platform);
     const onListenerError = options.onListenerError ?? rethrowLater;
     super(onListenerError, ['status', 'error']);
-    const { iceServers, relays = [], signal } = options;
+    const { relays = [], signal } = options;
     this.platform = platform;
     this.options = options;
     this.#onListenerError = onListenerError;
     this.#features = features;
     this.#tickedAt = platform.now();
-    // Malformed ICE servers throw here, where the page can see it, rather than later.
-    if (iceServers !== undefined && platform.PeerConnection !== null)
-      new platform.PeerConnection({ iceServers: [...iceServers] }).close();
     this.#pool = new RelayPool(platform, options, this);
     this.#parts = features.map((feature) => feature.net?.(this) ?? {});
     for (const part of this.#parts) extend(this, part.api);
-    const sources: readonly RelaySource[] = typeof relays === 'string' ? [relays] : [...relays];
+    // Its length is that of a list; anything else will be refused by what reads it.
+    const sources: readonly RelaySource[] = Array.isArray(relays) ? relays : [relays];
     const own = sources.filter((source) => !this.#parts.some((part) => part.takeSource?.(source)));
-    for (const relay of readRelaySources(own)) this.book.addSeed(relay);
+    this.book.setSeeds('', readRelaySources(own, options.logger?.warn));
     for (const part of this.#parts) part.onStart?.();
     if (this.book.entries.length === 0 && own.length === sources.length)
       throw new LumameshError(
@@ -66,11 +74,12 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       freeze: () => this.#suspend(),
       gone: () => {
         for (const part of this.#parts) part.onPageHide?.();
-        this.close();
+        for (const room of this.#rooms.values()) room._handlePageHide();
+        void this.close();
       },
     });
-    if (signal?.aborted === true) queueMicrotask(() => this.close());
-    signal?.addEventListener('abort', () => this.close(), { once: true });
+    if (signal?.aborted === true) queueMicrotask(() => void this.close());
+    signal?.addEventListener('abort', () => void this.close(), { once: true });
     this.#tick();
   }
 
@@ -112,8 +121,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   joinRoom(name: string, options: RoomOptions = {}): Room {
     if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
-    if (typeof name !== 'string' || name === '')
-      throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
+    checkRoomOptions(name, options);
     const key = JSON.stringify([name, options.password ?? ''].map((text) => text.normalize('NFC')));
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
@@ -127,16 +135,18 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return room;
   }
 
-  close(): void {
-    if (this.#isClosed) return;
+  async close(options?: CloseOptions): Promise<void> {
+    if (this.#isClosed) return this.#ended;
     this.#isClosed = true;
     this.#cancelTick();
     this.#stopWatching();
     for (const part of this.#parts) part.onClose?.();
-    for (const room of this.#rooms.values()) room.leave();
+    const ended = [...this.#rooms.values()].map(async (room) => room.leave(options));
+    this.#ended = Promise.all(ended).then(() => undefined);
     for (const channel of this.#channels) channel._leave();
     this.#pool._close();
     this.#handleStatus();
+    return this.#ended;
   }
 
   wake(): void {
@@ -145,6 +155,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     this.#tickedAt = now;
     this.#pool._handleWake(now);
     for (const room of this.#rooms.values()) room._handleWake(now);
+    for (const part of this.#parts) part.onWake?.();
     this.#tick();
   }
 
@@ -156,12 +167,13 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return this.#pool.send(relay, message);
   }
 
-  addSeeds(relays: readonly KnownRelay[]): void {
-    for (const relay of relays) this.book.addSeed(relay);
+  setSeeds(source: string, relays: readonly KnownRelay[]): void {
+    this.book.setSeeds(source, relays);
     this.replan();
+    this.#handleStatus();
   }
 
-  reportFault(key: string, error: LumameshError): void {
+  reportFault(key: string, error: LumameshError | null): void {
     this.#pool._reportFault(key, error);
   }
 
@@ -174,10 +186,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   }
 
   _handleRelayOpen(nk: string): void {
-    for (const channel of this.#channels) {
-      channel._handleRelayUp(nk);
-      this.#sendJoin(channel, nk);
-    }
+    for (const channel of this.#channels) channel._handleRelayUp(nk);
+    this.#sync();
     for (const part of this.#parts) part.onRelayOpen?.(nk);
   }
 
@@ -226,6 +236,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     for (const channel of this.#channels) channel._handleTick(now);
     for (const room of this.#rooms.values()) room._handleTick(now);
     this.#pool._handleTick(now);
+    this.#sync();
     for (const part of this.#parts) part.onTick?.(now);
   }
 
@@ -246,11 +257,14 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       _identityFor: async (roomId) => this.#identityFor(roomId),
       send: (relay, message) => this.send(relay, message),
       _handleStart: (channel) => this.#channels.add(channel),
-      _handleReady: (channel) => {
-        this.#sendJoin(channel, null);
+      _handleReady: () => {
+        this.#sync();
         this.replan();
       },
-      _handleLeft: (channel) => this.#channels.delete(channel),
+      _handleLeft: (channel) => {
+        this.#channels.delete(channel);
+        this.#sync();
+      },
     };
   }
 
@@ -259,13 +273,14 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    * counter of one is used in another.
    */
   async #identityFor(roomId: string): Promise<PeerIdentity> {
+    const { identity } = this.options;
+    if (identity !== undefined) return identity.peerFor(roomId);
     const part = this.#parts.find(({ identityFor }) => identityFor !== undefined);
     return part?.identityFor?.(roomId) ?? createPeerIdentity(this.platform.crypto.subtle);
   }
 
-  #sendJoin(channel: RoomChannel, relay: string | null): void {
-    const message = channel._joinMessage;
-    if (message !== null) this.send(relay, message);
+  #sync(): void {
+    this.#pool._sync(this.#channels);
   }
 
   #iceServers(): readonly RTCIceServer[] {

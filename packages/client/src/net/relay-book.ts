@@ -5,7 +5,7 @@ import type { KnownRelay } from './relay-source.ts';
 export interface KnownEntry {
   record: KnownRelay;
   /** Given by the page: never evicted. */
-  readonly isSeed: boolean;
+  isSeed: boolean;
   /** Node keys of relays that told of it. */
   readonly sources: Set<string>;
   /** Reached by this page, now or in an earlier visit. */
@@ -22,6 +22,10 @@ export interface KnownEntry {
 /** The relays that a page knows, by node key. What is taken in besides its own is `discovery`'s. */
 export class RelayBook {
   readonly #entries = new Map<string, KnownEntry>();
+  /** What the page names, by where it does. */
+  readonly #seeds = new Map<string, readonly KnownRelay[]>();
+  /** Node keys that the page wants nothing of. */
+  readonly removed = new Set<string>();
   readonly #random: () => number;
 
   constructor(random: () => number) {
@@ -53,12 +57,38 @@ export class RelayBook {
     return entry;
   }
 
-  addSeed(record: KnownRelay): void {
-    if (this.get(record.nk)?.isSeed !== true) this.add(record, true);
+  /** The page's own relays of one `source`, in the place of those that it named before. */
+  setSeeds(source: string, records: readonly KnownRelay[]): void {
+    this.#seeds.set(source, records);
+    const named = new Map<string, KnownRelay>();
+    for (const record of [...this.#seeds.values()].flat())
+      if (!this.removed.has(record.nk) && isNewer(record, named.get(record.nk)))
+        named.set(record.nk, record);
+    for (const entry of this.entries) {
+      const { nk } = entry.record;
+      entry.isSeed &&= named.has(nk);
+      // Others may have told of it as well.
+      if (this.removed.has(nk) || (!entry.isSeed && entry.sources.size === 0))
+        this.#entries.delete(nk);
+    }
+    for (const [nk, record] of named) {
+      const known = this.get(nk);
+      if (known !== undefined && !isNewer(record, known.record)) known.isSeed = true;
+      // Another address, or another certificate: what became of the old one tells nothing of it.
+      else Object.assign(this.add(record, true), { failures: 0, retryAt: instant(0) });
+    }
   }
 
   /** Removes a relay that the page did not name itself. */
   remove(nk: string): void {
     if (this.get(nk)?.isSeed === false) this.#entries.delete(nk);
   }
+}
+
+/** Whether a record takes the place of another of the same relay. */
+function isNewer(record: KnownRelay, known: KnownRelay | undefined): boolean {
+  return (
+    known === undefined ||
+    (record.sequence >= known.sequence && JSON.stringify(record) !== JSON.stringify(known))
+  );
 }

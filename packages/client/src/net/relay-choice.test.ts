@@ -59,7 +59,7 @@ class World {
 
   add(i: number, answersMs: number | null, mesh?: string | null): string {
     const record = relay(i, mesh === null ? undefined : mesh);
-    this.book.addSeed(record);
+    this.book.setSeeds(record.nk, [record]);
     this.relays.set(record.nk, { answersMs });
     return record.nk;
   }

@@ -122,7 +122,7 @@ export class RelayChoice {
         this.#count(true) > RELAYS_HELD &&
         (!link.isOpen || now - link.since >= SURPLUS_MS);
       const isLate = isSettled && !link.isOpen && !link.isFeeler && !wanted.has(nk);
-      if (!isSurplus && !isLate) continue;
+      if (!isSurplus && !isLate && this.#book.get(nk) !== undefined) continue;
       this.#links.delete(nk);
       actions.push({ type: 'hangUp', nk });
     }

@@ -2,6 +2,7 @@ import { type Instant, LumameshError, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, parseRelayMessage } from '@lumamesh/protocol';
 import type { Platform } from '../platform/platform.ts';
 import type { RelayChannel } from '../platform/relay-channel.ts';
+import { RelayRooms } from './relay-rooms.ts';
 import type { KnownRelay } from './relay-source.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -20,6 +21,8 @@ export interface RelayLinkEvents {
 /** One connection to a relay: dialled straight from its record, welcomed, and watched. */
 export class RelayLink {
   readonly relay: KnownRelay;
+  /** The page's rooms, as the relay knows them. */
+  _rooms = new RelayRooms();
   readonly #events: RelayLinkEvents;
   readonly #platform: Platform;
   readonly #channel: RelayChannel;
@@ -87,11 +90,15 @@ export class RelayLink {
       // The certificate has proven who answers; the record it shows must be of the same node.
       if (value.node.nk !== this.relay.nk)
         return this.#end('RELAY_FORGED', 'the relay has another node key');
+      this._rooms = new RelayRooms(value.limits);
       this.#handleProgress({ isWelcomed: true });
     }
     // It stops, or is full: no need to wait for the end.
     if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code))
       return this.#end(value.code, value.message);
+    if (value.action === 'joined') this._rooms._handleJoined(value.room);
+    if (value.action === 'error' && value.room !== undefined)
+      this._rooms._handleRefused(value.room, value.code, this.#platform.now());
     this.#events._message(value);
   }
 

@@ -2,6 +2,7 @@ import { type Instant, LumameshError } from '@lumamesh/base';
 import type { ClientMessage, RelayMessage, SignedRelayRecord } from '@lumamesh/protocol';
 import type { ConnectOptions, RelayStatus } from '../api.ts';
 import type { Platform } from '../platform/platform.ts';
+import type { RoomChannel } from '../room/channel.ts';
 import { diagnose } from './diagnosis.ts';
 import { RelayBook } from './relay-book.ts';
 import { RelayChoice } from './relay-choice.ts';
@@ -79,7 +80,31 @@ export class RelayPool {
   send(relay: string | null, message: ClientMessage): boolean {
     // A way back that is gone is replaced by every way there is.
     if (relay !== null && this.#links.get(relay)?._send(message) === true) return true;
-    return this.#open.filter((link) => link._send(message)).length > 0;
+    const takes = (link: RelayLink): boolean =>
+      !('room' in message) || link._rooms._has(message.room);
+    return this.#open.filter((link) => takes(link) && link._send(message)).length > 0;
+  }
+
+  /** Tells relays of the page's rooms, as far as they are not told and take them. */
+  _sync(channels: Iterable<RoomChannel>): void {
+    const links = this.#open;
+    const isKnown = ({ roomId }: RoomChannel): boolean =>
+      links.some(({ _rooms }) => _rooms._has(roomId ?? ''));
+    // Who is nowhere yet comes first; of those who came first.
+    const wanted = [...channels].toSorted((a, b) => Number(isKnown(a)) - Number(isKnown(b)));
+    for (const link of links)
+      link._rooms._sync(
+        wanted,
+        this.#platform.now(),
+        (message) => link._send(message),
+        (channel) => {
+          if (!isKnown(channel))
+            channel._handleRefusal(
+              'TOO_MANY_ROOMS',
+              'the relay takes no further room of this page: it waits until another is left',
+            );
+        },
+      );
   }
 
   _handleTick(now: Instant): void {
@@ -99,10 +124,14 @@ export class RelayPool {
     for (const action of this.choice._plan(this.#platform.now())) {
       if (action.type === 'dial') void this.#dial(action.relay);
       else this.#forget(action.nk);
+      // What the page has removed explains nothing any more.
+      for (const nk of this.book.removed) this.#errors.delete(nk);
     }
   }
 
-  _reportFault(key: string, error: LumameshError): void {
+  _reportFault(key: string, error: LumameshError | null): void {
+    this.#errors.delete(key);
+    if (error === null) return;
     this.#errors.set(key, error);
     this.#logger.warn?.(error.message, error);
   }

@@ -20,6 +20,8 @@ export type RelaySource =
 /** A relay to dial. Records without a signature are trusted as far as the page that holds them. */
 export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signature'>>;
 
+type Warn = ((message: string) => void) | undefined;
+
 /** Every relay is a STUN server as well. */
 export function stunUrl({ ip, port }: Pick<RelayRecord, 'ip' | 'port'>): string {
   return `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
@@ -29,11 +31,13 @@ export function stunUrl({ ip, port }: Pick<RelayRecord, 'ip' | 'port'>): string 
  * Reads all that `connect({ relays })` was given. Throws `BAD_RELAY`, naming the entry and the
  * fault; a page's own mistake should be loud.
  */
-export function readRelaySources(sources: string | readonly RelaySource[]): readonly KnownRelay[] {
-  const entries: readonly RelaySource[] = Array.isArray(sources) ? sources : [sources as string];
-  return entries.flatMap((entry, i) => {
+export function readRelaySources(
+  sources: readonly RelaySource[],
+  warn: Warn,
+): readonly KnownRelay[] {
+  return sources.flatMap((entry, i) => {
     try {
-      return typeof entry === 'string' ? readRelayList(entry) : taken(readRecord(entry));
+      return typeof entry === 'string' ? readRelayList(entry, warn) : taken(readRecord(entry));
     } catch (error) {
       throw error instanceof LumameshError
         ? new LumameshError(error.code, `relays[${i}]: ${error.message}`)
@@ -43,12 +47,23 @@ export function readRelaySources(sources: string | readonly RelaySource[]): read
 }
 
 /**
- * The relays of a `relay.txt`: a line each, empty ones and comments (#) left out. Throws
- * `BAD_RELAY`.
+ * The relays of a `relay.txt`: a line each, empty ones and comments (#) left out. A line that cannot
+ * be read is passed over, with a warning; throws `BAD_RELAY` where there is no other.
  */
-export function readRelayList(text: string): KnownRelay[] {
-  const lines = text.split('\n').filter((line) => /^\s*[^#\s]/.test(line));
-  return lines.map((line) => taken(decodeRecordLine(line)));
+export function readRelayList(text: string, warn: Warn): KnownRelay[] {
+  const relays: KnownRelay[] = [];
+  let fault = '';
+  for (const [i, line] of text.split('\n').entries()) {
+    if (!/^\s*[^#\s]/.test(line)) continue;
+    const relay = decodeRecordLine(line);
+    if (relay.ok) relays.push(relay.value);
+    else {
+      fault = `line ${i + 1}: ${relay.drop}`;
+      warn?.(`a relay is passed over, ${fault}`);
+    }
+  }
+  if (relays.length === 0 && fault !== '') throw new LumameshError('BAD_RELAY', fault);
+  return relays;
 }
 
 function readRecord(entry: Exclude<RelaySource, string>): Decoded<KnownRelay> {

@@ -1,8 +1,8 @@
-import { type Instant, later, toBase64Url } from '@lumamesh/base';
+import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { LinkState } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Liveness } from './liveness.ts';
-import { type Frame, HIGH_WATER_BYTES } from './peer-frame.ts';
+import { BULK, type Frame, HIGH_WATER_BYTES, LANES, UNORDERED } from './peer-frame.ts';
 import type { PeerSignal, SignalCandidate } from './signal.ts';
 
 /** Candidates that come close together share a signal. */
@@ -17,6 +17,8 @@ const NEGOTIATION_TIMEOUT_MS = 8000;
  * one that was lost.
  */
 const RESEND_AFTER_MS = 2000;
+/** What connectivity checks may take. */
+const CHECKS_MS = 4000;
 /**
  * The side that waits for an offer waits this long. Members of two relays hear of each other as
  * newcomers: both wait, and the one that is not polite begins.
@@ -26,12 +28,12 @@ const OFFER_PATIENCE_MS = 500;
 const MAX_NEGOTIATIONS = 4;
 const MAX_EARLY_CANDIDATES = 64;
 export interface PeerLinkEvents {
-  /** Both channels can be used. */
+  /** All channels can be used. */
   _open(): void;
   /** The browser's queue has become short. */
   _low(): void;
   /** A frame of the other side. */
-  _frame(data: unknown, isOrdered: boolean): void;
+  _frame(data: unknown, lane: number): void;
   /** The other side has opened a channel of its own. */
   _channel(channel: RTCDataChannel): void;
   _track(event: RTCTrackEvent): void;
@@ -42,15 +44,14 @@ export interface PeerLinkEvents {
 }
 
 /**
- * One direct connection to another browser: negotiation, and two channels that exist from the start
- * (reliable 0, unreliable 1).
+ * One direct connection to another browser: negotiation, and the channels that exist from the
+ * start, with the numbers of their lanes.
  */
 export class PeerLink implements LinkState {
   /** Names this attempt to the other side. */
   readonly _attempt: string;
   readonly _connection: RTCPeerConnection;
-  readonly #reliable: RTCDataChannel;
-  readonly #unreliable: RTCDataChannel;
+  readonly #channels: readonly RTCDataChannel[];
   readonly #events: PeerLinkEvents;
   readonly #platform: Platform;
   readonly #isPolite: boolean;
@@ -61,6 +62,8 @@ export class PeerLink implements LinkState {
   /** When the next step of the negotiation is due; `null` while nothing is. */
   #negotiateAt: Instant | null;
   #negotiations = 0;
+  /** When the other side had described itself: connectivity checks began. */
+  #describedThereAt = instant(Number.POSITIVE_INFINITY);
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
   readonly #liveness: Liveness;
@@ -103,23 +106,25 @@ export class PeerLink implements LinkState {
       iceServers: [...iceServers],
     });
     this._connection = connection;
-    this.#reliable = connection.createDataChannel('reliable', { negotiated: true, id: 0 });
-    this.#unreliable = connection.createDataChannel('unreliable', {
-      negotiated: true,
-      id: 1,
-      ordered: false,
-      maxRetransmits: 0,
-    });
-    for (const channel of [this.#reliable, this.#unreliable]) {
+    this.#channels = [...LANES, UNORDERED].map((lane) => {
+      // Chromium sends what has a higher priority first; others take no notice.
+      const init: RTCDataChannelInit & { priority: string } = {
+        negotiated: true,
+        id: lane,
+        priority: lane === BULK ? 'very-low' : 'high',
+        ...(lane === UNORDERED ? { ordered: false, maxRetransmits: 0 } : {}),
+      };
+      const channel = connection.createDataChannel(`lane ${lane}`, init);
       channel.binaryType = 'arraybuffer';
       channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
       channel.addEventListener('open', () => this.#handleChannelOpen());
       channel.addEventListener('close', () => this.#end('closed'));
       channel.addEventListener('bufferedamountlow', () => events._low());
       channel.addEventListener('message', ({ data }: MessageEvent<unknown>) =>
-        this.#handleFrame(channel, data),
+        this.#handleFrame(lane, data),
       );
-    }
+      return channel;
+    });
     connection.addEventListener('negotiationneeded', () => void this.#offer());
     connection.addEventListener('icecandidate', ({ candidate }) =>
       this.#handleCandidate(candidate),
@@ -130,15 +135,15 @@ export class PeerLink implements LinkState {
   }
 
   get isOpen(): boolean {
-    return this.#reliable.readyState === 'open' && this.#unreliable.readyState === 'open';
+    return this.#channels.every(({ readyState }) => readyState === 'open');
   }
 
   get _isConnected(): boolean {
     return this._connection.connectionState === 'connected';
   }
 
-  get bufferedAmount(): number {
-    return this.#reliable.bufferedAmount + this.#unreliable.bufferedAmount;
+  queuedBytes(lane: number): number {
+    return this.#channels[lane]?.bufferedAmount ?? 0;
   }
 
   get isEnded(): boolean {
@@ -160,27 +165,27 @@ export class PeerLink implements LinkState {
     return (
       !this.#wasOpen &&
       this.#negotiations > 0 &&
-      this._connection.remoteDescription !== null &&
-      this._connection.localDescription !== null
+      this._connection.localDescription !== null &&
+      // A description that came late leaves the checks their time.
+      this.#platform.now() - this.#describedThereAt > CHECKS_MS
     );
   }
 
-  send(frame: Frame, isReliable: boolean): void {
-    const channel = isReliable ? this.#reliable : this.#unreliable;
+  send(frame: Frame, lane: number): void {
     try {
       // Both types are overloads of one method.
-      channel.send(frame as string);
+      this.#channels[lane]?.send(frame as string);
     } catch {
       // It is closing, or its queue is full beyond what we let it become: the next connection
       // begins anew.
-      if (isReliable) this.#end('failed');
+      if (lane !== UNORDERED) this.#end('failed');
     }
   }
 
   /** Asks for a sign of life, which also measures the round trip. */
   #ping(now: Instant): void {
     this.#liveness._handleAsked(now);
-    if (this.isOpen) this.send(`p${now}`, false);
+    if (this.isOpen) this.send(`p${now}`, UNORDERED);
   }
 
   _handleSignal(signal: PeerSignal): void {
@@ -226,18 +231,17 @@ export class PeerLink implements LinkState {
     this._connection.close();
   }
 
-  #handleFrame(channel: RTCDataChannel, data: unknown): void {
+  #handleFrame(lane: number, data: unknown): void {
     if (this.#isEnded) return;
     const now = this.#platform.now();
     this.#liveness._handleHeard(now);
     if (this.#wasOpen) this.#negotiateAt = null;
-    const isOrdered = channel === this.#reliable;
-    const kind = isOrdered || typeof data !== 'string' ? '' : data[0];
+    const kind = lane !== UNORDERED || typeof data !== 'string' ? '' : data[0];
     if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string')
-      return this.#events._frame(data, isOrdered);
+      return this.#events._frame(data, lane);
     // Answered by whoever hears it, so that a page whose timers are held back lives as well.
-    if (kind === 'p' && this.bufferedAmount < HIGH_WATER_BYTES)
-      this.send(`q${data.slice(1, 32)}`, false);
+    if (kind === 'p' && this.queuedBytes(UNORDERED) < HIGH_WATER_BYTES)
+      this.send(`q${data.slice(1, 32)}`, UNORDERED);
     if (kind === 'q') this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
   }
 
@@ -273,6 +277,8 @@ export class PeerLink implements LinkState {
       } finally {
         this.#isSettingAnswer = false;
       }
+      const now = this.#platform.now();
+      this.#describedThereAt = instant(Math.min(this.#describedThereAt, now));
       this.#mayOffer = true;
       this.#negotiateAt = this._isConnected
         ? null
@@ -324,7 +330,8 @@ export class PeerLink implements LinkState {
   }
 
   #handleChannelOpen(): void {
-    if (!this.isOpen || this.#isEnded) return;
+    // Once, though each of the channels tells of itself.
+    if (!this.isOpen || this.#isEnded || this.#wasOpen) return;
     this.#wasOpen = true;
     this.#handleConnected();
     this.#events._open();

@@ -1,18 +1,20 @@
 import { Emitter, type Instant, LumameshError, instant } from '@lumamesh/base';
-import type { BasePeer, PeerCloseReason, PeerEvents, PeerState } from '../api.ts';
+import type {
+  BasePeer,
+  CloseOptions,
+  PeerCloseReason,
+  PeerEvents,
+  PeerRole,
+  PeerState,
+} from '../api.ts';
 import { extend, refuseTwice } from '../extend.ts';
 import type { FrameHandler, PeerHandle, PeerPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
-import {
-  type FrameSink,
-  type SendOptions,
-  type ValueCodec,
-  type ValueInbox,
-  type ValueOutbox,
-  encodeValue,
-} from './peer-frame.ts';
+import { Delivery, type DeliveryHost } from './delivery.ts';
+import type { FrameSink, SendOptions } from './peer-frame.ts';
 import { PeerLink } from './peer-link.ts';
-import type { PeerSignal } from './signal.ts';
+import { BYE, type PeerSignal } from './signal.ts';
+import type { StructuredCodec } from './value-frames.ts';
 
 /** A connection that failed for good is begun anew this often before the peer is given up. */
 const MAX_RECONNECTS = 3;
@@ -22,6 +24,8 @@ const RESTART_INTERVAL_MS = 1000;
 const MAX_HELD_SIGNALS = 16;
 /** Values that come before this side has let the peer in. */
 const MAX_HELD_VALUES = 256;
+/** What was sent before the end has this long to arrive. */
+const FLUSH_TIMEOUT_MS = 5000;
 
 /** What a peer needs of its room. */
 export interface PeerHost {
@@ -29,34 +33,53 @@ export interface PeerHost {
   readonly onListenerError: (error: unknown) => void;
   _iceServers(): readonly RTCIceServer[];
   _sendSignal(to: string, signal: PeerSignal): void;
+  /** Whether there is a place for one connection more. */
+  _mayConnect(): boolean;
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
 
-const NOWHERE: FrameSink = { isOpen: false, bufferedAmount: 0, send: () => undefined };
+/** A peer that was sent away may hear of that first, by way of a relay. */
+const LINGER_MS = 1000;
+
+/** In the place of a connection that nobody has asked for yet. */
+const nothing = (): void => undefined;
+const NO_LINK = {
+  isOpen: false,
+  isEnded: false,
+  isResponsive: false,
+  hasNoDirectPath: false,
+  _attempt: '',
+  _isConnected: false,
+  _rttMs: 0,
+  _retry: nothing,
+  _handleTick: nothing,
+  _handleWake: nothing,
+  _close: nothing,
+  // All of a link that is used of one without a connection.
+} as unknown as PeerLink;
 
 /**
  * A peer as the kernel makes it: one direct connection at a time, begun anew when it fails, beside
- * an alternate path that a feature may have; values wait until the peer is let in.
+ * an alternate path that a feature may have. Values wait until the peer is let in, and go on where
+ * they were when the path is another one.
  *
- *   connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
+ *   (idle ─▶) connecting ──open──▶ admission ──▶ open ⇄ reconnecting ⇄ forwarded ──▶ closed
  */
-export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
+export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, DeliveryHost {
   readonly id: string;
   readonly isPolite: boolean;
+  readonly role: PeerRole;
   readonly #host: PeerHost;
   #nick: string;
   #parts: readonly PeerPart[] = [];
-  /** Made by {@link _start}, which the room calls before anybody sees the peer. */
-  #codec!: ValueCodec;
   readonly #frames = new Map<string, FrameHandler>();
-  #link!: PeerLink;
-  #outbox!: ValueOutbox;
-  /** For early frames, which wait for nothing. */
-  #earlyOutbox!: ValueOutbox;
-  #alternateInbox!: ValueInbox;
+  #link = NO_LINK;
+  /** Made by {@link _start}, which the room calls before anybody sees the peer. */
+  #delivery!: Delivery;
+  _codec: StructuredCodec | undefined;
   /** Where values go while there is no direct connection. */
   #alternatePath: FrameSink | null = null;
-  #state: PeerState = 'connecting';
+  #state: PeerState = 'idle';
   #remoteAttempt: string | null = null;
   #reconnects = 0;
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
@@ -64,19 +87,24 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   readonly #heldValues: (() => void)[] = [];
   /** No relay lists the peer any more; only the connection still says that it is there. */
   #hasLeft = false;
-  #isAdmitting = false;
+  #admission: Promise<unknown> | null = null;
   #isAdmitted = false;
+  #ended: Promise<void> = Promise.resolve();
 
-  constructor(id: string, nick: string, isPolite: boolean, host: PeerHost) {
-    super(host.onListenerError, ['open', 'data', 'status', 'close']);
+  constructor(id: string, nick: string, role: PeerRole, isPolite: boolean, host: PeerHost) {
+    super(host.onListenerError, ['open', 'data', 'progress', 'status', 'close']);
     this.id = id;
     this.isPolite = isPolite;
     this.#nick = nick;
+    this.role = role;
     this.#host = host;
   }
 
-  /** Begins to connect. Throws `BAD_FEATURE`, and what the browser throws. */
-  _start(parts: readonly PeerPart[], offersFirst: boolean): void {
+  /**
+   * Begins to connect, unless `offersFirst` is `null`. Throws `BAD_FEATURE`, and what the browser
+   * throws.
+   */
+  _start(parts: readonly PeerPart[], offersFirst: boolean | null): void {
     this.#parts = parts;
     for (const { api, events = [], frames = {}, values } of parts) {
       extend(this, api);
@@ -85,12 +113,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
         refuseTwice(name, this.#frames.has(name));
         this.#frames.set(name, handler);
       }
-      this.#codec = values ?? this.#codec;
+      this._codec = values ?? this._codec;
     }
-    this.#outbox = this.#codec.outbox();
-    this.#earlyOutbox = this.#codec.outbox();
-    this.#alternateInbox = this.#makeInbox();
-    this.#link = this.#makeLink(offersFirst);
+    this.#delivery = new Delivery(this);
+    if (offersFirst !== null) this.#begin(offersFirst);
   }
 
   get platform(): Platform {
@@ -106,7 +132,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   }
 
   get isOpen(): boolean {
-    return this.#sink.isOpen;
+    return this.#isAdmitted && this.#path?.isOpen === true;
   }
 
   get isDirect(): boolean {
@@ -114,7 +140,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   }
 
   get bufferedAmount(): number {
-    return this.#outbox.pendingBytes + this.#sink.bufferedAmount;
+    return this.#delivery._pendingBytes;
+  }
+
+  get requestBytes(): number {
+    return this.#delivery._requestBytes;
   }
 
   get rttMs(): number {
@@ -133,6 +163,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     return this.#isAdmitted && this.isDirect ? this.#link._connection : null;
   }
 
+  connect(): void {
+    if (this.#state === 'idle') this.#begin(true);
+  }
+
   send(value: unknown, options?: SendOptions): Promise<boolean> {
     return this.sendFrame('', '', value, options);
   }
@@ -144,23 +178,33 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     options: SendOptions = {},
   ): Promise<boolean> {
     if (this.#state === 'closed') throw new LumameshError('PEER_CLOSED', 'the peer has left');
+    this.connect();
     const tag = argument === '' ? frame : `${frame} ${argument}`;
-    const isEarly = !this.#isAdmitted && this.#frames.get(frame)?.isEarly === true;
-    return isEarly
-      ? this.#earlyOutbox.send(this.#path, tag, encodeValue(value), options)
-      : this.#outbox.send(this.#sink, tag, encodeValue(value), options);
+    return this.#delivery._send(tag, value, options, this.#frames.get(frame)?.isEarly === true);
   }
 
-  close(reason: PeerCloseReason = 'refused'): void {
-    if (this.#state === 'closed') return;
+  close(options?: CloseOptions): Promise<void> {
+    return this.end('refused', options);
+  }
+
+  async end(reason: PeerCloseReason, { flush = true }: CloseOptions = {}): Promise<void> {
+    if (this.#state === 'closed') return this.#ended;
+    const isFlushed = flush && this.isOpen && this.#delivery._pendingBytes > 0;
+    this.#delivery._mute();
+    const finish = (): void => {
+      if (reason !== 'refused') return this.#cut();
+      // Who is sent away hears of it by way of a relay, which takes a while.
+      this.#host._sendSignal(this.id, BYE);
+      this.platform.setTimer(LINGER_MS, () => this.#cut());
+    };
+    if (isFlushed) this.#ended = this.#flush().then(finish);
     this.#setState('closed');
     this.#heldValues.splice(0);
-    this.#outbox.close();
-    this.#earlyOutbox.close();
-    this.#link._close();
     for (const part of this.#parts) part.onClose?.();
+    if (!isFlushed) finish();
     this.#host._handlePeerEnded(this, reason);
     this.emit('close', reason);
+    return this.#ended;
   }
 
   onListenerError(error: unknown): void {
@@ -168,9 +212,14 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   }
 
   receiveSignal(signal: PeerSignal): void {
+    if (signal.bye) return void this.end('refused-by-peer', { flush: false });
     // For a connection of ours that is gone.
     if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link._attempt))
       return;
+    if (this.#state === 'idle') {
+      if (!this.#host._mayConnect()) return;
+      this.#begin(false);
+    }
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else
       // of another attempt is late.
@@ -194,8 +243,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   setAlternatePath(path: FrameSink | null): void {
     this.#alternatePath = path;
     if (this.#link.isOpen) return;
-    // What was under way on the path before is sent again from its start.
-    this.#outbox.restart();
+    this.#delivery._setSink(path);
     if (path !== null) return this.#handleOpen('forwarded');
     if (this.#state === 'forwarded') this.#setState('reconnecting');
     if (!this.#link.isEnded || this.#state === 'closed') return;
@@ -204,19 +252,27 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     this.restartConnection();
   }
 
-  receiveFrame(data: unknown, isOrdered: boolean, isFirst: boolean): void {
-    // What was under way when the path was lost is sent again from its start.
-    if (isFirst) this.#alternateInbox = this.#makeInbox();
-    this.#receive(this.#alternateInbox, data, isOrdered);
+  receiveFrame(path: FrameSink, lane: number, data: unknown): void {
+    try {
+      if (this.#delivery._handleFrame(path, lane, data)) return;
+    } catch (error) {
+      this.onListenerError(error);
+    }
+    // Whatever a stranger sends, nothing is thrown into the browser's events: it ends this peer.
+    void this.end('failed');
   }
 
   pump(): void {
-    this.#earlyOutbox.pump(this.#path);
-    this.#outbox.pump(this.#sink);
+    this.#delivery._pump();
   }
 
   restartConnection(): void {
     this.#restart(!this.isPolite);
+  }
+
+  /** The page goes: what can be sent in this moment is sent. */
+  _handlePageHide(): void {
+    this.#delivery._pump(true);
   }
 
   /** Presence was heard again. */
@@ -229,11 +285,13 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   /** The relays say that the peer is gone. A living connection knows better. */
   _handleLeft(): void {
     this.#hasLeft = true;
-    if (!this.#link._isConnected && this.#alternatePath === null) this.close('left');
+    if (!this.#link._isConnected && this.#alternatePath === null) void this.end('left');
   }
 
   _handleTick(now: Instant): void {
     this.#link._handleTick(now);
+    // It answers, and yet takes nothing.
+    if (this.#delivery._isStalled(now)) return void this.end('lost', { flush: false });
     for (const part of this.#parts) part.onTick?.(now);
   }
 
@@ -241,37 +299,43 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     this.#link._handleWake(now);
   }
 
-  /** The path of now, let in or not. */
-  get #path(): FrameSink {
-    return this.#link.isOpen ? this.#link : (this.#alternatePath ?? this.#link);
+  _isAdmitted(): boolean {
+    return this.#isAdmitted;
   }
 
-  /** Values wait until the peer is let in, however open its connection is. */
-  get #sink(): FrameSink {
-    return this.#isAdmitted ? this.#path : NOWHERE;
+  _deliver(tag: string, value: unknown, isReliable: boolean): void {
+    const [name = '', ...rest] = tag.split(' ');
+    const handler = this.#frames.get(name);
+    const handle = (): void => {
+      if (tag === '') this.emit('data', value);
+      else this.#call(() => handler?.handle(value, rest.join(' '), isReliable));
+    };
+    if (handler?.isEarly === true) handle();
+    else if (!this.#isGuarded) this.#whenAdmitted(handle);
+  }
+
+  _handleProgress(receivedBytes: number, totalBytes: number): void {
+    this.emit('progress', receivedBytes, totalBytes);
+  }
+
+  /** The other page was loaded anew: nothing that was agreed on with it holds. */
+  _handleReset(): void {
+    for (const part of this.#parts) part.onReset?.();
+    if (!this.#parts.some(({ admit }) => admit !== undefined)) return;
+    this.#isAdmitted = false;
+    this.#admission = null;
+    this.#setState('reconnecting');
+    this.#handleOpen('open');
+  }
+
+  /** The path of now, let in or not. */
+  get #path(): FrameSink | null {
+    return this.#link.isOpen ? this.#link : this.#alternatePath;
   }
 
   /** Whether a feature stands before everything else, and has not let the peer in. */
   get #isGuarded(): boolean {
     return !this.#isAdmitted && this.#parts.some(({ admit }) => admit !== undefined);
-  }
-
-  #makeInbox(): ValueInbox {
-    return this.#codec.inbox(
-      (tag, value, isOrdered) => this.#deliver(tag, value, isOrdered),
-      () => this.#isGuarded,
-    );
-  }
-
-  #deliver(tag: string, value: unknown, isOrdered: boolean): void {
-    const [name = '', ...rest] = tag.split(' ');
-    const handler = this.#frames.get(name);
-    const handle = (): void => {
-      if (tag === '') this.emit('data', value);
-      else this.#call(() => handler?.handle(value, rest.join(' '), isOrdered));
-    };
-    if (handler?.isEarly === true) handle();
-    else if (!this.#isGuarded) this.#whenAdmitted(handle);
   }
 
   /** A feature that throws at what a stranger sent ends nothing; the page hears of it. */
@@ -287,24 +351,31 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
   #whenAdmitted(run: () => void): void {
     if (this.#isAdmitted) run();
     else if (this.#heldValues.length < MAX_HELD_VALUES) this.#heldValues.push(run);
-    else this.close();
+    else void this.end('refused');
   }
 
-  #receive(inbox: ValueInbox, data: unknown, isOrdered: boolean): void {
-    try {
-      inbox.handleFrame(data, isOrdered);
-    } catch {
-      // Whatever a stranger sends, nothing is thrown into the browser's events: it ends this peer.
-      this.close('failed');
-    }
+  /** The connection lives on until all has arrived, or for as long as that may take. */
+  async #flush(): Promise<void> {
+    const cancel = this.platform.setTimer(FLUSH_TIMEOUT_MS, () => this.#delivery._close());
+    await this.#delivery._flush();
+    cancel();
+  }
+
+  #cut(): void {
+    this.#delivery._close();
+    this.#link._close();
+  }
+
+  #begin(offersFirst: boolean): void {
+    this.#link = this.#makeLink(offersFirst);
+    this.#setState('connecting');
   }
 
   #makeLink(offersFirst: boolean): PeerLink {
-    const inbox = this.#makeInbox();
-    return new PeerLink(this.platform, this.isPolite, this.#host._iceServers(), offersFirst, {
+    const link = new PeerLink(this.platform, this.isPolite, this.#host._iceServers(), offersFirst, {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
-      _frame: (data, isOrdered) => this.#receive(inbox, data, isOrdered),
+      _frame: (data, lane) => this.receiveFrame(link, lane, data),
       _channel: (channel) => this.#handleChannel(channel),
       _track: (event) =>
         this.#whenAdmitted(() => {
@@ -313,6 +384,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
       _ended: (reason) => this.#handleLinkEnded(reason),
       _signal: (signal) => this.#sendSignal(signal),
     });
+    return link;
   }
 
   #handleChannel(channel: RTCDataChannel): void {
@@ -334,16 +406,17 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
    * one that is not polite offers.
    */
   #handleLinkEnded(reason: 'closed' | 'failed' | 'lost'): void {
-    if (this.#state === 'closed') return;
-    if (this.#hasLeft || reason === 'closed') return this.close('left');
+    if (this.#state === 'closed') return this.#delivery._close();
+    if (this.#hasLeft || reason === 'closed') return void this.end('left');
     const isLast = this.#reconnects >= MAX_RECONNECTS;
-    if (this.#alternatePath === null && (reason === 'lost' || isLast)) return this.close(reason);
+    if (this.#alternatePath === null && (reason === 'lost' || isLast)) return void this.end(reason);
+    this.#delivery._setSink(this.#alternatePath);
     if (isLast) return;
     this.#reconnects += 1;
     try {
       this.restartConnection();
     } catch {
-      this.close('failed');
+      void this.end('failed');
     }
   }
 
@@ -351,26 +424,28 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     this.#link._close();
     this.#remoteAttempt = null;
     this.#heldSignals = [];
-    this.#outbox.restart();
     this.#link = this.#makeLink(offersFirst);
+    this.#delivery._setSink(this.#alternatePath);
     if (this.#isAdmitted)
       this.#setState(this.#alternatePath === null ? 'reconnecting' : 'forwarded');
   }
 
   #handleLinkOpen(): void {
     this.#reconnects = 0;
-    if (this.#alternatePath !== null) this.#outbox.restart();
+    this.#delivery._setSink(this.#link);
     this.#handleOpen('open');
   }
 
   #handleOpen(state: PeerState): void {
     if (this.#isAdmitted) return this.#finishOpen(state);
     if (!this.#isGuarded) return this.#admit(state);
-    if (this.#isAdmitting) return;
-    this.#isAdmitting = true;
-    Promise.all(this.#parts.map(async (part) => part.admit?.())).then(
-      () => this.#admit(this.isDirect ? 'open' : 'forwarded'),
-      () => this.close(),
+    if (this.#admission !== null) return;
+    const admission = Promise.all(this.#parts.map(async (part) => part.admit?.()));
+    this.#admission = admission;
+    admission.then(
+      () => this.#admission === admission && this.#admit(this.isDirect ? 'open' : 'forwarded'),
+      // What an earlier page was refused is nothing to the one that is there now.
+      () => this.#admission === admission && void this.end('refused'),
     );
   }
 
@@ -381,6 +456,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle {
     // Unless a listener has sent it away meanwhile.
     if (this.isOpen) this.emit('open');
     for (const run of this.#heldValues.splice(0)) run();
+    this.pump();
   }
 
   #finishOpen(state: PeerState): void {

@@ -15,7 +15,12 @@ export interface PeerSignal {
     readonly sdp: string;
   };
   readonly candidates?: readonly SignalCandidate[];
+  /** The receiver was sent away, and is to leave the sender alone. */
+  readonly bye?: true;
 }
+
+/** Says that the receiver was sent away. */
+export const BYE: PeerSignal = { attempt: '', bye: true };
 
 export interface SignalCandidate {
   readonly candidate: string;
@@ -30,8 +35,9 @@ const MAX_CANDIDATES = 64;
  * candidates are read by the browser, which throws at rubbish.
  */
 export function parsePeerSignal(value: unknown): PeerSignal | null {
-  const { attempt, to, description, candidates } = fieldsOf(value);
+  const { attempt, to, description, candidates, bye } = fieldsOf(value);
   if (
+    (bye !== undefined && bye !== true) ||
     typeof attempt !== 'string' ||
     attempt.length > 64 ||
     (to !== undefined && typeof to !== 'string')

@@ -13,11 +13,11 @@ export interface Platform {
   /** Session or local storage, or `null` where there is none. */
   storage(name: 'localStorage' | 'sessionStorage'): Storage | null;
   /** The global scope, as far as features ask it something; what is not there is undefined. */
-  readonly scope: Partial<Pick<typeof globalThis, 'fetch' | 'navigator' | 'location'>>;
+  readonly scope: Partial<Pick<typeof globalThis, 'fetch' | 'navigator' | 'location' | 'self'>>;
   /** Reports what the page goes through. Returns a function that ends the reports. */
   watchPage(events: PageEvents): () => void;
   readonly now: () => Instant;
-  unixSeconds(): number;
+  readonly unixSeconds: () => number;
   /** A number in [0, 1), like Math.random. */
   readonly random: () => number;
   /** Calls `run` once after `ms`. Returns a function that cancels it. */

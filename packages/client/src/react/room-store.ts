@@ -44,7 +44,7 @@ export class RoomStore {
 
   constructor(room: Room) {
     this.#room = room;
-    this.#users = new UserCount(() => room.leave());
+    this.#users = new UserCount(() => void room.leave());
     this.#view = { room, state: room.state, peers: room.peers, error: null };
     this.#labels = this.#view.peers.map(labelOf);
   }

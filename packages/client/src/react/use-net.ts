@@ -66,7 +66,7 @@ function keep(net: Net, key: string, kept: { current: Kept | null }): Kept {
     key,
     net,
     users: new UserCount(() => {
-      net.close();
+      void net.close();
       // A component that was only hidden comes back with what it had.
       if (kept.current === mine) kept.current = null;
     }),

@@ -14,11 +14,6 @@ import { EVERYONE, Sealer } from './sealing.ts';
 const MAX_LISTED = 1000;
 /** How long a member may take to come back after its relay was restarted. */
 const REJOIN_GRACE_MS = 15_000;
-/** A room that refused us is asked again after this, doubling. */
-const RETRY_INITIAL_MS = 3000;
-const RETRY_MAX_MS = 60_000;
-/** Refusals that may pass: our own session of before still counts for up to 25 s. */
-const TRANSIENT_ERRORS = ['ROOM_FULL', 'PEER_ID_IN_USE', 'RATE_LIMITED'];
 
 /** What a channel needs of the net around it. */
 export interface ChannelHost {
@@ -28,7 +23,7 @@ export interface ChannelHost {
   /** Sends by one relay, or by all of them when `relay` is null; returns whether any took it. */
   readonly send: (relay: string | null, message: ClientMessage) => boolean;
   readonly _handleStart: (channel: RoomChannel) => void;
-  readonly _handleReady: (channel: RoomChannel) => void;
+  readonly _handleReady: () => void;
   readonly _handleLeft: (channel: RoomChannel) => void;
 }
 
@@ -79,9 +74,10 @@ export class RoomChannel {
   readonly #listed = new Map<string, Set<string>>();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
+  #release = (): void => undefined;
   #presence = '';
-  #retryMs = RETRY_INITIAL_MS;
-  #retryAt: Instant | null = null;
+  /** Why a relay has not taken us in; said once. */
+  #refusal = '';
   #hasSaidMismatch = false;
   #isLeft = false;
   /** This page's own id; empty until the keys are there. */
@@ -130,20 +126,21 @@ export class RoomChannel {
     _handleStart(this);
     const secret = await deriveRoomSecret(platform.crypto.subtle, this.#name, this.#password);
     const identity = await _identityFor(secret.roomId);
+    this.#release = identity.release ?? this.#release;
+    if (this.#isLeft) return this.#release();
     const sealer = new Sealer(platform.crypto, secret, identity);
     this.#secret = secret;
     this.#sealer = sealer;
     this.selfId = identity.id;
     this.#presence = await sealer.seal('presence', EVERYONE, this.#owner._presence());
-    if (!this.#isLeft) _handleReady(this);
+    if (!this.#isLeft) _handleReady();
   }
 
   _leave(): void {
     if (this.#isLeft) return;
     this.#isLeft = true;
-    const { roomId } = this;
-    if (roomId !== null) this.#host.send(null, { action: 'leave', room: roomId });
     this.#host._handleLeft(this);
+    this.#release();
   }
 
   /** A relay has come up (again): what it had begun to tell before is void. */
@@ -173,9 +170,6 @@ export class RoomChannel {
   _handleTick(now: Instant): void {
     for (const [id, { relays, goneAt }] of this.#members)
       if (relays.size === 0 && now >= goneAt) this.#drop(id);
-    if (this.#retryAt === null || now < this.#retryAt || this.roomId === null) return;
-    this.#retryAt = null;
-    this.#host._handleReady(this);
   }
 
   /** Seals a signal and sends it by the relay that its receiver was last heard through. */
@@ -209,7 +203,7 @@ export class RoomChannel {
           await this.#meet(relay, member, true);
         }
         if (message.more === true) return;
-        this.#retryMs = RETRY_INITIAL_MS;
+        this.#refusal = '';
         // The whole list was heard: who is not on it left while this relay was out of reach.
         this.#listed.delete(relay);
         const absent = [...this.#members.keys()].filter((id) => !listed.has(id));
@@ -234,18 +228,18 @@ export class RoomChannel {
         return;
       }
       case 'error':
-        if (!/^PEER_(GONE|BUSY)$/.test(message.code)) this.#handleRefusal(message);
+        if (!/^PEER_(GONE|BUSY)$/.test(message.code))
+          this._handleRefusal(message.code, message.message);
         return;
       default:
         return;
     }
   }
 
-  #handleRefusal({ code, message }: { readonly code: string; readonly message: string }): void {
-    this.#owner._handleError?.(new LumameshError(code, message));
-    if (!TRANSIENT_ERRORS.includes(code)) return;
-    this.#retryAt = later(this.#host.platform.now(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+  /** A relay does not take us in (yet). */
+  _handleRefusal(code: string, message: string): void {
+    if (this.#refusal !== code) this.#owner._handleError?.(new LumameshError(code, message));
+    this.#refusal = code;
   }
 
   async #meet(

@@ -1,10 +1,18 @@
 import { Emitter, type Instant, LumameshError, later } from '@lumamesh/base';
-import type { BaseRoom, PeerCloseReason, RoomEvents, RoomOptions, RoomState } from '../api.ts';
+import type {
+  BaseRoom,
+  CloseOptions,
+  PeerCloseReason,
+  PeerRole,
+  RoomEvents,
+  RoomOptions,
+  RoomState,
+} from '../api.ts';
 import { extend, toError } from '../extend.ts';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 import { Peer, type PeerHost } from '../peer/peer.ts';
-import { type PeerSignal, parsePeerSignal } from '../peer/signal.ts';
+import { BYE, type PeerSignal, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
 import { type ChannelHost, type ChannelOwner, RoomChannel } from './channel.ts';
 
@@ -39,7 +47,10 @@ export class Room
   readonly #retryAt = new Map<string, Instant>();
   /** Peers that the page has sent away; they are not met again. */
   readonly #refused = new Set<string>();
+  /** Peers that have sent this page away; they are left alone until they join again. */
+  readonly #refusing = new Set<string>();
   #state: RoomState = 'joining';
+  #ended: Promise<void> = Promise.resolve();
   #hasSaidFull = false;
 
   constructor(name: string, options: RoomOptions, features: readonly Feature[], host: RoomHost) {
@@ -91,7 +102,9 @@ export class Room
     value: unknown,
     options?: SendOptions,
   ): Promise<boolean> {
-    const sent = this.peers.map(async (peer) => {
+    // Who is idle is to stay so until it is asked for.
+    const peers = this.peers.filter(({ state }) => state !== 'idle');
+    const sent = peers.map(async (peer) => {
       try {
         return await peer.sendFrame(frame, argument, value, options);
       } catch (error) {
@@ -106,13 +119,15 @@ export class Room
     return (await Promise.all(sent)).every(Boolean);
   }
 
-  leave(): void {
-    if (this.#state === 'left') return;
+  async leave(options?: CloseOptions): Promise<void> {
+    if (this.#state === 'left') return this.#ended;
     this.#host._handleRoomLeft();
     this.#channel._leave();
     this.#setState('left');
-    for (const peer of this.peers) peer.close('room-left');
+    const ended = this.peers.map(async (peer) => peer.end('room-left', options));
+    this.#ended = Promise.all(ended).then(() => undefined);
     for (const part of this.#parts) part.onLeave?.();
+    return this.#ended;
   }
 
   peer(id: string): Peer | undefined {
@@ -164,7 +179,11 @@ export class Room
 
   /** The page is put aside: connections would end by themselves, and nobody be told. */
   _handleSuspend(): void {
-    for (const peer of this.peers) peer.close('left');
+    for (const peer of this.peers) void peer.end('left', { flush: false });
+  }
+
+  _handlePageHide(): void {
+    for (const peer of this.peers) peer._handlePageHide();
   }
 
   /** To be called about every second. */
@@ -174,7 +193,7 @@ export class Room
         peer._handleTick(now);
       } catch {
         // The browser opens no further connection for it.
-        peer.close('failed');
+        void peer.end('failed');
       }
     }
     for (const [id, presence] of this.#channel._members) {
@@ -191,13 +210,14 @@ export class Room
   _presence(): unknown {
     const nick = (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH);
     const fields = this.#features.map(({ name }, i) => [name, this.#parts[i]?.presence?.()]);
-    return { ...Object.fromEntries(fields), nick };
+    return { ...Object.fromEntries(fields), nick, role: this.options.role };
   }
 
   _handleMember(id: string, presence: unknown, isListed: boolean, hasMissed: boolean): void {
     this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
     for (const [i, { name }] of this.#features.entries())
       this.#parts[i]?.onPresence?.(id, fieldsOf(presence)[name]);
+    if (!isListed) this.#refusing.delete(id);
     // Who comes last offers first.
     const peer = this.#peers.get(id) ?? this.#add(id, presence, isListed);
     peer?._handleSeen(nickOf(presence), hasMissed);
@@ -205,6 +225,7 @@ export class Room
 
   _handleMemberGone(id: string): void {
     this.#retryAt.delete(id);
+    this.#refusing.delete(id);
     const peer = this.#peers.get(id);
     if (peer === undefined) this.#channel._release(id);
     else peer._handleLeft();
@@ -216,6 +237,9 @@ export class Room
     // A peer that was given up is still in the room, and tries again.
     const presence = this.#channel._presenceOf(from);
     const isNews = presence !== undefined && signal.description?.type === 'offer';
+    if (signal.bye) this.#refusing.add(from);
+    // It may not have heard that it was sent away.
+    else if (isNews && this.#refused.has(from)) this._sendSignal(from, BYE);
     const peer = this.#peers.get(from) ?? (isNews ? this.#add(from, presence, false) : null);
     peer?.receiveSignal(signal);
     return peer !== null;
@@ -243,28 +267,35 @@ export class Room
     if (this.#channel._presenceOf(id) !== undefined)
       this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
     if (reason === 'refused') this.#refused.add(id);
+    if (reason === 'refused-by-peer') this.#refusing.add(id);
     this.#peers.delete(id);
     this.#channel._release(id);
     this.emit('leave', peer, reason);
   }
 
+  _mayConnect(): boolean {
+    const busy = this.peers.filter(({ state }) => state !== 'idle').length;
+    return busy < Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS);
+  }
+
   #add(id: string, presence: unknown, offersFirst: boolean): Peer | null {
-    if (this.#refused.has(id)) return null;
-    const { size } = this.#peers;
-    if (size >= Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) {
-      if (!this.#hasSaidFull && size > 0)
-        this.reportError(new LumameshError('ROOM_FULL', `more than ${size} members`));
+    if (this.#refused.has(id) || this.#refusing.has(id)) return null;
+    const role: PeerRole = fieldsOf(presence)['role'] === 'observer' ? 'observer' : 'member';
+    const isPassive = role === 'observer' || this.options.role === 'observer';
+    if (!isPassive && !this._mayConnect()) {
+      if (!this.#hasSaidFull)
+        this.reportError(new LumameshError('ROOM_FULL', 'there are more members than maxPeers'));
       this.#hasSaidFull = true;
       return null;
     }
     if (this.platform.PeerConnection === null)
       throw new LumameshError('WEBRTC_MISSING', 'no WebRTC to reach peers with');
-    const peer = new Peer(id, nickOf(presence), this.selfId < id, this);
+    const peer = new Peer(id, nickOf(presence), role, this.selfId < id, this);
     peer._start(
       this.#features.map(
         (feature, i) => this.#parts[i]?.peer?.(peer) ?? feature.peer?.(peer) ?? {},
       ),
-      offersFirst,
+      isPassive ? null : offersFirst,
     );
     this.#peers.set(id, peer);
     this.emit('peer', peer);

@@ -159,14 +159,17 @@ describe('relay sources', () => {
   };
 
   it('are bare records, signed ones, lines and whole lists with comments', () => {
-    assert.equal(readRelaySources([bare])[0]?.ip, '203.0.113.1');
-    assert.deepEqual(readRelaySources('# only a comment\n\n'), []);
+    assert.equal(readRelaySources([bare], undefined)[0]?.ip, '203.0.113.1');
+    assert.deepEqual(readRelaySources(['# only a comment\n\n'], undefined), []);
   });
 
   it('say which entry is wrong and why', () => {
-    assert.throws(() => readRelaySources([bare, { ...bare, port: 0 }]), /relays\[1\]: port/);
-    assert.throws(() => readRelaySources(['luma1.nonsense']), isCode('BAD_RELAY'));
-    assert.throws(() => readRelaySources([7 as never]), /relays\[0\]: it is neither/);
+    assert.throws(
+      () => readRelaySources([bare, { ...bare, port: 0 }], undefined),
+      /relays\[1\]: port/,
+    );
+    assert.throws(() => readRelaySources(['luma1.nonsense'], undefined), isCode('BAD_RELAY'));
+    assert.throws(() => readRelaySources([7 as never], undefined), /relays\[0\]: it is neither/);
   });
 });
 

@@ -103,10 +103,14 @@ describe('rooms', () => {
       node: RECORD,
       limits: {
         maxRoomSize: 5,
-        maxRoomsPerSession: 32,
+        maxRoomsPerSession: 48,
         maxFrameBytes: 65_536,
         maxPresenceLength: 2048,
         maxSignalLength: 32_768,
+        joinsPerSecond: 1,
+        joinsBurst: 64,
+        framesPerSecond: 100,
+        framesBurst: 1000,
       },
     });
   });

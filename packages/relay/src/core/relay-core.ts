@@ -10,7 +10,7 @@ import {
 import { LocalRooms, type RoomFault } from './local-rooms.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
-import { type SessionBudget, SessionBudgets } from './session-budget.ts';
+import { FRAME_BURST_SECONDS, type SessionBudget, SessionBudgets } from './session-budget.ts';
 
 /** What the operator may change while the relay runs. */
 export interface RelayCoreLimits {
@@ -258,14 +258,17 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   #encodeWelcome(): string {
-    const { maxRoomSize } = this.#limits;
-    const { maxRoomsPerSession, maxFrameBytes, maxPresenceLength, maxSignalLength } = LIMITS;
+    const { maxRoomSize, messagesPerSecond } = this.#limits;
     const limits = {
       maxRoomSize,
-      maxRoomsPerSession,
-      maxFrameBytes,
-      maxPresenceLength,
-      maxSignalLength,
+      maxRoomsPerSession: LIMITS.maxRoomsPerSession,
+      maxFrameBytes: LIMITS.maxFrameBytes,
+      maxPresenceLength: LIMITS.maxPresenceLength,
+      maxSignalLength: LIMITS.maxSignalLength,
+      joinsPerSecond: LIMITS.joinsPerSecond,
+      joinsBurst: LIMITS.joinsBurst,
+      framesPerSecond: messagesPerSecond,
+      framesBurst: messagesPerSecond * FRAME_BURST_SECONDS,
     };
     const message: RelayMessage = {
       action: 'welcome',

@@ -5,10 +5,7 @@ import { LIMITS } from '@lumamesh/protocol';
 const STRIKES_BURST = 20;
 const STRIKES_PER_SECOND = 0.1;
 /** Joining a room of 250 with ten candidates for each member is a burst of 2 500 frames. */
-const FRAME_BURST_SECONDS = 10;
-/** Joining (and changing one's presence) is told to the whole room, so it is dearer. */
-const JOINS_PER_SECOND = 1;
-const JOINS_BURST = 2 * LIMITS.maxRoomsPerSession;
+export const FRAME_BURST_SECONDS = 10;
 /** Sampling all known relays costs more than passing a signal on. */
 const NODES_PER_SECOND = 0.2;
 const NODES_BURST = 40;
@@ -34,7 +31,7 @@ export class SessionBudgets {
     return {
       frames: new TokenBucket(framesPerSecond, framesPerSecond * FRAME_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
-      joins: new TokenBucket(JOINS_PER_SECOND, JOINS_BURST),
+      joins: new TokenBucket(LIMITS.joinsPerSecond, LIMITS.joinsBurst),
       nodes: new TokenBucket(NODES_PER_SECOND, NODES_BURST),
     };
   }

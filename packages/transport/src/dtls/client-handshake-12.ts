@@ -174,8 +174,8 @@ export class ClientHandshake12 implements Handshake {
     const chain = decodeCertificate(message.body);
     if (!chain.ok) return failed(ALERT.decodeError, chain.drop);
     const [remoteCertificate] = chain.value;
+    if (remoteCertificate === undefined) return failed(ALERT.badCertificate, 'noCertificate');
     if (
-      remoteCertificate === undefined ||
       !bytesEqual(
         this.#options.crypto.hash('sha256', remoteCertificate),
         this.#options.remoteFingerprint,

@@ -36,7 +36,7 @@ const relay = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayR
 
 function book(seeds: readonly SignedRelayRecord[] = [relay(1)]): RelayBook {
   const made = new RelayBook(seededRandom(1));
-  for (const seed of seeds) made.addSeed(seed);
+  made.setSeeds('', seeds);
   return made;
 }
 

@@ -37,6 +37,7 @@ export function wantsRelay(
     record.nk === announcer || (record.mesh !== undefined && by?.mesh === record.mesh);
   if (
     !mayAnnounce ||
+    book.removed.has(record.nk) ||
     record.expires < unixSeconds ||
     (scope !== 'public' && scopeOf(by?.ip ?? '') !== scope)
   )

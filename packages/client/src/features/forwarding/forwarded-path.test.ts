@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
 import type { WebCrypto } from '@lumamesh/protocol';
 import { PairCipher, createPairKeys } from './pair-cipher.ts';
-import type { Frame } from '../../peer/peer-frame.ts';
+import { type Frame, UNORDERED, VALUES } from '../../peer/peer-frame.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { ForwardedPath } from './forwarded-path.ts';
 import { Forwarder, type ForwardingPeer } from './forwarder.ts';
@@ -89,7 +89,7 @@ async function scene(
       },
       isWilling: true,
       // What its own connection has not sent yet: no reason to stop.
-      bufferedAmount: 100_000,
+      requestBytes: 100_000,
       sendFrame: async (_frame, to, value) => {
         if (lose.next > 0) lose.next -= 1;
         else {
@@ -129,8 +129,8 @@ describe('a path', () => {
     ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
     assert.ok(ada.path.isOpen && bob.path.isOpen);
-    for (const text of ['one', 'two', 'three']) ada.path.send(text, true);
-    bob.path.send(Uint8Array.of(7), false);
+    for (const text of ['one', 'two', 'three']) ada.path.send(text, VALUES);
+    bob.path.send(Uint8Array.of(7), UNORDERED);
     await world.run();
     assert.deepEqual(bob.heard, ['one', 'two', 'three']);
     assert.deepEqual(ada.heard, [Uint8Array.of(7)]);
@@ -142,7 +142,7 @@ describe('a path', () => {
     await world.run();
     assert.deepEqual(ada.changes.slice(0, 2), [true, false]);
     assert.ok(ada.path.isOpen);
-    ada.path.send('by Dan', true);
+    ada.path.send('by Dan', VALUES);
     await world.run();
     assert.equal(bob.heard.at(-1), 'by Dan');
   });
@@ -152,16 +152,16 @@ describe('a path', () => {
     const { ada, bob, forwardingPeers, lose } = await scene(world, ['Cyd']);
     ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
-    ada.path.send('first', true);
+    ada.path.send('first', VALUES);
     await world.run();
     lose.next = 1;
-    ada.path.send('lost', true);
-    ada.path.send('behind', true);
+    ada.path.send('lost', VALUES);
+    ada.path.send('behind', VALUES);
     await world.run();
     assert.deepEqual(bob.heard, ['first']);
     await world.run(2000);
     assert.ok(ada.changes.length >= 2, 'the sender was told, and begins anew');
-    ada.path.send('again', true);
+    ada.path.send('again', VALUES);
     await world.run();
     assert.deepEqual(bob.heard, ['first', 'again']);
   });
@@ -171,14 +171,14 @@ describe('a path', () => {
     const { ada, bob, forwardingPeers } = await scene(world, ['Cyd']);
     ada.path._seek(world.now, forwardingPeers('Ada'));
     await world.run();
-    for (let i = 0; i < 40; i++) ada.path.send(new Uint8Array(20_000), true);
-    assert.ok(ada.path.bufferedAmount > 1_048_576, 'the queue counts as full');
+    for (let i = 0; i < 40; i++) ada.path.send(new Uint8Array(20_000), VALUES);
+    assert.ok(ada.path.queuedBytes() > 262_144, 'the queue counts as full');
     await world.run();
     assert.ok(bob.heard.length < 20, `${bob.heard.length} of 40 at once`);
     await world.run(20_000);
     assert.equal(bob.heard.length, 40);
-    assert.equal(ada.path.bufferedAmount, 100_000, 'nothing of it waits here');
-    assert.ok(ada.path.bufferedAmount < 1_048_576, 'and more may come');
+    assert.equal(ada.path.queuedBytes(), 100_000, 'nothing of it waits here');
+    assert.ok(ada.path.queuedBytes() < 262_144, 'and more may come');
   });
 });
 
@@ -192,7 +192,7 @@ describe('who carries', () => {
       id,
       isDirect: true,
       isWilling: true,
-      bufferedAmount: 0,
+      requestBytes: 0,
       sendFrame: async (frame, argument, value) => {
         if (value instanceof Uint8Array) carried += value.length;
         else said.push(`${frame} ${argument}`);

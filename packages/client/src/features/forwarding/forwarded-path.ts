@@ -1,5 +1,5 @@
 import { type Instant, TokenBucket, instant, later } from '@lumamesh/base';
-import { type FrameSink, type Frame, HIGH_WATER_BYTES } from '../../peer/peer-frame.ts';
+import { type FrameSink, type Frame, HIGH_WATER_BYTES, UNORDERED } from '../../peer/peer-frame.ts';
 import type { Platform } from '../../platform/platform.ts';
 import {
   FORWARDED_BURST_BYTES,
@@ -18,7 +18,7 @@ const RETRY_MS = 10_000;
 
 export interface ForwardedPathEvents {
   /** A frame has come through. */
-  _frame(frame: Frame, isOrdered: boolean, isFirst: boolean): void;
+  _frame(frame: Frame, lane: number): void;
   /** The path is there, or lost. */
   _change(isOpen: boolean): void;
   _low(): void;
@@ -56,18 +56,15 @@ export class ForwardedPath implements FrameSink {
     return this.#isOpen;
   }
 
-  get bufferedAmount(): number {
-    // What is given to a way that gets lost is lost with it: little is let wait here, and the rest
-    // where it is sent from its start again.
-    const { bufferedAmount = 0 } = this.#via?.isDirect === true ? this.#via : {};
-    return (
-      this.#waitingBytes +
-      bufferedAmount +
-      (this.#waitingBytes > MAX_WAITING_BYTES ? HIGH_WATER_BYTES : 0)
-    );
+  /** All lanes share the way: little is let wait here, so that what is urgent comes soon. */
+  queuedBytes(): number {
+    const { requestBytes = 0 } = this.#via?.isDirect === true ? this.#via : {};
+    const isBusy = this.#waitingBytes > MAX_WAITING_BYTES;
+    return this.#waitingBytes + requestBytes + (isBusy ? HIGH_WATER_BYTES : 0);
   }
 
-  send(frame: Frame, isReliable: boolean): void {
+  send(frame: Frame, lane: number): void {
+    const isReliable = lane !== UNORDERED;
     const bytes = frame.length + OVERHEAD_BYTES;
     this.#waitingBytes += bytes;
     this.#queue(async () => {
@@ -75,7 +72,7 @@ export class ForwardedPath implements FrameSink {
         while (!this.#pace.take(this.#platform.now(), bytes) && !this.#isClosed)
           await this.#pause(100);
         await this.#say(
-          { type: 'frame', frame, index: isReliable ? this.#nextOut++ : -1 },
+          { type: 'frame', frame, lane, index: isReliable ? this.#nextOut++ : 0 },
           isReliable,
         );
       } finally {
@@ -121,13 +118,14 @@ export class ForwardedPath implements FrameSink {
       if (message.type === 'hello' || !this.#isOpen) this.#open(forwardingPeer);
       if (message.type === 'hello') this.#queue(async () => this.#say({ type: 'welcome' }, true));
       if (message.type !== 'frame') return;
-      const { frame, index } = message;
-      if (index === 0) this.#nextIn = 0;
-      // Behind a gap the rest of a value would be mistaken for the whole: the sender begins anew
-      // when it learns of it.
-      if (index >= 0 && index !== this.#nextIn) return this.#complain();
-      if (index >= 0) this.#nextIn += 1;
-      this.#events._frame(frame, index >= 0, index === 0);
+      const { frame, lane, index } = message;
+      if (lane !== UNORDERED) {
+        if (index === 0) this.#nextIn = 0;
+        // Behind a gap nothing is of use: the sender goes on from there when it learns of it.
+        if (index !== this.#nextIn) return this.#complain();
+        this.#nextIn += 1;
+      }
+      this.#events._frame(frame, lane);
     });
     // Frames are heard in their order, whatever becomes of one.
     this.#incoming = step.catch(() => undefined);
@@ -169,7 +167,10 @@ export class ForwardedPath implements FrameSink {
   async #say(message: Parameters<PairCipher['seal']>[0], isReliable: boolean): Promise<void> {
     const sealed = await this.#cipher.seal(message);
     if (!this.#isClosed && this.#via?.isDirect === true)
-      void this.#via.sendFrame('forward', this.#peerId, sealed, { reliable: isReliable });
+      void this.#via.sendFrame('forward', this.#peerId, sealed, {
+        reliable: isReliable,
+        lane: 'requests',
+      });
   }
 
   #queue(step: () => Promise<void>): void {

@@ -30,7 +30,8 @@ export interface ForwardingPeer {
   readonly isDirect: boolean;
   /** Its presence says that it forwards for others. */
   readonly isWilling: boolean;
-  readonly bufferedAmount: number;
+  /** What it has not acknowledged of what is forwarded to it, and of requests. */
+  readonly requestBytes: number;
   sendFrame(
     frame: string,
     argument: string,
@@ -67,9 +68,10 @@ export class Forwarder {
       to?.isDirect === true &&
       to.id !== from.id &&
       // Nothing is forwarded to who is already behind with reading.
-      to.bufferedAmount < HIGH_WATER_BYTES &&
+      to.requestBytes < HIGH_WATER_BYTES &&
       bytes.length <= MAX_FORWARDED_BYTES[isReliable ? 'ordered' : 'unordered'];
-    if (isForwarded) void to.sendFrame('forwarded', from.id, bytes, { reliable: isReliable });
+    if (isForwarded)
+      void to.sendFrame('forwarded', from.id, bytes, { reliable: isReliable, lane: 'requests' });
     else if (isReliable) void from.sendFrame('notForwarded', toId, null);
   }
 }

@@ -154,8 +154,8 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
     return this.#shared.presences.get(this.id)?.isWilling ?? false;
   }
 
-  get bufferedAmount(): number {
-    return this.#peer.bufferedAmount;
+  get requestBytes(): number {
+    return this.#peer.requestBytes;
   }
 
   sendFrame(...values: Parameters<ForwardingPeer['sendFrame']>): Promise<boolean> {
@@ -164,7 +164,7 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
 
   onTick(now: Instant): void {
     const peer = this.#peer;
-    if (peer.isDirect || peer.state === 'closed') return;
+    if (peer.isDirect || /^(closed|idle)$/.test(peer.state)) return;
     const { hasNoDirectPath, isEnded } = peer.link;
     const isLate =
       hasNoDirectPath ||
@@ -220,8 +220,8 @@ class ForwardedPeer implements ForwardingPeer, PeerPart {
       const cipher = await this.#shared.cipherFor(peer.id);
       if (cipher === null || peer.state === 'closed') return null;
       const path: ForwardedPath = new ForwardedPath(peer.platform, peer.id, cipher, {
-        _frame: (frame, isOrdered, isFirst) =>
-          peer.receiveFrame(typeof frame === 'string' ? frame : frame.buffer, isOrdered, isFirst),
+        _frame: (frame, lane) =>
+          peer.receiveFrame(path, lane, typeof frame === 'string' ? frame : frame.buffer),
         _change: (isOpen) => peer.setAlternatePath(isOpen ? path : null),
         _low: () => peer.pump(),
       });

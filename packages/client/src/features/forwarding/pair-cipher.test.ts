@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { WebCrypto } from '@lumamesh/protocol';
 import { mutations } from '@lumamesh/testkit';
+import { CONTROL, UNORDERED, VALUES } from '../../peer/peer-frame.ts';
 import { PairCipher, type PairMessage, createPairKeys } from './pair-cipher.ts';
 
 const web = crypto as unknown as WebCrypto;
@@ -23,7 +24,12 @@ async function pair(): Promise<{
   };
 }
 
-const frame = (text: string, index = 0): PairMessage => ({ type: 'frame', frame: text, index });
+const frame = (text: string, index = 0, lane: number = VALUES): PairMessage => ({
+  type: 'frame',
+  frame: text,
+  lane,
+  index,
+});
 
 describe('what two peers say through a third', () => {
   it('arrives as it was said, of all kinds', async () => {
@@ -32,9 +38,9 @@ describe('what two peers say through a third', () => {
       { type: 'hello' },
       { type: 'welcome' },
       frame('é', 0),
-      { type: 'frame', frame: Uint8Array.of(1, 2), index: 1 },
-      frame('u', -1),
-      { type: 'frame', frame: new Uint8Array(0), index: -1 },
+      { type: 'frame', frame: Uint8Array.of(1, 2), lane: CONTROL, index: 1 },
+      frame('u', 0, UNORDERED),
+      { type: 'frame', frame: new Uint8Array(0), lane: UNORDERED, index: 0 },
     ];
     for (const message of messages)
       assert.deepEqual(await bob.open(await ada.seal(message)), { ok: true, value: message });
@@ -59,7 +65,10 @@ describe('what two peers say through a third', () => {
       { ok: false, drop: 'forward.replayed' },
       'ordered frames come in their order',
     );
-    const [late, later] = [await ada.seal(frame('a', -1)), await ada.seal(frame('b', -1))];
+    const [late, later] = [
+      await ada.seal(frame('a', 0, UNORDERED)),
+      await ada.seal(frame('b', 0, UNORDERED)),
+    ];
     assert.ok(
       (await bob.open(later)).ok && (await bob.open(late)).ok && !(await bob.open(late)).ok,
     );

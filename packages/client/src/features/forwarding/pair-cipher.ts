@@ -19,7 +19,7 @@ import {
   hkdf,
   importSealingKey,
 } from '@lumamesh/protocol';
-import type { Frame } from '../../peer/peer-frame.ts';
+import { type Frame, UNORDERED } from '../../peer/peer-frame.ts';
 import { ReplayWindow } from '../../room/replay-window.ts';
 
 /*
@@ -29,19 +29,26 @@ import { ReplayWindow } from '../../room/replay-window.ts';
  *
  *   counter (6) | nonce (12) | AES-GCM-256( kind (1) | index (4) | payload )      additional data: the room, who speaks, who listens, the counter
  *
- * Kinds: 0 a text frame, 1 a binary one, 2 and 3 the same for the unordered channel, 4 "can you
- * hear me?", 5 "yes". The index counts ordered frames since the way was found, so that a frame that
- * was lost is noticed.
+ * Kinds: twice the lane of a text frame, one more for a binary frame; 16 "can you hear me?", 17
+ * "yes". The index counts ordered frames since the way was found, so that a frame that was lost is
+ * noticed.
  */
+const HELLO = 16;
+const WELCOME = 17;
 const KEY_ALGORITHM = { name: 'ECDH', namedCurve: 'P-256' };
 const SALT = 'lumamesh forward 1';
 const COUNTER_BYTES = 6;
 const HEAD_BYTES = COUNTER_BYTES + 12;
 const INDEX_END = 5;
 
-/** `index`: of an ordered frame; -1 for the others. */
+/** `index`: of an ordered frame; 0 for the others. */
 export type PairMessage =
-  | { readonly type: 'frame'; readonly frame: Frame; readonly index: number }
+  | {
+      readonly type: 'frame';
+      readonly frame: Frame;
+      readonly lane: number;
+      readonly index: number;
+    }
   | { readonly type: 'hello' | 'welcome' };
 
 /** This page's half of the agreement, one for each room. */
@@ -145,7 +152,7 @@ export class PairCipher {
     }
     const message = decode(plaintext);
     if (message === null) return dropped('forward.payload');
-    if (message.type === 'frame' && message.index < 0)
+    if (message.type === 'frame' && message.lane === UNORDERED)
       return this.#unordered.accept(counter) ? decoded(message) : dropped('forward.replayed');
     if (counter <= this.#heard) return dropped('forward.replayed');
     this.#heard = counter;
@@ -158,22 +165,21 @@ export class PairCipher {
 }
 
 function encode(message: PairMessage): Uint8Array<ArrayBuffer> {
-  if (message.type !== 'frame') return Uint8Array.of(message.type === 'hello' ? 4 : 5);
-  const { frame, index } = message;
+  if (message.type !== 'frame') return Uint8Array.of(message.type === 'hello' ? HELLO : WELCOME);
+  const { frame, lane, index } = message;
   const isText = typeof frame === 'string';
   const head = new Uint8Array(INDEX_END);
-  head[0] = (isText ? 0 : 1) + (index < 0 ? 2 : 0);
-  writeUint32(head, 1, Math.max(index, 0));
+  head[0] = 2 * lane + Number(!isText);
+  writeUint32(head, 1, index);
   return concatBytes([head, isText ? utf8Encode(frame) : frame]);
 }
 
 function decode(bytes: Uint8Array): PairMessage | null {
   const kind = bytes[0] ?? 255;
-  if (kind === 4 || kind === 5) return { type: kind === 4 ? 'hello' : 'welcome' };
-  if (kind > 3 || bytes.length < INDEX_END) return null;
+  if (kind === HELLO || kind === WELCOME) return { type: kind === HELLO ? 'hello' : 'welcome' };
+  const lane = kind >> 1;
+  if (lane > UNORDERED || bytes.length < INDEX_END) return null;
   const payload = bytes.slice(INDEX_END);
   const frame = kind % 2 === 0 ? utf8Decode(payload) : payload;
-  return frame === null
-    ? null
-    : { type: 'frame', frame, index: kind < 2 ? readUint32(bytes, 1) : -1 };
+  return frame === null ? null : { type: 'frame', frame, lane, index: readUint32(bytes, 1) };
 }

@@ -2,6 +2,23 @@ import { CHANNEL_ID, CHANNEL_LABEL, midOf, relayAnswer } from '@lumamesh/protoco
 import type { KnownRelay } from '../../net/relay-source.ts';
 import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
 
+/** What browsers show of a certificate that they refuse is its weight: an alert has 15 bytes. */
+const MIN_CERTIFICATE_BYTES = 250;
+
+/**
+ * What was seen of the relay by a connection that failed before it was open. Firefox calls the DTLS
+ * transport failed also where nobody answered; neither browser shows a certificate with another
+ * fingerprint, nor says why it failed.
+ */
+async function verdictOn(connection: RTCPeerConnection): Promise<[code: string, text: string]> {
+  if (!connection.iceConnectionState.startsWith('co'))
+    return ['RELAY_UNREACHABLE', 'the relay does not answer'];
+  for (const { bytesReceived } of (await connection.getStats()).values())
+    if (bytesReceived > MIN_CERTIFICATE_BYTES)
+      return ['RELAY_FORGED', 'the browser refused the certificate that the relay showed'];
+  return ['RELAY_HANDSHAKE_FAILED', 'the relay answers, but no secure connection came about'];
+}
+
 /**
  * Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer
  * is written from the relay's record.
@@ -12,6 +29,7 @@ export function dialRelay(
   events: RelayChannelEvents,
 ): RelayChannel {
   let isEnded = false;
+  let isOpen = false;
   let connection: RTCPeerConnection | null = null;
   let channel: RTCDataChannel | null = null;
   const close = (): void => {
@@ -38,32 +56,36 @@ export function dialRelay(
       });
       const handleBlocked = (): void => {
         // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called
-        // and gathers nothing.
-        if (!hasCandidate) end('WEBRTC_BLOCKED_BY_POLICY', 'no address was gathered');
+        // and gathers nothing; so does a machine without a network.
+        if (!hasCandidate)
+          end(
+            navigator.onLine ? 'WEBRTC_BLOCKED_BY_POLICY' : 'RELAY_UNREACHABLE',
+            'no address was gathered',
+          );
       };
       made.addEventListener('icegatheringstatechange', () => {
         if (made.iceGatheringState === 'complete') handleBlocked();
       });
       made.addEventListener('connectionstatechange', () => {
-        if (made.connectionState !== 'failed') return;
-        handleBlocked();
-        // ICE has reached it, so what failed is the certificate's fingerprint.
-        const isReached =
-          made.sctp?.transport.iceTransport?.state === 'connected' ||
-          made.sctp?.transport.state === 'failed';
-        end(
-          isReached ? 'RELAY_FORGED' : 'RELAY_UNREACHABLE',
-          isReached ? 'the relay has another certificate' : 'the relay does not answer',
-        );
+        if (made.connectionState === 'failed') {
+          handleBlocked();
+          if (isOpen) end('RELAY_LOST', 'the relay fell silent');
+          // What is seen goes when the connection is closed.
+          void verdictOn(made).then((verdict) => end(...verdict));
+        }
       });
       channel = made.createDataChannel(CHANNEL_LABEL, { negotiated: true, id: CHANNEL_ID });
       channel.addEventListener('open', () => {
+        isOpen = true;
         if (!isEnded) events.open();
       });
       channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
         if (!isEnded && typeof data === 'string') events.frame(data);
       });
-      channel.addEventListener('close', () => end('RELAY_LOST', 'the relay closed the channel'));
+      channel.addEventListener('close', () => {
+        // Firefox closes it also when the connection fails, whose verdict is on its way.
+        if (made.connectionState !== 'failed') end('RELAY_LOST', 'the relay closed the channel');
+      });
       await made.setLocalDescription(await made.createOffer());
       const mid = midOf(made.localDescription?.sdp ?? '');
       await made.setRemoteDescription({ type: 'answer', sdp: relayAnswer(relay, addresses, mid) });

@@ -252,7 +252,7 @@ describe('a page\u2019s own listeners', () => {
     await meet(ada, bob, 'Bob', 'Ada');
     await bob.peers[0]?.send('one');
     await until(() => thrown.length >= 3, 'the errors are told');
-    bob.peers[0]?.on('data', () => net.close());
+    bob.peers[0]?.on('data', () => void net.close());
     await ada.peers[0]?.send('go');
     await until(
       () => net.status.state === 'closed' || ada.peers.length === 0,
@@ -260,7 +260,7 @@ describe('a page\u2019s own listeners', () => {
     );
     const cyd = enter('Cyd', 'listeners two');
     enter('Dan', 'listeners two');
-    cyd.on('peer', (peer) => peer.on('open', () => cyd.leave()));
+    cyd.on('peer', (peer) => peer.on('open', () => void cyd.leave()));
     await until(() => cyd.state === 'left', 'left from inside open');
     assert.equal(cyd.peers.length, 0);
   });

@@ -33,11 +33,13 @@ export function dialRelay(
     } else if (event.type === 'message') {
       if (typeof event.data === 'string') events.frame(event.data);
     } else if (event.type === 'closed') {
-      // The handshake fails at once when the certificate is another one, and takes its time when
-      // nobody is there.
-      if (event.reason === 'handshakeFailed')
-        end('RELAY_FORGED', `the relay has another certificate: ${event.detail}`);
-      else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${event.reason} ${event.detail}`);
+      const { reason, detail } = event;
+      // The one failure of a handshake that was seen to be another's certificate.
+      if (detail === 'certificateFingerprint')
+        end('RELAY_FORGED', 'the relay has another certificate');
+      else if (reason === 'handshakeFailed' || (!isOpen && reason === 'remoteClose'))
+        end('RELAY_HANDSHAKE_FAILED', `no secure connection came about: ${reason} ${detail}`);
+      else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${reason} ${detail}`);
     }
   };
   const start = async (): Promise<void> => {

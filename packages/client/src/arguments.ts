@@ -1,0 +1,48 @@
+import { LumameshError, expectNumber, expectThat, expectType } from '@lumamesh/base';
+import type { ConnectOptions, RoomOptions } from './api.ts';
+import type { Platform } from './platform/platform.ts';
+
+/*
+ * What `connect` and `joinRoom` are given by pages without type checks. Throws `BAD_ARGUMENT`, and
+ * what the name of a room or an identity has codes of their own for.
+ */
+
+export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
+  expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
+  const { identity, iceServers, signal, storage, logger = {} } = options;
+  expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
+  if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
+  if (signal) expectFields('connect: signal.', signal, 'addEventListener', 'function');
+  if (identity !== undefined && typeof identity?.peerFor !== 'function')
+    throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
+  try {
+    // The browser knows best, and says so here, where the page can see it, rather than later.
+    if (iceServers !== undefined) {
+      const configuration = { iceServers: [...iceServers] };
+      if (PeerConnection !== null) new PeerConnection(configuration).close();
+    }
+  } catch (cause) {
+    throw new LumameshError('BAD_ARGUMENT', `connect: iceServers: ${String(cause)}`, { cause });
+  }
+}
+
+export function checkRoomOptions(name: unknown, options: RoomOptions): void {
+  expectType('joinRoom: name', name, 'string');
+  if (name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
+  expectFields('joinRoom: ', options, 'nick password', 'string', 'undefined');
+  expectNumber('joinRoom: maxPeers', options.maxPeers, 1, Infinity);
+  const { role = 'member' } = options;
+  expectThat(['member', 'observer'].includes(role), 'joinRoom: role', 'member or observer', role);
+}
+
+/** An object, and the types of some of its fields. */
+function expectFields(
+  where: string,
+  value: object,
+  names: string,
+  ...types: readonly string[]
+): void {
+  expectType(`${where}options`, value, 'object');
+  for (const name of names.split(' '))
+    expectType(where + name, (value as Record<string, unknown>)[name], ...types);
+}

@@ -1,0 +1,88 @@
+import { type Instant, TokenBucket, instant, later } from '@lumamesh/base';
+import { type ClientMessage, LIMITS, type RelayLimits } from '@lumamesh/protocol';
+
+/** A room that a relay refused is asked for again after this, doubling. */
+const RETRY_INITIAL_MS = 3000;
+const RETRY_MAX_MS = 15_000;
+/** What is sent evenly may arrive together: we stay below what is allowed. */
+const SHARE = 0.9;
+/** Refusals that may pass: a place becomes free; our own session of before counts for 25 s. */
+const TRANSIENT = /^(ROOM_FULL|TOO_MANY_ROOMS|PEER_ID_IN_USE|RATE_LIMITED|NOT_IN_ROOM)$/;
+
+export interface WantedRoom {
+  readonly roomId: string | null;
+  readonly _joinMessage: ClientMessage | null;
+}
+
+/**
+ * The rooms of this page at one relay: it is told of what is wanted in the end, not of all that was
+ * wanted meanwhile, and only as fast and as much as it allows.
+ */
+export class RelayRooms {
+  readonly #joins: TokenBucket;
+  #maxRooms: number;
+  /** What the relay was asked for, and has not refused. */
+  readonly #asked = new Set<string>();
+  readonly #refusals = new Map<string, { readonly retryAt: Instant; readonly delayMs: number }>();
+
+  /** @param limits what the relay says; relays of before say less. */
+  constructor({ joinsPerSecond, joinsBurst, maxRoomsPerSession }: Partial<RelayLimits> = {}) {
+    this.#joins = new TokenBucket(
+      SHARE * positive(joinsPerSecond, LIMITS.joinsPerSecond),
+      Math.max(1, SHARE * positive(joinsBurst, LIMITS.joinsBurst)),
+    );
+    this.#maxRooms = positive(maxRoomsPerSession, LIMITS.maxRoomsPerSession);
+  }
+
+  _has(roomId: string): boolean {
+    return this.#asked.has(roomId);
+  }
+
+  /** The relay has taken us in. */
+  _handleJoined(roomId: string): void {
+    this.#refusals.delete(roomId);
+  }
+
+  _handleRefused(roomId: string, code: string, now: Instant): void {
+    if (!TRANSIENT.test(code)) return;
+    this.#asked.delete(roomId);
+    // It has fewer places than it says.
+    if (code === 'TOO_MANY_ROOMS') this.#maxRooms = Math.max(1, this.#asked.size);
+    const delayMs = Math.min(
+      2 * (this.#refusals.get(roomId)?.delayMs ?? RETRY_INITIAL_MS / 2),
+      RETRY_MAX_MS,
+    );
+    this.#refusals.set(roomId, { retryAt: later(now, delayMs), delayMs });
+  }
+
+  /**
+   * Leaves and joins.
+   * @param wanted whom to serve first comes first
+   * @param send returns false when the relay cannot be told now
+   * @param refuse there is no place for a room
+   */
+  _sync<Room extends WantedRoom>(
+    wanted: readonly Room[],
+    now: Instant,
+    send: (message: ClientMessage) => boolean,
+    refuse: (room: Room) => void,
+  ): void {
+    const ids = new Set(wanted.map(({ roomId }) => roomId));
+    for (const room of this.#asked)
+      if (!ids.has(room)) {
+        send({ action: 'leave', room });
+        this.#asked.delete(room);
+      }
+    for (const room of wanted) {
+      const { roomId, _joinMessage: message } = room;
+      if (message === null || roomId === null || this.#asked.has(roomId)) continue;
+      if (now < (this.#refusals.get(roomId)?.retryAt ?? instant(0))) continue;
+      if (this.#asked.size >= this.#maxRooms) refuse(room);
+      else if (this.#joins.take(now) && send(message)) this.#asked.add(roomId);
+    }
+  }
+}
+
+function positive(value: unknown, standard: number): number {
+  return typeof value === 'number' && value > 0 ? value : standard;
+}

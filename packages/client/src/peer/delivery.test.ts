@@ -1,0 +1,596 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Instant, LumameshError, instant } from '@lumamesh/base';
+import { seededRandom } from '@lumamesh/testkit';
+import { STRUCTURED_VALUES } from '../features/structured-codec.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Delivery, type DeliveryHost } from './delivery.ts';
+import {
+  BULK,
+  CONTROL,
+  type Frame,
+  type FrameSink,
+  LANES,
+  MAX_FRAME_BYTES,
+  type SendOptions,
+  UNORDERED,
+  VALUES,
+} from './peer-frame.ts';
+
+/* Two pages, the paths between them, and a clock of the test's own. */
+
+interface Heard {
+  readonly tag: string;
+  readonly value: unknown;
+}
+
+class World {
+  now: Instant = instant(0);
+  readonly timers: { at: number; run: () => void }[] = [];
+  readonly random: () => number;
+
+  constructor(seed = 1) {
+    this.random = seededRandom(seed);
+  }
+
+  readonly platform = {
+    crypto: { getRandomValues: (bytes: Uint8Array) => bytes.map(() => this.random() * 256) },
+    now: () => this.now,
+    setTimer: (ms: number, run: () => void) => {
+      const timer = { at: this.now + ms, run };
+      this.timers.push(timer);
+      return () => this.timers.splice(this.timers.indexOf(timer), 1);
+    },
+  } as unknown as Platform;
+
+  /** Lets time pass, and with it what is under way arrive. */
+  run(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const next = this.timers.toSorted((a, b) => a.at - b.at)[0];
+      if (next === undefined || next.at > end) break;
+      this.timers.splice(this.timers.indexOf(next), 1);
+      this.now = instant(Math.max(this.now, next.at));
+      next.run();
+    }
+    this.now = instant(end);
+  }
+}
+
+class Page implements DeliveryHost {
+  readonly heard: Heard[] = [];
+  readonly progress: number[] = [];
+  readonly platform: Platform;
+  readonly _codec = STRUCTURED_VALUES;
+  isAdmitted = true;
+  resets = 0;
+  delivery: Delivery;
+
+  constructor(world: World) {
+    this.platform = world.platform;
+    this.delivery = new Delivery(this);
+  }
+
+  readonly onListenerError = (error: unknown): void => assert.fail(String(error));
+  _isAdmitted = (): boolean => this.isAdmitted;
+  _deliver = (tag: string, value: unknown): void => void this.heard.push({ tag, value });
+  _handleProgress = (received: number): void => void this.progress.push(received);
+  _handleReset = (): void => void (this.resets += 1);
+
+  send(value: unknown, options: SendOptions = {}, tag = '', isControl = false): Promise<boolean> {
+    return this.delivery._send(tag, value, options, isControl);
+  }
+
+  get values(): readonly unknown[] {
+    return this.heard.map(({ value }) => value);
+  }
+}
+
+/**
+ * One connection: frames of a lane arrive in order after a while, each direction carries so many
+ * bytes a millisecond, and all is lost when it ends.
+ */
+class Path {
+  readonly #world: World;
+  readonly #delayMs: number;
+  readonly #bytesPerMs: number;
+  readonly ends: readonly [PathEnd, PathEnd];
+  isLost = false;
+
+  constructor(world: World, a: Page, b: Page, { delayMs = 10, bytesPerMs = 1e9 } = {}) {
+    this.#world = world;
+    this.#delayMs = delayMs;
+    this.#bytesPerMs = bytesPerMs;
+    const [left, right] = [new PathEnd(), new PathEnd()];
+    this.ends = [left, right];
+    for (const [end, other, page] of [
+      [left, right, b],
+      [right, left, a],
+    ] as const)
+      end.deliver = (frame, lane) => this.#carry(end, other, page, frame, lane);
+  }
+
+  #carry(end: PathEnd, other: PathEnd, page: Page, frame: Frame, lane: number): void {
+    assert.ok(frame.length <= MAX_FRAME_BYTES, 'no frame is larger than every browser takes');
+    const world = this.#world;
+    end.queued[lane] = (end.queued[lane] ?? 0) + frame.length;
+    end.freeAt = Math.max(end.freeAt, world.now) + frame.length / this.#bytesPerMs;
+    world.platform.setTimer(end.freeAt - world.now, () => {
+      end.queued[lane] = (end.queued[lane] ?? 0) - frame.length;
+      if (!this.isLost) end.page?.delivery._pump();
+    });
+    const data = typeof frame === 'string' ? frame : frame.slice().buffer;
+    world.platform.setTimer(end.freeAt - world.now + this.#delayMs, () => {
+      if (!this.isLost) assert.ok(page.delivery._handleFrame(other, lane, data));
+    });
+  }
+
+  open(a: Page, b: Page): void {
+    const [left, right] = this.ends;
+    for (const [end, page] of [
+      [left, a],
+      [right, b],
+    ] as const) {
+      end.isOpen = true;
+      end.page = page;
+      page.delivery._setSink(end);
+    }
+  }
+
+  lose(): void {
+    this.isLost = true;
+    for (const end of this.ends) {
+      end.isOpen = false;
+      end.page?.delivery._setSink(null);
+    }
+  }
+}
+
+class PathEnd implements FrameSink {
+  isOpen = false;
+  freeAt = 0;
+  page: Page | null = null;
+  readonly queued: number[] = [];
+  readonly sent: (readonly [Frame, number])[] = [];
+  deliver: (frame: Frame, lane: number) => void = () => undefined;
+
+  queuedBytes(lane: number): number {
+    return this.queued[lane] ?? 0;
+  }
+
+  send(frame: Frame, lane: number): void {
+    this.sent.push([frame, lane]);
+    this.deliver(frame, lane);
+  }
+}
+
+function scene(options?: ConstructorParameters<typeof Path>[3]): {
+  world: World;
+  ada: Page;
+  bob: Page;
+  path: Path;
+} {
+  const world = new World();
+  const [ada, bob] = [new Page(world), new Page(world)];
+  const path = new Path(world, ada, bob, options);
+  path.open(ada, bob);
+  return { world, ada, bob, path };
+}
+
+const isCode =
+  (code: string) =>
+  (error: unknown): boolean =>
+    error instanceof LumameshError && error.code === code;
+
+/** What has become of a promise by now. */
+async function stateOf(promise: Promise<unknown>): Promise<unknown> {
+  return Promise.race([promise, Promise.resolve('pending')]);
+}
+
+describe('values', () => {
+  it('arrive as they were sent, whatever their kind and size, in their order, with and without a tag', async () => {
+    const { world, ada, bob } = scene();
+    const values = [
+      'text',
+      '',
+      7,
+      null,
+      true,
+      { a: [1, { b: '\u{1F30D}' }] },
+      'é'.repeat(100_000),
+      new Uint8Array(0),
+      ...[16_384, 16_385, 65_536, 65_537].map((length) => new Uint8Array(length).fill(length % 7)),
+      'x'.repeat(21_700),
+      'x'.repeat(21_701),
+      new Uint8Array([1, 2, 3, 4]).subarray(1, 3),
+      Uint8Array.from({ length: 1_000_003 }, (_, i) => i % 251),
+      new Map([['a', new Set([1n, new Date(7)])]]),
+    ];
+    const sent = ['', 'move it'].flatMap((tag) => values.map((value) => ada.send(value, {}, tag)));
+    world.run(1000);
+    assert.ok((await Promise.all(sent)).every(Boolean));
+    assert.deepEqual(
+      bob.heard,
+      ['', 'move it'].flatMap((tag) =>
+        values.map((value) => ({
+          tag,
+          value: value instanceof Uint8Array ? Uint8Array.from(value) : value,
+        })),
+      ),
+    );
+  });
+
+  it('small ones are one message each, with a tag, too, and a buffer may be used again', () => {
+    const { world, ada, bob, path } = scene();
+    const before = path.ends[0].sent.length;
+    void ada.send({ a: 1 });
+    void ada.send({ a: 2 }, {}, 'move');
+    const bytes = Uint8Array.of(1, 2);
+    void ada.send(bytes);
+    bytes.fill(9);
+    assert.equal(path.ends[0].sent.length - before, 3);
+    world.run(100);
+    assert.deepEqual(bob.values.at(-1), Uint8Array.of(1, 2));
+  });
+
+  it('are promised when the other side has them, or when they were sent if that will do', async () => {
+    const { world, ada } = scene({ delayMs: 100 });
+    const sent = ada.send('cheap', { delivery: 'sent' });
+    const received = ada.send('dear');
+    assert.deepEqual([await stateOf(sent), await stateOf(received)], [true, 'pending']);
+    world.run(150);
+    assert.equal(await stateOf(received), 'pending');
+    world.run(100);
+    assert.equal(await stateOf(received), true);
+  });
+
+  it('are not acknowledged while the peer waits to be let in', async () => {
+    const { world, ada, bob } = scene();
+    bob.isAdmitted = false;
+    const sent = ada.send('early');
+    world.run(1000);
+    assert.equal(await stateOf(sent), 'pending');
+    bob.isAdmitted = true;
+    bob.delivery._pump();
+    world.run(100);
+    assert.equal(await sent, true);
+  });
+
+  it('wait for the connection and for each other, and what is pending is known', async () => {
+    const world = new World();
+    const [ada, bob] = [new Page(world), new Page(world)];
+    const path = new Path(world, ada, bob, { bytesPerMs: 1000 });
+    const steps: number[] = [];
+    const large = ada.send(new Uint8Array(900_000), { onProgress: (bytes) => steps.push(bytes) });
+    const after = ada.send('after it');
+    assert.equal(ada.delivery._pendingBytes, 900_010);
+    path.open(ada, bob);
+    assert.ok((path.ends[0].queued[VALUES] ?? 0) < 350_000, 'no more than the high-water mark');
+    world.run(3000);
+    assert.deepEqual(await Promise.all([large, after]), [true, true]);
+    assert.deepEqual(bob.values, [new Uint8Array(900_000), 'after it']);
+    assert.equal(steps.at(-1), 900_000);
+    assert.equal(bob.progress.at(-1), 900_000);
+    assert.equal(ada.delivery._pendingBytes, 0);
+  });
+
+  it('of more than 16 megabytes are overtaken by smaller ones, unless the page wants an order', () => {
+    const { world, ada, bob } = scene({ bytesPerMs: 5000 });
+    void ada.send(new Uint8Array(17_000_000));
+    void ada.send('line');
+    world.run(10_000);
+    assert.deepEqual([bob.values[0], bob.heard.length], ['line', 2]);
+    void ada.send(new Uint8Array(15_000_000));
+    void ada.send('line');
+    world.run(10_000);
+    assert.equal(bob.values[3], 'line');
+  });
+
+  it('can be taken back while they wait and while they are under way, which costs the others nothing', async () => {
+    const { world, ada, bob } = scene({ bytesPerMs: 1000 });
+    const [first, second] = [new AbortController(), new AbortController()];
+    const bulk = { lane: 'bulk' } as const;
+    const large = ada.send(new Uint8Array(5_000_000), { ...bulk, signal: first.signal });
+    const waiting = ada.send('never', { ...bulk, signal: second.signal });
+    const last = ada.send('last', bulk);
+    world.run(100);
+    first.abort();
+    second.abort();
+    assert.deepEqual([await large, await waiting], [false, false]);
+    world.run(5000);
+    assert.equal(await last, true);
+    assert.deepEqual(bob.values, ['last']);
+    assert.equal(await ada.send('late', { signal: first.signal }), false);
+    assert.equal(ada.delivery._pendingBytes, 0);
+  });
+
+  it('may be sent from inside a listener of progress, and none is lost', async () => {
+    const { world, ada, bob } = scene();
+    const sent: Promise<boolean>[] = [];
+    const onProgress = (): void => {
+      if (sent.length < 3) sent.push(ada.send(`inner ${sent.length}`));
+    };
+    sent.unshift(ada.send('outer', { onProgress }));
+    sent.push(ada.send('last'));
+    world.run(100);
+    assert.ok((await Promise.all(sent)).every(Boolean));
+    assert.equal(bob.heard.length, sent.length);
+  });
+
+  it('that may be lost are sent now or not at all', async () => {
+    const { world, ada, bob, path } = scene();
+    const values = [
+      [{ x: 1 }, ''],
+      [{ x: 2 }, 'pos'],
+      [Uint8Array.of(1, 2), ''],
+      [Uint8Array.of(3), 'pos'],
+      [new Set([4]), 'pos'],
+    ] as const;
+    for (const [value, tag] of values)
+      assert.equal(await ada.send(value, { reliable: false }, tag), true);
+    world.run(100);
+    assert.deepEqual(
+      bob.heard,
+      values.map(([value, tag]) => ({ tag, value })),
+    );
+    assert.equal(path.ends[0].sent.filter(([, lane]) => lane === UNORDERED).length, values.length);
+    assert.throws(
+      () => void ada.send('x'.repeat(30_000), { reliable: false }),
+      isCode('MESSAGE_TOO_LARGE'),
+    );
+    path.lose();
+    assert.equal(await ada.send(1, { reliable: false }), false);
+  });
+
+  it('say what cannot be sent, where, and how much may wait', async () => {
+    const world = new World();
+    const ada = new Page(world);
+    const cycle: { self?: unknown } = {};
+    cycle.self = cycle;
+    class Point {
+      x = 1;
+    }
+    for (const [bad, place] of [
+      [undefined, /^value \(Undefined\)/],
+      [() => 1, /^value \(Function\)/],
+      [{ a: [1, { b: () => 1 }] }, /^value\.a\.1\.b \(Function\)/],
+      [cycle, /cycle/],
+      [{ at: new Point() }, /^value\.at /],
+      [new Map([['k', Symbol('s')]]), /^value\.0 \(Symbol\)/],
+      [[new WeakMap()], /^value\.0 \(WeakMap\)/],
+      [new URL('https://a.example'), /^value \(URL\)/],
+      // eslint-disable-next-line no-sparse-arrays
+      [[1, , 3], /missing/],
+    ] as const)
+      assert.throws(
+        () => void ada.send(bad),
+        (error) => isCode('NOT_SENDABLE')(error) && place.test((error as Error).message),
+      );
+    const waiting = ada.send(new Uint8Array(20_000_000), { lane: 'values' });
+    assert.throws(() => void ada.send('x'), isCode('TOO_MUCH_PENDING'));
+    // What is urgent is not kept from going.
+    void ada.send('x', { lane: 'requests' });
+    ada.delivery._close();
+    assert.equal(await waiting, false);
+    assert.throws(() => void ada.send(new Uint8Array(268_435_457)), isCode('MESSAGE_TOO_LARGE'));
+  });
+});
+
+describe('lanes', () => {
+  it('let a question pass while a gigabyte is on its way', () => {
+    const { world, ada, bob } = scene({ delayMs: 50, bytesPerMs: 5000 });
+    const piece = new Uint8Array(262_144);
+    let pieces = 0;
+    const pour = (): void => {
+      pieces += 1;
+      void ada.send(piece, { lane: 'bulk', delivery: 'sent' }).then(pour);
+    };
+    // Promises do not settle while virtual time runs: so many are given in advance.
+    for (let i = 0; i < 60; i++) pour();
+    world.run(1000);
+    const askedAt = world.now;
+    void ada.send('question', { lane: 'requests' }, 'request 1');
+    const hasIt = (): boolean => bob.heard.some(({ value }) => value === 'question');
+    while (!hasIt() && world.now - askedAt < 5000) world.run(1);
+    assert.ok(pieces >= 60 && ada.delivery._pendingBytes > 1_000_000, 'it is still busy');
+    assert.ok(world.now - askedAt <= 200, `${world.now - askedAt} ms one way`);
+  });
+
+  it('carry bulk as fast as the path does', () => {
+    const { world, ada, bob } = scene({ delayMs: 100, bytesPerMs: 2000 });
+    void ada.send(new Uint8Array(16_000_000));
+    world.run(8000 + 4000);
+    assert.equal(bob.heard.length, 1, `${bob.progress.at(-1)} of 16 MB in 12 s of at least 8.2`);
+  });
+});
+
+describe('another connection', () => {
+  it('goes on where the one before was, and nothing is lost, doubled or out of order', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const world = new World(seed);
+      const { random } = world;
+      const [ada, bob] = [new Page(world), new Page(world)];
+      const sent: Promise<boolean>[] = [];
+      const expected: number[][] = LANES.map(() => []);
+      const heard = (): unknown[][] =>
+        LANES.map((_, lane) =>
+          bob.heard.filter(({ tag }) => tag === `lane${lane}`).map(({ value }) => value),
+        );
+      const names = ['requests', 'values', 'bulk'] as const;
+      let count = 0;
+      const say = (): void => {
+        const lane = Math.floor(random() * LANES.length);
+        const name = names[lane - 1];
+        // Some are larger than a frame.
+        const value =
+          random() < 0.2 ? 'x'.repeat(Math.floor(random() * 90_000)) + count : String(count);
+        expected[lane]?.push(value as unknown as number);
+        count += 1;
+        const options = name === undefined ? {} : { lane: name };
+        sent.push(ada.send(value, options, `lane${lane}`, name === undefined));
+        if (random() < 0.3) void bob.send(count);
+      };
+      let path: Path | null = null;
+      for (let step = 0; step < 60; step++) {
+        const dice = random();
+        if (dice < 0.6) say();
+        else if (dice < 0.7) {
+          path?.lose();
+          path = null;
+        } else if (dice < 0.85 && path === null) {
+          const delayMs = random() * 60;
+          path = new Path(world, ada, bob, { delayMs, bytesPerMs: 20 + random() * 2000 });
+          path.open(ada, bob);
+        } else if (dice < 0.9 && path !== null) {
+          // One path takes over from another while that still carries things.
+          const next = new Path(world, ada, bob, { delayMs: random() * 60 });
+          next.open(ada, bob);
+          path = next;
+        } else world.run(random() * 200);
+      }
+      path ??= new Path(world, ada, bob);
+      path.open(ada, bob);
+      world.run(60_000);
+      assert.ok((await Promise.all(sent)).every(Boolean), `seed ${seed}`);
+      assert.deepEqual(heard(), expected, `seed ${seed}`);
+      assert.deepEqual([ada.delivery._pendingBytes, bob.delivery._pendingBytes], [0, 0]);
+    }
+  });
+
+  it('to a page that was loaded anew says of what was under way that it was lost, and goes on', async () => {
+    const { world, ada, bob, path } = scene({ delayMs: 50 });
+    const heard = ada.send('heard');
+    world.run(200);
+    const lost = ada.send('lost on its way');
+    path.lose();
+    const waiting = ada.send('waiting');
+    const again = new Page(world);
+    const next = new Path(world, ada, again);
+    next.open(ada, again);
+    void again.send('I am new');
+    world.run(1000);
+    const later = ada.send('later');
+    world.run(1000);
+    assert.deepEqual(await Promise.all([heard, lost, waiting, later]), [true, false, true, true]);
+    assert.deepEqual(again.values, ['waiting', 'later']);
+    assert.deepEqual([ada.values, ada.resets], [['I am new'], 1]);
+    assert.deepEqual(bob.values, ['heard']);
+  });
+
+  it('may be heard of by one side before the other', async () => {
+    const world = new World();
+    const [ada, bob] = [new Page(world), new Page(world)];
+    const path = new Path(world, ada, bob);
+    const [left, right] = path.ends;
+    left.isOpen = true;
+    ada.delivery._setSink(left);
+    const sent = ada.send('before you look');
+    world.run(100);
+    assert.deepEqual(bob.values, ['before you look']);
+    right.isOpen = true;
+    bob.delivery._setSink(right);
+    world.run(100);
+    assert.equal(await sent, true);
+  });
+});
+
+describe('an end', () => {
+  it('lets what was sent before arrive', async () => {
+    const { world, ada, bob } = scene({ bytesPerMs: 1000 });
+    const sent = ada.send(new Uint8Array(1_000_000));
+    const line = ada.send('line');
+    const flushed = ada.delivery._flush();
+    world.run(5000);
+    await flushed;
+    assert.deepEqual(await Promise.all([sent, line]), [true, true]);
+    assert.equal(bob.heard.length, 2);
+  });
+
+  it('hears nothing any more, and says so to who sends', async () => {
+    const { world, ada, bob } = scene();
+    bob.delivery._mute();
+    const sent = ada.send('too late');
+    world.run(1000);
+    assert.equal(await stateOf(sent), 'pending');
+    assert.equal(bob.heard.length, 0);
+    ada.delivery._close();
+    assert.equal(await sent, false);
+  });
+
+  it('comes to who acknowledges nothing though it could, and to nobody else', () => {
+    const { world, ada, bob } = scene();
+    void ada.send('x');
+    world.run(40_000);
+    assert.equal(ada.delivery._isStalled(world.now), false);
+    bob.delivery._mute();
+    void ada.send('y');
+    world.run(29_000);
+    assert.equal(ada.delivery._isStalled(world.now), false);
+    world.run(2000);
+    assert.equal(ada.delivery._isStalled(world.now), true);
+  });
+});
+
+describe('a stranger', () => {
+  it('makes nothing throw, and is kept only as far as it has sent', () => {
+    const random = seededRandom(7);
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    const parts = [
+      ...['j', 'j{', 'jnull', 't', 'tx', 'tx\n', 'tx\n1', 'f', 'fj', 'fj-1', 'fj1e99', 'fb3'],
+      ...['fs9', 'fb268435457', 'x', 'u', 'uz\n1', '\u0000', '', 'r', 'rabc', 'r '.repeat(60)],
+      ...['w', 'w 5', 'n', 'n0', 'n-1', 'n1e99', 'nx', 'a', 'a0 1', 'a9 9 x', 'a0 NaN x', 'a'],
+    ];
+    let ends = 0;
+    for (let i = 0; i < 50_000; i++) {
+      const bytes = Uint8Array.from({ length: random() * 8 }, () => random() * 256).buffer;
+      const kind = random();
+      const data =
+        kind < 0.6
+          ? parts[Math.floor(random() * parts.length)]
+          : kind < 0.95
+            ? bytes
+            : [null, 7, new Blob([])][i % 3];
+      ends += Number(!ada.delivery._handleFrame(left, Math.floor(random() * 7) - 1, data));
+    }
+    assert.ok(ada.heard.length > 0 && ends > 0);
+  });
+
+  it('that announces much and sends little costs little', () => {
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    for (const frame of ['rs', 'n0', 'fb268435456']) ada.delivery._handleFrame(left, BULK, frame);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 50_000; i++) ada.delivery._handleFrame(left, BULK, new ArrayBuffer(0));
+    for (let i = 0; i < 1000; i++) ada.delivery._handleFrame(left, BULK, new ArrayBuffer(1));
+    assert.ok(process.memoryUsage().arrayBuffers - before < 10_000_000);
+  });
+
+  it('that was not let in sends no large value', () => {
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    ada.isAdmitted = false;
+    for (const [lane, isTaken] of [
+      [VALUES, false],
+      [CONTROL, true],
+    ] as const) {
+      for (const frame of ['rs', 'n0']) ada.delivery._handleFrame(left, lane, frame);
+      assert.equal(ada.delivery._handleFrame(left, lane, 'fb100000'), isTaken);
+    }
+    assert.equal(ada.delivery._handleFrame(left, CONTROL, 'fb2000000'), false);
+  });
+
+  it('that sends a bomb of brackets does not freeze the page', () => {
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    const bomb = new TextEncoder().encode(`[${'[],'.repeat(5_000_000)}0]`);
+    for (const frame of ['rs', 'n0', `fj${bomb.length}`])
+      ada.delivery._handleFrame(left, BULK, frame);
+    for (let at = 0; at < bomb.length; at += MAX_FRAME_BYTES)
+      ada.delivery._handleFrame(left, BULK, bomb.slice(at, at + MAX_FRAME_BYTES).buffer);
+    assert.equal(ada.heard.length, 0);
+    // The next one is heard.
+    ada.delivery._handleFrame(left, BULK, 'j1');
+    assert.deepEqual(ada.values, [1]);
+  });
+});

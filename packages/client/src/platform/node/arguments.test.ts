@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import * as webrtc from 'node-datachannel/polyfill';
+import { LumameshError, connect } from './index.ts';
+
+/* What callers without type checks give; no relay is needed to hear that it is wrong. */
+
+const RELAY = {
+  fingerprint: `AA${':AA'.repeat(31)}`,
+  ip: '203.0.113.1',
+  port: 3478,
+  ufrag: 'luma',
+  pwd: 'x'.repeat(22),
+  nk: Buffer.alloc(32).toString('base64url'),
+};
+const untyped = connect as unknown as (options?: unknown) => ReturnType<typeof connect>;
+const net = connect({ relays: [RELAY] });
+after(() => net.close());
+
+function isRefused(run: () => unknown, code: string, parameter: RegExp): void {
+  assert.throws(run, (error) => {
+    assert.ok(error instanceof LumameshError, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, parameter);
+    return true;
+  });
+}
+
+describe('connect', () => {
+  const wrong: readonly (readonly [string, readonly unknown[], string?])[] = [
+    ['relays', [42, null, [null], [42], {}, [{}], true, () => undefined, [], ''], 'BAD_RELAY'],
+    ['iceServers', [42, null, 'stun:x', {}, [42], [{ urls: 'http://x' }], [{}]]],
+    ['signal', [42, {}, 'x', true]],
+    ['storage', [42, {}, 'x', { getItem: () => null }]],
+    ['logger', [42, null, 'x', { warn: 'x' }, { debug: null }]],
+    ['onListenerError', [42, null, 'x', {}]],
+  ];
+  for (const [name, values, code = 'BAD_ARGUMENT'] of wrong)
+    it(`refuses ${name} that are none`, () => {
+      for (const value of values)
+        isRefused(
+          () => untyped({ relays: [RELAY], webrtc, [name]: value }).close(),
+          code,
+          code === 'BAD_RELAY' ? /relay/ : new RegExp(`connect: ${name}`),
+        );
+    });
+
+  it('takes what is right', () => {
+    const { signal } = new AbortController();
+    const storage = { getItem: () => null, setItem: () => undefined };
+    const iceServers = [{ urls: 'stun:203.0.113.2:3478' }];
+    untyped({ relays: RELAY, signal, storage, iceServers, logger: console }).close();
+    untyped({ relays: [RELAY], storage: null, logger: {}, signal: undefined }).close();
+  });
+});
+
+describe('joinRoom', () => {
+  const join = net.joinRoom.bind(net) as (name?: unknown, options?: unknown) => unknown;
+
+  it('refuses names and options of other types', () => {
+    for (const name of [42, null, undefined, {}, ['tea'], Symbol('tea')])
+      isRefused(() => join(name), 'BAD_ARGUMENT', /joinRoom: name must be string/);
+    isRefused(() => join(''), 'BAD_ROOM_NAME', /name/);
+    for (const options of [null, 42, 'x', () => undefined])
+      isRefused(() => join('tea', options), 'BAD_ARGUMENT', /joinRoom: options/);
+    for (const name of ['nick', 'password'])
+      for (const value of [42, null, {}, []])
+        isRefused(() => join('tea', { [name]: value }), 'BAD_ARGUMENT', new RegExp(name));
+    for (const maxPeers of [Number.NaN, 0, -1, 'x', null, {}])
+      isRefused(() => join('tea', { maxPeers }), 'BAD_ARGUMENT', /maxPeers/);
+    for (const role of ['boss', 42, null, {}])
+      isRefused(() => join('tea', { role }), 'BAD_ARGUMENT', /role/);
+  });
+
+  it('is the same room the second time, whatever its options then', () => {
+    const room = net.joinRoom('twice', { nick: 'Ada', maxPeers: 1 });
+    assert.equal(net.joinRoom('twice', { nick: 'Bob', maxPeers: Infinity }), room);
+    isRefused(() => join('twice', { nick: 42 }), 'BAD_ARGUMENT', /nick/);
+    room.leave();
+    assert.notEqual(net.joinRoom('twice'), room);
+  });
+
+  it('has events that exist, and removers of what they were returned for', () => {
+    const room = net.joinRoom('events');
+    for (const target of [net, room] as const) {
+      const on = target.on.bind(target) as unknown as (event?: unknown, listener?: unknown) => void;
+      isRefused(() => on('no-such-event', () => undefined), 'BAD_ARGUMENT', /on: event/);
+      isRefused(() => on('error', 'x'), 'BAD_ARGUMENT', /on: listener/);
+    }
+    let heard = 0;
+    const listener = (): void => void (heard += 1);
+    const [first] = [room.on('status', listener), room.on('status', listener)];
+    first();
+    first();
+    room.leave();
+    assert.equal(heard, 1);
+  });
+});
