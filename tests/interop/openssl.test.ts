@@ -123,6 +123,57 @@ describe('OpenSSL as the client of our server', { skip }, () => {
     });
   }
 
+  const refused: [string, string[], string][] = [
+    ['P-384 only', ['-dtls1_2', '-curves', 'P-384'], 'noCommonGroup'],
+    [
+      'RSA suites only',
+      ['-dtls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'],
+      'noCommonCipherSuite',
+    ],
+    ['DTLS 1.0 only', ['-dtls1', '-cipher', 'ALL@SECLEVEL=0'], 'noCommonVersion'],
+  ];
+  for (const [name, flags, reason] of refused) {
+    it(`${name}: an alert at once, counted`, async () => {
+      const { udp } = await startServer(false);
+      const address = `127.0.0.1:${udp.socket.port}`;
+      const client = spawn('openssl', ['s_client', '-connect', address, ...flags]);
+      const output = collect(client);
+      try {
+        const hasEnded = new Promise((resolve) => client.once('exit', resolve));
+        await hasEnded;
+        assert.match(output.text, /alert/);
+        assert.ok(udp.endpoint.drops.get(`dtls.refused.${reason}`) > 0, output.text);
+      } finally {
+        client.kill();
+        await udp.close();
+      }
+    });
+  }
+
+  it('takes use_srtp, and a renegotiation gets a word', async () => {
+    const { udp, events } = await startServer(false);
+    const address = `127.0.0.1:${udp.socket.port}`;
+    const profiles = 'SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_128_GCM';
+    const flags = ['-dtls1_2', '-use_srtp', profiles, '-connect', address];
+    const client = spawn('openssl', ['s_client', ...flags]);
+    const output = collect(client);
+    try {
+      await until(
+        () => events.some(({ type }) => type === 'secure') && output.text.includes('SRTP'),
+        () => output.text,
+      );
+      assert.match(output.text, /SRTP Extension negotiated, profile=SRTP_AEAD_AES_128_GCM/);
+      client.stdin.write('R\n');
+      await until(
+        () => udp.endpoint.drops.get('dtls.handshake.renegotiation') > 0,
+        () => `${output.text} ${JSON.stringify(udp.endpoint.drops.snapshot())}`,
+      );
+    } finally {
+      client.kill();
+      await udp.close();
+    }
+  });
+
   it('with a certificate of its own, which is verified', () =>
     withPems(async ({ certificate, key }) => {
       const { udp, events } = await startServer(true);

@@ -26,6 +26,7 @@ const NETWORK = [
 ].join(' && ');
 
 export function has(program: string): boolean {
+  if (program.startsWith('/')) return existsSync(program);
   return FOLDERS.some((folder) => existsSync(join(folder, program)));
 }
 

@@ -2,7 +2,7 @@
 export interface Suite {
   readonly name: string;
   readonly patterns: readonly string[];
-  /** Debian packages, by the program that shows they are there. */
+  /** Debian packages, by the program, or the path of a file, that shows they are there. */
   readonly needs: Readonly<Record<string, string>>;
   /**
    * `own`: a network namespace with loopback and one address that browsers dial, where that can be
@@ -28,6 +28,13 @@ const BROWSERS = {
   'firefox-esr': 'firefox-esr',
   ip: 'iproute2',
   nft: 'nftables',
+};
+/** Other stacks that are clients of a relay, as tests/interop/stacks.ts looks for them. */
+const STACKS = {
+  openssl: 'openssl',
+  go: 'golang-go',
+  '/usr/share/gocode/src/github.com/pion/webrtc': 'golang-github-pion-webrtc.v3-dev',
+  '/usr/lib/python3/dist-packages/aiortc': 'python3-aiortc',
 };
 /** For a root of its own, made by debootstrap. */
 const ROOTS = { debootstrap: 'debootstrap', unshare: 'util-linux', git: 'git' };
@@ -61,8 +68,8 @@ export const SUITES: readonly Suite[] = [
     ...PLAIN,
     name: 'interop',
     patterns: ['tests/interop/*.test.ts'],
-    needs: { openssl: 'openssl' },
-    ceilingMinutes: 4,
+    needs: STACKS,
+    ceilingMinutes: 6,
   },
   {
     ...PLAIN,

@@ -167,6 +167,14 @@ export class Endpoint implements Machine<EndpointOutput> {
     slot.session.close(now);
   }
 
+  /** Closes one channel of a session; the others stay. */
+  closeChannel(now: Instant, sessionId: SessionId, channelId: number): void {
+    const slot = this.#slotsById.get(sessionId);
+    if (slot === undefined) return;
+    this.#touch(slot);
+    slot.session.closeChannel(now, channelId);
+  }
+
   closeAll(now: Instant): void {
     for (const id of [...this.#slotsById.keys()]) this.close(now, id);
   }

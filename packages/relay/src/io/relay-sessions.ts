@@ -54,7 +54,8 @@ export class RelaySessions {
       case 'channelOpen':
         return this.#handleChannelOpen(sessionId, event.channelId, event.properties.label);
       case 'message':
-        if (event.channelId !== this.#channelOf(sessionId)) return;
+        if (event.channelId !== this.#channelOf(sessionId))
+          return this.#options.core.drops.count('relay.foreignChannel');
         return this.drive((core) => core.handleFrame(monotonicNow(), sessionId, event.data));
       case 'messageTooLarge':
         return this.drive((core) => core.handleOversizedFrame(monotonicNow(), sessionId));
@@ -92,10 +93,16 @@ export class RelaySessions {
     }
   }
 
-  /** Pages that let the browser choose the channel's id are served on that one. */
+  /**
+   * Clients that let their stack choose the channel's id are served on that one. Nobody reads what
+   * comes on another: it is closed, so that its opener knows.
+   */
   #handleChannelOpen(sessionId: SessionId, channelId: number, label: string): void {
-    if (channelId === CHANNEL_ID || label !== CHANNEL_LABEL || this.#channels.has(sessionId))
-      return;
+    if (channelId === CHANNEL_ID) return;
+    if (label !== CHANNEL_LABEL || this.#channels.has(sessionId)) {
+      this.#options.core.drops.count('relay.foreignChannel');
+      return this.#options.udp.closeChannel(sessionId, channelId);
+    }
     this.#channels.set(sessionId, channelId);
     this.drive((core) => core.handleChannelMoved(sessionId));
   }

@@ -223,8 +223,12 @@ export class DataChannels {
 
   #handleDcep(now: Instant, channelId: number, data: Uint8Array): string | null {
     const message = decodeDcep(data);
-    if (!message.ok) return message.drop;
     const existing = this.#channels.get(channelId);
+    if (!message.ok) {
+      // RFC 8832 §6: a peer that opens what cannot be is told by a reset.
+      if (existing === undefined) this.#transport.resetStreams(now, [channelId]);
+      return message.drop;
+    }
     if (message.value.type === 'ack') {
       if (existing?.state !== 'connecting') return 'dcep.ack.unexpected';
       existing.mustOrder = false;

@@ -78,6 +78,11 @@ export class UdpEndpoint {
     this.#drain();
   }
 
+  closeChannel(sessionId: SessionId, channelId: number): void {
+    this.endpoint.closeChannel(monotonicNow(), sessionId, channelId);
+    this.#drain();
+  }
+
   closeSession(sessionId: SessionId): void {
     this.endpoint.close(monotonicNow(), sessionId);
     this.#drain();

@@ -1,6 +1,6 @@
 import { Fifo, type Instant, type Machine, TimerTable, later } from '@lumamesh/base';
 import type { AssociationState } from './association-state.ts';
-import { emptyChunk } from './chunk/error-cause.ts';
+import { emptyChunk, invalidInitAbort } from './chunk/error-cause.ts';
 import { type InitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
 import { CHUNK_TYPE } from './chunk/packet.ts';
 import { encodeShutdownChunk } from './chunk/shutdown-chunk.ts';
@@ -103,6 +103,13 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
       return null;
     }
     return this.#acknowledgeInit(init);
+  }
+
+  /** An INIT or INIT ACK that cannot be accepted: the peer is told, instead of left waiting. */
+  refuseInit(initiateTag: number): void {
+    if (!['closed', 'cookieWait', 'cookieEchoed'].includes(this.#state.name)) return;
+    this.#packets.transmitAlone(invalidInitAbort(), initiateTag);
+    this.end('initInvalid', 'the INIT of the peer is not acceptable');
   }
 
   /** @returns A drop reason, or `null`. */

@@ -1,4 +1,4 @@
-import type { Instant } from '@lumamesh/base';
+import { type Instant, readUint32 } from '@lumamesh/base';
 import type { AssociationLifecycle } from './association-lifecycle.ts';
 import { decodeDataChunk } from './chunk/data-chunk.ts';
 import {
@@ -22,8 +22,8 @@ import type { RtoEstimator } from './rto.ts';
 import { SCTP_PORT } from './sctp-types.ts';
 import type { StreamReset } from './stream-reset.ts';
 
-/** Larger than any stack's HEARTBEAT. */
-const MAX_HEARTBEAT_BYTES = 512;
+/** Larger than any stack's HEARTBEAT, those that probe for the path's MTU included. */
+const MAX_HEARTBEAT_BYTES = 1100;
 /** The peer, once its INIT or INIT ACK is known. */
 export interface Peer {
   readonly verificationTag: number;
@@ -151,11 +151,15 @@ export class ChunkReceiver {
     switch (chunk.type) {
       case CHUNK_TYPE.init: {
         const init = decodeInitChunk(chunk);
-        return init.ok ? this.#lifecycle.handleInit(now, init.value) : init.drop;
+        return init.ok
+          ? this.#lifecycle.handleInit(now, init.value)
+          : this.#refuseInit(chunk, init.drop);
       }
       case CHUNK_TYPE.initAck: {
         const init = decodeInitChunk(chunk);
-        return init.ok ? this.#lifecycle.handleInitAck(now, init.value) : init.drop;
+        return init.ok
+          ? this.#lifecycle.handleInitAck(now, init.value)
+          : this.#refuseInit(chunk, init.drop);
       }
       case CHUNK_TYPE.cookieEcho:
         return this.#lifecycle.handleCookieEcho(chunk.value);
@@ -168,6 +172,13 @@ export class ChunkReceiver {
       default:
         return this.#lifecycle.handleShutdownComplete();
     }
+  }
+
+  /** RFC 9260 §3.3.2: one with tag 0 is passed over in silence; there is nobody to tell. */
+  #refuseInit(chunk: Chunk, drop: string): string {
+    const initiateTag = chunk.value.length < 4 ? 0 : readUint32(chunk.value, 0);
+    if (drop === 'sctp.init.invalid' && initiateTag !== 0) this.#lifecycle.refuseInit(initiateTag);
+    return drop;
   }
 
   #handleShutdown(now: Instant, chunk: Chunk): string | null {

@@ -35,6 +35,8 @@ export type SctpCloseReason =
   | 'remoteAbort'
   | 'shutdown'
   | 'initTimeout'
+  /** The peer's INIT or INIT ACK is none that RFC 9260 §3.3.2 allows. */
+  | 'initInvalid'
   | 'peerUnreachable';
 
 export type SctpEvent =

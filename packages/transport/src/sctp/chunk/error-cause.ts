@@ -13,6 +13,7 @@ import { type Parameter, readParameters, writeParameter } from './parameter.ts';
 export const ERROR_CAUSE = {
   invalidStreamIdentifier: 1,
   unrecognizedChunkType: 6,
+  invalidMandatoryParameter: 7,
   userInitiatedAbort: 12,
   protocolViolation: 13,
 } as const;
@@ -22,6 +23,11 @@ export function encodeAbortChunk(cause: number, text: string): Chunk {
   const writer = new ByteWriter(64);
   writeParameter(writer, { type: cause, value: utf8Encode(text) });
   return { type: CHUNK_TYPE.abort, flags: 0, value: writer.finish() };
+}
+
+/** RFC 9260 §3.3.10.7: an ABORT for an INIT that cannot be accepted. */
+export function invalidInitAbort(): Chunk {
+  return encodeAbortChunk(ERROR_CAUSE.invalidMandatoryParameter, '');
 }
 
 /** An ERROR with one cause. */
