@@ -26,7 +26,7 @@ const Base: typeof HTMLElement =
   globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement);
 
 /** `<lumamesh-inspector>`: relays, rooms and peers of the net that it is given, as they are now. */
-export class InspectorElement extends Base {
+export class LumameshInspector extends Base {
   #net: InspectedNet | null = null;
   #timer: ReturnType<typeof setInterval> | null = null;
   #isUpdating = false;
@@ -147,4 +147,4 @@ function setText(element: HTMLElement, text: string): void {
 // There is no registry on a server; a page may have loaded this twice.
 const registry: CustomElementRegistry | undefined = globalThis.customElements;
 if (registry !== undefined && registry.get(NAME) === undefined)
-  registry.define(NAME, InspectorElement);
+  registry.define(NAME, LumameshInspector);
