@@ -4,11 +4,13 @@ import { spawnSync } from 'node:child_process';
  * `npm run check`: types in four passes, lint with types, format, imports and purity, size, list of
  * relays, table of settings, API reference. All of them run; the exit code is 1 when one fails.
  */
+/** Dependencies bring other versions, one of which is `tsc` on the PATH. */
+const TSC = 'node_modules/typescript/bin/tsc';
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
-  ['types, Node', 'tsc', ['-p', 'tsconfig.json']],
-  ['types, pure', 'tsc', ['-p', 'tsconfig.pure.json']],
-  ['types, browser', 'tsc', ['-p', 'tsconfig.browser.json']],
-  ['types, client in Node', 'tsc', ['-p', 'tsconfig.client-node.json']],
+  ['types, Node', 'node', [TSC, '-p', 'tsconfig.json']],
+  ['types, pure', 'node', [TSC, '-p', 'tsconfig.pure.json']],
+  ['types, browser', 'node', [TSC, '-p', 'tsconfig.browser.json']],
+  ['types, client in Node', 'node', [TSC, '-p', 'tsconfig.client-node.json']],
   ['lint', 'oxlint', ['--type-aware']],
   ['format', 'oxfmt', ['--check', '.']],
   ['house', 'node', ['tools/check-house.ts']],

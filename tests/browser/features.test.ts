@@ -124,6 +124,39 @@ describe('what pages do with each other', { skip }, () => {
         await bob.waitFor('data', 'the room goes on');
       }));
 
+    it(`${first} and ${second}: while a gigabyte is on its way, what is urgent passes`, () =>
+      withWorld(async (world) => {
+        const [ada] = await meet(world, first, second);
+        const all = await ada.call<{
+          trips: number[];
+          hasLine: boolean;
+          isBusy: boolean;
+          ended: string;
+        }>('doAllAtOnce', 'Bob', 1_000_000_000);
+        assert.deepEqual([all.hasLine, all.isBusy, all.ended], [true, true, 'FILE_CANCELLED']);
+        const median = all.trips.toSorted((a, b) => a - b)[10] ?? Number.NaN;
+        // Both browsers share the machine with each other.
+        assert.ok(median <= patience(100), `${all.trips.map(Math.round).join(' ')} ms`);
+      }));
+
+    it(`${first} and ${second}: many small files, and values that JSON does not carry`, () =>
+      withWorld(async (world) => {
+        const [ada, bob] = await meet(world, first, second);
+        assert.equal(await ada.call('sendManyFiles', 'Bob', 600), 600);
+        assert.equal(await ada.call('sendStructured', 'Bob'), true);
+        await bob.waitFor('data', ['k', 7, true, 2, 'a.txt']);
+      }));
+
+    for (const what of ['peer', 'room', 'net'] as const)
+      it(`${first} and ${second}: what was sent before the end of the ${what} arrives`, () =>
+        withWorld(async (world) => {
+          const [ada, bob] = await meet(world, first, second);
+          const length = 1_000_000;
+          assert.deepEqual(await ada.call('sendAndEnd', 'Bob', length, what), [true, true]);
+          await bob.waitFor('data', { bytes: length, sum: sumOf(0) });
+          await bob.waitFor('data', 'the last line');
+        }));
+
     it(`${first} and ${second}: streams are added, replaced and removed, also while the relay is gone`, () =>
       withWorld(async (world) => {
         const [ada, bob] = await meet(world, first, second);

@@ -41,6 +41,17 @@ function peerOf(nick: string): Peer {
   return peer;
 }
 
+interface Structured {
+  readonly map: ReadonlyMap<string, unknown>;
+  readonly date: Date;
+  readonly floats: Float32Array;
+  readonly file: File;
+}
+
+function isStructured(value: unknown): value is Structured {
+  return typeof value === 'object' && value !== null && 'map' in value && value.map instanceof Map;
+}
+
 function watch(peer: Peer): void {
   note('peer', peer.nick);
   peer.on('open', () => note('open', peer.nick));
@@ -48,9 +59,17 @@ function watch(peer: Peer): void {
   peer.on('data', (value) =>
     note(
       'data',
-      value instanceof Uint8Array
-        ? { bytes: value.length, sum: value.reduce((sum, byte) => (sum + byte) % 65_521, 0) }
-        : value,
+      isStructured(value)
+        ? [
+            ...value.map.keys(),
+            value.date.getTime(),
+            'nothing' in value,
+            value.floats.length,
+            value.file.name,
+          ]
+        : value instanceof Uint8Array
+          ? { bytes: value.length, sum: value.reduce((sum, byte) => (sum + byte) % 65_521, 0) }
+          : value,
     ),
   );
   peer.on('file', (file) => {
@@ -164,6 +183,61 @@ Object.assign(globalThis, {
         { onProgress: () => (progress += 1) },
       );
       return { isSent, progress };
+    },
+    /**
+     * Sends a file of so many bytes; meanwhile asks for the round trip to the peer, sends a line,
+     * and adds a video. Answers how long each round trip took, in ms, and what became of the rest.
+     */
+    doAllAtOnce: async (nick: string, length: number) => {
+      const peer = peerOf(nick);
+      const part = new Uint8Array(4_194_304);
+      const parts = Array.from({ length: Math.ceil(length / part.length) }, () => part);
+      const controller = new AbortController();
+      const begun = Promise.withResolvers<void>();
+      let sent = 0;
+      const transfer = peer.sendFile(new File(parts, 'at once'), {
+        signal: controller.signal,
+        onProgress: (bytes) => {
+          sent = bytes;
+          if (bytes > 4_000_000) begun.resolve();
+        },
+      });
+      const ended = transfer.then(() => 'sent', codeOf);
+      await begun.promise;
+      const before = sent;
+      const trips: number[] = [];
+      const line = peer.send('a line meanwhile');
+      for (let i = 0; i < 20; i++) trips.push(await peer.rtt());
+      const hasLine = await line;
+      const isBusy = sent > before && sent < parts.length * part.length;
+      controller.abort();
+      return { trips, hasLine, isBusy, ended: await ended };
+    },
+    /** Sends small files one after another; answers how many the peer has. */
+    sendManyFiles: async (nick: string, count: number) => {
+      let arrived = 0;
+      for (let i = 0; i < count; i++) {
+        await peerOf(nick).sendFile(new File([new Uint8Array(1024)], 'at once'));
+        arrived += 1;
+      }
+      return arrived;
+    },
+    /** Sends values that JSON does not carry. */
+    sendStructured: async (nick: string) =>
+      peerOf(nick).send({
+        map: new Map([['k', new Set([1n])]]),
+        date: new Date(7),
+        nothing: undefined,
+        floats: new Float32Array([0.5, Number.NaN]),
+        file: new File(['abc'], 'a.txt', { type: 'text/plain' }),
+      }),
+    /** Sends without waiting, and ends at once what was said. */
+    sendAndEnd: async (nick: string, length: number, what: 'peer' | 'room' | 'net') => {
+      const peer = peerOf(nick);
+      const sent = [peer.send(new Uint8Array(length)), peer.send('the last line')];
+      const ended = what === 'peer' ? peer.close() : what === 'room' ? room?.leave() : net?.close();
+      await ended;
+      return Promise.all(sent);
     },
     /** Begins to send much, and takes it back. */
     cancelBytes: async (nick: string, length: number) => {

@@ -28,7 +28,7 @@ import { MAX_VALUE_BYTES, type StructuredCodec, ValueReader, framesOf } from './
 
 /** Received values are acknowledged after this much, or this time. */
 const ACK_BYTES = 65_536;
-const ACK_DELAY_MS = 20;
+const ACK_DELAY_MS = 5;
 /** Of a value on the control lane, which strangers may use. */
 const MAX_CONTROL_BYTES = 1_048_576;
 /** A frame that is forwarded for others fits. */

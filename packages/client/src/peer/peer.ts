@@ -13,7 +13,7 @@ import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
 import type { FrameSink, SendOptions } from './peer-frame.ts';
 import { PeerLink } from './peer-link.ts';
-import type { PeerSignal } from './signal.ts';
+import { BYE, type PeerSignal } from './signal.ts';
 import type { StructuredCodec } from './value-frames.ts';
 
 /** A connection that failed for good is begun anew this often before the peer is given up. */
@@ -191,13 +191,17 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     if (this.#state === 'closed') return this.#ended;
     const isFlushed = flush && this.isOpen && this.#delivery._pendingBytes > 0;
     this.#delivery._mute();
-    this.#ended = isFlushed ? this.#flush() : Promise.resolve();
+    const finish = (): void => {
+      if (reason !== 'refused') return this.#cut();
+      // Who is sent away hears of it by way of a relay, which takes a while.
+      this.#host._sendSignal(this.id, BYE);
+      this.platform.setTimer(LINGER_MS, () => this.#cut());
+    };
+    if (isFlushed) this.#ended = this.#flush().then(finish);
     this.#setState('closed');
     this.#heldValues.splice(0);
     for (const part of this.#parts) part.onClose?.();
-    // Who is sent away hears of it by way of a relay.
-    if (reason === 'refused' && !isFlushed) this.platform.setTimer(LINGER_MS, () => this.#cut());
-    else if (!isFlushed) this.#cut();
+    if (!isFlushed) finish();
     this.#host._handlePeerEnded(this, reason);
     this.emit('close', reason);
     return this.#ended;
@@ -352,10 +356,9 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   /** The connection lives on until all has arrived, or for as long as that may take. */
   async #flush(): Promise<void> {
-    const cancel = this.platform.setTimer(FLUSH_TIMEOUT_MS, () => this.#cut());
+    const cancel = this.platform.setTimer(FLUSH_TIMEOUT_MS, () => this.#delivery._close());
     await this.#delivery._flush();
     cancel();
-    this.#cut();
   }
 
   #cut(): void {

@@ -19,6 +19,9 @@ export interface PeerSignal {
   readonly bye?: true;
 }
 
+/** Says that the receiver was sent away. */
+export const BYE: PeerSignal = { attempt: '', bye: true };
+
 export interface SignalCandidate {
   readonly candidate: string;
   readonly sdpMid: string | null;

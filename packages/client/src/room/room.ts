@@ -12,7 +12,7 @@ import { extend, toError } from '../extend.ts';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 import { Peer, type PeerHost } from '../peer/peer.ts';
-import { type PeerSignal, parsePeerSignal } from '../peer/signal.ts';
+import { BYE, type PeerSignal, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
 import { type ChannelHost, type ChannelOwner, RoomChannel } from './channel.ts';
 
@@ -24,8 +24,6 @@ const MAX_NICK_LENGTH = 64;
 const MAX_PEERS = 250;
 /** A member that could not be reached is tried again after this. */
 const MEMBER_RETRY_MS = 30_000;
-
-const BYE: PeerSignal = { attempt: '', bye: true };
 
 /** What a room needs of the net around it. */
 export interface RoomHost extends ChannelHost {
@@ -268,10 +266,7 @@ export class Room
     const { id } = peer;
     if (this.#channel._presenceOf(id) !== undefined)
       this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
-    if (reason === 'refused') {
-      this.#refused.add(id);
-      this._sendSignal(id, BYE);
-    }
+    if (reason === 'refused') this.#refused.add(id);
     if (reason === 'refused-by-peer') this.#refusing.add(id);
     this.#peers.delete(id);
     this.#channel._release(id);
