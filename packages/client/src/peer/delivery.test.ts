@@ -304,6 +304,15 @@ describe('values', () => {
     assert.equal(ada.delivery._pendingBytes, 0);
   });
 
+  it('that were taken back before are so at once, also where there is no connection', async () => {
+    const ada = new Page(new World());
+    assert.equal(await ada.send('never', { signal: AbortSignal.abort() }), false);
+    const later = new AbortController();
+    const waiting = ada.send('never', { signal: later.signal });
+    later.abort();
+    assert.equal(await waiting, false);
+  });
+
   it('may be sent from inside a listener of progress, and none is lost', async () => {
     const { world, ada, bob } = scene();
     const sent: Promise<boolean>[] = [];
@@ -508,11 +517,19 @@ describe('an end', () => {
 
   it('hears nothing any more, and says so to who sends', async () => {
     const { world, ada, bob } = scene();
+    void ada.send('in time');
+    world.run(100);
     bob.delivery._mute();
     const sent = ada.send('too late');
+    for (const value of ['too late', Uint8Array.of(1)]) void ada.send(value, { reliable: false });
     world.run(1000);
     assert.equal(await stateOf(sent), 'pending');
-    assert.equal(bob.heard.length, 0);
+    assert.deepEqual(bob.values, ['in time']);
+    // Nor that the other page is another one now: there is nobody to be let in.
+    const again = new Page(world);
+    new Path(world, again, bob).open(again, bob);
+    world.run(1000);
+    assert.equal(bob.resets, 0);
     ada.delivery._close();
     assert.equal(await sent, false);
   });

@@ -142,11 +142,12 @@ export class Delivery {
         signal?.removeEventListener('abort', abort);
         settled.resolve(isDelivered);
       },
-      isAborted: signal?.aborted === true,
+      isAborted: false,
       sentBytes: 0,
     };
     this.#senders[isControl ? CONTROL : LANE_BY_NAME[lane]]?._add(item);
     signal?.addEventListener('abort', abort);
+    if (signal?.aborted === true) abort();
     if (body instanceof Promise)
       void body.then((read) => {
         if (read === null) return abort();
@@ -159,8 +160,8 @@ export class Delivery {
 
   /** A frame of the other side. Returns false for one that ends the peer. */
   _handleFrame(path: FrameSink, lane: number, data: unknown): boolean {
-    if (this.#isMuted && typeof data !== 'string') return true;
     if (lane === UNORDERED) {
+      if (this.#isMuted) return true;
       const codec = this.#host._codec;
       readUnordered(data, codec, (tag, value) => this.#host._deliver(tag, value, false));
       return true;
@@ -274,7 +275,7 @@ export class Delivery {
       receiver.received = receiver.acknowledged = 0;
     }
     for (const sender of this.#senders) sender._reset(path);
-    this.#host._handleReset();
+    if (!this.#isMuted) this.#host._handleReset();
   }
 
   /** Tells how much of each lane is here, where the other side has asked, as soon as it can. */
