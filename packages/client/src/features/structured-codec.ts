@@ -1,5 +1,5 @@
-import { concatBytes, utf8Encode } from '@lumamesh/base';
-import { MAX_DEPTH, encoded, isRecord, notSendable, tooLarge } from '../peer/plain-values.ts';
+import { concatBytes } from '@lumamesh/base';
+import { MAX_DEPTH, isRecord, jsonBytes, notSendable, tooLarge } from '../peer/plain-values.ts';
 import { type EncodedValue, type StructuredCodec, parseBytes } from '../peer/value-frames.ts';
 
 /*
@@ -28,8 +28,7 @@ function encode(value: unknown): EncodedValue {
   // An undefined that stands alone is a mistake more often than not.
   if (value === undefined) throw notSendable('value', value);
   const parts: (Uint8Array<ArrayBuffer> | Blob)[] = [];
-  const json = utf8Encode(JSON.stringify(write(value, 'value', [], parts)));
-  encoded('j', json);
+  const json = jsonBytes(JSON.stringify(write(value, 'value', [], parts)));
   const head = new Uint8Array(HEAD_BYTES);
   new DataView(head.buffer).setUint32(0, json.length);
   const all = [head, json, ...parts];

@@ -170,6 +170,7 @@ export class Delivery {
     if (receiver === undefined) return true;
     if (data instanceof ArrayBuffer) return this.#read(receiver, path, data);
     if (typeof data !== 'string') return true;
+    if (!/^[rwna]/.test(data)) return this.#read(receiver, path, data);
     const [first = '', count, session] = data.slice(1, MAX_WORDS_LENGTH).split(' ');
     switch (data[0]) {
       case 'r':
@@ -191,7 +192,6 @@ export class Delivery {
         this._pump();
         break;
       default:
-        return this.#read(receiver, path, data);
     }
     return true;
   }

@@ -66,7 +66,6 @@ export class LaneSender {
   /** Whether it is known what the other side has. */
   #isReady = false;
   #isPumping = false;
-  #isClosed = false;
   #progressAt: Instant;
   readonly #pace = new Pace();
 
@@ -121,7 +120,7 @@ export class LaneSender {
   _reset(sink: FrameSink): void {
     if (this.#isReady && sink === this.#sink) return;
     const [first] = this.#waiting;
-    if (first?.next !== undefined) this.#finish(first, false);
+    if (first?.next !== undefined) this.#shift()?.settle(false);
     for (const { value } of this.#frames.splice(0)) value?.settle(false);
     this.#base = this.#sent = this.#sentBytes = this.#frameBytes = 0;
     this.#isReady = false;
@@ -138,7 +137,7 @@ export class LaneSender {
       if (sink?.isOpen !== true || !this.#isReady || (!isLast && !this.#hasRoom(sink))) break;
       if (this.#sent === this.#frames.length && !this.#frameNext()) break;
       const entry = this.#frames[this.#sent];
-      // There is one, or the loop has ended.
+      // There is one, unless a listener of progress has ended the connection, and with it the lane.
       if (entry === undefined) break;
       this.#sent += 1;
       this.#sentBytes += entry.frame.length;
@@ -158,7 +157,6 @@ export class LaneSender {
 
   /** Everything is given up. */
   _close(): void {
-    this.#isClosed = true;
     this.#sink = null;
     for (const value of this.#waiting.splice(0)) value.settle(false);
     for (const { value } of this.#frames.splice(0)) value?.settle(false);
@@ -185,7 +183,7 @@ export class LaneSender {
       const [value] = this.#waiting;
       if (value === undefined) return false;
       if (value.isAborted) {
-        this.#finish(value, false);
+        this.#shift()?.settle(false);
         if (value.next === undefined) continue;
         this.#push('x', null);
         return true;
@@ -195,18 +193,14 @@ export class LaneSender {
       value.next = value.frames?.next().value;
       const isLast = value.next === undefined;
       this.#push(frame, isLast ? value : null);
-      if (isLast) {
-        this.#waiting.shift();
-        this.#waitingBytes -= value.size;
-      }
+      if (isLast) this.#shift();
       value.sentBytes = isLast ? value.size : Math.min(value.size, value.sentBytes + frame.length);
       try {
         value.options.onProgress?.(value.sentBytes, value.size);
       } catch (error) {
         this.#onListenerError(error);
       }
-      // A listener may have ended the connection, and with it the lane.
-      return !this.#isClosed;
+      return true;
     }
   }
 
@@ -215,10 +209,11 @@ export class LaneSender {
     this.#frameBytes += frame.length;
   }
 
-  #finish(value: Waiting, isDelivered: boolean): void {
-    this.#waiting.shift();
-    this.#waitingBytes -= value.size;
-    value.settle(isDelivered);
+  /** The first value that waits does so no longer. */
+  #shift(): Waiting | undefined {
+    const value = this.#waiting.shift();
+    this.#waitingBytes -= value?.size ?? 0;
+    return value;
   }
 
   /** Forgets what the other side has; false at a number that cannot be. */

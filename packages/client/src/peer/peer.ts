@@ -321,7 +321,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   /** The other page was loaded anew: nothing that was agreed on with it holds. */
   _handleReset(): void {
     for (const part of this.#parts) part.onReset?.();
-    if (!this.#parts.some(({ admit }) => admit !== undefined)) return;
+    if (!this.#hasGate) return;
     this.#isAdmitted = false;
     this.#admission = null;
     this.#setState('reconnecting');
@@ -333,9 +333,14 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#link.isOpen ? this.#link : this.#alternatePath;
   }
 
-  /** Whether a feature stands before everything else, and has not let the peer in. */
+  /** Whether a feature stands before everything else. */
+  get #hasGate(): boolean {
+    return this.#parts.some(({ admit }) => admit !== undefined);
+  }
+
+  /** Whether it has not let the peer in. */
   get #isGuarded(): boolean {
-    return !this.#isAdmitted && this.#parts.some(({ admit }) => admit !== undefined);
+    return !this.#isAdmitted && this.#hasGate;
   }
 
   /** A feature that throws at what a stranger sent ends nothing; the page hears of it. */

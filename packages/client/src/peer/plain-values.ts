@@ -1,15 +1,10 @@
 import { LumameshError, utf8Encode } from '@lumamesh/base';
-import {
-  type EncodedValue,
-  MAX_VALUE_BYTES,
-  type ValueKind,
-  hasTooManyParts,
-} from './value-frames.ts';
+import { type EncodedValue, MAX_VALUE_BYTES, hasTooManyParts } from './value-frames.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
 export const MAX_DEPTH = 500;
 /** JSON of so many UTF-16 units, of at most three bytes each, fits into a frame with its tag. */
-const MAX_TEXT_LENGTH = 21_700;
+export const MAX_TEXT_LENGTH = 21_700;
 
 /**
  * Writes what JSON carries without loss, and bytes; `null` for anything else. Bytes are copied, so
@@ -23,15 +18,15 @@ export function encodePlain(value: unknown): EncodedValue | null {
   }
   if (value === undefined || !isPlain(value, 0)) return null;
   const json = JSON.stringify(value);
-  return json.length <= MAX_TEXT_LENGTH
-    ? { kind: 'j', length: json.length, body: json }
-    : encoded('j', utf8Encode(json));
+  const body = json.length <= MAX_TEXT_LENGTH ? json : jsonBytes(json);
+  return { kind: 'j', length: body.length, body };
 }
 
-/** A body of bytes. Throws `MESSAGE_TOO_LARGE` where the JSON in it has too many parts. */
-export function encoded(kind: ValueKind, body: Uint8Array<ArrayBuffer>): EncodedValue {
-  if (kind === 'j' && hasTooManyParts(body)) throw tooLarge('a value has at most a million parts');
-  return { kind, length: body.length, body };
+/** Throws `MESSAGE_TOO_LARGE` where it has too many parts. */
+export function jsonBytes(json: string): Uint8Array<ArrayBuffer> {
+  const bytes = utf8Encode(json);
+  if (hasTooManyParts(bytes)) throw tooLarge('a value has at most a million parts');
+  return bytes;
 }
 
 /** Whether JSON gives back what it was given. */

@@ -1,5 +1,6 @@
 import { concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type Frame, type FrameSink, HIGH_WATER_BYTES, UNORDERED } from './peer-frame.ts';
+import { MAX_TEXT_LENGTH } from './plain-values.ts';
 import { type StructuredCodec, type ValueKind, parseJson } from './value-frames.ts';
 
 /*
@@ -12,8 +13,7 @@ const STRUCTURED = 255;
 
 /** How long the body of a value may be, by its kind: in UTF-16 units, or in bytes. */
 export const MAX_UNORDERED_LENGTH: Readonly<Record<ValueKind, number>> = {
-  // A unit has at most three bytes.
-  j: 21_700,
+  j: MAX_TEXT_LENGTH,
   b: 65_200,
   s: 65_200,
 };

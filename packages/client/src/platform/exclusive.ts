@@ -12,17 +12,9 @@ export async function holdLock(
   { navigator }: Platform['scope'],
   name: string,
 ): Promise<(() => void) | null> {
-  return new Promise((resolve) => {
-    const { locks } = navigator ?? {};
-    if (locks === undefined) return resolve(() => undefined);
-    locks
-      .request(
-        name,
-        { signal: AbortSignal.timeout(LOCK_WAIT_MS) },
-        async () => new Promise<void>((release) => resolve(release)),
-      )
-      .catch(() => resolve(null));
-  });
+  const { locks } = navigator ?? {};
+  if (locks === undefined) return () => undefined;
+  return request(locks, name, { signal: AbortSignal.timeout(LOCK_WAIT_MS) });
 }
 
 /**
@@ -52,11 +44,19 @@ export async function holdFreeLock(
   { navigator }: Platform['scope'],
   name: string,
 ): Promise<(() => void) | null> {
+  return request(navigator?.locks, name, { ifAvailable: true });
+}
+
+/** What releases a lock, or `null` where it is not to be had, or there are no locks. */
+async function request(
+  locks: LockManager | undefined,
+  name: string,
+  options: LockOptions,
+): Promise<(() => void) | null> {
   return new Promise((resolve) => {
-    const { locks } = navigator ?? {};
     if (locks === undefined) return resolve(null);
     locks
-      .request(name, { ifAvailable: true }, async (lock) =>
+      .request(name, options, async (lock) =>
         lock === null ? resolve(null) : new Promise<void>((release) => resolve(release)),
       )
       .catch(() => resolve(null));
