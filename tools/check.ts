@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { TSC } from './compiler.ts';
 
 /*
  * `npm run check`: types in four passes, lint with types, format, imports and purity, size, list of
  * relays, table of settings, API reference. All of them run; the exit code is 1 when one fails.
  */
-/** Dependencies bring other versions, one of which is `tsc` on the PATH. */
-const TSC = 'node_modules/typescript/bin/tsc';
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ['types, Node', 'node', [TSC, '-p', 'tsconfig.json']],
   ['types, pure', 'node', [TSC, '-p', 'tsconfig.pure.json']],

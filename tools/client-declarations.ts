@@ -7,6 +7,7 @@ import { type Plugin, rollup } from 'rollup';
 import { dts } from 'rollup-plugin-dts';
 import { INTERNAL_NAMES, namesOf } from './client-bundle.ts';
 import { ENTRIES } from './client-entries.ts';
+import { TSC } from './compiler.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** What declarations may import; everything else is rolled into them. */
@@ -26,11 +27,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
 export async function declareEntries(): Promise<ReadonlyMap<string, string>> {
   const tree = mkdtempSync(join(tmpdir(), 'lumamesh-types-'));
   try {
-    execFileSync('tsc', ['-p', 'tsconfig.client-types.json', '--outDir', tree], {
-      cwd: ROOT,
-      stdio: 'inherit',
-      shell: process.platform === 'win32',
-    });
+    const parameters = [TSC, '-p', 'tsconfig.client-types.json', '--outDir', tree];
+    execFileSync(process.execPath, parameters, { cwd: ROOT, stdio: 'inherit' });
     for (const file of globSync('**/*.d.ts', { cwd: tree })) {
       const path = join(tree, file);
       writeFileSync(path, withoutInternals(readFileSync(path, 'utf8')));
