@@ -486,6 +486,27 @@ describe('another connection', () => {
     assert.deepEqual(bob.values, ['heard']);
   });
 
+  it('may be acknowledged on before the other side has told what it has: channels do not wait for each other', async () => {
+    const { world, ada, path } = scene();
+    const [left] = path.ends;
+    const session = String(left.sent.find(([frame]) => String(frame).startsWith('r'))?.[0]).slice(
+      1,
+    );
+    path.isLost = true;
+    const sent = ada.send('arrived, though its acknowledgement did not');
+    const next = new PathEnd();
+    next.isOpen = true;
+    ada.delivery._setSink(next);
+    ada.delivery._handleFrame(next, CONTROL, `a${VALUES} 1 ${session}`);
+    ada.delivery._handleFrame(next, VALUES, `w${session} 0`);
+    world.run(1000);
+    assert.equal(await stateOf(sent), true);
+    assert.equal(ada.delivery._pendingBytes, 0);
+    void ada.send('next');
+    const heard = next.sent.filter(([, lane]) => lane === VALUES).map(([frame]) => frame);
+    assert.deepEqual(heard.slice(1), ['n1', 'j"next"']);
+  });
+
   it('may be heard of by one side before the other', async () => {
     const world = new World();
     const [ada, bob] = [new Page(world), new Page(world)];

@@ -109,7 +109,7 @@ export class LaneSender {
 
   /** The other side has `received` frames. */
   _handleAck(received: number): void {
-    if (received - this.#base > this.#sent) return;
+    // By whatever path: what was not sent again by this one need not be.
     if (received > this.#base) this.#drop(received);
   }
 
@@ -218,15 +218,16 @@ export class LaneSender {
 
   /** Forgets what the other side has; false at a number that cannot be. */
   #drop(received: number): boolean {
-    const count = received - this.#base;
-    if (!(count >= 0 && count <= this.#frames.length)) return false;
+    // What was told before an acknowledgement may be heard after it.
+    const count = Math.max(0, received - this.#base);
+    if (!(count <= this.#frames.length)) return false;
     const now = this.#now();
     let bytes = 0;
     const dropped = this.#frames.splice(0, count);
     for (const { frame } of dropped) bytes += frame.length;
     const sentAt = dropped.at(-1)?.sentAt;
     if (sentAt !== undefined) this.#pace._handleAck(bytes, sentAt, now);
-    this.#base = received;
+    this.#base += count;
     this.#sent = Math.max(0, this.#sent - count);
     this.#sentBytes = this.#sent === 0 ? 0 : this.#sentBytes - bytes;
     this.#frameBytes -= bytes;
