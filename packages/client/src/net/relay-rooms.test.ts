@@ -13,6 +13,8 @@ class World {
   readonly there = new Set<string>();
   readonly refused: string[] = [];
   wanted: string[] = [];
+  /** Those whose keys are not there yet. */
+  readonly unready = new Set<string>();
   strikes = 0;
   joins = 0;
   isDown = false;
@@ -29,7 +31,7 @@ class World {
       this.wanted.map((name) => {
         const room = idOf(name);
         const message = { action: 'join', room, peer: idOf('me'), presence: '' } as const;
-        return { roomId: room, _joinMessage: message };
+        return { roomId: room, _joinMessage: this.unready.has(name) ? null : message };
       }),
       instant(this.now),
       (message) => this.#handle(message),
@@ -89,6 +91,18 @@ describe('the rooms of a page at a relay', () => {
       world.wanted.slice(38, 48).map((name) => idOf(name)),
     );
     assert.equal(world.strikes, 0);
+  });
+
+  it('keep a place for who came first, whosever keys are there first', () => {
+    const world = new World();
+    world.wanted = names(50);
+    world.unready.add('room6').add('room49');
+    world.sync();
+    assert.deepEqual(world.refused, [idOf('room48')]);
+    world.unready.clear();
+    world.sync();
+    assert.deepEqual(world.refused.slice(1), [idOf('room48'), idOf('room49')]);
+    assert.ok(world.there.has(idOf('room6')));
   });
 
   it('are those wanted in the end: what was left before its turn is never joined', () => {

@@ -73,11 +73,17 @@ export class RelayRooms {
         send({ action: 'leave', room });
         this.#asked.delete(room);
       }
+    /** Places of rooms that came first, and whose keys are not there yet. */
+    let kept = 0;
     for (const room of wanted) {
       const { roomId, _joinMessage: message } = room;
-      if (message === null || roomId === null || this.#asked.has(roomId)) continue;
+      if (message === null || roomId === null) {
+        kept += 1;
+        continue;
+      }
+      if (this.#asked.has(roomId)) continue;
       if (now < (this.#refusals.get(roomId)?.retryAt ?? instant(0))) continue;
-      if (this.#asked.size >= this.#maxRooms) refuse(room);
+      if (this.#asked.size + kept >= this.#maxRooms) refuse(room);
       else if (this.#joins.take(now) && send(message)) this.#asked.add(roomId);
     }
   }
