@@ -67,7 +67,7 @@ describe('docs/errors.md', () => {
   });
 
   it('has no code for pages that no test in browsers provokes, or says why it cannot', () => {
-    const tests = ['tests/browser/page/errors.ts', 'tests/browser/errors.test.ts']
+    const tests = ['tests/browser/page/errors.ts', 'tests/browser/large/errors.test.ts']
       .map((file) => readFileSync(join(ROOT, file), 'utf8'))
       .join('\n');
     // A scenario by that name, or the code beside the reason.

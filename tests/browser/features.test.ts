@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { patience, pause, until } from '@lumamesh/testkit';
 import type { BrowserName } from '@lumamesh/testkit/browsers';
 import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
-import { Tab } from './tab.ts';
+import { type OpenTab, type Tab, withTabs } from './tab.ts';
 
 /* What pages do with each other beyond small messages, in real browsers of both kinds. */
 
@@ -11,24 +11,15 @@ const skip = whySkipped() ?? false;
 
 interface World {
   readonly relay: TestRelay;
-  readonly open: (name: BrowserName) => Promise<Tab>;
+  readonly open: OpenTab;
 }
 
 async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
   const relay = await startRelay();
   const page = await serveHarness('features.ts');
-  const tabs: Tab[] = [];
   try {
-    await test({
-      relay,
-      async open(name) {
-        const tab = await Tab.open(name, page.url);
-        tabs.push(tab);
-        return tab;
-      },
-    });
+    await withTabs(page.url, async (open) => test({ relay, open }));
   } finally {
-    for (const tab of tabs) await tab.close().catch(() => undefined);
     await page.close();
     await relay.close().catch(() => undefined);
   }

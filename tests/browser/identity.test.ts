@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import type { Frame, Page } from 'puppeteer-core';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { until } from '@lumamesh/testkit';
-import type { BrowserName, LogEntry } from '@lumamesh/testkit/browsers';
+import type { LogEntry } from '@lumamesh/testkit/browsers';
 import { BROWSERS, serveHarness, startRelay, whySkipped } from './support.ts';
-import { Tab } from './tab.ts';
+import { type OpenTab, withTabs } from './tab.ts';
 
 /* Who a page is: over reloads, visits, tabs and frames, in real browsers. */
 
@@ -17,24 +17,15 @@ type Place = Page | Frame;
 interface World {
   readonly url: string;
   readonly line: string;
-  readonly open: (name: BrowserName) => Promise<Tab>;
+  readonly open: OpenTab;
 }
 
 async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
   const [page, relay] = [await serveHarness('identity.ts', POLICY), await startRelay()];
-  const tabs: Tab[] = [];
+  const { url } = page;
   try {
-    await test({
-      url: page.url,
-      line: encodeRecordLine(relay.record),
-      async open(name) {
-        const tab = await Tab.open(name, page.url);
-        tabs.push(tab);
-        return tab;
-      },
-    });
+    await withTabs(url, async (open) => test({ url, line: encodeRecordLine(relay.record), open }));
   } finally {
-    for (const tab of tabs) await tab.close().catch(() => undefined);
     await page.close();
     await relay.close();
   }

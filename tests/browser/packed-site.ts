@@ -2,9 +2,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import { packedFile } from './packed.ts';
+import { bundleHarness } from './support.ts';
 
 /** Where what nobody has caught, and nobody answers for, is noted; there before anything else runs. */
 const WATCH = `globalThis.unhandled = [];
@@ -78,26 +77,13 @@ export async function servePackedSite({
   };
 }
 
-/** The harness without the library in it. */
-async function bundleHarness(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, 'page/features.ts')],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    external: ['lumamesh'],
-  });
-  return outputFiles[0]?.text ?? '';
-}
-
 /** The page: what watches, the library, and the harness that uses it. */
 async function makePage(by: PackedSiteWay, before: string): Promise<string> {
   const script = (code: string, type = ''): string =>
     `<script${type}>${code.replaceAll('</script', '<\\/script')}</script>`;
   const module = (code: string): string => script(code, ' type="module"');
   const head = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">${script(WATCH + before)}`;
-  const harness = await bundleHarness();
+  const harness = await bundleHarness('features.ts', { external: ['lumamesh'] });
   /** What it imports, taken from an object in place of a module. */
   const taken = (object: string): string =>
     harness.replace(

@@ -8,7 +8,7 @@ import { type StrictPage, serveStrictPage } from '@lumamesh/testkit/browsers';
 import { build } from 'esbuild';
 import { ENTRIES, FILES_APART, GLOBAL_FILE } from '../../tools/client-entries.ts';
 import { installPacked, packedFile } from './packed.ts';
-import { startRelay, whySkipped } from './support.ts';
+import { bundleHarness, startRelay, whySkipped } from './support.ts';
 import { Tab } from './tab.ts';
 
 /* The files as they are published: their names are shortened, so that what works in the sources need not work there. */
@@ -18,22 +18,18 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** The page of features.test.ts with a published file in the place of the sources. */
 async function servePublished(file: string): Promise<StrictPage> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, 'page/features.ts')],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    external: ['./lumamesh-*.js'],
-    plugins: [
-      {
-        name: 'published',
-        setup: (bundler) =>
-          bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: packedFile(file) })),
-      },
-    ],
-  });
-  return serveStrictPage(outputFiles[0]?.text ?? '');
+  return serveStrictPage(
+    await bundleHarness('features.ts', {
+      external: ['./lumamesh-*.js'],
+      plugins: [
+        {
+          name: 'published',
+          setup: (bundler) =>
+            bundler.onResolve({ filter: /^lumamesh$/ }, () => ({ path: packedFile(file) })),
+        },
+      ],
+    }),
+  );
 }
 
 describe('the published files', { skip }, () => {
@@ -93,7 +89,7 @@ describe('the published files', { skip }, () => {
       await bob.page.waitForFunction("globalThis.harness.heard.includes('small')");
       assert.deepEqual(
         await bob.page.evaluate('globalThis.harness.heard'),
-        ['small'],
+        [500_000, 'small'],
         'what it does not know it passes over',
       );
       await bob.page.evaluate("globalThis.harness.room.broadcast('back')");
@@ -166,9 +162,13 @@ describe('the published files', { skip }, () => {
   it('need nothing from beside them but what is said here', async () => {
     // What is fetched only when it is needed; and what the page shares with its features or hooks.
     const apart: Readonly<Record<string, readonly string[]>> = {
-      'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js'],
+      'lumamesh.js': ['./lumamesh-ed25519.js', './lumamesh-network.js', './lumamesh-statistics.js'],
       'lumamesh-core.js': ['./lumamesh-ed25519.js'],
-      'lumamesh-features.js': ['./lumamesh-core.js', './lumamesh-network.js'],
+      'lumamesh-features.js': [
+        './lumamesh-core.js',
+        './lumamesh-network.js',
+        './lumamesh-statistics.js',
+      ],
     };
     for (const [file, expected] of Object.entries(apart)) {
       const text = await readFile(packedFile(file), 'utf8');
@@ -285,7 +285,7 @@ async function serveCore(): Promise<StrictPage> {
             this.room = connect({ relays: [relay], features }).joinRoom('tea', { nick: 'Bob' });
             this.room.on('peer', (peer) => {
               this.peer = peer;
-              peer.on('data', (value) => this.heard.push(value));
+              peer.on('data', (value) => this.heard.push(value.byteLength ?? value));
             });
           },
         };`,
@@ -294,7 +294,7 @@ async function serveCore(): Promise<StrictPage> {
     bundle: true,
     write: false,
     format: 'esm',
-    external: ['./lumamesh-ed25519.js', './lumamesh-network.js'],
+    external: Object.keys(FILES_APART).map((file) => `./${file}`),
   });
   return serveStrictPage(outputFiles[0]?.text ?? '');
 }

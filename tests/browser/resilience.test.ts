@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { patience, pause, until } from '@lumamesh/testkit';
-import { type BrowserName, type LogEntry, findTestAddress } from '@lumamesh/testkit/browsers';
+import { type LogEntry, findTestAddress } from '@lumamesh/testkit/browsers';
 import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
-import { Tab } from './tab.ts';
+import { type OpenTab, type Tab, withTabs } from './tab.ts';
 
 /* What happens to pages when relays die, machines sleep, pages reload and browsers crash; and what they are told when nothing works. */
 
@@ -14,33 +14,20 @@ const LOOSE_POLICY = "default-src 'self'; script-src 'unsafe-inline'";
 interface World {
   readonly url: string;
   readonly relay: (environment?: Record<string, string>) => Promise<TestRelay>;
-  readonly open: (
-    name: BrowserName,
-    more?: readonly string[],
-    preferences?: Readonly<Record<string, unknown>>,
-  ) => Promise<Tab>;
+  readonly open: OpenTab;
 }
 
 async function withWorld(test: (world: World) => Promise<void>, policy?: string): Promise<void> {
   const page = await serveHarness('features.ts', policy);
-  const tabs: Tab[] = [];
   const relays: TestRelay[] = [];
+  const start: World['relay'] = async (environment) => {
+    const relay = await startRelay(environment);
+    relays.push(relay);
+    return relay;
+  };
   try {
-    await test({
-      url: page.url,
-      async relay(environment) {
-        const relay = await startRelay(environment);
-        relays.push(relay);
-        return relay;
-      },
-      async open(name, more, preferences) {
-        const tab = await Tab.open(name, page.url, undefined, more, preferences);
-        tabs.push(tab);
-        return tab;
-      },
-    });
+    await withTabs(page.url, async (open) => test({ url: page.url, relay: start, open }));
   } finally {
-    for (const tab of tabs) await tab.close().catch(() => undefined);
     await page.close();
     for (const relay of relays) await relay.close().catch(() => undefined);
   }

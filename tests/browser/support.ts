@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
@@ -16,17 +16,23 @@ import { fromPacked } from './packed.ts';
 
 export const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
 
-/** A harness of page/ as one script, with the library as it is published. */
-async function bundleHarness(file: string): Promise<string> {
+/**
+ * A harness of page/ as one script.
+ * @param library where it has the library from: it is as published unless something else is said
+ */
+export async function bundleHarness(
+  file: string,
+  library: BuildOptions = { plugins: [fromPacked()] },
+): Promise<string> {
   const result = await build({
     entryPoints: [join(import.meta.dirname, `page/${file}`)],
     bundle: true,
     write: false,
     format: 'esm',
     target: 'es2022',
-    plugins: [fromPacked()],
+    ...library,
   });
-  return result.outputFiles[0]?.text ?? '';
+  return result.outputFiles?.[0]?.text ?? '';
 }
 
 export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {

@@ -101,3 +101,24 @@ export class Tab {
     this.#context.browser().process()?.kill('SIGKILL');
   }
 }
+
+/** {@link Tab.open} at the page of a test. */
+export type OpenTab = (
+  name: BrowserName,
+  more?: readonly string[],
+  preferences?: Readonly<Record<string, unknown>>,
+) => Promise<Tab>;
+
+/** Runs a test that opens tabs, which are closed when it ends. */
+export async function withTabs(url: string, test: (open: OpenTab) => Promise<void>): Promise<void> {
+  const tabs: Tab[] = [];
+  try {
+    await test(async (name, more, preferences) => {
+      const tab = await Tab.open(name, url, undefined, more, preferences);
+      tabs.push(tab);
+      return tab;
+    });
+  } finally {
+    for (const tab of tabs) await tab.close().catch(() => undefined);
+  }
+}
