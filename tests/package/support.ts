@@ -78,6 +78,10 @@ function installTools(): string {
     { cwd: made, encoding: 'utf8' },
   );
   if (status === 0) {
+    // Scripts of packages are not run, but this one puts the program where its command looks.
+    const bun = join(made, 'node_modules/bun');
+    const placed = spawnSync(process.execPath, ['install.js'], { cwd: bun, encoding: 'utf8' });
+    if (placed.status !== 0) throw new Error(`bun was not installed: ${placed.stderr}`);
     renameSync(made, folder);
     return folder;
   }
