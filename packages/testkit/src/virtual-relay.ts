@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Instant } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { MeshCore, RelayCore } from '@lumamesh/relay/core';
+import { DEFAULT_MESH_BOUNDS, type MeshBounds, MeshCore, RelayCore } from '@lumamesh/relay/core';
 import { VIRTUAL_MESH_ID, type VirtualRecords } from './virtual-records.ts';
 
 export interface VirtualRelayOptions {
@@ -17,6 +17,7 @@ export interface VirtualRelayOptions {
   /** Another relay's key. */
   readonly nk?: string;
   readonly maxRoomSize?: number;
+  readonly bounds?: Partial<MeshBounds>;
   /** Its UDP port is not let through. */
   readonly isFirewalled?: boolean;
 }
@@ -73,6 +74,7 @@ export function makeVirtualNode(setup: VirtualNodeSetup): VirtualNode {
     mesh: options.mesh ?? VIRTUAL_MESH_ID,
     peers,
     maxRoomSize,
+    bounds: { ...DEFAULT_MESH_BOUNDS, ...options.bounds },
     hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
     verify: (other) => records.verify(other),
     sign: (data) => createHash('sha512').update(nk).update(data).digest(),

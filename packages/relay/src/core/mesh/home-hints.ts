@@ -217,7 +217,7 @@ export class HomeHints {
       return this.#options.drops.count('mesh.reporters.unasked');
     for (const nk of add) {
       if (nk === this.#options.nk) continue;
-      const relay = this.#rosters.relayOf(state, nk, home);
+      const relay = this.#rosters.relayOf(room, state, nk, home);
       if (relay === null) continue;
       relay.vouchedBy.add(home);
       relay.suspectAt = null;

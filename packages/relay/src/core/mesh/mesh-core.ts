@@ -14,6 +14,7 @@ import { isSameEndpoint } from './candidate.ts';
 import type { DialTarget } from './dial-choice.ts';
 import type { CheckResult, DirectoryOutput } from './directory-output.ts';
 import type { ForwardingOptions } from './forwarding.ts';
+import type { MeshBounds } from './mesh-bounds.ts';
 import { LinkProtocol } from './link-protocol.ts';
 import { type LinkCounts, LinkTable } from './link-table.ts';
 import type { MeshOutput } from './mesh-output.ts';
@@ -28,6 +29,7 @@ export interface MeshCoreOptions extends Omit<ForwardingOptions, 'nk'> {
   readonly mesh: string;
   readonly peers: readonly { readonly host: string; readonly port: number }[];
   readonly maxRoomSize: number;
+  readonly bounds: MeshBounds;
   readonly hash: SyncCrypto['hash'];
   readonly verify: (record: SignedRelayRecord) => boolean;
   /** A number in [0, 1). */
@@ -64,7 +66,7 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     this.#record = options.record;
     this.#wallClock = new WallClock(now, unixSeconds);
     const { nk } = options.record;
-    const { mesh, peers, maxRoomSize, hash, verify, random } = options;
+    const { mesh, peers, maxRoomSize, bounds, hash, verify, random } = options;
     this.#directory = new RelayDirectory({
       nk,
       mesh,
@@ -80,9 +82,11 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     this.#rooms = new RoomNetwork({
       nk,
       maxRemoteMembers: maxRoomSize,
+      maxRemoteBytes: bounds.maxBytes,
       hash,
       random,
       isLinked: (other) => this.#links.isUsable(other),
+      prefixOf: (other) => this.#directory.prefixOf(other),
     });
     this.#protocol = new LinkProtocol(
       { ...options, nk, drops },
@@ -235,7 +239,7 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
   /** For `/statsz`. */
   // Its type is what it holds: readers take from it what they know.
   stats(now: Instant) {
-    const { asHome, reported, remoteRelays, hints, forwarded } = this.#rooms.counts;
+    const { asHome, hints, forwarded, ...rooms } = this.#rooms.counts;
     return {
       links: this.links,
       records: this.#directory.stats(now),
@@ -245,7 +249,7 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
         reporters: asHome.reporters,
         hintsRefused: asHome.refused,
       },
-      rooms: { reported, remoteRelays },
+      rooms,
       hints: { ...hints },
       signals: { ...this.#rooms.signals },
       framesForwarded: forwarded,

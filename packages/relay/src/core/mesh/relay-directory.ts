@@ -104,6 +104,11 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     return this.#table.get(nk)?.record ?? null;
   }
 
+  /** @returns The network of a relay's address; empty when it is not known. */
+  prefixOf(nk: string): string {
+    return this.#table.get(nk)?.prefix ?? '';
+  }
+
   isAlive(nk: string): boolean {
     return this.#table.get(nk)?.failures === 0;
   }

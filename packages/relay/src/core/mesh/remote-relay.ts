@@ -1,6 +1,9 @@
 import { type Instant, TokenBucket, instant } from '@lumamesh/base';
 import type { RoomMember } from '@lumamesh/protocol';
+import { acrossNetworks } from './crowding.ts';
+import type { FairShare } from './fair-share.ts';
 import { MESH_LIMITS } from './mesh-frame.ts';
+import { Roster } from './roster.ts';
 
 /** Bytes of presence in one `present` frame. */
 const MAX_PRESENT_BYTES = 90_000;
@@ -11,15 +14,20 @@ const MAX_PRESENT_BYTES = 90_000;
 const LISTS_PER_SECOND = 0.2;
 const LISTS_BURST = 10;
 
+/** Versions of one peer's presence that are told, where relays say different things of it. */
+const MAX_PRESENCES = 3;
+
 /** Another relay that has members in a room where we have some. */
 export interface RemoteRelay {
+  /** The network of its address; empty while its record is not known. */
+  readonly prefix: string;
   /**
    * The homes that name it as a reporter of the room; this relay's own key when it is a home
    * itself.
    */
   readonly vouchedBy: Set<string>;
   /** Its members, by peer id, with their presence, as it told us. */
-  readonly roster: Map<string, string>;
+  readonly roster: Roster;
   /** Our members that it was told of, with that presence: what its roster of us should be. */
   readonly advertised: Map<string, string>;
   /** The whole list that is due to it: `exchange` also asks for its own. */
@@ -32,10 +40,11 @@ export interface RemoteRelay {
 }
 
 /** Nothing is known of it yet, so everything is asked. */
-export function makeRemoteRelay(): RemoteRelay {
+export function makeRemoteRelay(nk: string, prefix: string, share: FairShare<string>): RemoteRelay {
   return {
+    prefix,
     vouchedBy: new Set(),
-    roster: new Map(),
+    roster: new Roster(nk, share),
     advertised: new Map(),
     pendingSync: 'exchange',
     lists: new TokenBucket(LISTS_PER_SECOND, LISTS_BURST),
@@ -50,8 +59,8 @@ export interface RoomState {
   readonly local: Map<string, string>;
   /** By node key. */
   readonly relays: Map<string, RemoteRelay>;
-  /** Remote members as the members here were last told. */
-  readonly shown: Map<string, string>;
+  /** Remote members, with the versions of their presence that the members here were last told. */
+  readonly shown: Map<string, readonly string[]>;
   homes: readonly string[];
   /** Homes that hold a hint of ours. */
   readonly hinted: Set<string>;
@@ -72,16 +81,20 @@ export function makeRoomState(now: Instant): RoomState {
   };
 }
 
-/** @returns The presence of a peer by what any of these relays says of it. */
-export function presenceAmong(
-  relays: ReadonlyMap<string, RemoteRelay>,
-  peer: string,
-): string | undefined {
-  for (const { roster } of relays.values()) {
-    const presence = roster.get(peer);
-    if (presence !== undefined) return presence;
+/**
+ * @returns What relays say of a peer: different presences, of different networks before others, a
+ *   few at most.
+ */
+export function presencesAmong({ relays }: Pick<RoomState, 'relays'>, peer: string): string[] {
+  const showing = [...relays.values()].filter(({ roster }) => roster.has(peer));
+  const distinct = new Map<string, RemoteRelay>();
+  for (const relay of showing) {
+    const presence = relay.roster.get(peer) ?? '';
+    if (!distinct.has(presence)) distinct.set(presence, relay);
   }
-  return undefined;
+  if (distinct.size <= MAX_PRESENCES) return [...distinct.keys()];
+  const prefixOf = (presence: string): string => distinct.get(presence)?.prefix ?? '';
+  return acrossNetworks(distinct.keys(), MAX_PRESENCES, prefixOf);
 }
 
 /**

@@ -5,14 +5,12 @@ import { HomeHints } from './home-hints.ts';
 import type { HomeTable } from './home-table.ts';
 import { MemberNews } from './member-news.ts';
 import type { HintFrame, RoomFrame } from './mesh-frame.ts';
-import { type RoomState, makeRoomState, presenceAmong } from './remote-relay.ts';
+import { type RoomState, makeRoomState, presencesAmong } from './remote-relay.ts';
 import { type RoomNetworkOutput, RoomRoutes, type RoomRoutesOptions } from './room-routes.ts';
 import { RosterSync } from './roster-sync.ts';
-import { Rosters } from './rosters.ts';
+import { type RosterLimits, Rosters } from './rosters.ts';
 
-export interface RoomNetworkOptions extends RoomRoutesOptions {
-  /** Members of one room that other relays may show, in all. */
-  readonly maxRemoteMembers: number;
+export interface RoomNetworkOptions extends RoomRoutesOptions, RosterLimits {
   readonly hash: SyncCrypto['hash'];
   readonly random: () => number;
 }
@@ -48,12 +46,13 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
   readonly #hints: HomeHints;
   #tickAt: Instant | null = null;
 
-  constructor({ nk, isLinked, maxRemoteMembers, hash, random }: RoomNetworkOptions) {
+  constructor(options: RoomNetworkOptions) {
+    const { nk, hash, random } = options;
     const { drops } = this;
     this.#nk = nk;
-    this.#routes = new RoomRoutes({ nk, isLinked });
+    this.#routes = new RoomRoutes(options);
     this.#news = new MemberNews(this.#rooms, this.#routes.outputs);
-    this.#rosters = new Rosters(isLinked, this.#news, maxRemoteMembers);
+    this.#rosters = new Rosters(this.#routes, this.#news, options);
     this.#sync = new RosterSync({ hash, random, drops }, this.#routes, this.#rosters, this.#news);
     this.#hints = new HomeHints(
       { nk, random, drops },
@@ -75,6 +74,8 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     readonly asHome: HomeTable['counts'];
     readonly hints: { readonly in: number; readonly out: number };
     readonly forwarded: number;
+    readonly remoteBytes: number;
+    readonly newsWaiting: number;
   } {
     const remote = new Set([...this.#rooms.values()].flatMap(({ relays }) => [...relays.keys()]));
     return {
@@ -83,6 +84,8 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
       asHome: this.#hints.tableCounts,
       hints: this.#hints.counters,
       forwarded: this.#routes.forwarded,
+      remoteBytes: this.#rosters.bytes,
+      newsWaiting: this.#news.waiting,
     };
   }
 
@@ -111,17 +114,22 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     return wanted;
   }
 
-  /** @returns Members over other relays. A peer that is there over several is named once. */
+  /**
+   * @returns Members over other relays. A peer of which several relays say different things is named
+   *   once for each, a few times at most.
+   */
   membersOf(room: string): RoomMember[] {
-    const members = new Map<string, string>();
-    for (const { roster } of this.#rooms.get(room)?.relays.values() ?? [])
-      for (const [peer, presence] of roster) members.set(peer, presence);
-    return [...members].map(([peer, presence]) => ({ peer, presence }));
+    const state = this.#rooms.get(room);
+    if (state === undefined) return [];
+    const peers = new Set([...state.relays.values()].flatMap(({ roster }) => [...roster.keys()]));
+    return [...peers].flatMap((peer) =>
+      presencesAmong(state, peer).map((presence) => ({ peer, presence })),
+    );
   }
 
   has(room: string, peer: string): boolean {
     const state = this.#rooms.get(room);
-    return state !== undefined && presenceAmong(state.relays, peer) !== undefined;
+    return state !== undefined && presencesAmong(state, peer).length > 0;
   }
 
   canReach(room: string, peer: string): boolean {
@@ -255,6 +263,7 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     this.#sync.withdraw(room, state, peer);
     if (state.local.size > 0) return;
     this.#hints.withdrawAll(room, state);
+    this.#rosters.forgetRoom(state);
     this.#rooms.delete(room);
   }
 

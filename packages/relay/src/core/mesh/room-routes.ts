@@ -1,5 +1,6 @@
 import { Fifo } from '@lumamesh/base';
 import type { RemoteRoomEvent } from '../remote-rooms.ts';
+import { acrossNetworks } from './crowding.ts';
 import type { HintFrame, RoomFrame } from './mesh-frame.ts';
 import type { RoomState } from './remote-relay.ts';
 
@@ -24,6 +25,8 @@ export interface RoomRoutesOptions {
   readonly nk: string;
   /** Whether there is a link to this relay over which room frames are taken. */
   readonly isLinked: (nk: string) => boolean;
+  /** @returns The network of a relay's address; empty while its record is not known. */
+  readonly prefixOf: (nk: string) => string;
 }
 
 /**
@@ -33,12 +36,14 @@ export interface RoomRoutesOptions {
 export class RoomRoutes {
   readonly outputs = new Fifo<RoomNetworkOutput>();
   readonly isLinked: (nk: string) => boolean;
+  readonly prefixOf: (nk: string) => string;
   readonly #nk: string;
   #forwarded = 0;
 
-  constructor({ nk, isLinked }: RoomRoutesOptions) {
+  constructor({ nk, isLinked, prefixOf }: RoomRoutesOptions) {
     this.#nk = nk;
     this.isLinked = isLinked;
+    this.prefixOf = prefixOf;
   }
 
   /** Frames that others were asked to forward. */
@@ -85,7 +90,7 @@ export class RoomRoutes {
       .map(([nk]) => nk)
       .toSorted((a, b) => Number(this.isLinked(b)) - Number(this.isLinked(a)));
     let copies = 0;
-    for (const nk of showing)
+    for (const nk of acrossNetworks(showing, showing.length, this.prefixOf))
       if (copies < MAX_SIGNAL_COPIES && this.route(nk, state, frame)) copies += 1;
     return copies > 0;
   }

@@ -97,21 +97,27 @@ export class RosterSync {
     from: string,
     { room, members, all, ask }: Extract<RoomFrame, { readonly type: 'present' }>,
   ): void {
-    const relay = this.#rosters.relayOf(state, from, null);
+    const relay = this.#rosters.relayOf(room, state, from, null);
     if (relay === null) return this.#options.drops.count('mesh.present.tooManyRelays');
     const before = new Set(all === true ? relay.roster.keys() : []);
     for (const { peer, presence } of members) {
       before.delete(peer);
-      if (!this.#rosters.setMember(room, state, relay, peer, presence)) {
-        this.#options.drops.count('mesh.present.roomFull');
+      const known = relay.roster.get(peer);
+      const drop = this.#rosters.setMember(room, state, relay, peer, presence);
+      if (drop !== null) {
+        this.#options.drops.count(`mesh.present.${drop}`);
         break;
       }
-      this.#news.announce(now, from, room, peer);
+      if (this.#news.announce(now, from, room, peer)) continue;
+      // As if it had not been said: a digest that differs brings it again.
+      this.#options.drops.count('mesh.present.tooMuchWaits');
+      if (known === undefined) relay.roster.delete(peer);
+      else relay.roster.set(peer, known);
     }
     for (const peer of before) {
       relay.roster.delete(peer);
       // A long list goes on in the next frame.
-      this.#news.postpone(room, peer);
+      this.#news.postpone(from, room, peer);
     }
     if (ask === true) {
       relay.advertised.clear();
@@ -144,7 +150,7 @@ export class RosterSync {
     from: string,
     { room, digest }: Extract<RoomFrame, { readonly type: 'check' }>,
   ): void {
-    const relay = this.#rosters.relayOf(state, from, null);
+    const relay = this.#rosters.relayOf(room, state, from, null);
     if (relay === null || this.#digestOf(relay.roster) === digest) return;
     this.#options.drops.count('mesh.check.differs');
     relay.pendingSync = 'exchange';
@@ -167,7 +173,7 @@ export class RosterSync {
     this.#routes.route(nk, state, { type: 'check', room, digest });
   }
 
-  #digestOf(members: ReadonlyMap<string, string>): string {
+  #digestOf(members: Iterable<readonly [peer: string, presence: string]>): string {
     const lines = [...members].map(([peer, presence]) => `${peer} ${presence}\n`).toSorted();
     return toHex(this.#options.hash('sha256', utf8Encode(lines.join(''))).subarray(0, 8));
   }

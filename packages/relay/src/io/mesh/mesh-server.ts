@@ -5,6 +5,7 @@ import { type Instant, scopeOf } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { Alarm, monotonicNow } from '@lumamesh/transport/io';
 import type { DialTarget } from '../../core/mesh/dial-choice.ts';
+import { DEFAULT_MESH_BOUNDS } from '../../core/mesh/mesh-bounds.ts';
 import { MeshCore } from '../../core/mesh/mesh-core.ts';
 import type { MeshOutput } from '../../core/mesh/mesh-output.ts';
 import type { LocalRoomEvent, RemoteRooms } from '../../core/remote-rooms.ts';
@@ -86,6 +87,7 @@ export class MeshServer {
       mesh: secret.mesh,
       peers,
       maxRoomSize,
+      bounds: DEFAULT_MESH_BOUNDS,
       hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
       verify: isSignedRecord,
       sign: (data) => identity.sign(data),
