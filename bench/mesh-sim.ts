@@ -211,7 +211,8 @@ function sybils(count: number): {
   const directory = new RelayDirectory({
     nk: 'own',
     mesh: 'A'.repeat(22),
-    ownScope: 'public',
+    ownIp: '20.0.0.0',
+    checksPerSecond: 50,
     hash,
     verify: () => true,
     wallTime: { secondsAt: () => 1_800_000_000 },

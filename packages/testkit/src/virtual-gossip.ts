@@ -37,6 +37,7 @@ export class VirtualGossip {
       if (!to.isAlive || to.seenGossip.has(record.signature)) return;
       to.seenGossip.add(record.signature);
       const id = to.core.handleGossip(this.#time.now, from.nk, record, RECORD_BYTES);
+      if (id === null) return;
       to.waiters.set(id, (verdict) => {
         if (verdict === 'accept') this.forward(to, record, from);
       });

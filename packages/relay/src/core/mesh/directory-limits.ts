@@ -1,13 +1,12 @@
 /** Everything strangers can fill in the directory of relays has a bound (docs/limits.md). */
 export const DIRECTORY_LIMITS = {
   maxRecords: 16_384,
-  maxPerPrefix: 8,
+  maxPerPrefix: 32,
   /** On loopback or in a private network all relays may stand in one prefix. */
   maxPerLocalPrefix: 64,
   maxCandidates: 512,
   maxCandidatesPerSource: 64,
   maxCandidatesPerPrefix: 8,
-  checksPerSecond: 50,
   checksBurst: 100,
   /**
    * Each kind has slots of its own: candidates that never answer must not keep a newcomer from
@@ -17,7 +16,7 @@ export const DIRECTORY_LIMITS = {
   maxChecksPerSource: 2,
   maxPerAddress: 4,
   /** IPv6 networks of one provider's customer. */
-  maxPerSlash32: 16,
+  maxPerSlash32: 64,
   offersPerSecondPerSource: 50,
   offersBurstPerSource: 1000,
   maxRefused: 4096,

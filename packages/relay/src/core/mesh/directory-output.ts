@@ -15,7 +15,13 @@ export type RecordVerdict = 'taken' | 'ignored' | 'bad';
 
 export type DirectoryOutput =
   /** Connect as a browser would, and tell {@link RelayDirectory.handleChecked}. */
-  | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
+  | {
+      readonly type: 'check';
+      readonly id: string;
+      readonly record: SignedRelayRecord;
+      /** Nothing has answered at its places yet: all of them are to be dialled. */
+      readonly isNew: boolean;
+    }
   | {
       readonly type: 'verdict';
       readonly id: string;

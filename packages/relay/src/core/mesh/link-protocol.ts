@@ -137,7 +137,7 @@ export class LinkProtocol {
     for (const nk of relays) {
       if (!link.budgets.suspects.take(now))
         return this.#options.drops.count('mesh.suspect.tooMany');
-      this.#directory.suspect(now, nk);
+      this.#directory.handleRumour(now, nk);
     }
   }
 

@@ -2,7 +2,12 @@
 export interface MeshBounds {
   /** Bytes of members that other relays may show here, and as much again that waits to be sent to them. */
   readonly maxBytes: number;
+  /** Relays that are dialled to see whether they answer, each second in the long run. */
+  readonly checksPerSecond: number;
 }
 
 /** Those of the settings' defaults. */
-export const DEFAULT_MESH_BOUNDS: MeshBounds = { maxBytes: 64 * 1024 * 1024 };
+export const DEFAULT_MESH_BOUNDS: MeshBounds = {
+  maxBytes: 64 * 1024 * 1024,
+  checksPerSecond: 20,
+};

@@ -6,7 +6,6 @@ import {
   type SyncCrypto,
   earlier,
   later,
-  scopeOf,
 } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { LocalRoomEvent, NodePage, RemoteRooms } from '../remote-rooms.ts';
@@ -70,7 +69,8 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     this.#directory = new RelayDirectory({
       nk,
       mesh,
-      ownScope: scopeOf(options.record.ip),
+      ownIp: options.record.ip,
+      checksPerSecond: bounds.checksPerSecond,
       hash,
       verify,
       wallTime: this.#wallClock,
@@ -174,9 +174,18 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
 
   /**
    * A record heard by gossip, in a message of so many bytes.
-   * @returns The id under which its `verdict` comes.
+   * @returns The id under which its `verdict` comes; `null` when nothing is taken from that relay.
    */
-  handleGossip(now: Instant, from: string, record: SignedRelayRecord, bytes: number): string {
+  handleGossip(
+    now: Instant,
+    from: string,
+    record: SignedRelayRecord,
+    bytes: number,
+  ): string | null {
+    if (this.#links.get(from)?.isReady !== true) {
+      this.drops.count('mesh.gossip.notReady');
+      return null;
+    }
     this.#links.traffic.count('records', 'in', bytes);
     const id = this.#directory.offer(now, record, 'gossip', from);
     this.#drainDirectory(now);

@@ -144,3 +144,19 @@ describe('news of members', () => {
     assert.ok(mesh.runUntil(() => mesh.seen('r0', 'ada', 'room').includes('bob'), 3000));
   });
 });
+
+describe('records of others', () => {
+  it('that a relay gossips before it has shown one of its own that answers are not looked at', () => {
+    const mesh = new VirtualMesh();
+    mesh.add('r0');
+    mesh.add('walled', { peers: ['r0'], isFirewalled: true });
+    mesh.run(1000);
+    assert.ok(mesh.isLinked('walled', 'r0'));
+    const nk = `${'S'.repeat(42)}A`;
+    for (let i = 0; i < 20; i++) mesh.inject('walled', mesh.sign({ nk, ip: `30.0.${i}.1` }));
+    mesh.run(1000);
+    const { drops } = stats(mesh, mesh.relay('r0'));
+    assert.equal(drops['mesh.gossip.notReady'], 20);
+    assert.equal(drops['mesh.record.unreachable'] ?? 0, 0);
+  });
+});

@@ -1,6 +1,7 @@
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { RemoteRoomEvent } from '../remote-rooms.ts';
 import type { DialTarget } from './dial-choice.ts';
+import type { DirectoryOutput } from './directory-output.ts';
 
 /** What the mesh core wants done. */
 export type MeshOutput =
@@ -20,7 +21,7 @@ export type MeshOutput =
       readonly id: string;
       readonly verdict: 'accept' | 'ignore' | 'reject';
     }
-  | { readonly type: 'check'; readonly id: string; readonly record: SignedRelayRecord }
+  | Extract<DirectoryOutput, { readonly type: 'check' }>
   /** For RelayCore. */
   | RemoteRoomEvent
   /**

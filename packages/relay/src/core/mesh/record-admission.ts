@@ -1,7 +1,8 @@
-import { type AddressScope, type Instant, TokenBucket, dropOldest, scopeOf } from '@lumamesh/base';
+import { type Instant, TokenBucket, dropOldest } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { type Candidate, isNewer, isSameEndpoint } from './candidate.ts';
 import { CLOCK_SKEW_SECONDS, DIRECTORY_LIMITS, MAX_AGE_SECONDS } from './directory-limits.ts';
+import { mayBeDialled } from './record-address.ts';
 import type { RecordChecks } from './record-checks.ts';
 import type { RefusedRecords } from './refused-records.ts';
 import type { RelayEntry, RelayTable } from './relay-table.ts';
@@ -21,13 +22,14 @@ export type Admission =
 export interface RecordAdmissionOptions {
   readonly nk: string;
   readonly mesh: string;
-  readonly ownScope: AddressScope;
+  /** This relay's address: see {@link mayBeDialled}. */
+  readonly ownIp: string;
   readonly verify: (record: SignedRelayRecord) => boolean;
 }
 
 /** What the decision looks at. */
 export interface AdmissionView {
-  readonly table: Pick<RelayTable, 'get' | 'size' | 'crowding'>;
+  readonly table: Pick<RelayTable, 'get' | 'holderOf' | 'place'>;
   readonly checks: Pick<RecordChecks, 'hasCandidate' | 'place'>;
   /** Ids of records that were looked at lately and not taken. */
   readonly refused: Pick<RefusedRecords, 'has'>;
@@ -74,9 +76,10 @@ export class RecordAdmission {
       return ignored('tooManyUpdates');
     if (known !== undefined && known.failures === 0 && isSameEndpoint(known.record, record))
       return { decision: 'renew', known };
-    const crowding = table.crowding(record, prefix, known);
-    if (crowding !== null) return ignored(crowding);
-    if (known === undefined && table.size >= DIRECTORY_LIMITS.maxRecords) return ignored('full');
+    // Who lives there answers for itself; no record of another key makes anybody dial it.
+    if (table.holderOf(record)?.failures === 0) return ignored('endpointTaken');
+    const inTable = table.place(record, prefix, known);
+    if (!inTable.ok) return ignored(inTable.reason);
     const place = checks.place(candidate);
     return place.ok ? { decision: 'check', evict: place.evict } : ignored(place.reason);
   }
@@ -87,13 +90,7 @@ export class RecordAdmission {
   }
 
   #isAllowed(address: string): boolean {
-    const { ownScope } = this.#options;
-    const scope = scopeOf(address);
-    return (
-      scope === 'public' ||
-      (scope === 'private' && ownScope !== 'public') ||
-      (scope === 'loopback' && ownScope === 'loopback')
-    );
+    return mayBeDialled(address, this.#options.ownIp);
   }
 
   #sourceBudget(source: string): TokenBucket {

@@ -1,5 +1,7 @@
 import { type Instant, TokenBucket, later } from '@lumamesh/base';
 import { type Candidate, isLocal } from './candidate.ts';
+import { CheckTargets, isOwnHello } from './check-targets.ts';
+import { evictionFor } from './crowding.ts';
 import { DIRECTORY_LIMITS } from './directory-limits.ts';
 
 type CheckKind = 'recheck' | 'hello' | 'candidate';
@@ -29,7 +31,12 @@ export class RecordChecks {
   /** By record id, as are the running ones. */
   readonly #waiting = new Map<string, Candidate>();
   readonly #running = new Map<string, RunningCheck>();
-  readonly #rate = new TokenBucket(DIRECTORY_LIMITS.checksPerSecond, DIRECTORY_LIMITS.checksBurst);
+  readonly #targets = new CheckTargets();
+  readonly #rate: TokenBucket;
+
+  constructor(perSecond: number) {
+    this.#rate = new TokenBucket(perSecond, DIRECTORY_LIMITS.checksBurst);
+  }
 
   get waiting(): number {
     return this.#waiting.size;
@@ -46,7 +53,8 @@ export class RecordChecks {
   }
 
   /** Decides whether there is a place for a candidate; nothing is changed. */
-  place({ source, prefix, origin, record }: Candidate): Placement {
+  place(candidate: Candidate): Placement {
+    const { source, prefix, origin, record } = candidate;
     const waiting = [...this.#waiting.values()];
     const ofSource = waiting.filter((other) => other.source === source);
     if (origin !== 'file' && ofSource.length >= DIRECTORY_LIMITS.maxCandidatesPerSource)
@@ -54,8 +62,11 @@ export class RecordChecks {
     const maxOfPrefix = isLocal(record)
       ? DIRECTORY_LIMITS.maxPerLocalPrefix
       : DIRECTORY_LIMITS.maxCandidatesPerPrefix;
-    if (waiting.filter((other) => other.prefix === prefix).length >= maxOfPrefix)
-      return { ok: false, reason: 'tooManyOfPrefix' };
+    const ofPrefix = waiting.filter((other) => other.prefix === prefix);
+    if (ofPrefix.length >= maxOfPrefix && !isOwnHello(candidate)) {
+      const evict = evictionFor(ofPrefix, candidate, (other) => other.source);
+      return evict === null ? { ok: false, reason: 'tooManyOfPrefix' } : { ok: true, evict };
+    }
     if (waiting.length < DIRECTORY_LIMITS.maxCandidates) return { ok: true, evict: null };
     // Whoever brings most gives way.
     const evict = newestOfLargestSource(waiting);
@@ -83,7 +94,9 @@ export class RecordChecks {
         const ofSource = running.filter(({ source }) => source === candidate.source).length;
         if (ofSource >= DIRECTORY_LIMITS.maxChecksPerSource && candidate.origin !== 'file')
           continue;
-        if (!this.#hasSlot(kind) || !this.#rate.take(now)) break;
+        if (!this.#hasSlot(kind)) break;
+        if (!this.#targets.take(now, candidate)) continue;
+        if (!this.#rate.take(now)) break;
         this.#waiting.delete(candidate.id);
         running.push(candidate);
         started.push(candidate);

@@ -1,5 +1,4 @@
 import {
-  type AddressScope,
   DropCounters,
   Fifo,
   type Instant,
@@ -15,7 +14,7 @@ import { RecordAdmission } from './record-admission.ts';
 import { RecordChecks } from './record-checks.ts';
 import { RecordSet, recordId } from './record-set.ts';
 import { RefusedRecords } from './refused-records.ts';
-import { type RelayEntry, RelayTable } from './relay-table.ts';
+import { type RelayEntry, RelayTable, makeRumourBudget } from './relay-table.ts';
 import { Tombstones } from './tombstones.ts';
 import type { WallTime } from './wall-clock.ts';
 
@@ -23,11 +22,9 @@ export interface DirectoryOptions {
   /** This relay's node key and mesh; records of other meshes are none of ours. */
   readonly nk: string;
   readonly mesh: string;
-  /**
-   * Whether this relay itself runs on loopback or in a private network: only then are such
-   * addresses taken.
-   */
-  readonly ownScope: AddressScope;
+  /** This relay's address: only where it is private are private ones taken. */
+  readonly ownIp: string;
+  readonly checksPerSecond: number;
   readonly hash: SyncCrypto['hash'];
   /** Whether `nk` signed the record. */
   readonly verify: (record: SignedRelayRecord) => boolean;
@@ -43,7 +40,7 @@ const MIN_RECHECK_MS = 1000;
 /** After 1, 2, … failed checks; the next one ends it. */
 const RETRY_MS = [4000, 15_000, 60_000];
 /** Reasons that will not pass by themselves soon: the record is not asked for again for a while. */
-const LASTING_REASONS = ['prefixFull', 'addressFull', 'older', 'stale', 'own'];
+const LASTING_REASONS = ['prefixFull', 'addressFull', 'full', 'older', 'stale', 'own'];
 
 /**
  * Which relays there are, as far as this one has seen for itself: a record is signed, of this mesh,
@@ -56,7 +53,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
   readonly set: RecordSet;
   readonly #options: DirectoryOptions;
   readonly #table = new RelayTable();
-  readonly #checks = new RecordChecks();
+  readonly #checks: RecordChecks;
   readonly #admission: RecordAdmission;
   readonly #refused = new RefusedRecords();
   readonly #tombstones = new Tombstones();
@@ -66,6 +63,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
+    this.#checks = new RecordChecks(options.checksPerSecond);
     this.set = new RecordSet(options.hash, this.#refused, options.random);
     const view = { table: this.#table, checks: this.#checks, refused: this.#refused };
     this.#admission = new RecordAdmission(options, view);
@@ -169,16 +167,18 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     return candidate.id;
   }
 
-  /**
-   * A relay is suspect (its link broke, or others say so): it is asked soon, but not again and
-   * again.
-   */
+  /** A relay is suspect, for its link broke: it is asked soon, but not again and again. */
   suspect(now: Instant, nk: string): void {
     const entry = this.#table.get(nk);
     if (entry === undefined || entry.isChecking || entry.failures > 0) return;
     const at = later(entry.aliveAt, MIN_RECHECK_MS);
     const soon = at > now ? at : now;
     if (soon < entry.checkAt) entry.checkAt = soon;
+  }
+
+  /** Others say that a relay is gone, or show another one in its place: seldom worth asking. */
+  handleRumour(now: Instant, nk: string): void {
+    if (this.#table.get(nk)?.rumours.take(now) === true) this.suspect(now, nk);
   }
 
   handleChecked(now: Instant, id: string, result: CheckResult): void {
@@ -208,7 +208,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
       if (entry.checkAt > now || entry.isChecking) continue;
       if (!this.#checks.startRecheck(now, entry.id, entry.record.nk)) return;
       entry.isChecking = true;
-      this.#outputs.push({ type: 'check', id: entry.id, record: entry.record });
+      this.#outputs.push({ type: 'check', id: entry.id, record: entry.record, isNew: false });
     }
   }
 
@@ -218,7 +218,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
 
   #startChecks(now: Instant): void {
     for (const { id, record } of this.#checks.startCandidates(now))
-      this.#outputs.push({ type: 'check', id, record });
+      this.#outputs.push({ type: 'check', id, record, isNew: true });
   }
 
   #refuse(now: Instant, candidate: Candidate, verdict: 'bad' | 'ignored', reason: string): void {
@@ -226,6 +226,8 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     if (reason === 'own' && this.#own !== null && isNewer(record, this.#own))
       this.#outputs.push({ type: 'ownRecord', record });
     if (reason === 'prefixFull') this.#testEviction(now, prefix);
+    const holder = reason === 'endpointTaken' ? this.#table.holderOf(record) : undefined;
+    if (holder !== undefined) this.handleRumour(now, holder.record.nk);
     if (LASTING_REASONS.includes(reason)) this.#refused.add(now, id);
     this.drops.count(`mesh.record.${reason}`);
     this.#pushVerdict(candidate, verdict, reason);
@@ -251,8 +253,13 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
     // Others may have come in while this one was being looked at.
     const known = this.#table.get(record.nk);
     if (known !== undefined && !isNewer(record, known.record)) return ignore('older');
-    const crowding = this.#table.crowding(record, prefix, known);
-    if (crowding !== null) return ignore(crowding);
+    if (this.#table.holderOf(record)?.failures === 0) return ignore('endpointTaken');
+    const place = this.#table.place(record, prefix, known);
+    if (!place.ok) return ignore(place.reason);
+    if (place.evict !== null) {
+      this.drops.count('mesh.record.crowdedOut');
+      this.#remove(place.evict);
+    }
     this.#admit(now, candidate, now);
     this.#pushVerdict(candidate, 'taken', 'checked');
   }
@@ -288,6 +295,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
       checkAt: this.#nextCheckAt(now),
       failures: 0,
       isChecking: false,
+      rumours: known?.rumours ?? makeRumourBudget(),
     });
     this.set.add(id, record);
     this.#outputs.push({ type: 'changed' });
@@ -328,6 +336,7 @@ export class RelayDirectory implements Machine<DirectoryOutput> {
   #revive(now: Instant, unixSeconds: number): void {
     const record = this.#tombstones.due(now, unixSeconds, this.#options.random);
     if (record === null) return;
+    if (this.#table.holderOf(record)?.failures === 0) return;
     const candidate = makeCandidate(record, 'file', '', null, this.#options.hash);
     if (!this.#checks.has(candidate.id)) this.#checks.enqueue(candidate);
   }

@@ -27,15 +27,15 @@ export class RecordGossip {
     from: string,
     record: SignedRelayRecord,
     bytes: number,
-    wait: (id: string) => void,
+    wait: (id: string | null) => void,
   ) => void;
   /** Validators that wait, by record id. */
   readonly #waiters = new Map<string, ((result: TopicValidatorResult) => void)[]>();
   #waiting = 0;
 
   /**
-   * @param offer takes a record, calls `wait` with the id under which its verdict will come, and
-   *   tells {@link settle}, at once or later
+   * @param offer takes a record, calls `wait` with the id under which its verdict will come (`null`:
+   *   there is none, and it goes no further), and tells {@link settle}, at once or later
    */
   constructor(
     node: MeshNode,
@@ -45,7 +45,7 @@ export class RecordGossip {
       from: string,
       record: SignedRelayRecord,
       bytes: number,
-      wait: (id: string) => void,
+      wait: (id: string | null) => void,
     ) => void,
   ) {
     this.#node = node;
@@ -88,7 +88,7 @@ export class RecordGossip {
     if (this.#waiting >= MAX_WAITERS) return TopicValidatorResult.Ignore;
     return new Promise((resolve) => {
       this.#offer(nodeKeyOf(from) ?? '', record.value, data.length, (id) =>
-        this.#wait(id, resolve),
+        id === null ? resolve(TopicValidatorResult.Ignore) : this.#wait(id, resolve),
       );
     });
   }
