@@ -156,7 +156,8 @@ describe('records of others', () => {
     for (let i = 0; i < 20; i++) mesh.inject('walled', mesh.sign({ nk, ip: `30.0.${i}.1` }));
     mesh.run(1000);
     const { drops } = stats(mesh, mesh.relay('r0'));
-    assert.equal(drops['mesh.gossip.notReady'], 20);
-    assert.equal(drops['mesh.record.unreachable'] ?? 0, 0);
+    assert.ok((drops['mesh.gossip.notReady'] ?? 0) >= 20, JSON.stringify(drops));
+    // Its own, of its hello.
+    assert.equal(drops['mesh.record.unreachable'], 1);
   });
 });
