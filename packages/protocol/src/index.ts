@@ -1,3 +1,4 @@
+export * from './join-proof.ts';
 export * from './limits.ts';
 export * from './relay-answer.ts';
 export * from './relay-record.ts';

@@ -14,6 +14,8 @@ export const LIMITS = {
   /** Joining (and changing one's presence) is told to the whole room. */
   joinsPerSecond: 1,
   joinsBurst: 64,
+  /** What the `challenge` of a welcome has at most. */
+  maxChallengeLength: 64,
   /** How many records one `nodes` answer holds. */
   maxNodes: 64,
   /** `after` and `next` of `nodes`. */

@@ -1,4 +1,5 @@
 import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
+import { type JoinProof, isJoinProof } from './join-proof.ts';
 import { LIMITS } from './limits.ts';
 import type { SignedRelayRecord } from './relay-record.ts';
 
@@ -32,6 +33,8 @@ export type ClientMessage =
       readonly room: string;
       readonly peer: string;
       readonly presence: string;
+      /** That the peer's id is this session's; without it others may have it as well. */
+      readonly proof?: JoinProof;
     }
   | { readonly action: 'leave'; readonly room: string }
   | { readonly action: 'signal'; readonly room: string; readonly to: string; readonly data: string }
@@ -45,6 +48,8 @@ export type RelayMessage =
       readonly version: number;
       readonly node: SignedRelayRecord;
       readonly limits: RelayLimits;
+      /** What a {@link JoinProof} of this session signs; relays of before ask for none. */
+      readonly challenge?: string;
     }
   /**
    * `more`: another `joined` with further members follows. `homes`: records of the relays that are
@@ -111,7 +116,7 @@ export function parseClientMessage(
   }
   const fields = parseJsonObject(frame);
   if (fields === null) return fault('BAD_FRAME', 'a frame is a JSON object');
-  const { action, room, peer, presence, to, data, limit, after } = fields;
+  const { action, room, peer, presence, proof, to, data, limit, after } = fields;
   const inRoom = isId(room) ? { room } : {};
   switch (action) {
     case 'join':
@@ -127,7 +132,18 @@ export function parseClientMessage(
           `join: presence is base64url of at most ${LIMITS.maxPresenceLength} characters`,
           inRoom,
         );
-      return { ok: true, value: { action, room, peer, presence: presence ?? '' } };
+      if (proof !== undefined && !isJoinProof(proof))
+        return fault('BAD_FRAME', 'join: proof is a key and a signature in base64url', inRoom);
+      return {
+        ok: true,
+        value: {
+          action,
+          room,
+          peer,
+          presence: presence ?? '',
+          ...(proof === undefined ? {} : { proof }),
+        },
+      };
     case 'leave':
       return isId(room)
         ? { ok: true, value: { action, room } }
@@ -199,6 +215,7 @@ const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   more: (value) => value === true,
   homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
   next: isText,
+  challenge: (value) => isText(value) && value.length <= LIMITS.maxChallengeLength,
 };
 
 /** Reads a frame that a relay sent; what a newer relay may say is `protocol.unknownAction`. */

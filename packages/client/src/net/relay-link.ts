@@ -23,6 +23,8 @@ export class RelayLink {
   readonly relay: KnownRelay;
   /** The page's rooms, as the relay knows them. */
   _rooms = new RelayRooms();
+  /** What a proof of a peer's id signs here. */
+  _challenge: string | undefined;
   readonly #events: RelayLinkEvents;
   readonly #platform: Platform;
   readonly #channel: RelayChannel;
@@ -91,6 +93,7 @@ export class RelayLink {
       if (value.node.nk !== this.relay.nk)
         return this.#end('RELAY_FORGED', 'the relay has another node key');
       this._rooms = new RelayRooms(value.limits);
+      this._challenge = value.challenge;
       this.#handleProgress({ isWelcomed: true });
     }
     // It stops, or is full: no need to wait for the end.

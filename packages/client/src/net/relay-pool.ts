@@ -94,10 +94,14 @@ export class RelayPool {
     const wanted = [...channels].toSorted((a, b) => Number(isKnown(a)) - Number(isKnown(b)));
     for (const link of links)
       link._rooms._sync(
-        wanted,
+        wanted.map((channel) => ({
+          channel,
+          roomId: channel.roomId,
+          _joinMessage: channel._joinMessageFor(link.relay.nk, link._challenge),
+        })),
         this.#platform.now(),
         (message) => link._send(message),
-        (channel) => {
+        ({ channel }) => {
           if (!isKnown(channel))
             channel._handleRefusal(
               'TOO_MANY_ROOMS',

@@ -1,10 +1,12 @@
-import { type Instant, LumameshError, later } from '@lumamesh/base';
+import { type Instant, LumameshError, dropOldest, later } from '@lumamesh/base';
 import {
   type ClientMessage,
+  type JoinProof,
   type RelayMessage,
   type RoomMember,
   type RoomSecret,
   deriveRoomSecret,
+  joinProofText,
 } from '@lumamesh/protocol';
 import { toError } from '../extend.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -12,6 +14,8 @@ import type { PeerIdentity } from './peer-identity.ts';
 import { EVERYONE, Sealer } from './sealing.ts';
 
 const MAX_LISTED = 1000;
+/** Relays whose challenges are remembered; more than a page holds. */
+const MAX_PROOFS = 32;
 /** How long a member may take to come back after its relay was restarted. */
 const REJOIN_GRACE_MS = 15_000;
 
@@ -72,6 +76,11 @@ export class RoomChannel {
   readonly #missed = new Set<string>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
+  /** By relay: what it has asked, and the answer once it is signed. */
+  readonly #proofs = new Map<
+    string,
+    { readonly challenge: string; readonly proof: JoinProof | null }
+  >();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
   #release = (): void => undefined;
@@ -100,12 +109,21 @@ export class RoomChannel {
     return this.#sealer?.counter ?? 0;
   }
 
-  /** What to tell a relay that has just come up. */
-  get _joinMessage(): ClientMessage | null {
+  /**
+   * What to tell a relay that has just come up, once this page's id is proven to it. `challenge`
+   * is what its welcome asks; relays of before ask nothing.
+   */
+  _joinMessageFor(relay: string, challenge: string | undefined): ClientMessage | null {
     if (this.#presence === '' || this.#isLeft) return null;
     // There is presence once there are keys.
     const room = this.roomId ?? '';
-    return { action: 'join', room, peer: this.selfId, presence: this.#presence };
+    const message = { action: 'join', room, peer: this.selfId, presence: this.#presence } as const;
+    if (challenge === undefined) return message;
+    const known = this.#proofs.get(relay);
+    if (known?.challenge !== challenge)
+      this.#prove(relay, challenge, room).catch(this.#host.onListenerError);
+    else if (known.proof !== null) return { ...message, proof: known.proof };
+    return null;
   }
 
   /** The members that relays list now. */
@@ -191,6 +209,16 @@ export class RoomChannel {
     this.#routes.delete(id);
     this.#outgoing.delete(id);
     this.#missed.delete(id);
+  }
+
+  async #prove(relay: string, challenge: string, room: string): Promise<void> {
+    this.#proofs.set(relay, { challenge, proof: null });
+    dropOldest(this.#proofs, MAX_PROOFS);
+    const text = joinProofText(relay, challenge, room, this.selfId);
+    const proof = (await this.#sealer?.prove(text)) ?? null;
+    if (this.#proofs.get(relay)?.challenge !== challenge) return;
+    this.#proofs.set(relay, { challenge, proof });
+    this.#host._handleReady();
   }
 
   async #apply(relay: string, message: RelayMessage): Promise<void> {

@@ -11,7 +11,7 @@ import {
   utf8Decode,
   utf8Encode,
 } from '@lumamesh/base';
-import type { RoomSecret, WebCrypto } from '@lumamesh/protocol';
+import type { JoinProof, RoomSecret, WebCrypto } from '@lumamesh/protocol';
 import { ReplayWindow } from './replay-window.ts';
 import {
   PEER_KEY_ALGORITHM,
@@ -68,6 +68,17 @@ export class Sealer {
   /** The next counter: an identity that goes on elsewhere begins there. */
   get counter(): number {
     return this.#counter;
+  }
+
+  /** Signs a text as this page's peer: shows a relay that its id is its own. */
+  async prove(text: string): Promise<JoinProof> {
+    const { publicKey, privateKey } = this.#identity;
+    const signature = await this.#crypto.subtle.sign(
+      PEER_SIGN_ALGORITHM,
+      privateKey,
+      utf8Encode(text),
+    );
+    return { key: toBase64Url(publicKey), signature: toBase64Url(new Uint8Array(signature)) };
   }
 
   async seal(purpose: Purpose, to: string, payload: unknown): Promise<string> {

@@ -32,6 +32,15 @@ const SIGNAL_HIGH_WATER_BYTES = 262_144;
  */
 const MAX_SESSIONS_PER_PEER = 3;
 
+/** What a session says of itself when it joins. */
+export interface Joining {
+  readonly room: string;
+  readonly peer: string;
+  readonly presence: string;
+  /** Whether it has shown that the peer's id is its own. */
+  readonly isProven: boolean;
+}
+
 /** The rooms of this relay's sessions: who is told what when somebody joins, leaves or signals. */
 export class LocalRooms<Session> {
   readonly #options: LocalRoomsOptions<Session>;
@@ -50,23 +59,27 @@ export class LocalRooms<Session> {
     return this.#directory.counts;
   }
 
-  /** Joining again updates the presence; joining as another peer leaves first. */
+  /**
+   * Joining again updates the presence; joining as another peer leaves first. Who has shown that the
+   * id is its own takes the place of all who have not.
+   */
   join(
     session: Session,
-    room: string,
-    peer: string,
-    presence: string,
+    { room, peer, presence, isProven }: Joining,
     maxRoomSize: number,
   ): RoomFault | null {
     const existing = this.#directory.membershipOf(session, room);
     if (existing !== null && existing.peer !== peer) this.leave(session, room);
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
     const isForgotten = existing !== null && this.#directory.sizeOf(room) === 0;
-    if (existing?.peer === peer) existing.presence = presence;
-    else {
-      const fault = this.#faultOfJoining(session, room, peer, maxRoomSize);
+    if (isProven) this.#dismissImpostors(session, room, peer);
+    if (existing?.peer === peer) {
+      existing.presence = presence;
+      existing.isProven ||= isProven;
+    } else {
+      const fault = this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
       if (fault !== null) return fault;
-      this.#directory.add(session, room, peer, presence);
+      this.#directory.add(room, { session, peer, presence, isProven });
     }
     this.#options.counters.joins += 1;
     this.#outputs.push({ type: 'localPresent', room, peer, presence });
@@ -105,7 +118,7 @@ export class LocalRooms<Session> {
         isMistake: true,
       };
     const { peer: from } = sender;
-    const receivers = this.#sessionsOf(room, to);
+    const receivers = this.#directory.membersAs(room, to);
     if (receivers.length === 0) return this.#signalElsewhere({ room, from, to, data });
     const reachable = this.#reachable(receivers);
     if (reachable.length === 0)
@@ -137,7 +150,7 @@ export class LocalRooms<Session> {
         });
       }
       case 'remoteSignal': {
-        const receivers = this.#reachable(this.#sessionsOf(room, event.to));
+        const receivers = this.#reachable(this.#directory.membersAs(room, event.to));
         if (receivers.length === 0)
           return this.#options.drops.count('relay.remoteSignal.noReceiver');
         this.#options.counters.signals += 1;
@@ -151,6 +164,7 @@ export class LocalRooms<Session> {
     session: Session,
     room: string,
     peer: string,
+    isProven: boolean,
     maxRoomSize: number,
   ): RoomFault | null {
     const { maxRoomsPerSession } = LIMITS;
@@ -158,7 +172,10 @@ export class LocalRooms<Session> {
       return fault('TOO_MANY_ROOMS', `a session is in at most ${maxRoomsPerSession} rooms`);
     if (this.#directory.sizeOf(room) >= maxRoomSize)
       return fault('ROOM_FULL', `a room has at most ${maxRoomSize} members`);
-    if (this.#directory.sessionsAs(room, peer) >= MAX_SESSIONS_PER_PEER)
+    const others = this.#directory.membersAs(room, peer);
+    if (!isProven && others.some((other) => other.isProven))
+      return fault('PEER_ID_IN_USE', 'this peer is in the room, and has shown that it is');
+    if (others.length >= MAX_SESSIONS_PER_PEER)
       return fault('PEER_ID_IN_USE', 'this peer is in the room over other sessions');
     return null;
   }
@@ -174,8 +191,14 @@ export class LocalRooms<Session> {
     return null;
   }
 
-  #sessionsOf(room: string, peer: string): readonly Membership<Session>[] {
-    return this.#directory.membersOf(room).filter((member) => member.peer === peer);
+  /** Whoever has taken an id that another session has shown to be its own is in the room no more. */
+  #dismissImpostors(session: Session, room: string, peer: string): void {
+    const { code, message } = fault('PEER_ID_IN_USE', 'another session has shown to be this peer');
+    for (const member of this.#directory.membersAs(room, peer)) {
+      if (member.isProven || member.session === session) continue;
+      this.#directory.remove(member.session, room);
+      this.#broadcast([member], { action: 'error', code, message, room });
+    }
   }
 
   /** Those that are not behind with reading already. */

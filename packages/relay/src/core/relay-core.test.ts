@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
-import { LIMITS, type RoomMember, type SignedRelayRecord } from '@lumamesh/protocol';
+import {
+  JOIN_KEY_LENGTH,
+  JOIN_SIGNATURE_LENGTH,
+  LIMITS,
+  joinProofText,
+  type RoomMember,
+  type SignedRelayRecord,
+} from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { RelayCore, type RelayCoreOptions } from './relay-core.ts';
 import type { RemoteRooms } from './remote-rooms.ts';
@@ -14,6 +21,13 @@ interface Frame {
   readonly [field: string]: unknown;
 }
 
+const PEER = (name: string): string => name.padEnd(16, '_');
+
+/** Stands for a key and all that it has signed. */
+function keyOf(text: string): string {
+  return text.replaceAll(/\W/g, '-').padEnd(JOIN_KEY_LENGTH, 'A').slice(-JOIN_KEY_LENGTH);
+}
+
 class Bench {
   readonly core: RelayCore<string>;
   readonly sent: { readonly to: string; readonly frame: Frame }[] = [];
@@ -22,6 +36,7 @@ class Bench {
   readonly local: string[] = [];
   readonly queued = new Map<string, number>();
   now: Instant = instant(0);
+  #challenges = 0;
 
   constructor(options: Partial<RelayCoreOptions<string>> = {}, remote?: RemoteRooms) {
     this.core = new RelayCore<string>(
@@ -30,6 +45,10 @@ class Bench {
         maxRoomSize: 5,
         messagesPerSecond: 100,
         queuedBytes: (session) => this.queued.get(session) ?? 0,
+        joinProofs: {
+          challenge: () => `challenge${(this.#challenges += 1)}`,
+          verify: (peer, { key }, text) => key === keyOf(`${peer} ${text}`),
+        },
         ...options,
       },
       RECORD,
@@ -94,6 +113,65 @@ class Bench {
 }
 
 describe('rooms', () => {
+  describe('a peer that proves its id', () => {
+    const proofFor = (peer: string, challenge: string): Record<string, string> => ({
+      key: keyOf(`${PEER(peer)} ${joinProofText(RECORD.nk, challenge, ROOM, PEER(peer))}`),
+      signature: 'S'.repeat(JOIN_SIGNATURE_LENGTH),
+    });
+    const join = (peer: string, challenge: string): Record<string, unknown> => ({
+      action: 'join',
+      room: ROOM,
+      peer: PEER(peer),
+      presence: `of-${peer}`,
+      proof: proofFor(peer, challenge),
+    });
+
+    it('takes its place from whoever stood there without, who hears no more of the room', () => {
+      const bench = new Bench().open('watcher', 'impostor', 'bob');
+      bench.join('watcher', 'watcher');
+      bench.join('impostor', 'bob');
+      bench.say('bob', join('bob', 'challenge3'));
+      assert.equal(bench.heard('impostor', 'error').at(-1)?.['code'], 'PEER_ID_IN_USE');
+      assert.equal(bench.heard('watcher', 'peer-joined').at(-1)?.['presence'], 'of-bob');
+      assert.deepEqual(bench.heard('watcher', 'peer-left'), []);
+      bench.say('watcher', { action: 'signal', room: ROOM, to: PEER('bob'), data: 'x' });
+      assert.equal(bench.heard('bob', 'signal').length, 1);
+      assert.equal(bench.heard('impostor', 'signal').length, 0);
+      const refused = bench.join('impostor', 'bob');
+      assert.equal(refused[0]?.['code'], 'PEER_ID_IN_USE');
+    });
+
+    it('may do so over several sessions, as one that comes back does', () => {
+      const bench = new Bench().open('one', 'two');
+      bench.say('one', join('bob', 'challenge1'));
+      assert.equal(bench.say('two', join('bob', 'challenge2'))[0]?.action, 'joined');
+      assert.equal(bench.core.counts.members, 2);
+    });
+
+    it('is asked anew in each session: no proof serves twice, in another room or for another id', () => {
+      const bench = new Bench().open('ada', 'mallory');
+      const wrong = [
+        join('bob', 'challenge1'),
+        { ...join('bob', 'challenge2'), room: 'X'.repeat(43) },
+        { ...join('bob', 'challenge2'), peer: PEER('ada') },
+      ];
+      for (const message of wrong)
+        assert.equal(bench.say('mallory', message)[0]?.['code'], 'BAD_PROOF');
+      for (const proof of [
+        7,
+        null,
+        {},
+        { key: 'a', signature: 'b' },
+        { ...proofFor('bob', 'challenge2'), key: 'ä'.repeat(87) },
+      ])
+        assert.equal(
+          bench.say('mallory', { ...join('bob', 'challenge2'), proof })[0]?.['code'],
+          'BAD_FRAME',
+        );
+      assert.equal(bench.core.counts.members, 0);
+    });
+  });
+
   it('welcome with the record and the limits', () => {
     const bench = new Bench().open('a');
     const [welcome] = bench.heard('a', 'welcome');
@@ -112,6 +190,7 @@ describe('rooms', () => {
         framesPerSecond: 100,
         framesBurst: 1000,
       },
+      challenge: 'challenge1',
     });
   });
 
@@ -369,8 +448,6 @@ describe('mistakes and attacks', () => {
   });
 
   describe('with rooms that reach beyond it', () => {
-    const PEER = (name: string): string => name.padEnd(16, '_');
-
     /** What a mesh would know and do, written by the test. */
     class OtherRelays implements RemoteRooms {
       members: RoomMember[] = [];

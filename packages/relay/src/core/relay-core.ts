@@ -5,8 +5,10 @@ import {
   PROTOCOL_VERSION,
   type RelayMessage,
   type SignedRelayRecord,
+  joinProofText,
   parseClientMessage,
 } from '@lumamesh/protocol';
+import type { JoinProofs } from './join-proofs.ts';
 import { LocalRooms, type RoomFault } from './local-rooms.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
@@ -23,6 +25,7 @@ export interface RelayCoreLimits {
 export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
+  readonly joinProofs: JoinProofs;
 }
 
 const CLOSING = 'this relay is about to stop: go on by another one';
@@ -40,6 +43,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly #sessions = new Map<Session, SessionBudget>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
   readonly #remote: RemoteRooms;
+  readonly #joinProofs: JoinProofs;
   readonly #budgets = new SessionBudgets();
   #limits: RelayCoreLimits;
   #record: SignedRelayRecord;
@@ -54,7 +58,8 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#limits = options;
     this.#remote = remote;
     const { drops, counters } = this;
-    const { queuedBytes } = options;
+    const { queuedBytes, joinProofs } = options;
+    this.#joinProofs = joinProofs;
     this.#rooms = new LocalRooms({ queuedBytes, remote, counters, drops }, this.#outputs);
     this.#record = record;
     this.#welcome = this.#encodeWelcome();
@@ -99,14 +104,15 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
       return;
     }
-    this.#sessions.set(session, this.#budgets.make(this.#limits.messagesPerSecond));
-    this.#outputs.push({ type: 'send', session, frame: this.#welcome });
+    const budget = this.#budgets.make(this.#limits.messagesPerSecond, this.#joinProofs.challenge());
+    this.#sessions.set(session, budget);
+    this.#sendWelcome(session, budget);
   }
 
   /** The session's channel is another one now; it hears the welcome there. */
   handleChannelMoved(session: Session): void {
-    if (this.#sessions.has(session))
-      this.#outputs.push({ type: 'send', session, frame: this.#welcome });
+    const budget = this.#sessions.get(session);
+    if (budget !== undefined) this.#sendWelcome(session, budget);
   }
 
   handleSessionClosed(session: Session): void {
@@ -174,11 +180,21 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   ): void {
     switch (message.action) {
       case 'join': {
-        const { room, peer, presence } = message;
+        const { room, peer, presence, proof } = message;
         if (!budget.joins.take(now))
           return this.#strike(now, session, budget, 'RATE_LIMITED', 'joining too often', room);
         const { maxRoomSize } = this.#limits;
-        const fault = this.#rooms.join(session, room, peer, presence, maxRoomSize);
+        const isProven = proof !== undefined;
+        if (
+          proof !== undefined &&
+          !this.#joinProofs.verify(
+            peer,
+            proof,
+            joinProofText(this.#record.nk, budget.challenge, room, peer),
+          )
+        )
+          return this.#strike(now, session, budget, 'BAD_PROOF', 'the id is not proven', room);
+        const fault = this.#rooms.join(session, { room, peer, presence, isProven }, maxRoomSize);
         return this.#report(now, session, budget, fault, room);
       }
       case 'leave':
@@ -255,6 +271,12 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#fail(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
     this.handleSessionClosed(session);
     this.#outputs.push({ type: 'close', session, reason: 'TOO_MANY_ERRORS' });
+  }
+
+  /** One text for all, but for the challenge. */
+  #sendWelcome(session: Session, { challenge }: SessionBudget): void {
+    const frame = `${this.#welcome.slice(0, -1)},"challenge":"${challenge}"}`;
+    this.#outputs.push({ type: 'send', session, frame });
   }
 
   #encodeWelcome(): string {

@@ -6,6 +6,8 @@ export interface Membership<Session> {
   readonly session: Session;
   readonly peer: string;
   presence: string;
+  /** Whether the session has shown that the peer's id is its own. */
+  isProven: boolean;
 }
 
 /** Who is in which room. Everything lives in memory and ends with its members. */
@@ -34,13 +36,18 @@ export class RoomDirectory<Session> {
     return this.#roomsOf.get(session)?.get(room) ?? null;
   }
 
-  /** How many sessions stand in the room as this peer. */
-  sessionsAs(room: string, peer: string): number {
-    return this.membersOf(room).filter((member) => member.peer === peer).length;
+  /** The sessions that stand in the room as this peer. */
+  membersAs(room: string, peer: string): readonly Membership<Session>[] {
+    return this.membersOf(room).filter((member) => member.peer === peer);
   }
 
-  add(session: Session, room: string, peer: string, presence: string): void {
-    const membership = { session, peer, presence };
+  /** How many they are. */
+  sessionsAs(room: string, peer: string): number {
+    return this.membersAs(room, peer).length;
+  }
+
+  add(room: string, membership: Membership<Session>): void {
+    const { session } = membership;
     const members = this.#rooms.get(room);
     if (members === undefined) this.#rooms.set(room, [membership]);
     else members.push(membership);

@@ -20,6 +20,8 @@ export interface SessionBudget {
   readonly strikes: TokenBucket;
   readonly joins: TokenBucket;
   readonly nodes: TokenBucket;
+  /** What proofs of this session sign. */
+  readonly challenge: string;
 }
 
 /** The budgets of sessions, and what all of them share. */
@@ -27,8 +29,9 @@ export class SessionBudgets {
   readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
 
   /** @param framesPerSecond what the session may send in the long run */
-  make(framesPerSecond: number): SessionBudget {
+  make(framesPerSecond: number, challenge: string): SessionBudget {
     return {
+      challenge,
       frames: new TokenBucket(framesPerSecond, framesPerSecond * FRAME_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),
       joins: new TokenBucket(LIMITS.joinsPerSecond, LIMITS.joinsBurst),

@@ -12,6 +12,7 @@ import { RECEIVE_BUFFER_BYTES, UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh
 import { RelayCore } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
+import { joinProofs } from './join-proofs.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
@@ -223,7 +224,7 @@ export class RelayServer {
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
     const core = new RelayCore<SessionId>(
-      { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes },
+      { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes, joinProofs },
       ownRecord.current,
       this.#mesh?.rooms,
     );
