@@ -31,6 +31,10 @@ export class Liveness {
     this.#askedAt = now;
   }
 
+  _wasHeardSince(at: Instant): boolean {
+    return this.#heardAt > at;
+  }
+
   /** Whether it was heard just now. */
   _isRecent(now: Instant): boolean {
     return now - this.#heardAt < PING_AFTER_MS;

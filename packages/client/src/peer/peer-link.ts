@@ -26,6 +26,8 @@ const CHECKS_MS = 4000;
 const POLITE_PATIENCE_MS = 4000;
 const OFFER_PATIENCE_MS = 500;
 const MAX_NEGOTIATIONS = 4;
+/** However often a peer is announced, it is offered to this rarely. */
+const RETRY_INTERVAL_MS = 1000;
 const MAX_EARLY_CANDIDATES = 64;
 export interface PeerLinkEvents {
   /** All channels can be used. */
@@ -43,6 +45,12 @@ export interface PeerLinkEvents {
   _signal(signal: PeerSignal): void;
 }
 
+/** The first frame of each lane: names sender, receiver and room (RFC 8844). */
+export interface LinkBinding {
+  readonly said: string;
+  readonly expected: string;
+}
+
 /**
  * One direct connection to another browser: negotiation, and the channels that exist from the
  * start, with the numbers of their lanes.
@@ -55,6 +63,9 @@ export class PeerLink implements LinkState {
   readonly #events: PeerLinkEvents;
   readonly #platform: Platform;
   readonly #isPolite: boolean;
+  readonly #binding: LinkBinding;
+  /** Lanes on which the other side has said who we are. */
+  readonly #boundLanes = new Set<number>();
   #mayOffer: boolean;
   #isMakingOffer = false;
   #isIgnoringOffer = false;
@@ -66,6 +77,7 @@ export class PeerLink implements LinkState {
   #describedThereAt = instant(Number.POSITIVE_INFINITY);
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
+  #retriedAt = instant(-RETRY_INTERVAL_MS);
   readonly #liveness: Liveness;
   #rttMs = 0;
   #wasOpen = false;
@@ -87,12 +99,14 @@ export class PeerLink implements LinkState {
     isPolite: boolean,
     iceServers: readonly RTCIceServer[],
     offersFirst: boolean,
+    binding: LinkBinding,
     events: PeerLinkEvents,
   ) {
     const now = platform.now();
     this._attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
     this.#platform = platform;
     this.#isPolite = isPolite;
+    this.#binding = binding;
     this.#mayOffer = offersFirst;
     this.#events = events;
     this.#negotiateAt = later(
@@ -117,7 +131,10 @@ export class PeerLink implements LinkState {
       const channel = connection.createDataChannel(`lane ${lane}`, init);
       channel.binaryType = 'arraybuffer';
       channel.bufferedAmountLowThreshold = HIGH_WATER_BYTES / 2;
-      channel.addEventListener('open', () => this.#handleChannelOpen());
+      channel.addEventListener('open', () => {
+        if (lane !== UNORDERED) this.send(binding.said, lane);
+        this.#handleOpen();
+      });
       channel.addEventListener('close', () => this.#end('closed'));
       channel.addEventListener('bufferedamountlow', () => events._low());
       channel.addEventListener('message', ({ data }: MessageEvent<unknown>) =>
@@ -135,7 +152,10 @@ export class PeerLink implements LinkState {
   }
 
   get isOpen(): boolean {
-    return this.#channels.every(({ readyState }) => readyState === 'open');
+    return (
+      this.#boundLanes.size === LANES.length &&
+      this.#channels.every(({ readyState }) => readyState === 'open')
+    );
   }
 
   get _isConnected(): boolean {
@@ -182,8 +202,13 @@ export class PeerLink implements LinkState {
     }
   }
 
+  /** Whether the other side has been heard after a moment. */
+  _wasHeardSince(at: Instant): boolean {
+    return this.#liveness._wasHeardSince(at);
+  }
+
   /** Asks for a sign of life, which also measures the round trip. */
-  #ping(now: Instant): void {
+  _ask(now: Instant): void {
     this.#liveness._handleAsked(now);
     if (this.isOpen) this.send(`p${now}`, UNORDERED);
   }
@@ -205,7 +230,7 @@ export class PeerLink implements LinkState {
     liveness._handleTick(now);
     if (this.#wasOpen) {
       if (liveness._isLost(now)) return this.#end('lost');
-      if (liveness._isPingDue(now)) this.#ping(now);
+      if (liveness._isPingDue(now)) this._ask(now);
       if (liveness._isSuspect(now) && this.#negotiateAt === null) this.#retryNegotiation(now);
     }
     if (this.#negotiateAt !== null && now >= this.#negotiateAt) this.#retryNegotiation(now);
@@ -215,15 +240,19 @@ export class PeerLink implements LinkState {
   _handleWake(now: Instant): void {
     if (!this.#wasOpen) return;
     this.#liveness._handleWake(now);
-    this.#ping(now);
+    this._ask(now);
   }
 
   /** The peer was heard of again: what it missed is said again. */
   _retry(hasMissed: boolean): void {
     const now = this.#platform.now();
     // Not while a negotiation is on its way: several relays may name a peer within milliseconds.
-    const isLate = hasMissed || now - this.#describedAt > NEGOTIATION_TIMEOUT_MS / 2;
-    if (!this.#isEnded && !this._isConnected && isLate) this.#retryNegotiation(now);
+    const isLate = hasMissed
+      ? now - this.#retriedAt > RETRY_INTERVAL_MS
+      : now - this.#describedAt > NEGOTIATION_TIMEOUT_MS / 2;
+    if (this.#isEnded || this._isConnected || !isLate) return;
+    this.#retriedAt = now;
+    this.#retryNegotiation(now);
   }
 
   _close(): void {
@@ -233,6 +262,8 @@ export class PeerLink implements LinkState {
 
   #handleFrame(lane: number, data: unknown): void {
     if (this.#isEnded) return;
+    if (!this.#boundLanes.has(lane) && (lane !== UNORDERED || !this.isOpen))
+      return this.#bind(lane, data);
     const now = this.#platform.now();
     this.#liveness._handleHeard(now);
     if (this.#wasOpen) this.#negotiateAt = null;
@@ -243,6 +274,19 @@ export class PeerLink implements LinkState {
     if (kind === 'p' && this.queuedBytes(UNORDERED) < HIGH_WATER_BYTES)
       this.send(`q${data.slice(1, 32)}`, UNORDERED);
     if (kind === 'q') this.#rttMs = Math.max(0, now - Number(data.slice(1))) || this.#rttMs;
+  }
+
+  /**
+   * The first frame of a lane says whom the other side is and takes us for. Descriptions are signed,
+   * but a member may sign those of another as its own: then the two who are connected learn here
+   * that they are not whom they look for.
+   */
+  #bind(lane: number, data: unknown): void {
+    // What is not ordered may be ahead of that, and is of no use yet.
+    if (lane === UNORDERED) return;
+    if (data !== this.#binding.expected) return this.#end('failed');
+    this.#boundLanes.add(lane);
+    this.#handleOpen();
   }
 
   async #offer(): Promise<void> {
@@ -329,13 +373,13 @@ export class PeerLink implements LinkState {
     });
   }
 
-  #handleChannelOpen(): void {
-    // Once, though each of the channels tells of itself.
+  #handleOpen(): void {
+    // Once, though each of the channels and lanes tells of itself.
     if (!this.isOpen || this.#isEnded || this.#wasOpen) return;
     this.#wasOpen = true;
     this.#handleConnected();
     this.#events._open();
-    this.#ping(this.#platform.now());
+    this._ask(this.#platform.now());
   }
 
   #handleConnected(): void {

@@ -24,6 +24,10 @@ const RESTART_INTERVAL_MS = 1000;
 const MAX_HELD_SIGNALS = 16;
 /** Values that come before this side has let the peer in. */
 const MAX_HELD_VALUES = 256;
+/** A connection that a peer wants in the place of one that is open waits this long for a sign of life. */
+const CHALLENGE_MS = 1500;
+/** Who has not answered for this long may have to make room for others. */
+const SILENT_MS = 10_000;
 /** What was sent before the end has this long to arrive. */
 const FLUSH_TIMEOUT_MS = 5000;
 
@@ -31,10 +35,15 @@ const FLUSH_TIMEOUT_MS = 5000;
 export interface PeerHost {
   readonly platform: Platform;
   readonly onListenerError: (error: unknown) => void;
+  /** This page's own id. */
+  readonly selfId: string;
+  readonly roomId: string | null;
   _iceServers(): readonly RTCIceServer[];
   _sendSignal(to: string, signal: PeerSignal): void;
   /** Whether there is a place for one connection more. */
   _mayConnect(): boolean;
+  /** The direct connection to a peer is open: it needs no relay. */
+  _handleReached(id: string): void;
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
 
@@ -81,6 +90,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #alternatePath: FrameSink | null = null;
   #state: PeerState = 'idle';
   #remoteAttempt: string | null = null;
+  /** The counter of the signal that began it. */
+  #remoteCounter = -1;
+  /** A later connection that the other side wants, while it is asked whether this one lives. */
+  #challenger: { readonly signal: PeerSignal; readonly counter: number } | null = null;
+  #begunAt: Instant = instant(0);
   #reconnects = 0;
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
   #heldSignals: PeerSignal[] = [];
@@ -211,8 +225,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#host.onListenerError(error);
   }
 
-  receiveSignal(signal: PeerSignal): void {
-    if (signal.bye) return void this.end('refused-by-peer', { flush: false });
+  receiveSignal(signal: PeerSignal, counter = this.#remoteCounter): void {
+    if (signal.bye) {
+      if (counter >= this.#remoteCounter) void this.end('refused-by-peer', { flush: false });
+      return;
+    }
     // For a connection of ours that is gone.
     if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link._attempt))
       return;
@@ -223,21 +240,65 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     if (this.#remoteAttempt !== null && this.#remoteAttempt !== signal.attempt) {
       // The other side began anew (its connection had failed for good): so do we. Everything else
       // of another attempt is late.
-      const isRestart = signal.description?.type === 'offer' && signal.to === undefined;
-      const now = this.platform.now();
-      if (!isRestart || now - this.#restartedAt < RESTART_INTERVAL_MS) return;
-      this.#restartedAt = now;
+      if (!this.#isRestart(signal, counter)) return;
+      this.#restartedAt = this.platform.now();
       this.#restart(false);
     }
-    if (signal.description !== undefined) this.#remoteAttempt = signal.attempt;
-    else if (this.#remoteAttempt === null) {
+    if (signal.description !== undefined) {
+      this.#remoteAttempt = signal.attempt;
+      this.#remoteCounter = counter;
+    } else if (this.#remoteAttempt === null) {
       // Candidates alone do not say which attempt will count.
-      if (this.#heldSignals.length < MAX_HELD_SIGNALS) this.#heldSignals.push(signal);
-      return;
+      return this.#hold(signal);
     }
     this.#link._handleSignal(signal);
     for (const held of this.#heldSignals.splice(0))
       if (held.attempt === signal.attempt) this.#link._handleSignal(held);
+  }
+
+  /**
+   * Whether a signal begins another connection. An offer from before the one that is there does not,
+   * and none that is open ends before it has been asked, and has said nothing.
+   */
+  #isRestart(signal: PeerSignal, counter: number): boolean {
+    const challenger = this.#challenger;
+    if (signal.description === undefined) {
+      // Candidates of a connection that is not begun yet.
+      if (challenger?.signal.attempt === signal.attempt) this.#hold(signal);
+      return false;
+    }
+    const isOffer = signal.description.type === 'offer' && signal.to === undefined;
+    const now = this.platform.now();
+    if (!isOffer || counter < this.#remoteCounter) return false;
+    if (now - this.#restartedAt < RESTART_INTERVAL_MS) return false;
+    if (!this.#link.isOpen) return true;
+    if (challenger !== null && counter < challenger.counter) return false;
+    this.#challenger = { signal, counter };
+    if (challenger === null) this.#challenge(now);
+    return false;
+  }
+
+  /** Asks the connection for a sign of life; without one the other side's newest offer counts. */
+  #challenge(now: Instant): void {
+    const link = this.#link;
+    link._ask(now);
+    this.platform.setTimer(CHALLENGE_MS, () => {
+      const challenger = this.#challenger;
+      this.#challenger = null;
+      const held = this.#heldSignals.splice(0);
+      if (challenger === null || (link === this.#link && link._wasHeardSince(now))) return;
+      // What was open ends here, so that the offer is none against an open connection.
+      if (link === this.#link) link._close();
+      for (const { signal, counter } of [
+        challenger,
+        ...held.map((signal) => ({ signal, counter: challenger.counter })),
+      ])
+        this.receiveSignal(signal, counter);
+    });
+  }
+
+  #hold(signal: PeerSignal): void {
+    if (this.#heldSignals.length < MAX_HELD_SIGNALS) this.#heldSignals.push(signal);
   }
 
   setAlternatePath(path: FrameSink | null): void {
@@ -273,6 +334,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   /** The page goes: what can be sent in this moment is sent. */
   _handlePageHide(): void {
     this.#delivery._pump(true);
+  }
+
+  /** Whether nothing has come of it for so long that another may have its place. */
+  _isSilent(now: Instant): boolean {
+    return this.#state === 'connecting' && now - this.#begunAt > SILENT_MS;
   }
 
   /** Presence was heard again. */
@@ -372,12 +438,19 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   #begin(offersFirst: boolean): void {
+    this.#begunAt = this.platform.now();
     this.#link = this.#makeLink(offersFirst);
     this.#setState('connecting');
   }
 
   #makeLink(offersFirst: boolean): PeerLink {
-    const link = new PeerLink(this.platform, this.isPolite, this.#host._iceServers(), offersFirst, {
+    const { selfId, roomId } = this.#host;
+    const binding = {
+      said: `i${selfId} ${this.id} ${roomId}`,
+      expected: `i${this.id} ${selfId} ${roomId}`,
+    };
+    const iceServers = this.#host._iceServers();
+    const link = new PeerLink(this.platform, this.isPolite, iceServers, offersFirst, binding, {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
       _frame: (data, lane) => this.receiveFrame(link, lane, data),
@@ -428,6 +501,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #restart(offersFirst: boolean): void {
     this.#link._close();
     this.#remoteAttempt = null;
+    // Counters go on: what was said before this is late.
     this.#heldSignals = [];
     this.#link = this.#makeLink(offersFirst);
     this.#delivery._setSink(this.#alternatePath);
@@ -437,6 +511,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   #handleLinkOpen(): void {
     this.#reconnects = 0;
+    this.#host._handleReached(this.id);
     this.#delivery._setSink(this.#link);
     this.#handleOpen('open');
   }

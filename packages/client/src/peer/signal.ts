@@ -66,6 +66,7 @@ function isCandidate(value: unknown): boolean {
   return typeof fieldsOf(value)['candidate'] === 'string';
 }
 
-function fieldsOf(value: unknown): Record<string, unknown> {
+/** The fields of whatever somebody has sent. */
+export function fieldsOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -1,4 +1,4 @@
-import { type Instant, LumameshError, dropOldest, later } from '@lumamesh/base';
+import { type Instant, LumameshError, dropOldest } from '@lumamesh/base';
 import {
   type ClientMessage,
   type JoinProof,
@@ -9,15 +9,17 @@ import {
   joinProofText,
 } from '@lumamesh/protocol';
 import { toError } from '../extend.ts';
+import { fieldsOf } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
+import { Inbox } from './inbox.ts';
+import { Members } from './members.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { EVERYONE, Sealer } from './sealing.ts';
+import { Unanswered } from './unanswered.ts';
 
 const MAX_LISTED = 1000;
 /** Relays whose challenges are remembered; more than a page holds. */
 const MAX_PROOFS = 32;
-/** How long a member may take to come back after its relay was restarted. */
-const REJOIN_GRACE_MS = 15_000;
 
 /** What a channel needs of the net around it. */
 export interface ChannelHost {
@@ -42,19 +44,16 @@ export interface ChannelOwner {
   _handleMember(id: string, presence: unknown, isListed: boolean, hasMissed: boolean): void;
   /** No relay lists a member any more. */
   _handleMemberGone?(id: string): void;
-  /** Returns whether its sender is of interest: the relay it came by is the way back. */
-  _handleSignal?(from: string, payload: unknown): boolean;
+  /**
+   * @param counter rises with each signal of the sender
+   * @returns whether its sender is of interest: the relay it came by is the way back
+   */
+  _handleSignal?(from: string, payload: unknown, counter: number): boolean;
+  /** Whether somebody is connected to the member, who so keeps its place in a crowd. */
+  _isReached?(id: string): boolean;
   /** A relay has taken us in and named all members. */
   _handleJoined?(): void;
   _handleError?(error: LumameshError): void;
-}
-
-interface Member {
-  readonly presence: unknown;
-  /** The relays that list it. */
-  readonly relays: Set<string>;
-  /** When it counts as gone, while no relay lists it. */
-  goneAt: Instant;
 }
 
 /**
@@ -66,12 +65,14 @@ export class RoomChannel {
   readonly #password: string;
   readonly #host: ChannelHost;
   readonly #owner: ChannelOwner;
-  readonly #members = new Map<string, Member>();
+  readonly #members: Members;
   /** The relay a member was last heard through: the way back. */
   readonly #routes = new Map<string, string>();
   /** Sealing takes time; what is sent to and heard from a member keeps its order. */
   readonly #outgoing = new Map<string, Promise<void>>();
-  #incoming: Promise<void> = Promise.resolve();
+  readonly #unanswered = new Unanswered();
+  /** By relay. */
+  readonly #inboxes = new Map<string, Inbox>();
   /** Members to whom something was to be said while there was no relay. */
   readonly #missed = new Set<string>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
@@ -97,6 +98,7 @@ export class RoomChannel {
     this.#password = password;
     this.#host = host;
     this.#owner = owner;
+    this.#members = new Members(host.platform.random);
   }
 
   /** What relays know the room by; `null` until it is derived. */
@@ -128,14 +130,12 @@ export class RoomChannel {
 
   /** The members that relays list now. */
   get _members(): Iterable<readonly [id: string, presence: unknown]> {
-    return [...this.#members]
-      .filter(([, { relays }]) => relays.size > 0)
-      .map(([id, { presence }]) => [id, presence]);
+    return this.#members._listed;
   }
 
   /** What a member says of itself; `undefined` for who is none. */
   _presenceOf(id: string): unknown {
-    return this.#members.get(id)?.presence;
+    return this.#members._get(id)?.presence;
   }
 
   /** Derives the keys and asks to join. Rejects with what went wrong. */
@@ -168,13 +168,23 @@ export class RoomChannel {
 
   /** A relay is not held any more: what it said of members counts no longer. */
   _handleRelayGone(relay: string): void {
-    this.#forget(relay, [...this.#members.keys()]);
+    this.#members._forget(relay, this.#members._ids, this.#host.platform.now());
+    this.#inboxes.delete(relay);
   }
 
   /** A message about this room, heard from a relay. */
   _handleMessage(relay: string, message: RelayMessage): void {
-    this.#incoming = this.#incoming.then(async () => {
-      if (this.#isLeft) return;
+    const inbox = this.#inboxes.get(relay) ?? new Inbox();
+    this.#inboxes.set(relay, inbox);
+    const sender =
+      message.action === 'signal'
+        ? message.from
+        : message.action === 'peer-joined'
+          ? message.peer
+          : '';
+    inbox._add(sender, async () => {
+      // What a relay said before it was lost counts no longer.
+      if (this.#isLeft || this.#inboxes.get(relay) !== inbox) return;
       try {
         await this.#apply(relay, message);
       } catch (error) {
@@ -186,26 +196,39 @@ export class RoomChannel {
 
   /** To be called about every second. */
   _handleTick(now: Instant): void {
-    for (const [id, { relays, goneAt }] of this.#members)
-      if (relays.size === 0 && now >= goneAt) this.#drop(id);
+    for (const id of this.#members._gone(now)) this.#drop(id);
+    for (const [to, messages] of this.#unanswered._takeDue(now)) {
+      // By all relays, also what follows, until the member is heard by one of them.
+      this.#routes.delete(to);
+      for (const message of messages) this.#host.send(null, message);
+    }
   }
 
   /** Seals a signal and sends it by the relay that its receiver was last heard through. */
-  _signal(to: string, payload: unknown): void {
+  _signal(to: string, payload: object): void {
     const sealer = this.#sealer;
     const room = this.roomId;
     if (sealer === null || room === null) return;
     const sent = (this.#outgoing.get(to) ?? Promise.resolve()).then(async () => {
-      const data = await sealer.seal('signal', to, payload);
+      const stay = this.#members._get(to)?.stay ?? 0;
+      const data = await sealer.seal('signal', to, { ...payload, stay: sealer.stay }, stay);
       const message = { action: 'signal', room, to, data } as const;
-      if (!this.#isLeft && !this.#host.send(this.#routes.get(to) ?? null, message))
-        this.#missed.add(to);
+      if (this.#isLeft) return;
+      if (this.#host.send(this.#routes.get(to) ?? null, message))
+        this.#unanswered._add(to, message, this.#host.platform.now());
+      else this.#missed.add(to);
     });
     this.#outgoing.set(to, sent.catch(this.#host.onListenerError));
   }
 
+  /** The member needs no relay to be reached. */
+  _settle(id: string): void {
+    this.#unanswered._settle(id);
+  }
+
   /** Whoever takes part has no use for a member any more. */
   _release(id: string): void {
+    this._settle(id);
     this.#routes.delete(id);
     this.#outgoing.delete(id);
     this.#missed.delete(id);
@@ -234,25 +257,32 @@ export class RoomChannel {
         this.#refusal = '';
         // The whole list was heard: who is not on it left while this relay was out of reach.
         this.#listed.delete(relay);
-        const absent = [...this.#members.keys()].filter((id) => !listed.has(id));
-        this.#forget(relay, absent);
+        const absent = this.#members._ids.filter((id) => !listed.has(id));
+        this.#members._forget(relay, absent, this.#host.platform.now());
         if (!this.#isLeft) this.#owner._handleJoined?.();
         return;
       }
       case 'peer-joined':
         return this.#meet(relay, message, false);
       case 'peer-left': {
-        const relays = this.#members.get(message.peer)?.relays;
+        const relays = this.#members._get(message.peer)?.relays;
         relays?.delete(relay);
         // Another relay may still have it.
         if (relays?.size === 0) this.#drop(message.peer);
         return;
       }
       case 'signal': {
-        const opened = await this.#sealer?.open('signal', message.from, message.data);
+        const { from, data } = message;
+        const opened = await this.#sealer?.open('signal', from, data);
         if (opened?.ok !== true || this.#isLeft) return;
-        if (this.#owner._handleSignal?.(message.from, opened.value) === true)
-          this.#routes.set(message.from, relay);
+        const { value, counter } = opened.value;
+        const { stay } = fieldsOf(value);
+        if (typeof stay !== 'number') return;
+        // It can prove itself: it is there, though a relay may hide that.
+        this.#members._hear(from, stay, this.#host.platform.now(), this.#mayGo);
+        this._settle(from);
+        if (this.#owner._handleSignal?.(from, value, counter) === true)
+          this.#routes.set(from, relay);
         return;
       }
       case 'error':
@@ -279,37 +309,26 @@ export class RoomChannel {
     const opened = await this.#sealer.open('presence', id, sealed);
     if (this.#isLeft) return;
     if (!opened.ok) {
-      // Same room id, another key: only a relay or a broken client can bring that about. The
-      // member is not let in, and the page hears why.
-      if (!this.#hasSaidMismatch)
+      // Same room id, another key. The page hears of it where nobody else is there either: one
+      // stranger among members shows only that he has not their key.
+      if (!this.#hasSaidMismatch && this.#members._ids.length === 0)
         this.#owner._handleError?.(
           new LumameshError('ROOM_KEY_MISMATCH', `a presence could not be opened: ${opened.drop}`),
         );
-      this.#hasSaidMismatch = true;
+      this.#hasSaidMismatch ||= this.#members._ids.length === 0;
       return;
     }
-    const { now } = this.#host.platform;
-    const { relays = new Set<string>(), goneAt = now() } = this.#members.get(id) ?? {};
-    if (this.#members.size >= MAX_LISTED && !this.#members.has(id)) return;
-    this.#members.set(id, { presence: opened.value, relays: relays.add(relay), goneAt });
+    const { value, counter } = opened.value;
+    const now = this.#host.platform.now();
+    const { presence } = this.#members._see(id, value, counter, relay, now, this.#mayGo);
     this.#routes.set(id, relay);
-    this.#owner._handleMember(id, opened.value, isListed, this.#missed.delete(id));
+    this.#owner._handleMember(id, presence, isListed, this.#missed.delete(id));
   }
 
-  /**
-   * After a restart of a relay all come back one after another; who is not there in a while has
-   * left.
-   */
-  #forget(relay: string, ids: readonly string[]): void {
-    for (const id of ids) {
-      const member = this.#members.get(id);
-      if (member?.relays.delete(relay) === true && member.relays.size === 0)
-        member.goneAt = later(this.#host.platform.now(), REJOIN_GRACE_MS);
-    }
-  }
+  readonly #mayGo = (id: string): boolean => this.#owner._isReached?.(id) !== true;
 
   #drop(id: string): void {
-    this.#members.delete(id);
+    this.#members._drop(id);
     this.#owner._handleMemberGone?.(id);
   }
 }

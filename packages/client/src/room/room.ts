@@ -12,7 +12,7 @@ import { extend, toError } from '../extend.ts';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 import { Peer, type PeerHost } from '../peer/peer.ts';
-import { BYE, type PeerSignal, parsePeerSignal } from '../peer/signal.ts';
+import { BYE, type PeerSignal, fieldsOf, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
 import { type ChannelHost, type ChannelOwner, RoomChannel } from './channel.ts';
 
@@ -231,7 +231,7 @@ export class Room
     else peer._handleLeft();
   }
 
-  _handleSignal(from: string, payload: unknown): boolean {
+  _handleSignal(from: string, payload: unknown, counter: number): boolean {
     const signal = parsePeerSignal(payload);
     if (signal === null) return false;
     // A peer that was given up is still in the room, and tries again.
@@ -241,8 +241,12 @@ export class Room
     // It may not have heard that it was sent away.
     else if (isNews && this.#refused.has(from)) this._sendSignal(from, BYE);
     const peer = this.#peers.get(from) ?? (isNews ? this.#add(from, presence, false) : null);
-    peer?.receiveSignal(signal);
+    peer?.receiveSignal(signal, counter);
     return peer !== null;
+  }
+
+  _isReached(id: string): boolean {
+    return this.#peers.get(id)?.isOpen === true;
   }
 
   _handleJoined(): void {
@@ -273,9 +277,17 @@ export class Room
     this.emit('leave', peer, reason);
   }
 
+  _handleReached(id: string): void {
+    this.#channel._settle(id);
+  }
+
   _mayConnect(): boolean {
-    const busy = this.peers.filter(({ state }) => state !== 'idle').length;
-    return busy < Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS);
+    const busy = this.peers.filter(({ state }) => state !== 'idle');
+    if (busy.length < Math.min(this.options.maxPeers ?? MAX_PEERS, MAX_PEERS)) return true;
+    // Who never answers makes room for who may.
+    const silent = busy.find((peer) => peer._isSilent(this.platform.now()));
+    void silent?.end('failed');
+    return silent !== undefined;
   }
 
   #add(id: string, presence: unknown, offersFirst: boolean): Peer | null {
@@ -312,8 +324,4 @@ export class Room
 function nickOf(presence: unknown): string {
   const { nick } = fieldsOf(presence);
   return typeof nick === 'string' ? nick.slice(0, MAX_NICK_LENGTH) : '';
-}
-
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return (value ?? {}) as Record<string, unknown>;
 }

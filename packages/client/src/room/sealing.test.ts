@@ -45,11 +45,30 @@ describe('sealing', () => {
     const { ada, bob, adaId, bobId } = await sealers();
     assert.deepEqual(
       await bob.open('presence', adaId, await ada.seal('presence', EVERYONE, { nick: 'Ada' })),
-      { ok: true, value: { nick: 'Ada' } },
+      { ok: true, value: { value: { nick: 'Ada' }, counter: 0 } },
     );
     assert.deepEqual(
       await bob.open('signal', adaId, await ada.seal('signal', bobId, [1, '\u00e9'])),
-      { ok: true, value: [1, '\u00e9'] },
+      { ok: true, value: { value: [1, '\u00e9'], counter: 1 } },
+    );
+  });
+
+  it('is for one stay of its receiver: what was kept for a later one does not open', async () => {
+    const [secret, ada, bob] = await Promise.all([
+      deriveRoomSecret(web.subtle, 'tea', ''),
+      createPeerIdentity(web.subtle),
+      createPeerIdentity(web.subtle),
+    ]);
+    const sender = new Sealer(web, secret, ada);
+    const reloaded = new Sealer(web, secret, { ...bob, counter: 48_000 });
+    assert.equal(reloaded.stay, 48_000);
+    const before = await sender.seal('signal', bob.id, 1, 0);
+    assert.deepEqual(await reloaded.open('signal', ada.id, before), {
+      ok: false,
+      drop: 'sealing.key',
+    });
+    assert.ok(
+      (await reloaded.open('signal', ada.id, await sender.seal('signal', bob.id, 1, 48_000))).ok,
     );
   });
 

@@ -24,13 +24,14 @@ import {
 /*
  * What peers say through relays (docs/wire-protocol.md, "Sealing"):
  *
- *   base64url( version 1 (1) | counter (6) | nonce (12) | AES-GCM-256( public key (65) | signature (64) | payload ) )
+ *   base64url( version 2 (1) | counter (6) | nonce (12) | AES-GCM-256( public key (65) | signature (64) | payload ) )
  *
- * under the room key. The additional data names purpose, room, sender, receiver and counter, and
- * the signature covers it together with the payload: a relay can neither read, alter nor redirect
- * it, and a member cannot speak for another.
+ * under the room key. The additional data names purpose, room, sender, receiver, counter and, of a
+ * signal, the receiver's stay in the room; the signature covers it together with the payload: a
+ * relay can neither read, alter nor redirect it, nor keep it for a later stay, and a member cannot
+ * speak for another.
  */
-const VERSION = 1;
+const VERSION = 2;
 const COUNTER_BYTES = 6;
 const NONCE_BYTES = 12;
 /** The bytes in front of the sealed part. */
@@ -48,6 +49,14 @@ interface Envelope {
   readonly purpose: Purpose;
   readonly from: string;
   readonly to: string;
+  /** Of the receiver: the counter of the presence that it came with. 0 for everyone. */
+  readonly stay: number;
+}
+
+/** What was sealed, and the counter of its sender. */
+export interface Opened {
+  readonly value: unknown;
+  readonly counter: number;
 }
 
 /** Seals and opens for one room. */
@@ -57,12 +66,14 @@ export class Sealer {
   readonly #identity: PeerIdentity;
   readonly #windows = new Map<string, ReplayWindow>();
   #counter: number;
+  /** Names this page's stay in the room: the counter of its presence, which it seals first. */
+  readonly stay: number;
 
   constructor(crypto: WebCrypto, secret: RoomSecret, identity: PeerIdentity) {
     this.#crypto = crypto;
     this.#secret = secret;
     this.#identity = identity;
-    this.#counter = identity.counter;
+    this.#counter = this.stay = identity.counter;
   }
 
   /** The next counter: an identity that goes on elsewhere begins there. */
@@ -81,11 +92,13 @@ export class Sealer {
     return { key: toBase64Url(publicKey), signature: toBase64Url(new Uint8Array(signature)) };
   }
 
-  async seal(purpose: Purpose, to: string, payload: unknown): Promise<string> {
+  /** @param stay the receiver's, of a signal */
+  async seal(purpose: Purpose, to: string, payload: unknown, stay = 0): Promise<string> {
     const counter = this.#counter;
     this.#counter += 1;
     const { subtle } = this.#crypto;
-    const additionalData = this.#additionalData({ purpose, from: this.#identity.id, to }, counter);
+    const envelope = { purpose, from: this.#identity.id, to, stay };
+    const additionalData = this.#additionalData(envelope, counter);
     const text = utf8Encode(JSON.stringify(payload));
     const signature = new Uint8Array(
       await subtle.sign(
@@ -110,14 +123,17 @@ export class Sealer {
    * Opens what `from` sent us. Drops: malformed, `sealing.key` (another key: a wrong password, or
    * not from this room), forged, replayed.
    */
-  async open(purpose: Purpose, from: string, sealed: string): Promise<Decoded<unknown>> {
+  async open(purpose: Purpose, from: string, sealed: string): Promise<Decoded<Opened>> {
     const bytes = fromBase64Url(sealed);
     if (bytes === null) return dropped('sealing.encoding');
     if (bytes.length < SEALED_HEAD_BYTES) return dropped('sealing.truncated');
     if (bytes[0] !== VERSION) return dropped('sealing.version');
     const counter = readUint48(bytes.subarray(1));
-    const to = purpose === 'presence' ? EVERYONE : this.#identity.id;
-    const additionalData = this.#additionalData({ purpose, from, to }, counter);
+    const receiver =
+      purpose === 'presence'
+        ? { to: EVERYONE, stay: 0 }
+        : { to: this.#identity.id, stay: this.stay };
+    const additionalData = this.#additionalData({ purpose, from, ...receiver }, counter);
     const plaintext = await this.#decrypt(
       bytes.slice(1 + COUNTER_BYTES, SEALED_HEAD_BYTES),
       additionalData,
@@ -134,7 +150,8 @@ export class Sealer {
     if (!isSigned) return dropped('sealing.forged');
     // Presence says the same however often it is heard; a signal acts.
     if (purpose === 'signal' && !this.#isFresh(from, counter)) return dropped('sealing.replayed');
-    return parse(payload);
+    const value = parse(payload);
+    return value.ok ? decoded({ value: value.value, counter }) : value;
   }
 
   async #decrypt(
@@ -186,9 +203,9 @@ export class Sealer {
     return window.accept(counter);
   }
 
-  #additionalData({ purpose, from, to }: Envelope, counter: number): Uint8Array<ArrayBuffer> {
+  #additionalData({ purpose, from, to, stay }: Envelope, counter: number): Uint8Array<ArrayBuffer> {
     return utf8Encode(
-      `lumamesh ${purpose} ${VERSION}\n${this.#secret.roomId}\n${from}\n${to}\n${counter}`,
+      `lumamesh ${purpose} ${VERSION}\n${this.#secret.roomId}\n${from}\n${to}\n${counter}\n${stay}`,
     );
   }
 }
