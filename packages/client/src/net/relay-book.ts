@@ -6,6 +6,8 @@ export interface KnownEntry {
   record: KnownRelay;
   /** Given by the page: never evicted. */
   isSeed: boolean;
+  /** Reached in an earlier visit, and remembered: nobody has told of it just now. */
+  isAnchor: boolean;
   /** Node keys of relays that told of it. */
   readonly sources: Set<string>;
   /** Reached by this page, now or in an earlier visit. */
@@ -44,6 +46,7 @@ export class RelayBook {
   add(record: KnownRelay, isSeed: boolean): KnownEntry {
     const entry = {
       isProven: false,
+      isAnchor: false,
       connectMs: 0,
       failures: 0,
       retryAt: instant(0),

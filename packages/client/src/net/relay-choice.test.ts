@@ -52,9 +52,9 @@ class World {
     this.choice.wanted = () => this.homes._of(this.rooms);
   }
 
-  join(roomId: string, homes: readonly string[]): void {
+  join(roomId: string, homes: readonly string[], announcer = relay(1).nk): void {
     this.rooms.add(roomId);
-    this.homes._name(roomId, homes);
+    this.homes._name(roomId, homes, announcer);
   }
 
   add(i: number, answersMs: number | null, mesh?: string | null): string {
@@ -235,6 +235,56 @@ describe('the choice of relays', () => {
     assert.equal(lateDials.length, 0);
     world.rooms.delete('r'.repeat(43));
     world.run(60_000);
+    assert.equal(world.open.length, 2);
+  });
+
+  it('holds two of its own list whatever another relay says: neither homes nor records of one that lies take their places', () => {
+    const world = new World();
+    const [honest, liar] = [world.add(1, 120), world.add(2, 5)];
+    world.run(2000);
+    // It tells of thirty relays that are its own, all faster, and names them as homes of all rooms.
+    const hostile = Array.from({ length: 30 }, (_, i) => relay(100 + i));
+    for (const record of hostile) {
+      takeRelay(world.book, record, liar, NOW_S);
+      world.relays.set(record.nk, { answersMs: 1 });
+    }
+    for (let room = 0; room < 10; room++)
+      world.join(
+        String(room).repeat(43),
+        hostile.slice(3 * room, 3 * room + 3).map(({ nk }) => nk),
+        liar,
+      );
+    world.run(300_000);
+    assert.ok(world.open.includes(honest), 'the other one of its own is held');
+    const hostileOpen = world.open.filter((nk) => hostile.some((record) => record.nk === nk));
+    assert.ok(hostileOpen.length <= HOMES_PER_ROOM, `${hostileOpen.length} of the liar's are held`);
+    // It is lost, and back after a while: its place was kept.
+    world.lose(honest);
+    world.run(60_000);
+    assert.ok(world.open.includes(honest));
+  });
+
+  it('holds homes that several relays name before those that one alone does', () => {
+    const world = new World();
+    for (let i = 1; i <= 12; i++) world.add(i, 30);
+    const named = [10, 11, 12].map((i) => relay(i).nk);
+    for (let room = 0; room < 5; room++) {
+      world.join(`${room}`.repeat(43), [`x${room}`, `y${room}`, `z${room}`], relay(1).nk);
+      world.join(`${room}`.repeat(43), named, relay(2).nk);
+      world.join(`${room}`.repeat(43), named, relay(3).nk);
+    }
+    world.run(60_000);
+    assert.ok(named.every((nk) => world.open.includes(nk)));
+  });
+
+  it('lives on what it reached in earlier visits where its own list is dead', () => {
+    const world = new World();
+    world.add(1, null);
+    for (const i of [2, 3]) {
+      world.relays.set(relay(i).nk, { answersMs: 50 });
+      Object.assign(world.book.add(relay(i), false), { isAnchor: true, isProven: true });
+    }
+    world.run(5000);
     assert.equal(world.open.length, 2);
   });
 

@@ -13,6 +13,8 @@ import type { KnownRelay } from './relay-source.ts';
 const RELAYS_HELD = 2;
 const MAX_DIALLING = 4;
 export const MAX_LINKS = 8;
+/** Places that those cannot take whom the page knows only by hearsay. */
+const OWN_PLACES = RELAYS_HELD;
 /** The next relay is dialled this long after the one before, unless that one answers. */
 const STAGGER_MS = 200;
 /** A relay that takes longer than this keeps no other from being dialled. */
@@ -108,28 +110,52 @@ export class RelayChoice {
     if (candidates.length > 0) this.#giveUpSlow(now, actions);
     for (const entry of candidates) {
       const open = this.#count(true);
+      const isOwn = this.#isOwn(entry);
       const isShort =
-        open < RELAYS_HELD &&
+        (isOwn ? this.#ownOpen : open) < RELAYS_HELD &&
         this.#count(false, now) < MAX_DIALLING &&
         now - this.#lastDialAt >= STAGGER_MS;
-      if (this.#links.size < MAX_LINKS && (isShort || (open > 0 && wanted.has(entry.record.nk))))
-        dial(entry);
+      const hasPlace = isOwn
+        ? this.#links.size < MAX_LINKS
+        : this.#links.size - this.#own.length < MAX_LINKS - OWN_PLACES;
+      if (hasPlace && (isShort || (open > 0 && wanted.has(entry.record.nk)))) dial(entry);
     }
-    const isSettled = this.#count(true) >= RELAYS_HELD;
     for (const [nk, link] of this.#links) {
+      // Of the page's own relays two are held, whatever others there are.
+      const counted = this.#isOwn(this.#book.get(nk)) ? this.#ownOpen : this.#count(true);
       const isSurplus =
         !wanted.has(nk) &&
-        this.#count(true) > RELAYS_HELD &&
+        counted > RELAYS_HELD &&
         (!link.isOpen || now - link.since >= SURPLUS_MS);
-      const isLate = isSettled && !link.isOpen && !link.isFeeler && !wanted.has(nk);
+      const isLate = counted >= RELAYS_HELD && !link.isOpen && !link.isFeeler && !wanted.has(nk);
       if (!isSurplus && !isLate && this.#book.get(nk) !== undefined) continue;
       this.#links.delete(nk);
       actions.push({ type: 'hangUp', nk });
     }
     const { feeler } = this;
-    if (isSettled && feeler !== null && candidates.includes(feeler)) dial(feeler, true);
+    if (this.#count(true) >= RELAYS_HELD && feeler !== null && candidates.includes(feeler))
+      dial(feeler, true);
     this.feeler = null;
     return actions;
+  }
+
+  /**
+   * Whether the page has a relay from its own list, or from an earlier visit: others are hearsay,
+   * and may all be somebody's who lies.
+   */
+  #isOwn(entry: KnownEntry | undefined): boolean {
+    return entry !== undefined && (entry.isSeed || entry.isAnchor);
+  }
+
+  /** Links to such relays. */
+  get #own(): readonly LinkState[] {
+    return [...this.#links]
+      .filter(([nk]) => this.#isOwn(this.#book.get(nk)))
+      .map(([, link]) => link);
+  }
+
+  get #ownOpen(): number {
+    return this.#own.filter(({ isOpen }) => isOpen).length;
   }
 
   /**
@@ -137,7 +163,7 @@ export class RelayChoice {
    * next.
    */
   #giveUpSlow(now: Instant, actions: RelayAction[]): void {
-    if (this.#links.size < MAX_LINKS || this.#count(true) >= RELAYS_HELD) return;
+    if (this.#links.size < MAX_LINKS - OWN_PLACES || this.#count(true) >= RELAYS_HELD) return;
     // A map keeps the order in which its entries came.
     const slow = [...this.#links].find(([, link]) => !link.isOpen && now - link.since >= SLOW_MS);
     if (slow === undefined) return;

@@ -65,7 +65,7 @@ function discover(net: NetHandle): NetPart {
     else if (message.action === 'joined' && message.homes !== undefined) {
       // A room that reaches over several relays: its homes are where everybody looks.
       const homes = await learn(nk, message.homes);
-      roomHomes._name(message.room, homes);
+      roomHomes._name(message.room, homes, nk);
     } else return;
     net.replan();
   };

@@ -1,9 +1,11 @@
 import { scopeOf } from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import type { RelayBook } from '../../net/relay-book.ts';
-import { MAX_PER_PREFIX, entriesInPrefix } from './relay-intake.ts';
+import { MAX_PER_PREFIX, addressesOf, entriesInPrefix } from './relay-intake.ts';
 
 const MAX_CACHED = 48;
+/** Of those that one relay was the first to tell of: no relay fills the memory of a page. */
+const MAX_CACHED_PER_ANNOUNCER = 24;
 /** The announcer of what the page remembers. */
 const CACHE = 'cache';
 
@@ -12,8 +14,14 @@ export function serialiseRelays(book: RelayBook): string {
   const signed = book.entries.filter(
     ({ record }) => record.signature !== undefined && scopeOf(record.ip) !== 'unusable',
   );
+  const byAnnouncer = new Map<string, number>();
   const best = signed
     .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || a.failures - b.failures)
+    .filter(({ isSeed, isAnchor, sources: [announcer = ''] }) => {
+      const count = (byAnnouncer.get(announcer) ?? 0) + 1;
+      byAnnouncer.set(announcer, count);
+      return isSeed || isAnchor || count <= MAX_CACHED_PER_ANNOUNCER;
+    })
     .slice(0, MAX_CACHED);
   // Signed, as the filter has seen.
   return JSON.stringify(
@@ -40,12 +48,13 @@ export function loadRelays(book: RelayBook, text: string | null, unixSeconds: nu
     if (book.get(record.nk) === undefined) {
       const isForeign = meshes.size > 0 && (record.mesh === undefined || !meshes.has(record.mesh));
       const isCrowded = entriesInPrefix(book, record).length >= MAX_PER_PREFIX;
-      if (isCrowded || isForeign || !scopes.has(scopeOf(record.ip))) continue;
+      const isElsewhere = addressesOf(record).some((address) => !scopes.has(scopeOf(address)));
+      if (isCrowded || isForeign || isElsewhere) continue;
       book.add(record, false).sources.add(CACHE);
     }
     const entry = book.get(record.nk);
     if (entry === undefined || connectMs < 0) continue;
-    entry.isProven = true;
+    entry.isProven = entry.isAnchor = true;
     entry.connectMs = connectMs;
   }
 }

@@ -59,6 +59,25 @@ describe('what a page knows of relays', () => {
     assert.ok(!wantsRelay(known, relay(9, { ip: '224.0.0.1' }), announcer, NOW));
   });
 
+  it('grows by no relay whose other address is of our own network', () => {
+    const known = book();
+    for (const ip6 of ['fd00::1', '::1', 'fe80::1', '::ffff:10.0.0.1', 'ff02::1'])
+      assert.ok(!wantsRelay(known, relay(9, { ip6 }), relay(1).nk, NOW), ip6);
+    assert.ok(wantsRelay(known, relay(9, { ip6: '2a00:1450::1' }), relay(1).nk, NOW));
+  });
+
+  it('does not let relays move into a network that is full', () => {
+    const known = book();
+    const announcer = relay(1).nk;
+    for (let i = 0; i < 4; i++) takeRelay(known, record(5 * 65_536 + i), announcer, NOW);
+    takeRelay(known, relay(50), announcer, NOW);
+    const moved = { ...relay(50), sequence: 2, ip: record(5 * 65_536 + 99).ip };
+    takeRelay(known, moved, announcer, NOW);
+    assert.equal(known.get(relay(50).nk)?.record.ip, relay(50).ip);
+    takeRelay(known, { ...relay(50), sequence: 3, port: 4000 }, announcer, NOW);
+    assert.equal(known.get(relay(50).nk)?.record.port, 4000);
+  });
+
   it('takes a newer record for an older one, seeds included, and never an older one', () => {
     const known = book();
     const nk = relay(1).nk;
@@ -122,7 +141,7 @@ describe('what a page knows of relays', () => {
 describe('what a page remembers of relays', () => {
   it('comes back on the next visit: proven ones first, with a dead seed and without', () => {
     const known = book();
-    for (let i = 2; i < 90; i++) takeRelay(known, relay(i), relay(1).nk, NOW);
+    for (let i = 2; i < 90; i++) takeRelay(known, relay(i), relay(i % 2 === 0 ? 1 : 2).nk, NOW);
     const entry = known.get(relay(20).nk);
     assert.ok(entry !== undefined);
     entry.isProven = true;
@@ -142,6 +161,18 @@ describe('what a page remembers of relays', () => {
     const alone = new RelayBook(seededRandom(2));
     loadRelays(alone, text, NOW);
     assert.ok(alone.entries.length > 30, 'a page that names no relay lives on what it remembers');
+  });
+
+  it('is never more than half of what one relay has told', () => {
+    const known = book();
+    for (let i = 2; i < 60; i++) {
+      takeRelay(known, relay(i), relay(1).nk, NOW);
+      const entry = known.get(relay(i).nk);
+      if (entry !== undefined) entry.isProven = true;
+    }
+    const again = new RelayBook(seededRandom(2));
+    loadRelays(again, serialiseRelays(known), NOW);
+    assert.equal(again.entries.length, 1 + 24);
   });
 
   it('is of the meshes of the page\u2019s own relays only, and not what has expired', () => {

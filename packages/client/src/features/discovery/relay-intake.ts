@@ -31,7 +31,6 @@ export function wantsRelay(
 ): boolean {
   const known = book.get(record.nk);
   const by = book.get(announcer)?.record;
-  const scope = scopeOf(record.ip);
   // A relay speaks for itself and for its own mesh, a public one not for our own network.
   const mayAnnounce =
     record.nk === announcer || (record.mesh !== undefined && by?.mesh === record.mesh);
@@ -39,20 +38,25 @@ export function wantsRelay(
     !mayAnnounce ||
     book.removed.has(record.nk) ||
     record.expires < unixSeconds ||
-    (scope !== 'public' && scopeOf(by?.ip ?? '') !== scope)
+    addressesOf(record).some(
+      (address) => scopeOf(address) !== 'public' && scopeOf(by?.ip ?? '') !== scopeOf(address),
+    )
   )
     return false;
-  if (known !== undefined)
-    return (
-      record.sequence > known.record.sequence ||
-      (!known.sources.has(announcer) && known.sources.size < MAX_ANNOUNCERS)
-    );
+  const others = scopeOf(record.ip) === 'public' ? entriesInPrefix(book, record) : [];
+  if (known !== undefined) {
+    // Who moves needs a place where it goes.
+    const hasPlace = others.includes(known) || known.isSeed || hasCapacity(others, MAX_PER_PREFIX);
+    return record.sequence > known.record.sequence
+      ? hasPlace
+      : !known.sources.has(announcer) && known.sources.size < MAX_ANNOUNCERS;
+  }
   const ofAnnouncer = book.entries.filter(
     (entry) => !entry.isProven && entry.sources.has(announcer),
   );
   return (
     ofAnnouncer.length < MAX_UNPROVEN_PER_ANNOUNCER &&
-    hasCapacity(scope === 'public' ? entriesInPrefix(book, record) : [], MAX_PER_PREFIX) &&
+    hasCapacity(others, MAX_PER_PREFIX) &&
     hasCapacity(book.entries, MAX_RELAYS)
   );
 }
@@ -83,6 +87,11 @@ export function findFeeler(book: RelayBook, now: Instant): KnownEntry | null {
   const rank = ({ failures, isSeed, tieBreaker }: KnownEntry): number =>
     failures - Number(isSeed) + tieBreaker;
   return untried.toSorted((a, b) => rank(a) - rank(b))[0] ?? null;
+}
+
+/** Where a record says that its relay is. */
+export function addressesOf({ ip, ip6 }: KnownRelay): readonly string[] {
+  return ip6 === undefined ? [ip] : [ip, ip6];
 }
 
 /** The relays known in the /24 or /48 of a record. */

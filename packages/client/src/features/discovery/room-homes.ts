@@ -1,6 +1,10 @@
+import { dropOldest } from '@lumamesh/base';
 import { HOMES_PER_ROOM, Rendezvous, mayBeHome } from '@lumamesh/protocol';
 import { isOneMesh } from '../../net/relay-choice.ts';
 import type { RelayBook } from '../../net/relay-book.ts';
+
+/** Relays that are held at a time name homes, and some that were. */
+const MAX_ANNOUNCERS = 8;
 
 /**
  * The homes of rooms. Everybody who knows the same relays finds the same ones by rendezvous
@@ -8,20 +12,28 @@ import type { RelayBook } from '../../net/relay-book.ts';
  */
 export class RoomHomes {
   readonly #book: RelayBook;
-  /** By room, as relays named them. */
-  readonly #named = new Map<string, readonly string[]>();
+  /** By room and the relay that named them. */
+  readonly #named = new Map<string, Map<string, readonly string[]>>();
 
   constructor(book: RelayBook) {
     this.#book = book;
   }
 
-  /** A relay has named homes of a room. */
-  _name(roomId: string, homes: readonly string[]): void {
-    const known = this.#named.get(roomId) ?? [];
-    this.#named.set(roomId, [...new Set([...homes, ...known])].slice(0, 2 * HOMES_PER_ROOM));
+  /** A relay has named homes of a room, in the place of those that it named before. */
+  _name(roomId: string, homes: readonly string[], announcer: string): void {
+    if (homes.length === 0) return;
+    const byAnnouncer = this.#named.get(roomId) ?? new Map<string, readonly string[]>();
+    this.#named.set(roomId, byAnnouncer);
+    byAnnouncer.delete(announcer);
+    byAnnouncer.set(announcer, homes.slice(0, HOMES_PER_ROOM));
+    dropOldest(byAnnouncer, MAX_ANNOUNCERS);
   }
 
-  /** The node keys of the relays to hold for rooms; what was named for others is forgotten. */
+  /**
+   * The node keys of the relays to hold for rooms; what was named for others is forgotten. A home
+   * that several relays name comes first. Of those that one relay alone names, a page holds no more
+   * than a room has, whatever it names for how many rooms.
+   */
   _of(roomIds: ReadonlySet<string>): ReadonlySet<string> {
     const { entries } = this.#book;
     const seeds = entries.filter(({ isSeed }) => isSeed);
@@ -39,12 +51,28 @@ export class RoomHomes {
       pool.filter(({ failures }) => failures === 0).map(({ record }) => record),
     );
     const wanted = new Set<string>();
+    const namedByOne: (readonly [nk: string, announcer: string])[] = [];
     for (const roomId of this.#named.keys()) if (!roomIds.has(roomId)) this.#named.delete(roomId);
     for (const roomId of roomIds) {
-      const named = this.#named.get(roomId) ?? [];
-      for (const nk of named) if ((this.#book.get(nk)?.failures ?? 1) < 2) wanted.add(nk);
-      if (named.length === 0 || !isMesh)
+      const named = this.#named.get(roomId) ?? new Map<string, readonly string[]>();
+      if (named.size === 0 || !isMesh)
         for (const { nk } of rendezvous.rank(roomId, HOMES_PER_ROOM)) wanted.add(nk);
+      for (const [announcer, homes] of named)
+        for (const nk of homes) {
+          const entry = this.#book.get(nk);
+          if ((entry?.failures ?? 1) >= 2) continue;
+          const isShared =
+            entry?.isSeed === true ||
+            [...named].some(([other, theirs]) => other !== announcer && theirs.includes(nk));
+          if (isShared) wanted.add(nk);
+          else namedByOne.push([nk, announcer]);
+        }
+    }
+    const quota = new Map<string, number>();
+    for (const [nk, announcer] of namedByOne) {
+      const count = (quota.get(announcer) ?? 0) + 1;
+      quota.set(announcer, count);
+      if (count <= HOMES_PER_ROOM) wanted.add(nk);
     }
     return wanted;
   }
