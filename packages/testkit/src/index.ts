@@ -6,4 +6,5 @@ export * from './session-pair.ts';
 export * from './test-crypto.ts';
 export * from './udp-server.ts';
 export * from './virtual-network.ts';
+export * from './virtual-time.ts';
 export * from './waiting.ts';

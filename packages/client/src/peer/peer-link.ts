@@ -153,6 +153,7 @@ export class PeerLink implements LinkState {
 
   get isOpen(): boolean {
     return (
+      !this.#isEnded &&
       this.#boundLanes.size === LANES.length &&
       this.#channels.every(({ readyState }) => readyState === 'open')
     );

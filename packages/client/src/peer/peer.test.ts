@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Instant, instant } from '@lumamesh/base';
+import { VirtualTime } from '@lumamesh/testkit';
+import type { PeerCloseReason } from '../api.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Peer, type PeerHost } from './peer.ts';
+import { LANES, UNORDERED } from './peer-frame.ts';
+import type { PeerSignal } from './signal.ts';
+
+/* A peer whose connections the test plays: what comes by them, and when they open. */
+
+const [ADA, BOB, ROOM] = ['ada', 'bob', 'room'];
+const BOUND = `i${BOB} ${ADA} ${ROOM}`;
+
+class Channel extends EventTarget {
+  readyState = 'connecting';
+  bufferedAmount = 0;
+  binaryType = '';
+  bufferedAmountLowThreshold = 0;
+  readonly sent: unknown[] = [];
+
+  send(frame: unknown): void {
+    this.sent.push(frame);
+  }
+
+  hear(data: unknown): void {
+    this.dispatchEvent(Object.assign(new Event('message'), { data }));
+  }
+}
+
+class Connection extends EventTarget {
+  static readonly all: Connection[] = [];
+  readonly channels: Channel[] = [];
+  readonly candidates: unknown[] = [];
+  connectionState = 'new';
+  signalingState = 'stable';
+  localDescription: { readonly type: string; readonly sdp: string } | null = null;
+  remoteDescription: { readonly type: string } | null = null;
+
+  constructor() {
+    super();
+    Connection.all.push(this);
+  }
+
+  createDataChannel(): Channel {
+    const channel = new Channel();
+    this.channels.push(channel);
+    return channel;
+  }
+
+  setLocalDescription(): Promise<void> {
+    this.localDescription = { type: this.remoteDescription === null ? 'offer' : 'answer', sdp: '' };
+    return Promise.resolve();
+  }
+
+  setRemoteDescription(description: { readonly type: string }): Promise<void> {
+    this.remoteDescription = description;
+    return Promise.resolve();
+  }
+
+  addIceCandidate(candidate: unknown): Promise<void> {
+    this.candidates.push(candidate);
+    return Promise.resolve();
+  }
+
+  restartIce(): void {
+    // Nothing comes of it.
+  }
+
+  close(): void {
+    this.connectionState = 'closed';
+  }
+
+  open(): void {
+    this.connectionState = 'connected';
+    for (const channel of this.channels) {
+      channel.readyState = 'open';
+      channel.dispatchEvent(new Event('open'));
+    }
+  }
+
+  bind(said = BOUND): void {
+    for (const lane of LANES) this.channels[lane]?.hear(said);
+  }
+}
+
+class World {
+  readonly time = new VirtualTime();
+  readonly peer: Peer;
+  readonly signals: PeerSignal[] = [];
+  readonly closed: PeerCloseReason[] = [];
+  readonly data: unknown[] = [];
+  readonly connections = (Connection.all.length = 0) || Connection.all;
+
+  constructor() {
+    const platform = {
+      PeerConnection: Connection,
+      crypto: { getRandomValues: (bytes: Uint8Array) => bytes.map(() => Math.random() * 256) },
+      now: () => this.time.now,
+      setTimer: (ms: number, run: () => void) => {
+        let isCancelled = false;
+        this.time.after(ms, () => isCancelled || run());
+        return () => (isCancelled = true);
+      },
+    } as unknown as Platform;
+    const host: PeerHost = {
+      platform,
+      selfId: ADA,
+      roomId: ROOM,
+      onListenerError: (error) => assert.fail(String(error)),
+      _iceServers: () => [],
+      _sendSignal: (_to, signal) => this.signals.push(signal),
+      _mayConnect: () => true,
+      _handleReached: () => undefined,
+      _handlePeerEnded: (_peer, reason) => this.closed.push(reason),
+    };
+    this.peer = new Peer(BOB, 'Bob', 'member', true, host);
+    this.peer.on('data', (value) => this.data.push(value));
+    this.peer._start([], false);
+  }
+
+  get connection(): Connection {
+    const connection = this.connections.at(-1);
+    assert.ok(connection !== undefined);
+    return connection;
+  }
+
+  offer(attempt: string, counter: number): void {
+    this.peer.receiveSignal({ attempt, description: { type: 'offer', sdp: '' } }, counter);
+  }
+
+  /** Lets time pass; the page's clock ticks. */
+  async run(ms: number): Promise<void> {
+    const end: Instant = instant(this.time.now + ms);
+    while (this.time.now < end) {
+      this.time.runUntil(() => false, 100);
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+    }
+    this.peer._handleTick(this.time.now);
+  }
+
+  static async connected(): Promise<World> {
+    const world = new World();
+    world.offer('first', 10);
+    await world.run(100);
+    world.connection.open();
+    world.connection.bind();
+    await world.run(1100);
+    assert.equal(world.peer.state, 'open');
+    return world;
+  }
+}
+
+describe('a connection that is open', () => {
+  it('is not ended by an offer from before it, which a relay has kept', async () => {
+    const world = await World.connected();
+    world.offer('older', 9);
+    await world.run(10_000 - 3000);
+    assert.equal(world.connections.length, 1);
+    const asked = world.connection.channels[UNORDERED]?.sent ?? [];
+    assert.ok(asked.length > 0);
+  });
+
+  it('is not ended by a later offer while it answers', async () => {
+    const world = await World.connected();
+    const unordered = world.connection.channels[UNORDERED];
+    for (let counter = 20; counter < 24; counter++) {
+      world.offer(`attempt ${counter}`, counter);
+      await world.run(300);
+      unordered?.hear('q1');
+      await world.run(2000);
+    }
+    assert.equal(world.connections.length, 1);
+    assert.equal(world.peer.state, 'open');
+  });
+
+  it('gives way to a later offer when it does not answer, and no candidate is lost meanwhile', async () => {
+    const world = await World.connected();
+    world.offer('second', 20);
+    const candidate = { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 };
+    world.peer.receiveSignal({ attempt: 'second', candidates: [candidate] }, 21);
+    await world.run(1000);
+    assert.equal(world.connections.length, 1, 'it is asked first');
+    await world.run(1000);
+    assert.equal(world.connections.length, 2);
+    assert.equal(world.connections[0]?.connectionState, 'closed');
+    assert.deepEqual(world.connection.candidates, [candidate]);
+    world.connection.open();
+    world.connection.bind();
+    await world.run(100);
+    assert.equal(world.peer.state, 'open');
+    assert.deepEqual(world.closed, []);
+  });
+});
+
+describe('a connection is bound to who is at its ends', () => {
+  it('is of no use before the other side has said whom it takes us for, on every lane', async () => {
+    const world = new World();
+    world.offer('first', 1);
+    await world.run(100);
+    world.connection.open();
+    for (const lane of LANES)
+      assert.deepEqual(world.connection.channels[lane]?.sent, [`i${ADA} ${BOB} ${ROOM}`]);
+    for (const lane of LANES.slice(1)) world.connection.channels[lane]?.hear(BOUND);
+    await world.run(100);
+    assert.equal(world.peer.isOpen, false);
+    world.connection.channels[LANES[0] ?? 0]?.hear(BOUND);
+    await world.run(100);
+    assert.equal(world.peer.isOpen, true);
+  });
+
+  it('ends where the other side is somebody else, or takes us for somebody else, before anything is said', async () => {
+    for (const said of [
+      `imallory ${ADA} ${ROOM}`,
+      `i${BOB} mallory ${ROOM}`,
+      `i${BOB} ${ADA} another`,
+      `i${ADA} ${BOB} ${ROOM}`,
+      'rsession',
+      'j"value"',
+      new ArrayBuffer(8),
+    ]) {
+      const world = new World();
+      world.offer('first', 1);
+      await world.run(100);
+      const { connection } = world;
+      connection.open();
+      connection.channels[LANES[2] ?? 0]?.hear(said);
+      connection.bind();
+      await world.run(100);
+      assert.equal(connection.connectionState, 'closed');
+      assert.equal(world.peer.isOpen, false);
+      assert.deepEqual(world.data, []);
+      assert.ok(
+        connection.channels.every(({ sent }) => sent.length <= 1),
+        'only who we are was said',
+      );
+    }
+  });
+
+  it('passes over what overtakes that on the unordered channel', async () => {
+    const world = new World();
+    world.offer('first', 1);
+    await world.run(100);
+    world.connection.open();
+    world.connection.channels[UNORDERED]?.hear('j"early"');
+    world.connection.bind();
+    await world.run(100);
+    assert.equal(world.peer.isOpen, true);
+    assert.deepEqual(world.data, []);
+  });
+});
+
+describe('a goodbye', () => {
+  it('from before the connection that is there ends nothing', async () => {
+    const world = await World.connected();
+    world.peer.receiveSignal({ attempt: '', bye: true }, 9);
+    assert.equal(world.peer.state, 'open');
+    world.peer.receiveSignal({ attempt: '', bye: true }, 11);
+    assert.deepEqual(world.closed, ['refused-by-peer']);
+  });
+});
