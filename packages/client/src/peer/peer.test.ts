@@ -91,9 +91,10 @@ class World {
   readonly signals: PeerSignal[] = [];
   readonly closed: PeerCloseReason[] = [];
   readonly data: unknown[] = [];
-  readonly connections = (Connection.all.length = 0) || Connection.all;
+  readonly connections = Connection.all;
 
   constructor() {
+    Connection.all.length = 0;
     const platform = {
       PeerConnection: Connection,
       crypto: { getRandomValues: (bytes: Uint8Array) => bytes.map(() => Math.random() * 256) },
