@@ -203,7 +203,8 @@ Object.assign(globalThis, {
         },
       });
       const ended = transfer.then(() => 'sent', codeOf);
-      await begun.promise;
+      // What ends before it has begun says why.
+      await Promise.race([begun.promise, ended]);
       const before = sent;
       const trips: number[] = [];
       const line = peer.send('a line meanwhile');
