@@ -121,6 +121,13 @@ export const SUITES: readonly Suite[] = [
   },
   {
     ...PLAIN,
+    name: 'attack',
+    patterns: ['tests/attack/*.test.ts'],
+    when: 'slow',
+    ceilingMinutes: 12,
+  },
+  {
+    ...PLAIN,
     name: 'browser-mesh',
     patterns: ['tests/browser/large/*.test.ts'],
     needs: BROWSERS,

@@ -1,0 +1,174 @@
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { type SignedRelayRecord, joinProofText } from '@lumamesh/protocol';
+import { Stub } from './stub.ts';
+
+/*
+ * Those who must notice nothing, in a process of their own: pairs who signal to each other at an
+ * ordinary pace, and newcomers who join one after another. Each has an address of its own.
+ */
+const PAIRS = 10;
+const SIGNALS_PER_SECOND = 10;
+const NEWCOMER_INTERVAL_MS = 500;
+const NEWCOMER_LIMIT_MS = 10_000;
+/** The room of the first pair: attackers know it. */
+export const KNOWN_ROOM = 'known-room'.padEnd(43, '-');
+export const PRESENCE = 'p'.repeat(300);
+
+export interface HonestReport {
+  readonly sent: number;
+  readonly received: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly joins: number;
+  readonly joinP50Ms: number;
+  readonly joinMaxMs: number;
+  readonly lostSessions: number;
+  /** Members whom their partner saw leave. */
+  readonly seenLeaving: number;
+}
+
+export interface HonestPeer {
+  readonly id: string;
+  joinFor(record: SignedRelayRecord, challenge: string, room: string): object;
+}
+
+export function makePeer(): HonestPeer {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
+  const point = Buffer.concat([
+    Buffer.of(4),
+    Buffer.from(x, 'base64url'),
+    Buffer.from(y, 'base64url'),
+  ]);
+  const id = createHash('sha256').update(point).digest().subarray(0, 16).toString('base64url');
+  return {
+    id,
+    joinFor: (record, challenge, room) => {
+      const text = Buffer.from(joinProofText(record.nk, challenge, room, id));
+      const signature = sign('sha256', text, { key: privateKey, dsaEncoding: 'ieee-p1363' });
+      return {
+        action: 'join',
+        room,
+        peer: id,
+        presence: PRESENCE,
+        proof: { key: point.toString('base64url'), signature: signature.toString('base64url') },
+      };
+    },
+  };
+}
+
+/** Joins a room; resolves when the relay has taken it in, with what that took in ms. */
+export async function join(
+  record: SignedRelayRecord,
+  from: string,
+  peer: HonestPeer,
+  room: string,
+  onFrame: (frame: Record<string, unknown>) => void,
+): Promise<{ readonly stub: Stub; readonly tookMs: number }> {
+  const startedAt = performance.now();
+  const joined = Promise.withResolvers<number>();
+  const stub = await Stub.open(record, {
+    from,
+    onFrame: (text, self) => {
+      const frame = JSON.parse(text) as Record<string, unknown>;
+      if (frame['action'] === 'welcome')
+        self.say(peer.joinFor(record, String(frame['challenge']), room));
+      else if (frame['action'] === 'joined') joined.resolve(performance.now() - startedAt);
+      onFrame(frame);
+    },
+  });
+  const timer = setTimeout(() => joined.resolve(Number.POSITIVE_INFINITY), NEWCOMER_LIMIT_MS);
+  const tookMs = await joined.promise;
+  clearTimeout(timer);
+  return { stub, tookMs };
+}
+
+const addressOf = (i: number): string => `127.1.${1 + (i >> 8)}.${1 + (i & 255)}`;
+
+async function run(record: SignedRelayRecord): Promise<void> {
+  const peers = Array.from({ length: 2 * PAIRS }, makePeer);
+  const latencies: number[] = [];
+  const joins: number[] = [];
+  let [sent, received, seenLeaving] = [0, 0, 0];
+  let isCounting = false;
+  let [countingSince, countedUntil] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const stubs: Stub[] = [];
+  for (const [i, peer] of peers.entries()) {
+    const room = i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-');
+    const partner = peers[i ^ 1]?.id;
+    const { stub } = await join(record, addressOf(i), peer, room, (frame) => {
+      if (frame['action'] === 'peer-left' && frame['peer'] === partner) seenLeaving += 1;
+      if (frame['action'] !== 'signal' || frame['from'] !== partner) return;
+      const sentAt = Number(String(frame['data']).split('-')[0]) / 1000;
+      // What was sent in time counts also when it comes after that.
+      if (sentAt < countingSince || sentAt > countedUntil) return;
+      received += 1;
+      latencies.push(performance.now() - sentAt);
+    });
+    stubs.push(stub);
+  }
+  let turn = 0;
+  setInterval(
+    () => {
+      const i = turn++ % peers.length;
+      const room = i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-');
+      const data = `${Math.round(performance.now() * 1000)}-`.padEnd(300, 'x');
+      if (isCounting) sent += 1;
+      stubs[i]?.say({ action: 'signal', room, to: peers[i ^ 1]?.id, data });
+    },
+    1000 / SIGNALS_PER_SECOND / PAIRS,
+  );
+  let newcomers = 0;
+  setInterval(() => {
+    if (!isCounting) return;
+    const since = countingSince;
+    void join(
+      record,
+      addressOf(100 + (newcomers++ % 400)),
+      makePeer(),
+      'n'.repeat(43),
+      () => undefined,
+    ).then(({ stub, tookMs }) => {
+      if (since === countingSince) joins.push(tookMs);
+      stub.close();
+    });
+  }, NEWCOMER_INTERVAL_MS);
+  process.on('message', (message) => {
+    if (message === 'begin') {
+      countingSince = performance.now();
+      countedUntil = Number.POSITIVE_INFINITY;
+      latencies.length = joins.length = 0;
+      sent = received = seenLeaving = 0;
+      isCounting = true;
+    } else {
+      isCounting = false;
+      countedUntil = performance.now();
+      // What is on its way arrives.
+      setTimeout(() => {
+        const report: HonestReport = {
+          sent,
+          received,
+          p50Ms: quantile(latencies, 0.5),
+          p99Ms: quantile(latencies, 0.99),
+          joins: joins.length,
+          joinP50Ms: quantile(joins, 0.5),
+          joinMaxMs: quantile(joins, 1),
+          lostSessions: stubs.filter(({ isClosed }) => isClosed).length,
+          seenLeaving,
+        };
+        process.send?.(report);
+      }, 1000);
+    }
+  });
+  process.send?.({ peers: peers.map(({ id }) => id) });
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (
+    sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.POSITIVE_INFINITY
+  );
+}
+
+if (process.argv[1] === import.meta.filename && process.argv[2] !== undefined)
+  await run(JSON.parse(process.argv[2]) as SignedRelayRecord);

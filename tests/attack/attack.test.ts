@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { patience } from '@lumamesh/testkit';
+import { attack } from '../../bench/attack/run.ts';
+import { ATTACKS } from '../../bench/attack/attackers.ts';
+import { soak } from '../../bench/attack/soak.ts';
+
+/*
+ * The quick part of `npm run attack` and `npm run soak`: what must hold on any machine. How long
+ * signals took is for the benchmark, on a machine of its own.
+ */
+const SECONDS = 3;
+
+describe('a relay that strangers attack', () => {
+  for (const name of Object.keys(ATTACKS))
+    it(`serves the others under ${name}`, async () => {
+      const { attacked, residentMb } = await attack(name, SECONDS);
+      const { sent, received, lostSessions, seenLeaving, joinMaxMs } = attacked;
+      assert.deepEqual({ lostSessions, seenLeaving }, { lostSessions: 0, seenLeaving: 0 });
+      assert.ok(sent > 0 && received >= 0.99 * sent, `${received} of ${sent} signals arrived`);
+      assert.ok(joinMaxMs <= patience(3000), `a newcomer waited for ${joinMaxMs} ms`);
+      assert.ok(residentMb <= 256, `${residentMb} MB`);
+    });
+});
+
+describe('relays under churn', () => {
+  it('keep neither memory nor handles nor sessions of those who have gone', async () => {
+    const { isFlat, text } = await soak(60);
+    assert.ok(isFlat, text);
+  });
+});
