@@ -46,7 +46,7 @@ if [[ $IS_ROOT == yes && -d /run/systemd/system ]] && command -v systemctl >/dev
 # All settings of the relay; tools/installer-settings.test.ts compares them with the schema. The
 # first three go into the unit's drop-in, the others into relay.env.
 SETTINGS=(PUBLIC_IP UDP_PORT HEALTH_LISTEN PUBLIC_IP6 PUBLIC_HOST LISTEN_IP ICE_UFRAG ICE_PWD CERT_FILE KEY_FILE NODE_KEY MESH_SALT MESH_LISTEN MESH_PEERS
-  MESH_FILE MAX_SESSIONS MAX_ROOM_SIZE MAX_MESSAGES_PER_SECOND LOG_LEVEL LOG_FORMAT LOG_ADDRESSES)
+  MESH_FILE MESH_MEMORY_MB MESH_CHECKS_PER_SECOND MESH_SOCKETS_PER_NETWORK MAX_SESSIONS MAX_ROOM_SIZE MAX_MESSAGES_PER_SECOND LOG_LEVEL LOG_FORMAT LOG_ADDRESSES)
 IN_UNIT=' PUBLIC_IP UDP_PORT HEALTH_LISTEN '
 declare -A SETTING=()
 STUN_SERVERS=${LUMAMESH_STUN_SERVERS:-stun.l.google.com:19302 stun.cloudflare.com:3478 stun.nextcloud.com:3478 stun.sipgate.net:3478}

@@ -3,7 +3,9 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { pause, until } from '@lumamesh/testkit';
+import type { Connection } from '@libp2p/interface';
+import { utf8Encode } from '@lumamesh/base';
+import { patience, pause, until } from '@lumamesh/testkit';
 import { multiaddr } from '@multiformats/multiaddr';
 import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
 import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
@@ -25,6 +27,7 @@ async function attackerOf(relay: MeshRelay): Promise<MeshNode> {
     listen: null,
     topic: `/lumamesh/records/1/${mesh}`,
     gater: {},
+    guard: null,
     isLocal: true,
   });
   await node.start();
@@ -35,6 +38,38 @@ async function attackerOf(relay: MeshRelay): Promise<MeshNode> {
   ).split(':');
   await node.dial(multiaddr(`/ip4/${host}/tcp/${port}`));
   return node;
+}
+
+/** Frames of yamux that libp2p would not send, in a connection of its own. */
+class RawMuxer {
+  readonly #send: (frame: Uint8Array) => void;
+
+  constructor(connection: Connection) {
+    // What libp2p keeps to itself.
+    const { muxer } = connection as unknown as {
+      muxer: { maConn: { send(data: Uint8Array): void } };
+    };
+    this.#send = (frame) => muxer.maConn.send(frame);
+  }
+
+  open(streamId: number, data: Uint8Array): void {
+    // Ids beyond those that libp2p has used.
+    this.#frame(0, 1, 1001 + streamId - 1, data.length, data);
+  }
+
+  ping(count: number): void {
+    for (let i = 0; i < count; i++) this.#frame(2, 1, 0, i, new Uint8Array(0));
+  }
+
+  #frame(type: number, flags: number, id: number, length: number, data: Uint8Array): void {
+    const frame = Buffer.alloc(12 + data.length);
+    frame.writeUInt8(type, 1);
+    frame.writeUInt16BE(flags, 2);
+    frame.writeUInt32BE(id, 4);
+    frame.writeUInt32BE(length, 8);
+    frame.set(data, 12);
+    this.#send(frame);
+  }
 }
 
 async function withPair(
@@ -134,6 +169,36 @@ describe('a relay whose mesh port is attacked', () => {
         await node.stop();
       }
       for (const relay of [zero, one]) assert.equal((await relay.stats()).records.alive, 1);
+    }));
+
+  it('gives up a connection that negotiates without end, in clear, encrypted or by streams, and is not held up', () =>
+    withPair(async ([zero, one]) => {
+      const ls = utf8Encode(`\x13/multistream/1.0.0\n${'\x03ls\n'.repeat(50_000)}`);
+      for (const attack of [
+        // On one stream; on many; and as signs of life.
+        (muxer: RawMuxer) => muxer.open(1, ls),
+        (muxer: RawMuxer) => {
+          for (let i = 0; i < 200; i++) muxer.open(1 + 2 * i, ls.subarray(0, 100));
+        },
+        (muxer: RawMuxer) => muxer.ping(20_000),
+      ]) {
+        const node = await attackerOf(zero);
+        try {
+          const [connection] = node.getConnections();
+          assert.ok(connection !== undefined);
+          const began = performance.now();
+          attack(new RawMuxer(connection));
+          await until(() => node.getConnections().length === 0, 'it is still connected');
+          await zero.stats();
+          assert.ok(performance.now() - began < patience(2000), 'the relay was held up');
+        } finally {
+          await node.stop();
+        }
+      }
+      const { drops } = await zero.stats();
+      for (const fault of ['negotiationTooLong', 'tooManyStreams', 'tooManyPings'])
+        assert.equal(drops[`mesh.socket.${fault}`], 1, JSON.stringify(drops));
+      await until(() => isComplete([zero, one]), 'they do not know each other any more');
     }));
 
   it('hangs up on a peer that never says who it is', () =>

@@ -279,6 +279,7 @@ export class VirtualMesh {
       case 'unproven':
         node.unproven.push(output.nk);
         return;
+      case 'proven':
       case 'save':
         return;
     }

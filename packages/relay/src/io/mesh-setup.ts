@@ -1,6 +1,7 @@
 import type { RelayConfig } from './config/config.ts';
 import type { Identity } from './identity.ts';
 import type { Logger } from './log.ts';
+import type { MeshBounds } from '../core/mesh/mesh-bounds.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import type { RecordPlace } from './record.ts';
@@ -47,8 +48,26 @@ export async function setUpMesh(
     place: { mesh: secret.mesh, ...(listen === null ? {} : { meshPort: listen.port }) },
     start: (record, onEvent) =>
       Server.start(
-        { identity, secret, listen, peers: meshPeers, file: meshFile, maxRoomSize, log, onEvent },
+        {
+          identity,
+          secret,
+          listen,
+          peers: meshPeers,
+          file: meshFile,
+          maxRoomSize,
+          bounds: boundsOf(config),
+          log,
+          onEvent,
+        },
         record,
       ),
+  };
+}
+
+function boundsOf(config: RelayConfig): MeshBounds {
+  return {
+    maxBytes: config.meshMemoryMb * 1_048_576,
+    checksPerSecond: config.meshChecksPerSecond,
+    socketsPerNetwork: config.meshSocketsPerNetwork,
   };
 }

@@ -22,7 +22,14 @@ export interface MeshStats {
     readonly hintsHeld: number;
     readonly reporters: number;
   };
-  readonly rooms: { readonly reported: number };
+  readonly rooms: {
+    readonly reported: number;
+    /** Of members over other relays. */
+    readonly remoteBytes: number;
+    readonly newsWaiting: number;
+  };
+  /** For other relays. */
+  readonly waitingBytes: number;
   readonly hints: { readonly in: number; readonly out: number };
   readonly signals: { readonly in: number; readonly out: number };
   readonly traffic: Readonly<Record<string, MeshPurposeTraffic>>;

@@ -4,10 +4,13 @@ export interface MeshBounds {
   readonly maxBytes: number;
   /** Relays that are dialled to see whether they answer, each second in the long run. */
   readonly checksPerSecond: number;
+  /** TCP connections from one /24 or /48 of the internet. */
+  readonly socketsPerNetwork: number;
 }
 
 /** Those of the settings' defaults. */
 export const DEFAULT_MESH_BOUNDS: MeshBounds = {
   maxBytes: 64 * 1024 * 1024,
   checksPerSecond: 20,
+  socketsPerNetwork: 24,
 };

@@ -332,6 +332,7 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     // Rooms choose their homes with this relay among the others.
     this.#applyChanges(now);
     this.#protocol.acceptRelay(now, link);
+    this.#outputs.push({ type: 'proven', nk: record.nk });
   }
 
   /** The relays that are known are others now. */

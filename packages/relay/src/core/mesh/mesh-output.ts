@@ -13,6 +13,8 @@ export type MeshOutput =
       readonly reason: string;
       readonly isBan: boolean;
     }
+  /** The relay of a link has shown a record that answers. */
+  | { readonly type: 'proven'; readonly nk: string }
   /** To all, by gossip. */
   | { readonly type: 'publish'; readonly record: SignedRelayRecord }
   /** What a gossiped record under this id is worth. */

@@ -174,6 +174,19 @@ const METRICS: Readonly<Record<string, Metric>> = {
     labels: ['reason'],
     read: byLabel('reason', ({ mesh }) => mesh?.drops ?? {}),
   },
+  lumamesh_mesh_held_bytes: {
+    kind: 'gauge',
+    help: 'Bytes held for other relays: members that they show, and what waits to be sent to them.',
+    labels: ['what'],
+    read: byLabel('what', ({ mesh }) =>
+      mesh === undefined ? {} : { members: mesh.rooms.remoteBytes, waiting: mesh.waitingBytes },
+    ),
+  },
+  lumamesh_mesh_news_waiting: {
+    kind: 'gauge',
+    help: 'News of members over other relays that wait for their turn.',
+    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.rooms.newsWaiting }]),
+  },
   lumamesh_mesh_bans: {
     kind: 'gauge',
     help: 'Keys and addresses of relays that are banned.',

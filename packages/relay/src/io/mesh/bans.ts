@@ -1,8 +1,7 @@
-import { addressPrefix, dropOldest, isCanonicalIp, scopeOf } from '@lumamesh/base';
+import { DropCounters, dropOldest, isCanonicalIp, scopeOf } from '@lumamesh/base';
+import { SocketPlaces } from './socket-places.ts';
 
 export const BAN_MS = 10 * 60_000;
-/** TCP connections from one /24 or /48 of the internet. */
-const MAX_SOCKETS_PER_PREFIX = 24;
 /**
  * So many keys of one address must have been banned before the address is: neighbours may share it.
  */
@@ -35,12 +34,20 @@ export class Bans {
   }
 }
 
-/** Who may connect to this relay's mesh port, and whom it dials: bans, and shares of networks. */
-export class ConnectionAdmission {
+/**
+ * Who may connect to this relay's mesh port, and whom it dials: bans, and shares of networks.
+ * `Socket` is whatever names one.
+ */
+export class ConnectionAdmission<Socket> {
+  readonly drops = new DropCounters();
+  readonly places: SocketPlaces<Socket>;
   readonly #bans = new Bans();
-  readonly #socketsPerPrefix = new Map<string, number>();
   /** Keys that were banned, by the address they came from. */
   readonly #bannedKeys = new Map<string, Set<string>>();
+
+  constructor(maxPerPrefix: number) {
+    this.places = new SocketPlaces(maxPerPrefix);
+  }
 
   /** Keys and addresses that are banned. */
   get bans(): number {
@@ -52,22 +59,17 @@ export class ConnectionAdmission {
     return nk === null || this.#bans.has(nowMs, nk);
   }
 
-  /**
-   * Whether a connection from an address may come in. One that may is counted for its network.
-   * @returns What to call when it has closed; `null` when it is turned away.
-   */
-  admitConnection(nowMs: number, address: string): (() => void) | null {
-    if (!isCanonicalIp(address) || this.#bans.has(nowMs, address)) return null;
-    if (scopeOf(address) !== 'public') return () => undefined;
-    const prefix = addressPrefix(address);
-    const count = this.#socketsPerPrefix.get(prefix) ?? 0;
-    if (count >= MAX_SOCKETS_PER_PREFIX) return null;
-    this.#socketsPerPrefix.set(prefix, count + 1);
-    return () => {
-      const left = (this.#socketsPerPrefix.get(prefix) ?? 1) - 1;
-      if (left > 0) this.#socketsPerPrefix.set(prefix, left);
-      else this.#socketsPerPrefix.delete(prefix);
-    };
+  /** Whether a connection from an address may come in: see {@link SocketPlaces.admit}. */
+  admitConnection(nowMs: number, socket: Socket, address: string, close: () => void): boolean {
+    const isAdmitted =
+      isCanonicalIp(address) &&
+      !this.#bans.has(nowMs, address) &&
+      this.places.admit(socket, address, () => {
+        this.drops.count('mesh.socket.crowdedOut');
+        close();
+      });
+    if (!isAdmitted) this.drops.count('mesh.socket.refused');
+    return isAdmitted;
   }
 
   /** Bans a key, and those of its addresses at which one key after another was banned. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { privateKeyFromRaw, publicKeyFromRaw } from '@libp2p/crypto/keys';
+import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import {
   type GossipSub,
   type GossipSubComponents,
@@ -8,14 +8,13 @@ import {
   gossipsub,
 } from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
-import type { ConnectionGater, Libp2p, PeerId } from '@libp2p/interface';
+import type { ConnectionGater, Libp2p } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
-import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
-import { fromBase64Url, toBase64Url } from '@lumamesh/base';
+import type { ConnectionGuard } from './connection-guard.ts';
 
 export interface Libp2pNodeOptions {
   /** Ed25519 private and public key, 64 bytes: the node key is the libp2p identity. */
@@ -24,6 +23,8 @@ export interface Libp2pNodeOptions {
   readonly listen: { readonly host: string; readonly port: number } | null;
   readonly topic: string;
   readonly gater: ConnectionGater;
+  /** `null` for one that trusts whomever it is connected to. */
+  readonly guard: ConnectionGuard | null;
   /** Whether many relays share an address here: a test network. */
   readonly isLocal: boolean;
 }
@@ -34,13 +35,16 @@ type ScoredGossipSub = GossipSub & { getScore(peer: string): number };
 export type MeshNode = Libp2p<{ readonly identify: Identify; readonly pubsub: ScoredGossipSub }>;
 
 /** The hard wall; what is kept is trimmed well below it (LINK_LIMITS). */
-const MAX_CONNECTIONS = 320;
-const MAX_PENDING = 128;
+const MAX_CONNECTIONS = 400;
+/** As many as may be there: whose turn it is, {@link SocketPlaces} decides. */
+const MAX_PENDING = MAX_CONNECTIONS;
 /** A socket that says nothing holds a place of the upgrade queue for this long. */
 const UPGRADE_TIMEOUT_MS = 3000;
 const DIAL_TIMEOUT_MS = 5000;
 const PING_INTERVAL_MS = 60_000;
 const STREAM_WINDOW_BYTES = 262_144;
+/** Of one connection: frames, gossip, identification, signs of life, and as many that are being replaced. */
+const MAX_STREAMS = 16;
 /** New connections a second from one address. */
 const INBOUND_PER_SECOND = 5;
 const INBOUND_PER_SECOND_LOCAL = 1000;
@@ -53,22 +57,38 @@ export const GRAYLIST_SCORE = -80;
  * Started by the caller.
  */
 export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNode> {
-  const { listen } = options;
+  const { listen, guard } = options;
+  const protect = preSharedKey({ psk: swarmKey(options.psk), timeout: UPGRADE_TIMEOUT_MS });
+  const encrypt = noise();
+  const multiplex = yamux({
+    maxInboundStreams: MAX_STREAMS,
+    maxOutboundStreams: MAX_STREAMS,
+    streamOptions: {
+      initialStreamWindowSize: STREAM_WINDOW_BYTES,
+      maxStreamWindowSize: STREAM_WINDOW_BYTES,
+    },
+  });
   return createLibp2p({
     start: false,
     nodeInfo: { userAgent: 'lumamesh' },
     privateKey: privateKeyFromRaw(options.privateKey),
     addresses: { listen: listen === null ? [] : [multiaddrText(listen.host, listen.port)] },
     transports: [tcp({ maxConnections: MAX_CONNECTIONS, backlog: MAX_PENDING })],
-    connectionProtector: preSharedKey({ psk: swarmKey(options.psk), timeout: UPGRADE_TIMEOUT_MS }),
-    connectionEncrypters: [noise()],
+    connectionProtector: () => {
+      const protector = protect();
+      return guard?.protector(protector) ?? protector;
+    },
+    connectionEncrypters: [
+      (components: Parameters<typeof encrypt>[0]) => {
+        const encrypter = encrypt(components);
+        return guard?.encrypter(encrypter) ?? encrypter;
+      },
+    ],
     streamMuxers: [
-      yamux({
-        streamOptions: {
-          initialStreamWindowSize: STREAM_WINDOW_BYTES,
-          maxStreamWindowSize: STREAM_WINDOW_BYTES,
-        },
-      }),
+      () => {
+        const factory = multiplex();
+        return guard?.muxerFactory(factory) ?? factory;
+      },
     ],
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
@@ -158,16 +178,6 @@ function scoredGossipsub(
   options: Partial<GossipsubOpts>,
 ): (components: GossipSubComponents) => ScoredGossipSub {
   return gossipsub(options) as (components: GossipSubComponents) => ScoredGossipSub;
-}
-
-/** The libp2p identity of a node key. */
-export function peerIdOf(nk: string): PeerId {
-  return peerIdFromPublicKey(publicKeyFromRaw(fromBase64Url(nk) ?? new Uint8Array(0)));
-}
-
-/** The node key of a libp2p identity, or `null` when it is no Ed25519 key. */
-export function nodeKeyOf(peer: PeerId): string | null {
-  return peer.type === 'Ed25519' ? toBase64Url(new Uint8Array(peer.publicKey.raw)) : null;
 }
 
 /** An address as libp2p writes it. */

@@ -1,8 +1,10 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
+import { FairShare } from '../../core/mesh/fair-share.ts';
 import type { Logger } from '../log.ts';
 import { BAN_MS, type ConnectionAdmission } from './bans.ts';
-import { GRAYLIST_SCORE, type MeshNode, nodeKeyOf, peerIdOf } from './libp2p-node.ts';
+import { GRAYLIST_SCORE, type MeshNode } from './libp2p-node.ts';
 import { remoteIpOf } from './mesh-address.ts';
+import { nodeKeyOf, peerIdOf } from './node-key.ts';
 import { FrameWriter, type ReadBudget, makeReadBudget, readFrames } from './mesh-stream.ts';
 
 /** What happens on links. */
@@ -16,13 +18,17 @@ export interface MeshLinksOptions {
   readonly node: MeshNode;
   /** This relay's node key. */
   readonly nk: string;
-  readonly admission: ConnectionAdmission;
+  readonly admission: Pick<ConnectionAdmission<unknown>, 'ban'>;
   readonly log: Logger;
+  /** Bytes that wait for all relays together. */
+  readonly maxWaitingBytes: number;
   readonly on: MeshLinksEvents;
 }
 
-const PROTOCOL = '/lumamesh/relay/1';
+/** Of the streams with frames of the mesh. */
+export const PROTOCOL = '/lumamesh/relay/1';
 const STREAM_TIMEOUT_MS = 5000;
+const FORGET_AFTER_MS = 5000;
 
 /** What a link stands on: the core has the record of it, by the same node key. */
 interface LinkStreams {
@@ -35,12 +41,15 @@ interface LinkStreams {
 /** Links on libp2p: one connection to each relay, and a stream each way. */
 export class MeshLinks {
   readonly #options: MeshLinksOptions;
+  /** Bytes that wait to be sent, by node key. */
+  readonly #waiting: FairShare<string>;
   /** By node key. */
   readonly #streams = new Map<string, LinkStreams>();
   #isClosed = false;
 
   constructor(options: MeshLinksOptions) {
     this.#options = options;
+    this.#waiting = new FairShare(options.maxWaitingBytes);
   }
 
   /** To be called before the node starts. */
@@ -53,6 +62,11 @@ export class MeshLinks {
       maxInboundStreams: 2,
       maxOutboundStreams: 2,
     });
+  }
+
+  /** Bytes that wait to be sent. */
+  get waitingBytes(): number {
+    return this.#waiting.total;
   }
 
   send(nk: string, text: string): void {
@@ -91,6 +105,18 @@ export class MeshLinks {
   #handleDisconnected(peer: PeerId): void {
     const nk = nodeKeyOf(peer);
     if (nk !== null && this.#streams.delete(nk)) this.#options.on.closed(nk);
+    void this.#forget(peer);
+  }
+
+  /** Nothing of a peer is kept beyond its connections; libp2p would, for good. */
+  async #forget(peer: PeerId): Promise<void> {
+    const { node, log } = this.#options;
+    // What its last streams still had to write down comes first.
+    await new Promise((resolve) => setTimeout(resolve, FORGET_AFTER_MS).unref());
+    if (node.status !== 'started' || node.getConnections(peer).length > 0) return;
+    await node.peerStore.delete(peer).catch((error: unknown) => {
+      log.debug({ error: String(error) }, 'a peer could not be forgotten');
+    });
   }
 
   /** Opens the way out to a relay when it is first heard of, by connection or by stream. */
@@ -98,7 +124,7 @@ export class MeshLinks {
     const known = this.#streams.get(nk);
     if (known !== undefined) return known;
     const isCurrent = (): boolean => this.#streams.get(nk) === streams;
-    const writer = new FrameWriter((reason) => {
+    const writer = new FrameWriter(nk, this.#waiting, (reason) => {
       if (isCurrent()) this.#handleStreamEnd(nk, streams, reason);
     });
     const streams: LinkStreams = { connection, writer, budget: makeReadBudget(), inbound: null };

@@ -5,7 +5,7 @@ import { type Instant, scopeOf } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { Alarm, monotonicNow } from '@lumamesh/transport/io';
 import type { DialTarget } from '../../core/mesh/dial-choice.ts';
-import { DEFAULT_MESH_BOUNDS } from '../../core/mesh/mesh-bounds.ts';
+import type { MeshBounds } from '../../core/mesh/mesh-bounds.ts';
 import { MeshCore } from '../../core/mesh/mesh-core.ts';
 import type { MeshOutput } from '../../core/mesh/mesh-output.ts';
 import type { LocalRoomEvent, RemoteRooms } from '../../core/remote-rooms.ts';
@@ -15,13 +15,8 @@ import type { Logger } from '../log.ts';
 import { isSignedBy, isSignedRecord } from '../record.ts';
 import type { MeshStats } from '../relay-stats.ts';
 import { ConnectionAdmission } from './bans.ts';
-import {
-  type MeshNode,
-  makeLibp2pNode,
-  multiaddrText,
-  nodeKeyOf,
-  peerIdOf,
-} from './libp2p-node.ts';
+import { ConnectionGuard } from './connection-guard.ts';
+import { type MeshNode, makeLibp2pNode, multiaddrText } from './libp2p-node.ts';
 import {
   type HostPort,
   listenFailed,
@@ -30,8 +25,9 @@ import {
   resolveListen,
 } from './mesh-address.ts';
 import { loadMeshFile, saveMeshFile } from './mesh-file.ts';
-import { MeshLinks } from './mesh-links.ts';
+import { MeshLinks, PROTOCOL } from './mesh-links.ts';
 import type { MeshSecret } from './mesh-salt.ts';
+import { nodeKeyOf, peerIdOf } from './node-key.ts';
 import { RecordGossip } from './record-gossip.ts';
 
 export interface MeshServerOptions {
@@ -41,6 +37,7 @@ export interface MeshServerOptions {
   readonly peers: readonly HostPort[];
   readonly file: string;
   readonly maxRoomSize: number;
+  readonly bounds: MeshBounds;
   readonly log: Logger;
   readonly onEvent: (event: MeshEvent) => void;
 }
@@ -63,7 +60,8 @@ export class MeshServer {
   readonly #options: MeshServerOptions;
   readonly #core: MeshCore;
   readonly #node: MeshNode;
-  readonly #admission: ConnectionAdmission;
+  readonly #admission: ConnectionAdmission<MultiaddrConnection>;
+  readonly #guard: ConnectionGuard;
   readonly #links: MeshLinks;
   readonly #gossip: RecordGossip;
   readonly #alarm = new Alarm(() => this.#drive((core, now) => core.handleTimeout(now)));
@@ -76,18 +74,20 @@ export class MeshServer {
     record: SignedRelayRecord,
     node: MeshNode,
     topic: string,
-    admission: ConnectionAdmission,
+    admission: ConnectionAdmission<MultiaddrConnection>,
+    guard: ConnectionGuard,
   ) {
     this.#options = options;
     this.#node = node;
     this.#admission = admission;
-    const { identity, secret, peers, maxRoomSize, log } = options;
+    this.#guard = guard;
+    const { identity, secret, peers, maxRoomSize, bounds, log } = options;
     this.#core = new MeshCore(monotonicNow(), unixSeconds(), {
       record,
       mesh: secret.mesh,
       peers,
       maxRoomSize,
-      bounds: DEFAULT_MESH_BOUNDS,
+      bounds,
       hash: (algorithm, data) => createHash(algorithm).update(data).digest(),
       verify: isSignedRecord,
       sign: (data) => identity.sign(data),
@@ -100,6 +100,7 @@ export class MeshServer {
       nk: identity.nk,
       admission,
       log,
+      maxWaitingBytes: bounds.maxBytes,
       on: {
         opened: (nk, isOutbound, address) =>
           this.#drive((core, now) => core.handleLinkOpen(now, nk, isOutbound, address)),
@@ -116,7 +117,13 @@ export class MeshServer {
   static async start(options: MeshServerOptions, record: SignedRelayRecord): Promise<MeshServer> {
     const { identity, secret } = options;
     const topic = `/lumamesh/records/1/${secret.mesh}`;
-    const admission = new ConnectionAdmission();
+    const admission = new ConnectionAdmission<MultiaddrConnection>(
+      options.bounds.socketsPerNetwork,
+    );
+    const guard = new ConnectionGuard(PROTOCOL, ({ nk, connection }, fault) => {
+      admission.drops.count(`mesh.socket.${fault}`);
+      if (nk !== null) admission.ban(Date.now(), nk, [remoteIpOf(connection)]);
+    });
     const isBanned = (peer: PeerId): boolean => admission.isBanned(Date.now(), nodeKeyOf(peer));
     const node: MeshNode = await makeLibp2pNode({
       privateKey: identity.rawNodeKey,
@@ -124,6 +131,7 @@ export class MeshServer {
       listen: await resolveListen(options.listen),
       topic,
       isLocal: scopeOf(record.ip) !== 'public',
+      guard,
       gater: {
         denyInboundConnection: (connection) => !admit(admission, connection),
         denyInboundEncryptedConnection: (peer) =>
@@ -131,7 +139,7 @@ export class MeshServer {
         denyDialPeer: isBanned,
       },
     });
-    const server = new MeshServer(options, record, node, topic, admission);
+    const server = new MeshServer(options, record, node, topic, admission, guard);
     await server.#start();
     return server;
   }
@@ -143,8 +151,11 @@ export class MeshServer {
 
   /** For `/statsz`. */
   stats(): Omit<MeshStats, 'identityConflicts'> {
+    const stats = this.#core.stats(monotonicNow());
     return {
-      ...this.#core.stats(monotonicNow()),
+      ...stats,
+      drops: { ...stats.drops, ...this.#admission.drops.snapshot() },
+      waitingBytes: this.#links.waitingBytes,
       sockets: this.#node.getConnections().length,
       bans: this.#admission.bans,
     };
@@ -228,6 +239,9 @@ export class MeshServer {
         return;
       case 'verdict':
         return this.#gossip.settle(output.id, output.verdict);
+      case 'proven':
+        for (const socket of this.#guard.prove(output.nk)) this.#admission.places.prove(socket);
+        return;
       case 'check':
         void this.#check(output.id, output.record);
         return;
@@ -283,11 +297,16 @@ export class MeshServer {
   }
 }
 
-/** Counts the sockets of a network until they close, and turns away those beyond its share. */
-function admit(admission: ConnectionAdmission, connection: MultiaddrConnection): boolean {
-  const release = admission.admitConnection(Date.now(), remoteIpOf(connection));
-  if (release !== null) connection.addEventListener('close', release);
-  return release !== null;
+/** Whether a socket may come in; it is counted for its network until it closes. */
+function admit(
+  admission: ConnectionAdmission<MultiaddrConnection>,
+  socket: MultiaddrConnection,
+): boolean {
+  const isAdmitted = admission.admitConnection(Date.now(), socket, remoteIpOf(socket), () =>
+    socket.abort(new Error('others need the place')),
+  );
+  if (isAdmitted) socket.addEventListener('close', () => admission.places.release(socket));
+  return isAdmitted;
 }
 
 function unixSeconds(): number {

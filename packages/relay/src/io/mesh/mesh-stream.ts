@@ -1,6 +1,7 @@
 import type { Stream } from '@libp2p/interface';
 import { TokenBucket } from '@lumamesh/base';
 import { monotonicNow } from '@lumamesh/transport/io';
+import type { FairShare } from '../../core/mesh/fair-share.ts';
 import { LengthPrefixedReader, encodeLengthPrefixed } from '../../core/mesh/length-prefixed.ts';
 
 /** Bytes that wait for a slow reader before the link is given up. */
@@ -24,10 +25,15 @@ export class FrameWriter {
   #queuedBytes = 0;
   #isScheduled = false;
 
+  readonly #nk: string;
+  /** What waits for all relays. */
+  readonly #share: FairShare<string>;
   readonly #onFailure: (reason: string) => void;
 
-  /** @param onFailure the queue is full, or the stream broke */
-  constructor(onFailure: (reason: string) => void) {
+  /** @param onFailure too much waits for this relay, or the stream broke */
+  constructor(nk: string, share: FairShare<string>, onFailure: (reason: string) => void) {
+    this.#nk = nk;
+    this.#share = share;
     this.#onFailure = onFailure;
   }
 
@@ -35,19 +41,24 @@ export class FrameWriter {
   open(stream: Stream): void {
     stream.inactivityTimeout = INACTIVITY_MS;
     stream.addEventListener('drain', () => this.#flush());
-    stream.addEventListener('close', () => this.#onFailure('streamClosed'));
+    stream.addEventListener('close', () => {
+      this.#takeQueue();
+      this.#onFailure('streamClosed');
+    });
     this.#stream = stream;
     this.#flush();
   }
 
   send(text: string): void {
-    this.#queue.push(text);
-    this.#queuedBytes += text.length;
-    if (this.#queuedBytes > MAX_QUEUED_BYTES) {
-      this.#queue = [];
-      this.#queuedBytes = 0;
+    if (
+      this.#queuedBytes + text.length > MAX_QUEUED_BYTES ||
+      !this.#share.take(this.#nk, text.length)
+    ) {
+      this.#takeQueue();
       return this.#onFailure('slowReader');
     }
+    this.#queue.push(text);
+    this.#queuedBytes += text.length;
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // What one turn of the loop produces goes out in one piece.
@@ -66,14 +77,19 @@ export class FrameWriter {
       this.#queue.length === 0
     )
       return;
-    const texts = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
     try {
-      stream.send(encodeLengthPrefixed(texts));
+      stream.send(encodeLengthPrefixed(this.#takeQueue()));
     } catch {
       this.#onFailure('streamClosed');
     }
+  }
+
+  #takeQueue(): readonly string[] {
+    const texts = this.#queue;
+    this.#queue = [];
+    this.#share.give(this.#nk, this.#queuedBytes);
+    this.#queuedBytes = 0;
+    return texts;
   }
 }
 

@@ -3,7 +3,8 @@ import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { utf8Decode, utf8Encode } from '@lumamesh/base';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
 import type { Logger } from '../log.ts';
-import { type MeshNode, nodeKeyOf } from './libp2p-node.ts';
+import type { MeshNode } from './libp2p-node.ts';
+import { nodeKeyOf } from './node-key.ts';
 
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
