@@ -178,7 +178,7 @@ describe('a relay whose mesh port is attacked', () => {
         // On one stream; on many; and as signs of life.
         (muxer: RawMuxer) => muxer.open(1, ls),
         (muxer: RawMuxer) => {
-          for (let i = 0; i < 200; i++) muxer.open(1 + 2 * i, ls.subarray(0, 100));
+          for (let i = 0; i < 200; i++) muxer.open(1 + 2 * i, ls.subarray(0, 20));
         },
         (muxer: RawMuxer) => muxer.ping(20_000),
       ]) {
