@@ -1,12 +1,15 @@
-import { LumameshError, utf8Encode } from '@lumamesh/base';
+import { LumameshError } from '@lumamesh/base';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
+
+/** Whoever shares the password is met within this time, once a relay has named who is there. */
+const GRACE_MS = 3000;
 
 /**
  * Reports a wrong password (ROOM_KEY_MISMATCH) rather than meeting it with silence. Everybody who
  * joins a room with a password also takes part in a password-check room of the same name, whichever
- * the password is. Nobody connects there; each shows eight bits of a hash of what its password
- * leads to. Whoever knows the name sees that the room exists, and may rule out 255 of 256
- * passwords, each at the cost of the slow derivation.
+ * the password is. Nobody connects there, and nothing is said of the password: who sees others there
+ * and none of them in the room itself has another one. Whoever knows the name sees that the room
+ * exists.
  */
 export function passwordProbe(): Feature {
   return {
@@ -17,25 +20,29 @@ export function passwordProbe(): Feature {
 
 function probe(room: RoomHandle): RoomPart {
   let leave = (): void => undefined;
-  let hasSaid = false;
+  let cancel = (): void => undefined;
+  let isAsked = false;
 
-  const enter = async (roomId: string): Promise<void> => {
-    const digest = await room.platform.crypto.subtle.digest('SHA-256', utf8Encode(roomId));
-    // Left while this was asked for.
-    if (room.state === 'left') return;
-    const tag = new Uint8Array(digest)[0];
-    // The password makes its derivation slow, so that a relay cannot try names in bulk either.
-    leave = room.openChannel(`${room.name}\nprobe`, 'probe', { tag }, (_id, presence) => {
-      const other = ((presence ?? {}) as { tag?: unknown }).tag;
-      if (typeof other !== 'number' || other === tag || hasSaid) return;
-      if (room.peers.length === 0)
-        room.reportError(new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
-      hasSaid = true;
-    });
+  const judge = (): void => {
+    if (room.state === 'joining') return wait();
+    if (room.state === 'joined' && room.peers.length === 0)
+      room.reportError(new LumameshError('ROOM_KEY_MISMATCH', 'others use another password'));
+  };
+  const wait = (): void => {
+    cancel = room.platform.setTimer(GRACE_MS, judge);
   };
 
   return {
-    onReady: () => void enter(room.roomId ?? ''),
-    onLeave: () => leave(),
+    onReady: () => {
+      // The password makes its derivation slow, so that a relay cannot try names in bulk either.
+      leave = room.openChannel(`${room.name}\nprobe`, 'probe', {}, () => {
+        if (!isAsked) wait();
+        isAsked = true;
+      });
+    },
+    onLeave: () => {
+      cancel();
+      leave();
+    },
   };
 }
