@@ -18,7 +18,7 @@ import type { AdmissionOptions } from './features/admission.ts';
 import type { FilesEvents, FilesPeer } from './features/files.ts';
 import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
-import type { MediaEvents, MediaPeer, MediaRoom } from './features/media.ts';
+import type { MediaEvents, MediaPeer, MediaRoom } from './features/media/media.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
 import type { StatisticsNet, StatisticsPeer } from './features/statistics/statistics.ts';

@@ -5,7 +5,7 @@ import { directSignaling } from './direct-signaling.ts';
 import { discovery } from './discovery/discovery.ts';
 import { files } from './files.ts';
 import { forwarding } from './forwarding/forwarding.ts';
-import { media } from './media.ts';
+import { media } from './media/media.ts';
 import { passwordProbe } from './password-probe.ts';
 import { relayLists } from './relay-lists.ts';
 import { requests } from './requests.ts';
@@ -63,7 +63,7 @@ export type {
 export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
 export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
-export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media.ts';
+export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media/media.ts';
 export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,

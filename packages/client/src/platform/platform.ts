@@ -13,7 +13,12 @@ export interface Platform {
   /** Session or local storage, or `null` where there is none. */
   storage(name: 'localStorage' | 'sessionStorage'): Storage | null;
   /** The global scope, as far as features ask it something; what is not there is undefined. */
-  readonly scope: Partial<Pick<typeof globalThis, 'fetch' | 'navigator' | 'location' | 'self'>>;
+  readonly scope: Partial<
+    Pick<
+      typeof globalThis,
+      'fetch' | 'navigator' | 'location' | 'self' | 'MediaStream' | 'RTCRtpSender'
+    >
+  >;
   /** Reports what the page goes through. Returns a function that ends the reports. */
   watchPage(events: PageEvents): () => void;
   readonly now: () => Instant;

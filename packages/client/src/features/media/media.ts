@@ -1,0 +1,218 @@
+import type { Api, Feature, PeerHandle, PeerPart, RoomPart } from '../../feature.ts';
+import { type AnnouncedStream, readAnnouncement } from './announcement.ts';
+import type { Warn } from './hints.ts';
+import { type MediaEvents, type ReceivedStream, ReceivedStreams } from './received-streams.ts';
+import { Senders } from './senders.ts';
+import { SentStreams, type StreamOptions } from './sent-streams.ts';
+
+export interface MediaSender {
+  /**
+   * Sends a stream of camera, microphone or screen, with whatever the other page should know of
+   * it. It outlives lost connections. Tracks that are added to the stream or taken out of it, and
+   * switched off (`enabled`) or on, follow within a second; at once when this is called again, as
+   * it is to change metadata and options. Throws `BAD_ARGUMENT`.
+   * @returns the id of the stream
+   */
+  addStream(stream: MediaStream, metadata?: unknown, options?: StreamOptions): string;
+  /** Ends what `addStream` has begun. Throws `BAD_ARGUMENT`. */
+  removeStream(streamOrId: MediaStream | string): void;
+  /**
+   * Sends another track in the place of one, in all streams that have it, or nothing (`null`), from
+   * now on and as often as wanted: another camera, say. The other page's track stays the same. The
+   * stream itself is left as it is. Resolves when it is sent; rejects with `BAD_ARGUMENT`.
+   * @param oldTrack one of an added stream, or what is sent in the place of it
+   */
+  replaceTrack(oldTrack: MediaStreamTrack, newTrack: MediaStreamTrack | null): Promise<void>;
+}
+
+/** Sends to everybody who is here and who comes. */
+export interface MediaRoom extends MediaSender {}
+
+export interface MediaPeer extends MediaSender {
+  /** What the peer sends now. */
+  readonly streams: readonly ReceivedStream[];
+}
+
+export interface MediaApi extends Api {
+  readonly room: MediaRoom;
+  readonly peer: MediaPeer;
+  readonly peerEvents: MediaEvents;
+}
+
+/** Streams of audio and video: `addStream` and its kin, `peer.on('stream')`. */
+export function media(): Feature<MediaApi> {
+  let warn: Warn = () => undefined;
+  return {
+    name: 'media',
+    net: ({ options: { logger } }) => {
+      warn = (message, details) => logger?.warn?.(message, details);
+      return {};
+    },
+    room: () => mediaOf(warn),
+  };
+}
+
+function mediaOf(warn: Warn): RoomPart {
+  const sent = new SentStreams();
+  const parts = new Map<PeerHandle, MediaPart>();
+  const api: MediaRoom = {
+    addStream: (stream, metadata, options = {}) => {
+      const id = sent._add(stream, metadata, options);
+      for (const part of parts.values()) part._add(stream, metadata, { ...options, id });
+      return id;
+    },
+    removeStream: (streamOrId) => {
+      sent._remove(streamOrId);
+      for (const { api: toPeer } of parts.values()) toPeer.removeStream(streamOrId);
+    },
+    replaceTrack: async (oldTrack, newTrack) => {
+      sent._replace(oldTrack, newTrack);
+      // Some may not be sent it any more.
+      await Promise.allSettled(
+        [...parts.values()].map(({ api: toPeer }) => toPeer.replaceTrack(oldTrack, newTrack)),
+      );
+    },
+  };
+  return {
+    api,
+    peer: (peer) => {
+      const part = mediaPart(peer, new SentStreams(sent), warn, () => parts.delete(peer));
+      parts.set(peer, part);
+      return part;
+    },
+  };
+}
+
+interface MediaPart extends PeerPart {
+  readonly api: MediaPeer;
+  readonly _add: MediaSender['addStream'];
+}
+
+/**
+ * Streams from and to one peer. What each side sends it says in the frame `media <number>`
+ * (announcement.ts), whenever that changes, and to each new connection.
+ */
+function mediaPart(
+  peer: PeerHandle,
+  sent: SentStreams,
+  warn: Warn,
+  handleClosed: () => void,
+): MediaPart {
+  const { RTCRtpSender, MediaStream } = peer.platform.scope;
+  const senders = new Senders(
+    sent,
+    (kind) => RTCRtpSender?.getCapabilities(kind)?.codecs ?? [],
+    warn,
+  );
+  const received = new ReceivedStreams();
+  let announced: readonly AnnouncedStream[] = [];
+  /** Large announcements go by another lane than small ones: the last one said counts. */
+  let [lastSent, lastHeard] = [0, 0];
+  const NOTHING = '[]';
+  let said = NOTHING;
+
+  const send = (): void => {
+    const { connection } = peer;
+    senders._sync(connection);
+    if (connection === null) return;
+    const streams = senders._announcement;
+    // What a stream is about changes with its revision.
+    const text = JSON.stringify(streams, (name, value: unknown) =>
+      name === 'metadata' ? undefined : value,
+    );
+    if (text === said) return;
+    said = text;
+    lastSent += 1;
+    try {
+      void peer.sendFrame('media', String(lastSent), streams, { lane: 'requests' });
+    } catch (error) {
+      peer.onListenerError(error);
+    }
+  };
+
+  const receive = (streams: readonly AnnouncedStream[]): void => {
+    announced = streams;
+    if (MediaStream === undefined) return;
+    const transceivers = peer.connection?.getTransceivers() ?? [];
+    const events = received._update(
+      streams,
+      ({ kind, mid }) =>
+        transceivers.find(
+          (one) =>
+            one.mid === mid &&
+            one.receiver.track.kind === kind &&
+            one.currentDirection === 'recvonly',
+        )?.receiver.track,
+      () => new MediaStream(),
+    );
+    for (const event of events)
+      // A listener may have ended the peer, and heard then that all is gone.
+      if (streams === announced) peer.emit(...event);
+  };
+
+  const add: MediaSender['addStream'] = (stream, metadata, options = {}) => {
+    const id = sent._add(stream, metadata, options);
+    send();
+    return id;
+  };
+  return {
+    api: {
+      get streams() {
+        return received._all;
+      },
+      addStream: (...values) => {
+        const id = add(...values);
+        peer.connect();
+        return id;
+      },
+      removeStream: (streamOrId) => {
+        sent._remove(streamOrId);
+        send();
+      },
+      replaceTrack: async (oldTrack, newTrack) => {
+        sent._replace(oldTrack, newTrack);
+        send();
+        await senders._changes;
+      },
+    },
+    _add: add,
+    events: [
+      'stream',
+      'streamChanged',
+      'streamRemoved',
+      'track',
+      'trackMuted',
+      'trackUnmuted',
+      'trackRemoved',
+    ],
+    frames: {
+      media: {
+        handle: (value, argument) => {
+          const number = Number(argument);
+          if (!(number > lastHeard)) return;
+          lastHeard = number;
+          receive(readAnnouncement(value));
+        },
+      },
+    },
+    onDirect: (connection) => {
+      if (said !== NOTHING) said = '';
+      // Transceivers get their mids when the two sides have agreed.
+      connection.addEventListener('signalingstatechange', send);
+      send();
+    },
+    onTrack: () => receive(announced),
+    onTick: () => {
+      send();
+      receive(announced);
+    },
+    onReset: () => {
+      lastHeard = 0;
+      receive([]);
+    },
+    onClose: () => {
+      handleClosed();
+      receive([]);
+    },
+  };
+}
