@@ -37,6 +37,9 @@ export type {
 } from './api.ts';
 export type { Handshake } from './features/admission.ts';
 export type { FileOptions, IncomingFile } from './features/files.ts';
+export type { TrackOptions } from './features/media/hints.ts';
+export type { MediaEvents, ReceivedStream, TrackInfo } from './features/media/received-streams.ts';
+export type { StreamOptions } from './features/media/sent-streams.ts';
 export type { RequestOptions } from './features/requests.ts';
 export type { CandidateKind, PeerPath, PeerStats } from './features/statistics/peer-stats.ts';
 export type { RelaySource } from './net/relay-source.ts';

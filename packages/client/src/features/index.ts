@@ -63,7 +63,10 @@ export type {
 export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
 export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
-export type { MediaApi, MediaEvents, MediaPeer, MediaRoom } from './media/media.ts';
+export type { TrackOptions } from './media/hints.ts';
+export type { MediaApi, MediaPeer, MediaRoom, MediaSender } from './media/media.ts';
+export type { MediaEvents, ReceivedStream, TrackInfo } from './media/received-streams.ts';
+export type { StreamOptions } from './media/sent-streams.ts';
 export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,

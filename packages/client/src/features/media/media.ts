@@ -114,8 +114,8 @@ function mediaPart(
   const send = (): void => {
     const { connection } = peer;
     senders._sync(connection);
-    if (connection === null) return;
-    const streams = senders._announcement;
+    const streams = connection && senders._announcement;
+    if (streams === null) return;
     // What a stream is about changes with its revision.
     const text = JSON.stringify(streams, (name, value: unknown) =>
       name === 'metadata' ? undefined : value,
@@ -147,7 +147,7 @@ function mediaPart(
     );
     for (const event of events)
       // A listener may have ended the peer, and heard then that all is gone.
-      if (streams === announced) peer.emit(...event);
+      if (streams === announced) peer.emit(event[0], ...event.slice(1));
   };
 
   const add: MediaSender['addStream'] = (stream, metadata, options = {}) => {
@@ -160,8 +160,8 @@ function mediaPart(
       get streams() {
         return received._all;
       },
-      addStream: (...values) => {
-        const id = add(...values);
+      addStream: (stream, metadata, options) => {
+        const id = add(stream, metadata, options);
         peer.connect();
         return id;
       },

@@ -77,8 +77,9 @@ export class ReceivedStreams {
       const before = this.#known.get(id);
       const known = before ?? { stream: makeStream(), tracks: new Map(), metadata, revision };
       const ofTracks = tracks.flatMap((track) => updateTrack(id, known, track, trackOf(track)));
-      // A stream comes with its first track.
-      if (known.tracks.size === 0 && before === undefined) continue;
+      // A stream comes when all of it is there.
+      const isWhole = known.tracks.size > 0 && known.tracks.size === tracks.length;
+      if (before === undefined && !isWhole) continue;
       this.#known.set(id, known);
       const isSame = before?.revision === revision;
       known.metadata = metadata;

@@ -65,8 +65,15 @@ export class Senders {
     for (const transceiver of idle) this.#ask(transceiver, 'inactive', null);
   }
 
-  /** What is to be said of it. Tracks that are not negotiated yet are left out. */
-  get _announcement(): readonly AnnouncedStream[] {
+  /**
+   * What is to be said of it; `null` while something is not negotiated yet, so that a stream comes
+   * with all its tracks, and none is taken for removed while a connection is made anew.
+   */
+  get _announcement(): readonly AnnouncedStream[] | null {
+    for (const { transceiver } of this.#slots.values())
+      // Set with the answer: what was only offered may be rolled back, and then has another mid.
+      if (transceiver?.direction === 'sendonly' && transceiver.currentDirection !== 'sendonly')
+        return null;
     return [...this.#streams._byId].map(([id, entry]) => ({
       id,
       revision: entry.revision,
@@ -74,8 +81,8 @@ export class Senders {
       tracks: entry.stream.getTracks().flatMap((source) => {
         const { id: trackId = '', transceiver, track } = this.#slots.get(source) ?? {};
         const mid = transceiver?.mid;
-        // Set with the answer: what was only offered may be rolled back, and then has another mid.
-        if (typeof mid !== 'string' || transceiver?.currentDirection !== 'sendonly') return [];
+        // Refused by the other side.
+        if (typeof mid !== 'string') return [];
         const { metadata = null } = optionsOf(entry, source);
         return [{ id: trackId, kind: source.kind, mid, isMuted: !isLive(track), metadata }];
       }),
