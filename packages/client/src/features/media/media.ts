@@ -58,7 +58,8 @@ function mediaOf(warn: Warn): RoomPart {
   const api: MediaRoom = {
     addStream: (stream, metadata, options = {}) => {
       const id = sent._add(stream, metadata, options);
-      for (const part of parts.values()) part._add(stream, metadata, { ...options, id });
+      for (const { api: toPeer } of parts.values())
+        toPeer.addStream(stream, metadata, { ...options, id });
       return id;
     },
     removeStream: (streamOrId) => {
@@ -85,7 +86,6 @@ function mediaOf(warn: Warn): RoomPart {
 
 interface MediaPart extends PeerPart {
   readonly api: MediaPeer;
-  readonly _add: MediaSender['addStream'];
 }
 
 /**
@@ -98,12 +98,8 @@ function mediaPart(
   warn: Warn,
   handleClosed: () => void,
 ): MediaPart {
-  const { RTCRtpSender, MediaStream } = peer.platform.scope;
-  const senders = new Senders(
-    sent,
-    (kind) => RTCRtpSender?.getCapabilities(kind)?.codecs ?? [],
-    warn,
-  );
+  const { scope } = peer.platform;
+  const senders = new Senders(sent, scope, warn);
   const received = new ReceivedStreams();
   let announced: readonly AnnouncedStream[] = [];
   /** Large announcements go by another lane than small ones: the last one said counts. */
@@ -132,6 +128,7 @@ function mediaPart(
 
   const receive = (streams: readonly AnnouncedStream[]): void => {
     announced = streams;
+    const { MediaStream } = scope;
     if (MediaStream === undefined) return;
     const transceivers = peer.connection?.getTransceivers() ?? [];
     const events = received._update(
@@ -150,19 +147,14 @@ function mediaPart(
       if (streams === announced) peer.emit(event[0], ...event.slice(1));
   };
 
-  const add: MediaSender['addStream'] = (stream, metadata, options = {}) => {
-    const id = sent._add(stream, metadata, options);
-    send();
-    return id;
-  };
   return {
     api: {
       get streams() {
         return received._all;
       },
-      addStream: (stream, metadata, options) => {
-        const id = add(stream, metadata, options);
-        peer.connect();
+      addStream: (stream, metadata, options = {}) => {
+        const id = sent._add(stream, metadata, options);
+        send();
         return id;
       },
       removeStream: (streamOrId) => {
@@ -175,7 +167,6 @@ function mediaPart(
         await senders._changes;
       },
     },
-    _add: add,
     events: [
       'stream',
       'streamChanged',

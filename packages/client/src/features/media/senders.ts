@@ -1,6 +1,18 @@
+import type { Platform } from '../../platform/platform.ts';
 import type { AnnouncedStream } from './announcement.ts';
-import { type TrackOptions, type Warn, applyHints } from './hints.ts';
+import { type Warn, applyHints } from './hints.ts';
 import { type SentStreams, optionsOf } from './sent-streams.ts';
+
+const NO_HINTS = '{}';
+
+/**
+ * A transceiver, and what it was asked for last: browsers show that only when they have done it.
+ */
+interface Sender {
+  readonly transceiver: RTCRtpTransceiver;
+  track: MediaStreamTrack | null;
+  hints: string;
+}
 
 /** One track on its way to a peer, however many streams it is in. */
 interface Slot {
@@ -8,16 +20,8 @@ interface Slot {
   readonly id: string;
   track: MediaStreamTrack | null;
   /** In the connection of now. */
-  transceiver: RTCRtpTransceiver | null;
+  sender: Sender | null;
 }
-
-/** What a transceiver was asked for last. Browsers show it only when they have done it. */
-interface Asked {
-  track: MediaStreamTrack | null;
-  hints: string;
-}
-
-const NO_HINTS = '{}';
 
 /**
  * Brings the senders of a connection in line with what is to be sent. Each side sends by
@@ -27,42 +31,33 @@ const NO_HINTS = '{}';
  */
 export class Senders {
   readonly #streams: SentStreams;
-  readonly #knownCodecs: (kind: string) => readonly RTCRtpCodec[];
+  readonly #scope: Platform['scope'];
   readonly #warn: Warn;
   /** By the track in the page's streams. */
   #slots = new Map<MediaStreamTrack, Slot>();
   #connection: RTCPeerConnection | null = null;
-  #transceivers = new Map<RTCRtpTransceiver, Asked>();
-  #changes: Promise<unknown> = Promise.resolve();
-
-  constructor(
-    streams: SentStreams,
-    knownCodecs: (kind: string) => readonly RTCRtpCodec[],
-    warn: Warn,
-  ) {
-    this.#streams = streams;
-    this.#knownCodecs = knownCodecs;
-    this.#warn = warn;
-  }
-
+  #senders: Sender[] = [];
   /** Resolves when the browser sends what it was asked to. */
-  get _changes(): Promise<unknown> {
-    return this.#changes;
+  _changes: Promise<unknown> = Promise.resolve();
+
+  constructor(streams: SentStreams, scope: Platform['scope'], warn: Warn) {
+    this.#streams = streams;
+    this.#scope = scope;
+    this.#warn = warn;
   }
 
   _sync(connection: RTCPeerConnection | null): void {
     this.#updateSlots();
     if (connection === null) return;
+    const slots = [...this.#slots.values()];
     if (connection !== this.#connection) {
       this.#connection = connection;
-      this.#transceivers = new Map();
-      for (const slot of this.#slots.values()) slot.transceiver = null;
+      this.#senders = [];
+      for (const slot of slots) slot.sender = null;
     }
-    const idle = new Set(this.#transceivers.keys());
-    for (const { transceiver } of this.#slots.values())
-      if (transceiver !== null) idle.delete(transceiver);
-    for (const [source, slot] of this.#slots) this.#send(connection, source, slot, idle);
-    for (const transceiver of idle) this.#ask(transceiver, 'inactive', null);
+    for (const [source, slot] of this.#slots) this.#send(connection, source, slot);
+    for (const sender of this.#senders)
+      if (!slots.some((slot) => slot.sender === sender)) this.#ask(sender, 'inactive', null);
   }
 
   /**
@@ -70,17 +65,20 @@ export class Senders {
    * with all its tracks, and none is taken for removed while a connection is made anew.
    */
   get _announcement(): readonly AnnouncedStream[] | null {
-    for (const { transceiver } of this.#slots.values())
+    for (const { sender } of this.#slots.values())
       // Set with the answer: what was only offered may be rolled back, and then has another mid.
-      if (transceiver?.direction === 'sendonly' && transceiver.currentDirection !== 'sendonly')
+      if (
+        sender?.transceiver.direction === 'sendonly' &&
+        sender.transceiver.currentDirection !== 'sendonly'
+      )
         return null;
     return [...this.#streams._byId].map(([id, entry]) => ({
       id,
       revision: entry.revision,
       metadata: entry.metadata ?? null,
       tracks: entry.stream.getTracks().flatMap((source) => {
-        const { id: trackId = '', transceiver, track } = this.#slots.get(source) ?? {};
-        const mid = transceiver?.mid;
+        const { id: trackId = '', sender, track } = this.#slots.get(source) ?? {};
+        const mid = sender?.transceiver.mid;
         // Refused by the other side.
         if (typeof mid !== 'string') return [];
         const { metadata = null } = optionsOf(entry, source);
@@ -99,67 +97,58 @@ export class Senders {
         [...before].find(([own, slot]) => !tracks.has(own) && slot.track === source) ?? [];
       let { id } = source;
       while ([...before.values()].some((slot) => slot.id === id)) id += '+';
-      const slot = before.get(source) ?? moved ?? { id, track, transceiver: null };
+      const slot = before.get(source) ?? moved ?? { id, track, sender: null };
       slot.track = track;
       this.#slots.set(source, slot);
     }
   }
 
-  #send(
-    connection: RTCPeerConnection,
-    source: MediaStreamTrack,
-    slot: Slot,
-    idle: Set<RTCRtpTransceiver>,
-  ): void {
+  #send(connection: RTCPeerConnection, source: MediaStreamTrack, slot: Slot): void {
+    const { kind } = source;
     const entries = [...this.#streams._byId.values()].filter(({ stream }) =>
       stream.getTracks().includes(source),
     );
-    if (slot.transceiver === null) {
-      // What the browser calls the stream keeps sound and picture together in time.
-      const streams = entries.slice(0, 1).map(({ stream }) => stream);
-      const found = [...idle].find(
-        ({ direction, receiver }) => receiver.track.kind === source.kind && direction !== 'stopped',
+    // What the browser calls the stream keeps sound and picture together in time.
+    const streams = entries.slice(0, 1).map(({ stream }) => stream);
+    if (slot.sender === null) {
+      const taken = [...this.#slots.values()].map(({ sender }) => sender);
+      const idle = this.#senders.find(
+        (sender) =>
+          !taken.includes(sender) &&
+          sender.transceiver.receiver.track.kind === kind &&
+          sender.transceiver.direction !== 'stopped',
       );
-      if (found === undefined) {
-        slot.transceiver = connection.addTransceiver(slot.track ?? source.kind, {
-          direction: 'sendonly',
-          streams,
-        });
-        this.#transceivers.set(slot.transceiver, { track: slot.track, hints: NO_HINTS });
-      } else {
-        slot.transceiver = found;
-        idle.delete(found);
-        found.sender.setStreams?.(...streams);
-      }
+      idle?.transceiver.sender.setStreams?.(...streams);
+      slot.sender = idle ?? {
+        transceiver: connection.addTransceiver(kind, { direction: 'sendonly', streams }),
+        track: null,
+        hints: NO_HINTS,
+      };
+      if (idle === undefined) this.#senders.push(slot.sender);
     }
-    this.#ask(slot.transceiver, 'sendonly', slot.track);
-    const options = Object.assign({}, ...entries.map((entry) => optionsOf(entry, source)));
-    this.#hint(slot.transceiver, source.kind, { ...options, metadata: undefined });
+    const { sender } = slot;
+    this.#ask(sender, 'sendonly', slot.track);
+    const options = Object.assign({}, ...entries.map((entry) => optionsOf(entry, source)), {
+      metadata: undefined,
+    });
+    const hints = JSON.stringify(options);
+    if (sender.hints === hints) return;
+    sender.hints = hints;
+    const known = this.#scope.RTCRtpSender?.getCapabilities(kind)?.codecs ?? [];
+    void applyHints(sender.transceiver, known, options, this.#warn);
   }
 
-  #ask(
-    transceiver: RTCRtpTransceiver,
-    direction: 'sendonly' | 'inactive',
-    track: MediaStreamTrack | null,
-  ): void {
-    const asked = this.#transceivers.get(transceiver);
+  #ask(sender: Sender, direction: 'sendonly' | 'inactive', track: MediaStreamTrack | null): void {
+    const { transceiver } = sender;
     // The other side may have refused it for good.
-    if (asked === undefined || transceiver.direction === 'stopped') return;
+    if (transceiver.direction === 'stopped') return;
     transceiver.direction = direction;
-    if (asked.track === track) return;
-    asked.track = track;
+    if (sender.track === track) return;
+    sender.track = track;
     const change = transceiver.sender.replaceTrack(track).catch((error: unknown) => {
       this.#warn('a track was not taken', error);
     });
-    this.#changes = Promise.all([this.#changes, change]);
-  }
-
-  #hint(transceiver: RTCRtpTransceiver, kind: string, options: TrackOptions): void {
-    const asked = this.#transceivers.get(transceiver);
-    const hints = JSON.stringify(options);
-    if (asked === undefined || asked.hints === hints) return;
-    asked.hints = hints;
-    void applyHints(transceiver, this.#knownCodecs(kind), options, this.#warn);
+    this._changes = Promise.all([this._changes, change]);
   }
 }
 
