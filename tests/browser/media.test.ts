@@ -11,7 +11,6 @@ const skip = whySkipped() ?? false;
 
 /** Waits until a tab shows a picture. */
 async function shows(tab: Tab, id: string, picture: string): Promise<void> {
-  console.error('DBG', performance.now() | 0, id, picture);
   let last = '';
   await until(
     async () => (last = await tab.call<string>('pictureOf', id)) === picture,
