@@ -26,7 +26,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 30_400,
+    maxBytes: 32_700,
   },
   {
     subpath: './core',
@@ -40,7 +40,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 16_700,
+    maxBytes: 19_000,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
   },

@@ -24,7 +24,11 @@ room.answer('add', (value) => value);
 room.on('leave', (peer, reason) => console.log(peer.nick, reason));
 room.on('peer', async (peer: Peer) => {
   peer.on('data', (value: unknown) => console.log(value));
-  peer.on('stream', (stream: MediaStream) => console.log(stream.id));
+  peer.on('stream', (stream: MediaStream, _metadata, id) => console.log(stream.id, id.length));
+  peer.on('track', (track, _stream, { isMuted }) => console.log(track.kind, isMuted));
+  const id: string = peer.addStream(new MediaStream(), { of: 1 }, { video: { codecs: ['VP9'] } });
+  peer.removeStream(id);
+  console.log(peer.streams.map(({ stream, tracks }) => [stream.id, tracks.length]));
   peer.on('file', async (file) => {
     const blob: Blob = await file.accept({ onProgress: (received, total) => received / total });
     console.log(file.name, file.size, blob.size);
