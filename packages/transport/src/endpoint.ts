@@ -179,8 +179,9 @@ export class Endpoint implements Machine<EndpointOutput> {
     for (const id of [...this.#slotsById.keys()]) this.close(now, id);
   }
 
-  bufferedBytes(sessionId: SessionId): number {
-    return this.#slotsById.get(sessionId)?.session.bufferedBytes ?? 0;
+  /** What waits to be sent to a session or to be acknowledged by it, at what it costs. */
+  sendingBytes(sessionId: SessionId): number {
+    return this.#slotsById.get(sessionId)?.session.held.sendingBytes ?? 0;
   }
 
   poll(): EndpointOutput | null {

@@ -102,9 +102,9 @@ export class Session implements Machine<SessionOutput> {
     return this.#isEstablished;
   }
 
-  /** Bytes of user data waiting to be sent, over all channels. */
-  get bufferedBytes(): number {
-    return this.#sctp?.bufferedBytes ?? 0;
+  /** What the peer makes us hold, at what it costs; of it, what is on its way to the peer. */
+  get held(): { readonly bytes: number; readonly sendingBytes: number } {
+    return this.#sctp?.held ?? { bytes: 0, sendingBytes: 0 };
   }
 
   /** The smoothed round trip of the association, or zero before one was measured. */

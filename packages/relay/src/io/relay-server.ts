@@ -222,7 +222,7 @@ export class RelayServer {
       throw error;
     });
     const messagesPerSecond = this.#config.maxMessagesPerSecond;
-    const queuedBytes = (session: SessionId): number => udp.endpoint.bufferedBytes(session);
+    const queuedBytes = (session: SessionId): number => udp.endpoint.sendingBytes(session);
     const core = new RelayCore<SessionId>(
       { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes, joinProofs },
       ownRecord.current,

@@ -10,7 +10,9 @@ import {
   up,
 } from './association-harness.test-support.ts';
 import { encodeDataChunk } from './chunk/data-chunk.ts';
+import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
+import { encodeSackChunk } from './chunk/sack-chunk.ts';
 
 /* Each of these was a fault once; reviews and fuzzing found them. */
 
@@ -35,6 +37,90 @@ const oneByte = (tsn: number): Chunk =>
   });
 
 describe('regressions', () => {
+  it('a peer whose SACKs acknowledge nothing, or one chunk now and then, is given up after 30 s', () => {
+    for (const ackEveryMs of [0, 5000]) {
+      const made = up({ latencyMs: 10 });
+      made.net.run(1000);
+      const firstTsn = firstTsnOf(made, made.a);
+      made.b.handleDatagram = () => undefined;
+      for (let i = 0; i < 200; i++) made.send(made.a, 'x'.repeat(1000));
+      const beganAt = made.net.now;
+      let acked = -1;
+      for (let ms = 0; ms < 60_000 && !made.a.has('closed'); ms += 1000) {
+        if (ackEveryMs > 0 && ms % ackEveryMs === 0) acked += 1;
+        inject(made, made.a, [
+          encodeSackChunk({
+            cumulativeTsnAck: (firstTsn + acked) >>> 0,
+            aRwnd: 100_000,
+            gapAckBlocks: [],
+            duplicateTsns: [],
+          }),
+        ]);
+        made.net.touch(made.a);
+        made.net.run(1000);
+      }
+      assert.ok(made.a.has('closed'), `still there with an ack every ${ackEveryMs} ms`);
+      assert.ok(made.net.now - beganAt >= 29_000, 'not before its time');
+      assert.equal(made.a.association.held.bytes, 0);
+    }
+  });
+
+  it('what is in flight takes place of what may wait: a peer that acknowledges nothing is not sent more than the budget', () => {
+    const made = up({ latencyMs: 10 }, 'both', { maxBufferedBytes: 200_000 });
+    made.net.run(1000);
+    made.b.handleDatagram = () => undefined;
+    let sent = 0;
+    for (let round = 0; round < 100; round++) {
+      while (made.send(made.a, 'x')) sent += 1;
+      made.net.run(100);
+    }
+    assert.ok(sent <= 400, `${sent} messages of one byte are kept in 200 KB`);
+    assert.ok(made.a.association.held.bytes <= 200_000);
+  });
+
+  it('of several SACKs in one packet the first is taken', () => {
+    const made = up({ latencyMs: 10 });
+    made.net.run(1000);
+    made.send(made.a, 'x');
+    const sack = encodeSackChunk({
+      cumulativeTsnAck: (firstTsnOf(made, made.a) - 1) >>> 0,
+      aRwnd: 100_000,
+      gapAckBlocks: [],
+      duplicateTsns: [],
+    });
+    inject(made, made.a, [sack, sack, sack]);
+    assert.equal(made.a.drops.at(-1), 'sctp.sack.repeated');
+    made.net.run(1000);
+    assert.deepEqual(made.b.messages(), ['x']);
+  });
+
+  it('a FORWARD-TSN that names one stream a thousand times costs as much as one that names it once', () => {
+    const made = up({ latencyMs: 10 });
+    made.net.run(1000);
+    const tsn = firstTsnOf(made, made.a);
+    // Messages 2, 4, 6 … wait for those between them.
+    const waiting = Array.from({ length: 100 }, (_, i) =>
+      encodeDataChunk({
+        tsn: (tsn + 1 + i) >>> 0,
+        streamId: 0,
+        ssn: 2 * i + 2,
+        ppid: 51,
+        isBegin: true,
+        isEnd: true,
+        isUnordered: false,
+        isImmediate: false,
+        data: Uint8Array.of(65),
+      }),
+    );
+    inject(made, made.b, waiting);
+    const skipped = Array.from({ length: 1000 }, (_, i) => ({ streamId: 0, ssn: i % 202 }));
+    inject(made, made.b, [encodeForwardTsnChunk({ newCumulativeTsn: tsn, skipped })]);
+    made.net.touch(made.b);
+    made.net.run(10);
+    assert.equal(made.b.messages().length, 100, 'all of them are delivered, once');
+    assert.equal(made.b.association.held.bytes, 0);
+  });
+
   it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(1000);

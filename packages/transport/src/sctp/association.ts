@@ -15,11 +15,6 @@ import { RtoEstimator } from './rto.ts';
 import type { SctpCloseReason, SctpOptions, SctpOutput } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
-/**
- * What a waiting message costs on top of its bytes, counted when it is asked whether another one
- * fits.
- */
-const MESSAGE_OVERHEAD_BYTES = 128;
 /** A drain sends at most this many packets; the rest goes with the next. */
 const MAX_PACKETS_PER_FLUSH = 256;
 
@@ -78,8 +73,10 @@ export class Association implements Machine<SctpOutput> {
     return this.#rto.smoothedRttMs;
   }
 
-  get bufferedBytes(): number {
-    return this.#outgoing.queue.bufferedBytes;
+  /** What the peer makes us hold, at what it costs; of it, what is on its way to the peer. */
+  get held(): { readonly bytes: number; readonly sendingBytes: number } {
+    const sendingBytes = this.#outgoing.heldBytes;
+    return { bytes: sendingBytes + (this.#peer?.incoming.heldBytes ?? 0), sendingBytes };
   }
 
   bufferedBytesOf(streamId: number): number {
@@ -96,7 +93,7 @@ export class Association implements Machine<SctpOutput> {
     if (state === 'ended') return null;
     let next = earlier(this.#lifecycle.deadline, this.#heartbeat.dueAt);
     // While the COOKIE ECHO is unacknowledged, T1 decides for the DATA bundled with it as well.
-    if (state !== 'cookieEchoed') next = earlier(next, this.#outgoing.retransmissionDueAt);
+    if (state !== 'cookieEchoed') next = earlier(next, this.#outgoing.deadline);
     if (this.#peer === null) return next;
     return earlier(next, earlier(this.#peer.incoming.sackDueAt, this.#peer.streamReset.deadline));
   }
@@ -120,13 +117,8 @@ export class Association implements Machine<SctpOutput> {
     isUnordered: boolean,
     reliability: Reliability,
   ): boolean {
-    const waiting = this.bufferedBytes + this.#outgoing.queue.messages * MESSAGE_OVERHEAD_BYTES;
     // An empty message is the data channel's to encode (RFC 8831 §6.6): SCTP has none.
-    if (
-      this.#lifecycle.isEnding ||
-      data.length === 0 ||
-      waiting + data.length > this.#options.limits.maxBufferedBytes
-    )
+    if (this.#lifecycle.isEnding || data.length === 0 || !this.#outgoing.hasRoomFor(data.length))
       return false;
     this.#touch(now);
     this.#outgoing.queue.push(now, streamId, ppid, data, isUnordered, reliability);
@@ -204,8 +196,10 @@ export class Association implements Machine<SctpOutput> {
     if (sackDueAt !== null && now >= sackDueAt) incoming?.handleSackTimer();
     this.#peer?.streamReset.handleTimeout(now);
     this.#routeStreamReset();
-    if (this.#lifecycle.state !== 'cookieEchoed' && this.#outgoing.handleRetransmissionTimer(now))
-      this.#countError();
+    if (this.#lifecycle.state === 'cookieEchoed') return;
+    const expired = this.#outgoing.handleTimeout(now);
+    if (expired === 'progress') this.#end('peerUnreachable', 'it does not acknowledge');
+    if (expired === 'retransmission') this.#countError();
   }
 
   poll(): SctpOutput | null {

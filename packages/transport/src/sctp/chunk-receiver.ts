@@ -60,6 +60,8 @@ export class ChunkReceiver {
   readonly #heartbeat: Heartbeat;
   readonly #rto: RtoEstimator;
   readonly #errors: ErrorCounter;
+  /** A SACK of this packet was taken. */
+  #hasSack = false;
 
   constructor(localTag: number, handlers: ChunkHandlers) {
     this.#localTag = localTag;
@@ -77,6 +79,7 @@ export class ChunkReceiver {
    * @returns A drop reason for the whole packet, or `null`.
    */
   checkHeader(packet: Packet, peer: Peer | null): string | null {
+    this.#hasSack = false;
     if (packet.sourcePort !== SCTP_PORT || packet.destinationPort !== SCTP_PORT) return 'sctp.port';
     const first = packet.chunks[0];
     if (packet.chunks.some((chunk) => chunk.type === CHUNK_TYPE.init)) {
@@ -220,9 +223,14 @@ export class ChunkReceiver {
     const sack = decodeSackChunk(chunk);
     if (!sack.ok) return sack.drop;
     if (peer === null) return 'sctp.sack.unexpected';
+    // RFC 9260 §6.10 bundles one; each of many would walk over all that is in flight.
+    if (this.#hasSack) return 'sctp.sack.repeated';
+    this.#hasSack = true;
+    const before = this.#outgoing.firstUnacknowledgedTsn;
     const drop = this.#outgoing.handleSack(now, sack.value);
-    // RFC 9260 §6.1 A: while SACKs come, even those that close the window, the peer is there.
-    if (drop === null) this.#errors.reset();
+    // RFC 9260 §8.1: "The counter shall be reset to 0 each time a DATA chunk sent to that peer
+    // endpoint is acknowledged". One that acknowledges none is no sign of anything.
+    if (this.#outgoing.firstUnacknowledgedTsn !== before) this.#errors.reset();
     return drop;
   }
 

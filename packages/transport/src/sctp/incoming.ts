@@ -51,6 +51,11 @@ export class Incoming {
     return this.#sackDueAt;
   }
 
+  /** What waits to be whole or in order, at what it costs. */
+  get heldBytes(): number {
+    return this.#reassembly.heldBytes;
+  }
+
   /** The window we announce: what is free of it (RFC 9260 §6.2). */
   get aRwnd(): number {
     return Math.max(0, this.#limits.receiveWindowBytes - this.#reassembly.heldBytes);

@@ -2,6 +2,7 @@ import {
   type Fifo,
   type Instant,
   TimerTable,
+  earlier,
   later,
   serial32Add,
   serial32Diff,
@@ -12,15 +13,17 @@ import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
 import type { SackChunk } from './chunk/sack-chunk.ts';
 import { CongestionWindow } from './congestion-window.ts';
 import { type OutstandingChunk, RetransmissionQueue } from './queue/retransmission-queue.ts';
-import { type Fragment, SendQueue } from './queue/send-queue.ts';
+import { type Fragment, MESSAGE_OVERHEAD_BYTES, SendQueue } from './queue/send-queue.ts';
 import type { RtoEstimator } from './rto.ts';
 import type { SctpLimits, SctpOutput } from './sctp-types.ts';
 
+/** Every SACK may walk over all of them. */
+const MAX_OUTSTANDING_CHUNKS = 1024;
 /**
- * A gap block reaches 65 535 TSNs beyond the cumulative one (RFC 9260 §3.3.4), and every chunk in
- * flight costs memory.
+ * So long a chunk may wait for the cumulative TSN to reach it. SACKs that acknowledge nothing, or
+ * one chunk from time to time, are no progress: what is behind is kept here meanwhile.
  */
-const MAX_OUTSTANDING_CHUNKS = 4096;
+const PROGRESS_TIMEOUT_MS = 30_000;
 
 /** What the sending half knows of its peer once the association is up. */
 interface PeerState {
@@ -70,6 +73,10 @@ export class Outgoing {
     return serial32Add(this.#outstanding.nextTsn, -1);
   }
 
+  get firstUnacknowledgedTsn(): number {
+    return this.#outstanding.firstTsn;
+  }
+
   /**
    * Whether a message was abandoned while the last packet was filled: the next packet must say so.
    */
@@ -95,8 +102,13 @@ export class Outgoing {
     return this.queue.bufferedBytes === 0 && this.#outstanding.isEmpty;
   }
 
-  get retransmissionDueAt(): Instant | null {
-    return this.#timers.next();
+  /** What everything that waits or was not acknowledged costs. */
+  get heldBytes(): number {
+    return this.queue.heldBytes + this.#outstanding.heldBytes;
+  }
+
+  get deadline(): Instant | null {
+    return earlier(this.#timers.next(), this.#progressDueAt);
   }
 
   /** The peer's window as it announced it last, as far as it is known. */
@@ -112,6 +124,11 @@ export class Outgoing {
 
   handlePeerReady(aRwnd: number, supportsForwardTsn: boolean): void {
     this.#peer = { rwnd: aRwnd, supportsForwardTsn };
+  }
+
+  /** Whether one more message fits into what may be held. */
+  hasRoomFor(bytes: number): boolean {
+    return this.heldBytes + MESSAGE_OVERHEAD_BYTES + bytes <= this.#limits.maxBufferedBytes;
   }
 
   /** @returns A drop reason, or `null`. */
@@ -143,16 +160,25 @@ export class Outgoing {
     return null;
   }
 
-  /** @returns Whether T3-rtx has expired, which is an error of the path (RFC 9260 §6.3.3, §8.1). */
-  handleRetransmissionTimer(now: Instant): boolean {
-    if (this.#timers.takeExpired(now) === null) return false;
+  /**
+   * @returns `retransmission` when T3-rtx has expired, which is an error of the path (RFC 9260
+   * §6.3.3, §8.1); `progress` when the peer is to be given up.
+   */
+  handleTimeout(now: Instant): 'retransmission' | 'progress' | null {
+    if (this.#progressDueAt !== null && now >= this.#progressDueAt) return 'progress';
+    if (this.#timers.takeExpired(now) === null) return null;
     this.#congestion.handleRetransmissionTimeout();
     this.#rto.backOff();
     this.#outstanding.markAllLost();
     this.#fastRecoveryExit = null;
     this.#mayExceedCwnd = true;
     this.#lastForwarded = null;
-    return true;
+    return 'retransmission';
+  }
+
+  get #progressDueAt(): Instant | null {
+    const sentAt = this.#outstanding.oldestSentAt;
+    return sentAt === null ? null : later(sentAt, PROGRESS_TIMEOUT_MS);
   }
 
   /** Adds as much data to the packet as congestion window, peer's window and packet size allow. */
@@ -254,6 +280,7 @@ export class Outgoing {
 
   clear(): void {
     this.queue.clear();
+    this.#outstanding.clear();
     this.#timers.disarmAll();
   }
 }

@@ -7,6 +7,11 @@ import type { Fragment, OutgoingMessage } from './send-queue.ts';
 
 /** RFC 9260 §7.2.4: three reports of a TSN as missing make it lost. */
 const MISSING_REPORTS_FOR_LOSS = 3;
+/**
+ * What a chunk in flight costs on top of its bytes: itself, and its share of a message whose bytes
+ * are in a buffer of their own. Measured by memory-cost.test.ts.
+ */
+export const OUTSTANDING_OVERHEAD_BYTES = 512;
 /** Streams named in one FORWARD-TSN; what does not fit is skipped by a later one. */
 const MAX_SKIPPED_STREAMS = 64;
 
@@ -15,6 +20,7 @@ export interface OutstandingChunk {
   readonly message: OutgoingMessage;
   readonly offset: number;
   readonly length: number;
+  readonly firstSentAt: Instant;
   sentAt: Instant;
   transmissions: number;
   missingReports: number;
@@ -42,7 +48,10 @@ export class RetransmissionQueue {
   readonly #chunks: OutstandingChunk[] = [];
   #firstTsn: number;
   #flightSize = 0;
+  #bytes = 0;
   #lostChunks = 0;
+  /** No chunk before this place is lost. */
+  #lostFrom = 0;
 
   constructor(initialTsn: number) {
     this.#firstTsn = initialTsn;
@@ -65,6 +74,23 @@ export class RetransmissionQueue {
     return this.#flightSize;
   }
 
+  /**
+   * What all of this costs: every byte that was not acknowledged by the cumulative TSN, and those
+   * of the first message that were, for a message is kept whole.
+   */
+  get heldBytes(): number {
+    return (
+      this.#bytes +
+      (this.#chunks[0]?.offset ?? 0) +
+      this.#chunks.length * OUTSTANDING_OVERHEAD_BYTES
+    );
+  }
+
+  /** When the chunk that waits longest for its acknowledgement was first sent. */
+  get oldestSentAt(): Instant | null {
+    return this.#chunks[0]?.firstSentAt ?? null;
+  }
+
   get isEmpty(): boolean {
     return this.#chunks.length === 0;
   }
@@ -85,6 +111,7 @@ export class RetransmissionQueue {
     const chunk: OutstandingChunk = {
       ...fragment,
       tsn: this.nextTsn,
+      firstSentAt: now,
       sentAt: now,
       transmissions: 1,
       missingReports: 0,
@@ -92,6 +119,7 @@ export class RetransmissionQueue {
       state: 'inFlight',
     };
     this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
     this.#flightSize += costOf(chunk);
     return chunk;
   }
@@ -104,6 +132,7 @@ export class RetransmissionQueue {
     this.#chunks.push({
       ...fragment,
       tsn: this.nextTsn,
+      firstSentAt: now,
       sentAt: now,
       transmissions: 0,
       missingReports: 0,
@@ -136,8 +165,12 @@ export class RetransmissionQueue {
       chunk.state = 'acked';
       if (chunk.transmissions === 1) newest = chunk;
     };
-    for (const chunk of this.#chunks.splice(0, covered)) acknowledge(chunk);
+    for (const chunk of this.#chunks.splice(0, covered)) {
+      acknowledge(chunk);
+      this.#bytes -= chunk.length;
+    }
     this.#firstTsn = serial32Add(this.#firstTsn, covered);
+    this.#lostFrom = Math.max(0, this.#lostFrom - covered);
 
     for (const block of sack.gapAckBlocks) {
       // Offsets count from the cumulative TSN, whose successor is now the first chunk. Both bounds
@@ -173,6 +206,7 @@ export class RetransmissionQueue {
       chunk.missingReports += 1;
       if (chunk.missingReports < MISSING_REPORTS_FOR_LOSS) continue;
       this.#markLost(chunk);
+      this.#lostFrom = Math.min(this.#lostFrom, i);
       chunk.wasFastRetransmitted = true;
       hasLoss = true;
     }
@@ -181,6 +215,7 @@ export class RetransmissionQueue {
 
   /** RFC 9260 §6.3.3 E3: with T3-rtx everything in flight counts as lost. */
   markAllLost(): void {
+    this.#lostFrom = 0;
     for (const chunk of this.#chunks) {
       if (chunk.state === 'inFlight') this.#markLost(chunk);
       chunk.wasFastRetransmitted = false;
@@ -197,7 +232,11 @@ export class RetransmissionQueue {
   /** The first lost chunk of at most `maxBytes` bytes, now in flight again. */
   takeLost(now: Instant, maxBytes: number): OutstandingChunk | null {
     if (this.#lostChunks === 0) return null;
-    const chunk = this.#chunks.find((candidate) => candidate.state === 'lost');
+    while (this.#chunks[this.#lostFrom]?.state !== 'lost') {
+      if (this.#lostFrom >= this.#chunks.length) return null;
+      this.#lostFrom += 1;
+    }
+    const chunk = this.#chunks[this.#lostFrom];
     if (chunk === undefined || chunk.length > maxBytes) return null;
     chunk.state = 'inFlight';
     chunk.sentAt = now;
@@ -205,6 +244,13 @@ export class RetransmissionQueue {
     this.#lostChunks -= 1;
     this.#flightSize += costOf(chunk);
     return chunk;
+  }
+
+  clear(): void {
+    this.#chunks.length = 0;
+    this.#bytes = 0;
+    this.#flightSize = 0;
+    this.#lostChunks = 0;
   }
 
   /**

@@ -9,6 +9,12 @@ export interface Reliability {
   readonly maxLifetimeMs?: number;
 }
 
+/**
+ * What a waiting message costs on top of its bytes: itself, and a buffer of its own. Measured by
+ * memory-cost.test.ts.
+ */
+export const MESSAGE_OVERHEAD_BYTES = 512;
+
 export interface OutgoingMessage {
   readonly streamId: number;
   readonly ppid: number;
@@ -54,9 +60,9 @@ export class SendQueue {
   #bufferedBytes = 0;
   #messages = 0;
 
-  /** Messages waiting, over all streams. */
-  get messages(): number {
-    return this.#messages;
+  /** What all that waits costs. */
+  get heldBytes(): number {
+    return this.#bufferedBytes + this.#messages * MESSAGE_OVERHEAD_BYTES;
   }
 
   /** All bytes waiting, over all streams. */
