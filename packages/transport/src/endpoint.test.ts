@@ -125,22 +125,19 @@ describe('an endpoint', () => {
     assert.equal(server.endpoint.counts.sessions, 1);
   });
 
-  it('does not let another peer on the same five-tuple keep a session alive', () => {
+  it('is kept alive by authenticated records only: checks can be forged', () => {
     const net = new VirtualNetwork();
     const server = new EndpointHost(net.now, endpointOptions());
     const client = connectTo(server, net, 1);
     assert.ok(net.runUntil(() => client.has('connected'), 3000));
-    // Its own next check binds the session to its ufrag.
-    net.run(7000);
     client.handleTimeout = () => undefined;
     client.drain = () => null;
     for (let second = 0; second < 40; second++) {
-      server.endpoint.handleDatagram(net.now, server.remote, check(77));
+      server.endpoint.handleDatagram(net.now, server.remote, check(1));
       net.touch(server);
       net.run(1000);
     }
     assert.ok(server.has('closed'));
-    assert.ok(server.endpoint.drops.get('endpoint.foreignUfrag') > 0);
   });
 
   it('says goodbye to everybody at once, and shrugs at sessions that are gone', () => {

@@ -1,12 +1,12 @@
 import {
   DropCounters,
   Fifo,
-  type HeapEntry,
   type Instant,
   type Machine,
   type SyncCrypto,
-  TimerHeap,
   TokenBucket,
+  bytesEqual,
+  sourceOf,
 } from '@lumamesh/base';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import type { LocalCertificate } from './dtls/handshake.ts';
@@ -14,16 +14,23 @@ import { maxFirstFlightBytes } from './dtls/first-flight.ts';
 import { isDtls } from './dtls/record/record.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
+import { HeldLedger } from './held-ledger.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
-import { type Admitted, type EndpointLimits, SessionAdmission } from './session-admission.ts';
+import {
+  type AdmissionCounts,
+  type EndpointLimits,
+  SessionAdmission,
+} from './session-admission.ts';
+import { type SessionId, SessionTable, type Slot } from './session-table.ts';
 import type { NegotiatedChannel, SessionEvent, SessionLimits } from './session-types.ts';
 import { Session } from './session.ts';
-import { isStun } from './stun/message.ts';
+import { isStun, stunTransactionId } from './stun/message.ts';
 
 /** Larger than any datagram of a browser; what exceeds it is not worth looking at. */
 const MAX_DATAGRAM_RECEIVED_BYTES = 4096;
-/** HelloVerifyRequests per second: an HMAC each, sent to whoever asks. */
-const CHALLENGES_PER_SECOND = 5000;
+/** A browser checks every 50 ms while it connects, and every 2.5 s from then on. */
+const CHECKS_PER_SECOND = 10;
+const CHECKS_BURST = 100;
 
 export interface EndpointOptions {
   readonly crypto: SyncCrypto;
@@ -35,30 +42,9 @@ export interface EndpointOptions {
   readonly sessionLimits: SessionLimits;
 }
 
-/** Names a session for as long as it lives; never used again. */
-export type SessionId = number & { readonly __unit: 'session id' };
-
 export type EndpointOutput =
   | { readonly type: 'transmit'; readonly remote: Remote; readonly data: Uint8Array }
   | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent };
-
-interface Slot extends HeapEntry, Admitted {
-  readonly id: SessionId;
-  readonly remote: Remote;
-  readonly key: string;
-  readonly session: Session;
-  /**
-   * The ufrag of the peer that made the session. Others on the same five-tuple get responses, but
-   * do not keep it alive.
-   */
-  remoteUfrag: string | null;
-  /**
-   * A HelloVerifyRequest was sent, after which the client numbers its messages and expects ours
-   * from 1: a flight for a repeated first ClientHello, from 0, would mislead it.
-   */
-  isChallenged: boolean;
-  isDirty: boolean;
-}
 
 /**
  * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their
@@ -73,37 +59,39 @@ interface Slot extends HeapEntry, Admitted {
 export class Endpoint implements Machine<EndpointOutput> {
   readonly drops = new DropCounters();
   readonly #options: EndpointOptions;
-  readonly #admission: SessionAdmission;
+  readonly #admission: SessionAdmission<Slot>;
+  readonly #ledger: HeldLedger<Slot>;
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
-  readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
-  readonly #slotsByKey = new Map<string, Slot>();
-  readonly #slotsById = new Map<SessionId, Slot>();
-  readonly #heap = new TimerHeap<Slot>();
-  readonly #dirty = new Fifo<Slot>();
+  readonly #table = new SessionTable();
   readonly #replies = new Fifo<EndpointOutput>();
   readonly #firstFlightBytes: number;
   readonly #onDrop = (reason: string): void => this.drops.count(reason);
-  #nextId = 1;
+  #now: Instant;
+  /** The transaction id of the question that our own program asks, which has its own budget. */
+  #ownQuestion: Uint8Array = new Uint8Array(0);
 
   constructor(now: Instant, options: EndpointOptions) {
+    this.#now = now;
     this.#options = options;
     this.#admission = new SessionAdmission(options.limits);
+    this.#ledger = new HeldLedger(options.limits.maxHeldBytes ?? Infinity);
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#gate = new CookieGate(options.crypto, now);
     this.#firstFlightBytes = maxFirstFlightBytes(options);
   }
 
-  /**
-   * All sessions, and those of them that are half-open: the handshake is not done, whether or not
-   * the address is proven.
-   */
-  get counts(): { readonly sessions: number; readonly halfOpen: number } {
+  get counts(): AdmissionCounts {
     return this.#admission.counts;
   }
 
+  /** What all sessions make us hold, at what it costs. */
+  get heldBytes(): number {
+    return this.#ledger.bytes;
+  }
+
   get deadline(): Instant | null {
-    return this.#heap.peek()?.deadline ?? null;
+    return this.#table.deadline;
   }
 
   /**
@@ -112,14 +100,21 @@ export class Endpoint implements Machine<EndpointOutput> {
    */
   setLimits(limits: EndpointLimits): void {
     this.#admission.setLimits(limits);
+    this.#ledger.setMaxBytes(limits.maxHeldBytes ?? Infinity);
+  }
+
+  /** STUN requests with this transaction id are answered whatever else is asked meanwhile. */
+  expectQuestion(transactionId: Uint8Array): void {
+    this.#ownQuestion = transactionId;
   }
 
   /** Where a session's peer is, or `null` for a session that is gone. */
   remoteOf(sessionId: SessionId): Remote | null {
-    return this.#slotsById.get(sessionId)?.remote ?? null;
+    return this.#table.get(sessionId)?.remote ?? null;
   }
 
   handleDatagram(now: Instant, remote: Remote, datagram: Uint8Array): void {
+    this.#now = now;
     const first = datagram[0];
     if (first === undefined || datagram.length > MAX_DATAGRAM_RECEIVED_BYTES)
       this.drops.count('endpoint.size');
@@ -129,15 +124,10 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   handleTimeout(now: Instant): void {
-    for (
-      let slot = this.#heap.peek();
-      slot !== null && slot.deadline !== null && slot.deadline <= now;
-      slot = this.#heap.peek()
-    ) {
-      // The drain sets the deadline again; until then the slot must not be found here once more.
-      this.#heap.set(slot, null);
+    this.#now = now;
+    for (let slot = this.#table.takeDue(now); slot !== null; slot = this.#table.takeDue(now)) {
       slot.session.handleTimeout(now);
-      this.#touch(slot);
+      this.#table.touch(slot);
     }
   }
 
@@ -146,90 +136,87 @@ export class Endpoint implements Machine<EndpointOutput> {
    * @returns False when the session or channel is gone, or too much is waiting for it.
    */
   send(now: Instant, sessionId: SessionId, channelId: number, data: string | Uint8Array): boolean {
-    const slot = this.#slotsById.get(sessionId);
-    if (slot === undefined) return false;
-    this.#touch(slot);
+    const slot = this.#table.get(sessionId);
+    if (slot === undefined || !this.#ledger.allows(slot)) return false;
+    this.#table.touch(slot);
     return slot.session.send(now, channelId, data);
   }
 
   /** Ends a session after what is queued for it was delivered. */
   closeGracefully(now: Instant, sessionId: SessionId): void {
-    const slot = this.#slotsById.get(sessionId);
+    const slot = this.#table.get(sessionId);
     if (slot === undefined) return;
-    this.#touch(slot);
+    this.#table.touch(slot);
     slot.session.closeGracefully(now);
   }
 
   close(now: Instant, sessionId: SessionId): void {
-    const slot = this.#slotsById.get(sessionId);
+    const slot = this.#table.get(sessionId);
     if (slot === undefined) return;
-    this.#touch(slot);
+    this.#table.touch(slot);
     slot.session.close(now);
   }
 
   /** Closes one channel of a session; the others stay. */
   closeChannel(now: Instant, sessionId: SessionId, channelId: number): void {
-    const slot = this.#slotsById.get(sessionId);
+    const slot = this.#table.get(sessionId);
     if (slot === undefined) return;
-    this.#touch(slot);
+    this.#table.touch(slot);
     slot.session.closeChannel(now, channelId);
   }
 
   closeAll(now: Instant): void {
-    for (const id of [...this.#slotsById.keys()]) this.close(now, id);
+    for (const { id } of this.#table.all()) this.close(now, id);
   }
 
   /** What waits to be sent to a session or to be acknowledged by it, at what it costs. */
   sendingBytes(sessionId: SessionId): number {
-    return this.#slotsById.get(sessionId)?.session.held.sendingBytes ?? 0;
+    return this.#table.get(sessionId)?.session.held.sendingBytes ?? 0;
   }
 
   poll(): EndpointOutput | null {
     for (;;) {
       const reply = this.#replies.shift();
       if (reply !== undefined) return reply;
-      const slot = this.#dirty.peek();
+      const slot = this.#table.nextDirty;
       if (slot === undefined) return null;
       const output = slot.session.poll();
       if (output === null) {
-        this.#dirty.shift();
-        slot.isDirty = false;
-        this.#heap.set(slot, slot.session.deadline);
+        this.#table.handleDrained(slot);
         if (slot.session.isClosed) this.#remove(slot);
+        else this.#account(slot);
       } else if (output.type === 'transmit') {
         return { type: 'transmit', remote: slot.remote, data: output.data };
-      } else {
-        this.#follow(slot, output);
+      } else if (output.type !== 'secure' || this.#admit(slot)) {
         return { type: 'event', sessionId: slot.id, event: output };
       }
     }
   }
 
   #handleStun(now: Instant, remote: Remote, datagram: Uint8Array): void {
-    const verdict = this.#agent.handleDatagram(now, remote, datagram);
+    const key = fiveTupleKey(remote);
+    let slot = this.#table.at(key);
+    const source = slot?.source ?? sourceOf(remote.address);
+    const isWithin =
+      slot === undefined ? this.#admission.rates.takeStun(now, source) : slot.checks.take(now);
+    if (!isWithin && !bytesEqual(stunTransactionId(datagram), this.#ownQuestion))
+      return this.drops.count('endpoint.stunBudget');
+    const verdict = this.#agent.handleDatagram(remote, datagram);
     if (verdict.kind === 'drop') return this.drops.count(verdict.drop);
     if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
-    const key = fiveTupleKey(remote);
-    let slot = this.#slotsByKey.get(key);
     if (slot === undefined) {
-      if (!this.#admission.hasCapacity) return this.drops.count('endpoint.full');
-      if (this.#admission.takeUnproven(now)) slot = this.#create(now, remote, key, 'unproven');
+      const refusal = this.#admission.refusal(source);
+      if (refusal !== null) return this.drops.count(refusal);
+      if (this.#admission.takeUnproven(now, source))
+        slot = this.#create(now, remote, key, 'unproven');
     }
     this.#reply(remote, verdict.response);
-    if (slot === undefined) return;
-    // Checks are cheap to forge until the peer is known by its keys: what came before them binds
-    // nothing.
-    if (slot.admission !== 'open')
-      return slot.session.handleConsent(now, datagram.length, verdict.response.length);
-    slot.remoteUfrag ??= verdict.remoteUfrag;
-    if (slot.remoteUfrag === verdict.remoteUfrag)
-      slot.session.handleConsent(now, datagram.length, verdict.response.length);
-    else this.drops.count('endpoint.foreignUfrag');
+    slot?.session.amplification.count(datagram.length, verdict.response.length);
   }
 
   #handleDtls(now: Instant, remote: Remote, datagram: Uint8Array): void {
     const key = fiveTupleKey(remote);
-    const slot = this.#slotsByKey.get(key);
+    const slot = this.#table.at(key);
     if (slot?.session.amplification.isProven === true) return this.#deliver(now, slot, datagram);
     const verdict = this.#gate.inspect(now, remote, datagram);
     switch (verdict.kind) {
@@ -237,34 +224,72 @@ export class Endpoint implements Machine<EndpointOutput> {
         if (slot === undefined) return this.drops.count('endpoint.unknownSession');
         return this.#deliver(now, slot, datagram);
       case 'challenge': {
-        const arriving = datagram.length + verdict.missingBytes;
-        if (slot?.isChallenged === false && this.#mayAnswer(slot, arriving))
+        const { random, missingBytes } = verdict;
+        if (slot !== undefined && this.#mayAnswer(slot, random, datagram.length + missingBytes)) {
+          slot.helloRandom ??= random.slice();
           return this.#deliver(now, slot, datagram);
-        if (!this.#challenges.take(now)) return this.drops.count('endpoint.challengeBudget');
+        }
+        if (!this.#admission.rates.takeChallenge(now, sourceOf(remote.address)))
+          return this.drops.count('endpoint.challengeBudget');
+        const response = verdict.respond();
         if (slot !== undefined) {
           slot.isChallenged = true;
           // Smaller than any ClientHello, so it may always be sent.
-          slot.session.amplification.count(datagram.length, verdict.response.length);
+          slot.session.amplification.count(datagram.length, response.length);
         }
-        return this.#reply(remote, verdict.response);
+        return this.#reply(remote, response);
       }
       case 'valid': {
-        if (!this.#admission.hasCapacity) return this.drops.count('endpoint.full');
-        const proven = slot ?? this.#create(now, remote, key, 'proven');
-        this.#admission.handleProven(proven);
+        const proven = this.#createProven(now, remote, key, slot);
+        if (proven === null) return;
         proven.session.markAddressProven(verdict.messageSeq);
         this.#deliver(now, proven, datagram);
       }
     }
   }
 
-  #mayAnswer(slot: Slot, arrivingBytes: number): boolean {
-    return slot.session.amplification.allows(this.#firstFlightBytes, arrivingBytes);
+  /**
+   * A session for an address that has just been proven. What was there without proof, and may have
+   * begun with a stranger's ClientHello, goes.
+   */
+  #createProven(now: Instant, remote: Remote, key: string, before: Slot | undefined): Slot | null {
+    const source = sourceOf(remote.address);
+    const refusal = this.#admission.refusalOfHandshake(now, source);
+    if (refusal !== null) {
+      this.drops.count(refusal);
+      return null;
+    }
+    if (before !== undefined)
+      this.#evict(before, before.helloRandom === null ? null : 'endpoint.replaced');
+    const inTheWay = this.#admission.inTheWay(source);
+    if (inTheWay !== null) this.#evict(inTheWay, 'endpoint.evicted');
+    return this.#create(now, remote, key, 'proven');
+  }
+
+  /** Ends a session to make room; it counts nowhere from now on. */
+  #evict(slot: Slot, reason: string | null): void {
+    if (reason !== null) this.drops.count(reason);
+    this.#admission.handleRemoved(slot);
+    this.#ledger.update(slot, 0);
+    slot.session.close(this.#now);
+    this.#table.release(slot);
+  }
+
+  /**
+   * Whether the session itself replies to a ClientHello of an unproven address: to the one it began
+   * with, if three times what came is enough for it.
+   */
+  #mayAnswer(slot: Slot, random: Uint8Array, arrivingBytes: number): boolean {
+    return (
+      !slot.isChallenged &&
+      (slot.helloRandom === null || bytesEqual(slot.helloRandom, random)) &&
+      slot.session.amplification.allows(this.#firstFlightBytes, arrivingBytes)
+    );
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
     slot.session.handleDatagram(now, datagram);
-    this.#touch(slot);
+    this.#table.touch(slot);
   }
 
   #create(now: Instant, remote: Remote, key: string, admission: 'unproven' | 'proven'): Slot {
@@ -275,44 +300,48 @@ export class Endpoint implements Machine<EndpointOutput> {
       { crypto, certificate, requestClientCertificate, negotiatedChannels, limits: sessionLimits },
       this.#onDrop,
     );
-    // Numbers last for 2^53 sessions.
-    const id = this.#nextId as SessionId;
-    this.#nextId += 1;
     const slot: Slot = {
-      id,
+      id: this.#table.takeId(),
       remote,
       key,
       session,
-      remoteUfrag: null,
+      source: sourceOf(remote.address),
+      checks: new TokenBucket(CHECKS_PER_SECOND, CHECKS_BURST),
+      heldBytes: 0,
+      helloRandom: null,
       admission,
       isChallenged: false,
       isDirty: false,
       deadline: null,
       heapIndex: -1,
     };
-    this.#slotsByKey.set(key, slot);
-    this.#slotsById.set(id, slot);
+    this.#table.add(slot);
     this.#admission.handleCreated(slot);
-    this.#touch(slot);
     return slot;
   }
 
-  #follow(slot: Slot, event: SessionEvent): void {
-    if (event.type === 'secure') this.#admission.handleProven(slot);
-    if (event.type === 'connected' || event.type === 'closed') this.#admission.handleOpen(slot);
+  /** The handshake is done. @returns Whether there is room for the session. */
+  #admit(slot: Slot): boolean {
+    const refusal = this.#admission.refusal(slot.source);
+    if (refusal === null) this.#admission.handleOpen(slot);
+    else this.#evict(slot, refusal);
+    return refusal === null;
+  }
+
+  /** Counts what the session makes us hold; ends the greediest while all hold too much. */
+  #account(slot: Slot): void {
+    this.#ledger.update(slot, slot.session.held.bytes);
+    while (this.#ledger.isExceeded) {
+      const greediest = this.#ledger.greediest(this.#table.all());
+      if (greediest === null || greediest.heldBytes === 0) return;
+      this.#evict(greediest, 'endpoint.shed');
+    }
   }
 
   #remove(slot: Slot): void {
     this.#admission.handleRemoved(slot);
-    this.#heap.set(slot, null);
-    this.#slotsById.delete(slot.id);
-    if (this.#slotsByKey.get(slot.key) === slot) this.#slotsByKey.delete(slot.key);
-  }
-
-  #touch(slot: Slot): void {
-    if (slot.isDirty) return;
-    slot.isDirty = true;
-    this.#dirty.push(slot);
+    this.#ledger.update(slot, 0);
+    this.#table.remove(slot);
   }
 
   #reply(remote: Remote, data: Uint8Array): void {

@@ -1,5 +1,7 @@
-export { Endpoint, type EndpointOptions, type EndpointOutput, type SessionId } from './endpoint.ts';
+export { Endpoint, type EndpointOptions, type EndpointOutput } from './endpoint.ts';
 export type { EndpointLimits } from './session-admission.ts';
+export type { SessionId } from './session-table.ts';
+export { DEFAULT_SOURCE_LIMITS, type SourceLimits } from './source-limits.ts';
 export { type Remote, fiveTupleKey } from './five-tuple.ts';
 export { type IceCredentials, isIcePassword, isIceUfrag } from './ice/ice-credentials.ts';
 export type { LocalCertificate } from './dtls/handshake.ts';

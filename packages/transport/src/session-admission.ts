@@ -1,10 +1,12 @@
-import { type Instant, TokenBucket } from '@lumamesh/base';
+import { type Instant, type Source, TokenBucket } from '@lumamesh/base';
+import { HalfOpenPool } from './half-open-pool.ts';
+import { DEFAULT_SOURCE_LIMITS, type SourceLimits, SourceRates } from './source-limits.ts';
 
 /** New sessions per second that need no cookie, behind a burst of `cookieThreshold`. */
 const UNPROVEN_PER_SECOND = 400;
 
 export interface EndpointLimits {
-  /** Sessions of peers that have proven their address. */
+  /** Sessions whose handshake is done. */
   readonly maxSessions: number;
   /**
    * With so many sessions whose address nothing has proven, a check makes no session any more; a
@@ -12,46 +14,59 @@ export interface EndpointLimits {
    */
   readonly cookieThreshold: number;
   /**
-   * Half-open sessions (handshake not done) whose address is proven; unproven ones are bounded by
-   * `cookieThreshold`.
+   * Half-open sessions (handshake not done) whose address is proven. One more pushes out another;
+   * unproven ones are bounded by `cookieThreshold`.
    */
   readonly maxHalfOpen: number;
+  /** What one address or network may have; default: {@link DEFAULT_SOURCE_LIMITS}. */
+  readonly sources?: SourceLimits;
+  /** What all sessions together may make us hold, in bytes; default: no bound. */
+  readonly maxHeldBytes?: number;
 }
 
-/** What admission keeps of one session. The field belongs to {@link SessionAdmission}. */
+/** What admission keeps of one session. `admission` belongs to {@link SessionAdmission}. */
 export interface Admitted {
+  readonly source: Source;
   /**
-   * `unproven`: nothing has proven the address. `proven`: the address is, the handshake is not
-   * done. `open`: both.
+   * `unproven`: nothing has proven the address. `proven`: a cookie has, the handshake is not done.
+   * `open`: it is. `gone`: it counts nowhere any more.
    */
-  admission: 'unproven' | 'proven' | 'open';
+  admission: 'unproven' | 'proven' | 'open' | 'gone';
+}
+
+export interface AdmissionCounts {
+  readonly sessions: number;
+  /** Those whose handshake is not done, whether or not the address is proven. */
+  readonly halfOpen: number;
 }
 
 /**
- * Whether there is capacity for one more session, by what its peer has proven:
+ * Whether there is room for one more session, by what its peer has proven and by where it is:
  *
- *   unproven ──cookie or Finished──▶ proven ──association up──▶ open
+ *   unproven ──cookie──▶ proven ──Finished──▶ open
+ *       └──────────────Finished───────────────┘
  */
-export class SessionAdmission {
+export class SessionAdmission<Entry extends Admitted> {
+  readonly rates: SourceRates;
   #limits: EndpointLimits;
   readonly #unprovenBudget: TokenBucket;
-  #unproven = 0;
-  #proven = 0;
+  readonly #unproven = new Map<string, number>();
+  readonly #proven = new HalfOpenPool<Entry>();
+  /** Open sessions by address and by network. */
+  readonly #openBySource = new Map<string, number>();
+  #unprovenCount = 0;
   #open = 0;
 
   constructor(limits: EndpointLimits) {
     this.#limits = limits;
+    this.rates = new SourceRates(this.#sources);
     // A handshake that fails at once frees its place at once: so the rate of unproven sessions is
     // bounded as well as their number.
     this.#unprovenBudget = new TokenBucket(UNPROVEN_PER_SECOND, limits.cookieThreshold);
   }
 
-  /**
-   * All sessions, and those of them that are half-open: the handshake is not done, whether or not
-   * the address is proven.
-   */
-  get counts(): { readonly sessions: number; readonly halfOpen: number } {
-    const halfOpen = this.#unproven + this.#proven;
+  get counts(): AdmissionCounts {
+    const halfOpen = this.#unprovenCount + this.#proven.size;
     return { sessions: halfOpen + this.#open, halfOpen };
   }
 
@@ -61,46 +76,91 @@ export class SessionAdmission {
    */
   setLimits(limits: EndpointLimits): void {
     this.#limits = limits;
+    this.rates.setLimits(this.#sources);
   }
 
-  /** Whether a session with a proven address may be made. */
-  get hasCapacity(): boolean {
-    const { maxSessions, maxHalfOpen } = this.#limits;
-    return this.#proven + this.#open < maxSessions && this.#proven < maxHalfOpen;
+  /** @returns Why there can be no open session more of this source: a drop reason, or `null`. */
+  refusal({ host, network }: Source): string | null {
+    const { sessionsPerHost, sessionsPerNetwork } = this.#sources;
+    if (this.#open >= this.#limits.maxSessions) return 'endpoint.full';
+    if ((this.#openBySource.get(`h${host}`) ?? 0) >= sessionsPerHost) return 'endpoint.addressFull';
+    return (this.#openBySource.get(`n${network}`) ?? 0) >= sessionsPerNetwork
+      ? 'endpoint.networkFull'
+      : null;
+  }
+
+  /** The same before a handshake whose address is proven begins; takes its place in the rate. */
+  refusalOfHandshake(now: Instant, source: Source): string | null {
+    const refusal = this.refusal(source);
+    if (refusal !== null || this.rates.takeHandshake(now, source, true)) return refusal;
+    return 'endpoint.handshakeBudget';
   }
 
   /**
    * Whether a session may be made now for an address that nothing has proven; takes its place in
-   * the rate.
+   * the rates.
    */
-  takeUnproven(now: Instant): boolean {
-    return this.#unproven < this.#limits.cookieThreshold && this.#unprovenBudget.take(now);
+  takeUnproven(now: Instant, source: Source): boolean {
+    return (
+      this.#unprovenCount < this.#limits.cookieThreshold &&
+      (this.#unproven.get(source.host) ?? 0) < this.#sources.halfOpenPerHost &&
+      this.rates.takeHandshake(now, source, false) &&
+      this.#unprovenBudget.take(now)
+    );
   }
 
-  handleCreated(session: Admitted): void {
-    if (session.admission === 'unproven') this.#unproven += 1;
-    else this.#proven += 1;
+  /** The half-open session that has to go before a proven one of this source comes, or `null`. */
+  inTheWay(source: Source): Entry | null {
+    const { maxHalfOpen } = this.#limits;
+    return this.#proven.inTheWay(source, maxHalfOpen, this.#sources.halfOpenPerHost);
   }
 
-  /** The handshake proved the address. */
-  handleProven(session: Admitted): void {
-    if (session.admission !== 'unproven') return;
-    this.#unproven -= 1;
-    this.#proven += 1;
-    session.admission = 'proven';
+  handleCreated(session: Entry): void {
+    if (session.admission === 'proven') this.#proven.add(session);
+    else {
+      this.#unprovenCount += 1;
+      change(this.#unproven, session.source.host, 1);
+    }
   }
 
-  /** The handshake is done, or the session is over. */
-  handleOpen(session: Admitted): void {
-    this.handleProven(session);
-    if (session.admission !== 'proven') return;
-    this.#proven -= 1;
-    this.#open += 1;
+  /** The handshake is done, which proves the address. */
+  handleOpen(session: Entry): void {
+    this.handleRemoved(session);
     session.admission = 'open';
+    this.#open += 1;
+    this.#countOpen(session, 1);
   }
 
-  handleRemoved(session: Admitted): void {
-    this.handleOpen(session);
-    this.#open -= 1;
+  handleRemoved(session: Entry): void {
+    switch (session.admission) {
+      case 'unproven':
+        this.#unprovenCount -= 1;
+        change(this.#unproven, session.source.host, -1);
+        break;
+      case 'proven':
+        this.#proven.delete(session);
+        break;
+      case 'open':
+        this.#open -= 1;
+        this.#countOpen(session, -1);
+        break;
+      case 'gone':
+    }
+    session.admission = 'gone';
   }
+
+  get #sources(): SourceLimits {
+    return this.#limits.sources ?? DEFAULT_SOURCE_LIMITS;
+  }
+
+  #countOpen({ source }: Entry, by: 1 | -1): void {
+    change(this.#openBySource, `h${source.host}`, by);
+    change(this.#openBySource, `n${source.network}`, by);
+  }
+}
+
+function change(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }

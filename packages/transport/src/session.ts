@@ -129,12 +129,6 @@ export class Session implements Machine<SessionOutput> {
     this.#dtls?.markAddressProven(helloSeq);
   }
 
-  /** An authenticated check of this session's peer arrived (server role) and was responded to. */
-  handleConsent(now: Instant, receivedBytes: number, sentBytes: number): void {
-    this.#lastHeard = now;
-    this.amplification.count(receivedBytes, sentBytes);
-  }
-
   handleDatagram(now: Instant, datagram: Uint8Array): void {
     this.#now = now;
     this.amplification.count(datagram.length, 0);

@@ -28,13 +28,15 @@ export type CookieVerdict =
   /** The first fragment of a ClientHello with our cookie: the sender's address is proven. */
   | { readonly kind: 'valid'; readonly messageSeq: number }
   /**
-   * The first fragment of a ClientHello without it: send this HelloVerifyRequest and forget the
-   * sender. `missingBytes` of the ClientHello are in other fragments, as this one claims.
+   * The first fragment of a ClientHello without it: send the HelloVerifyRequest that `respond`
+   * makes and forget the sender. `missingBytes` of the ClientHello are in other fragments, as this
+   * one claims.
    */
   | {
       readonly kind: 'challenge';
-      readonly response: Uint8Array;
+      readonly random: Uint8Array;
       readonly missingBytes: number;
+      readonly respond: () => Uint8Array;
     }
   /**
    * Anything else: a later fragment, or no ClientHello. Of use only to a session that has passed.
@@ -82,26 +84,16 @@ export class CookieGate {
       bytesEqual(this.#cookie(secret, remote, random), cookie);
     if (cookie.length > 0 && (isOurs(this.#current) || isOurs(this.#previous)))
       return { kind: 'valid', messageSeq };
-    // RFC 6347 §4.2.1: the record sequence number of the ClientHello it replies to. message_seq is
-    // the ClientHello's as well: 0, but for one whose cookie is too old, whose sender has numbered
-    // on and drops what comes with a number that it has seen.
-    const body = encodeHelloVerifyRequest(this.#cookie(this.#current, remote, random));
-    const message = encodeHandshakeFragment(
-      HANDSHAKE_TYPE.helloVerifyRequest,
-      body.length,
-      messageSeq,
-      0,
-      body,
-    );
     return {
       kind: 'challenge',
+      random,
       missingBytes: fragment.length - fragment.fragment.length,
-      response: encodePlaintextRecord(
-        CONTENT_TYPE.handshake,
-        0,
-        record.value.recordSequenceNumber,
-        message,
-      ),
+      respond: () =>
+        helloVerifyRequest(
+          this.#cookie(this.#current, remote, random),
+          messageSeq,
+          record.value.recordSequenceNumber,
+        ),
     };
   }
 
@@ -120,4 +112,25 @@ export class CookieGate {
     this.#current = next;
     this.#rotateAt = later(now, SECRET_LIFETIME_MS);
   }
+}
+
+/**
+ * RFC 6347 §4.2.1: with the record sequence number of the ClientHello it replies to. message_seq is
+ * the ClientHello's as well: 0, but for one whose cookie is too old, whose sender has numbered on
+ * and drops what comes with a number that it has seen.
+ */
+function helloVerifyRequest(
+  cookie: Uint8Array,
+  messageSeq: number,
+  recordSequenceNumber: number,
+): Uint8Array {
+  const body = encodeHelloVerifyRequest(cookie);
+  const message = encodeHandshakeFragment(
+    HANDSHAKE_TYPE.helloVerifyRequest,
+    body.length,
+    messageSeq,
+    0,
+    body,
+  );
+  return encodePlaintextRecord(CONTENT_TYPE.handshake, 0, recordSequenceNumber, message);
 }

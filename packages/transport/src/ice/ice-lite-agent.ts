@@ -1,4 +1,4 @@
-import { type Instant, type SyncCrypto, TokenBucket, utf8Decode } from '@lumamesh/base';
+import { type SyncCrypto, utf8Decode } from '@lumamesh/base';
 import { encodeErrorCode } from '../stun/attributes/error-code.ts';
 import { addFingerprint, checkFingerprint } from '../stun/attributes/fingerprint-attribute.ts';
 import {
@@ -27,7 +27,7 @@ import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
  * §9.1.3):
  *
  *   1. no STUN binding request, a bad FINGERPRINT               → drop
- *   2. no USERNAME: a plain STUN client                         → respond within a budget, sign nothing
+ *   2. no USERNAME: a plain STUN client                         → respond, sign nothing
  *   3. USERNAME not "<our ufrag>:<theirs>", integrity not valid → drop; RFC 8489 has 400 or 401, but silence tells a scanner less
  *   4. authentic, with unknown comprehension-required attributes→ 420
  *   5. authentic, and the sender says it is controlled          → 487: a lite agent is never controlling (RFC 8445 §6.1.1)
@@ -43,9 +43,6 @@ export type StunVerdict =
   | { readonly kind: 'respond'; readonly response: Uint8Array }
   | { readonly kind: 'drop'; readonly drop: string };
 
-/** Replies to plain STUN clients, whose addresses nothing proves: per second, over all of them. */
-const PLAIN_RESPONSES_PER_SECOND = 2000;
-const PLAIN_RESPONSES_BURST = 4000;
 /**
  * A plain response is at most this many times its request. The smallest request (20 B) gets 32 B
  * over IPv4.
@@ -70,7 +67,6 @@ export class IceLiteAgent {
   readonly #crypto: SyncCrypto;
   readonly #ufragPrefix: string;
   readonly #key: Uint8Array;
-  readonly #plainBudget = new TokenBucket(PLAIN_RESPONSES_PER_SECOND, PLAIN_RESPONSES_BURST);
 
   constructor(crypto: SyncCrypto, local: IceCredentials) {
     this.#crypto = crypto;
@@ -78,7 +74,7 @@ export class IceLiteAgent {
     this.#key = iceKey(local.password);
   }
 
-  handleDatagram(now: Instant, remote: TransportAddress, datagram: Uint8Array): StunVerdict {
+  handleDatagram(remote: TransportAddress, datagram: Uint8Array): StunVerdict {
     const result = decodeStun(datagram);
     if (!result.ok) return { kind: 'drop', drop: result.drop };
     const message = result.value;
@@ -88,7 +84,7 @@ export class IceLiteAgent {
     if (fingerprint === 'mismatch') return drop('stun.fingerprint');
 
     const username = findAttribute(message, ATTRIBUTE.username);
-    if (username === null) return this.#respondToPlainRequest(now, remote, datagram, message);
+    if (username === null) return this.#respondToPlainRequest(remote, datagram, message);
     // RFC 8445 §7.1: a connectivity check carries FINGERPRINT.
     if (fingerprint === 'missing') return drop('ice.fingerprintMissing');
     const remoteUfrag = this.#remoteUfrag(username);
@@ -122,7 +118,6 @@ export class IceLiteAgent {
   }
 
   #respondToPlainRequest(
-    now: Instant,
     remote: TransportAddress,
     datagram: Uint8Array,
     message: StunMessage,
@@ -141,7 +136,6 @@ export class IceLiteAgent {
     const response = builder.finish();
     if (response.length > datagram.length * PLAIN_AMPLIFICATION_LIMIT)
       return drop('stun.plain.amplification');
-    if (!this.#plainBudget.take(now)) return drop('stun.plain.budget');
     return { kind: 'respond', response };
   }
 

@@ -64,6 +64,11 @@ export interface StunMessage {
   readonly attributes: readonly RawAttribute[];
 }
 
+/** The transaction id of what looks like STUN, before anything of it was checked. */
+export function stunTransactionId(datagram: Uint8Array): Uint8Array {
+  return datagram.subarray(8, STUN_HEADER_BYTES);
+}
+
 /** Whether a datagram's first byte says STUN (RFC 7983 §7: 0..3). */
 export function isStun(firstByte: number): boolean {
   return firstByte < 4;

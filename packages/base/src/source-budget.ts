@@ -1,0 +1,60 @@
+import { dropOldest } from './drop-oldest.ts';
+import type { Instant } from './instant.ts';
+import type { Source } from './source.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** A network may do so many times what one address may. */
+export const NETWORK_SHARE = 4;
+const MAX_SOURCES = 8192;
+
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/**
+ * A rate limit for each source: its address has one, its network {@link NETWORK_SHARE} times that.
+ * Sources that were quiet longest are forgotten first: forged ones push each other out.
+ */
+export class SourceBudget {
+  readonly #buckets = new Map<string, TokenBucket>();
+  #rate: Rate;
+
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  /** How many addresses and networks are remembered. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /** From now on; what sources have used up is forgotten where the rate is another. */
+  setRate(rate: Rate): void {
+    if (rate.perSecond === this.#rate.perSecond && rate.burst === this.#rate.burst) return;
+    this.#rate = rate;
+    this.#buckets.clear();
+  }
+
+  /**
+   * Takes `amount` from the budgets of a source; more than a whole burst is as much as a burst.
+   * @returns Whether both have it.
+   */
+  take(now: Instant, { host, network }: Source, amount = 1): boolean {
+    const atMost = Math.min(amount, this.#rate.burst);
+    return (
+      this.#bucket(`h${host}`, 1).take(now, atMost) &&
+      this.#bucket(`n${network}`, NETWORK_SHARE).take(now, atMost)
+    );
+  }
+
+  #bucket(key: string, share: number): TokenBucket {
+    let bucket = this.#buckets.get(key);
+    if (bucket === undefined) {
+      dropOldest(this.#buckets, MAX_SOURCES);
+      bucket = new TokenBucket(this.#rate.perSecond * share, this.#rate.burst * share);
+    } else this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    return bucket;
+  }
+}

@@ -1,0 +1,103 @@
+import { Fifo, type HeapEntry, type Instant, TimerHeap, type TokenBucket } from '@lumamesh/base';
+import type { Remote } from './five-tuple.ts';
+import type { Admitted } from './session-admission.ts';
+import type { Session } from './session.ts';
+
+/** Names a session for as long as it lives; never used again. */
+export type SessionId = number & { readonly __unit: 'session id' };
+
+/** A session's place at an endpoint. */
+export interface Slot extends HeapEntry, Admitted {
+  readonly id: SessionId;
+  readonly remote: Remote;
+  readonly key: string;
+  readonly session: Session;
+  /** Checks that are answered: strangers on the same five-tuple cost no more than its own. */
+  readonly checks: TokenBucket;
+  heldBytes: number;
+  /** Of the ClientHello that the handshake began with, while nothing has proven the address. */
+  helloRandom: Uint8Array | null;
+  /**
+   * A HelloVerifyRequest was sent, after which the client numbers its messages and expects ours
+   * from 1: a flight for a repeated first ClientHello, from 0, would mislead it.
+   */
+  isChallenged: boolean;
+  isDirty: boolean;
+}
+
+/** The sessions of an endpoint by five-tuple and by id, their timers, and those to be drained. */
+export class SessionTable {
+  readonly #byKey = new Map<string, Slot>();
+  readonly #byId = new Map<SessionId, Slot>();
+  readonly #heap = new TimerHeap<Slot>();
+  readonly #dirty = new Fifo<Slot>();
+  #nextId = 1;
+
+  get deadline(): Instant | null {
+    return this.#heap.peek()?.deadline ?? null;
+  }
+
+  /** The session that is to be drained next. */
+  get nextDirty(): Slot | undefined {
+    return this.#dirty.peek();
+  }
+
+  /** A new id; they last for 2^53 sessions. */
+  takeId(): SessionId {
+    const id = this.#nextId as SessionId;
+    this.#nextId += 1;
+    return id;
+  }
+
+  at(key: string): Slot | undefined {
+    return this.#byKey.get(key);
+  }
+
+  get(id: SessionId): Slot | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): readonly Slot[] {
+    return [...this.#byId.values()];
+  }
+
+  add(slot: Slot): void {
+    this.#byKey.set(slot.key, slot);
+    this.#byId.set(slot.id, slot);
+    this.touch(slot);
+  }
+
+  /** Its five-tuple is free for another session; it still has to be drained. */
+  release(slot: Slot): void {
+    if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+    this.touch(slot);
+  }
+
+  remove(slot: Slot): void {
+    this.#heap.set(slot, null);
+    this.#byId.delete(slot.id);
+    if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+  }
+
+  /** The session has to be drained. */
+  touch(slot: Slot): void {
+    if (slot.isDirty) return;
+    slot.isDirty = true;
+    this.#dirty.push(slot);
+  }
+
+  /** {@link nextDirty} has nothing more to say for now. */
+  handleDrained(slot: Slot): void {
+    this.#dirty.shift();
+    slot.isDirty = false;
+    this.#heap.set(slot, slot.session.deadline);
+  }
+
+  /** @returns A session whose deadline is over, or `null`; the drain sets its next one. */
+  takeDue(now: Instant): Slot | null {
+    const slot = this.#heap.peek();
+    if (slot === null || slot.deadline === null || slot.deadline > now) return null;
+    this.#heap.set(slot, null);
+    return slot;
+  }
+}

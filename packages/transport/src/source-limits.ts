@@ -1,0 +1,81 @@
+import { type Instant, type Source, SourceBudget } from '@lumamesh/base';
+
+/** What one address may have; its network may have four times as much, but for sessions. */
+export interface SourceLimits {
+  readonly sessionsPerHost: number;
+  readonly sessionsPerNetwork: number;
+  /** Handshakes under way with an address that is proven. */
+  readonly halfOpenPerHost: number;
+  /** Handshakes begun in the long run; as many at once as there may be sessions. */
+  readonly handshakesPerSecond: number;
+  /** STUN requests answered in the long run, but for those of sessions. */
+  readonly stunPerSecond: number;
+}
+
+/** A school behind one address can live with these. */
+export const DEFAULT_SOURCE_LIMITS: SourceLimits = {
+  sessionsPerHost: 64,
+  sessionsPerNetwork: 256,
+  halfOpenPerHost: 32,
+  handshakesPerSecond: 20,
+  stunPerSecond: 200,
+};
+
+/** Sixty browsers that each set up connections to a room of forty at once. */
+const STUN_BURST_SECONDS = 20;
+/** A browser repeats its ClientHello five times at most. */
+const HELLOS_PER_HANDSHAKE = 5;
+
+/** What may be spent on strangers, by where they come from. */
+export class SourceRates {
+  readonly #stun: SourceBudget;
+  readonly #challenges: SourceBudget;
+  readonly #unproven: SourceBudget;
+  readonly #proven: SourceBudget;
+
+  constructor(limits: SourceLimits) {
+    const { stun, challenges, handshakes } = ratesOf(limits);
+    this.#stun = new SourceBudget(stun);
+    this.#challenges = new SourceBudget(challenges);
+    this.#unproven = new SourceBudget(handshakes);
+    this.#proven = new SourceBudget(handshakes);
+  }
+
+  setLimits(limits: SourceLimits): void {
+    const { stun, challenges, handshakes } = ratesOf(limits);
+    this.#stun.setRate(stun);
+    this.#challenges.setRate(challenges);
+    this.#unproven.setRate(handshakes);
+    this.#proven.setRate(handshakes);
+  }
+
+  /** Before anything of a STUN request is looked at. */
+  takeStun(now: Instant, source: Source): boolean {
+    return this.#stun.take(now, source);
+  }
+
+  /** Before a HelloVerifyRequest is made. */
+  takeChallenge(now: Instant, source: Source): boolean {
+    return this.#challenges.take(now, source);
+  }
+
+  /**
+   * Before a handshake begins. What comes with forged addresses uses up nothing of what their
+   * owners have when they prove them.
+   */
+  takeHandshake(now: Instant, source: Source, isProven: boolean): boolean {
+    return (isProven ? this.#proven : this.#unproven).take(now, source);
+  }
+}
+
+function ratesOf({ sessionsPerHost, handshakesPerSecond, stunPerSecond }: SourceLimits) {
+  const handshakes = { perSecond: handshakesPerSecond, burst: sessionsPerHost };
+  return {
+    stun: { perSecond: stunPerSecond, burst: stunPerSecond * STUN_BURST_SECONDS },
+    challenges: {
+      perSecond: handshakesPerSecond * HELLOS_PER_HANDSHAKE,
+      burst: sessionsPerHost * HELLOS_PER_HANDSHAKE,
+    },
+    handshakes,
+  };
+}
