@@ -71,8 +71,7 @@ class RunningRelay {
 
   async start(): Promise<void> {
     const { healthListen, publicIp } = this.#config;
-    if (healthListen !== undefined || this.#notify.watchdogMs !== null)
-      this.#monitor = new HealthMonitor(this.#relay);
+    if (healthListen !== undefined) this.#monitor = new HealthMonitor(this.#relay);
     await this.#startHealth(healthListen);
     const { record } = this.#relay;
     // Standard output holds exactly these two lines: JSON for programs, and what goes into
@@ -101,9 +100,9 @@ class RunningRelay {
     });
     this.#endHostWatch = watchHost(() => this.#config, this.#log);
     this.#notify.ready(this.#whereabouts);
-    // An event loop that stands still says nothing anyhow; a port that does not answer must be as
-    // silent.
-    this.#notify.startWatchdog(() => this.#monitor?.reasons.includes('udp.noAnswer') !== true);
+    // An event loop that stands still says nothing. Whatever else is not well (a firewall, a flood)
+    // would be there after a restart, too, and the sessions gone.
+    this.#notify.startWatchdog();
   }
 
   /**

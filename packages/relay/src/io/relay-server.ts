@@ -13,6 +13,7 @@ import { RelayCore } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import { joinProofs } from './join-proofs.ts';
+import { type SelfCheck, checkSelf } from './health/self-check.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
@@ -89,10 +90,12 @@ export class RelayServer {
     return this.#udp?.socket.isDualStack ?? false;
   }
 
-  /** Where this machine itself reaches the relay. */
-  get localAddress(): { readonly address: string; readonly port: number } {
-    const { listenIp, udpPort } = this.#config;
-    return { address: listenIp ?? '127.0.0.1', port: this.#udp?.socket.port ?? udpPort };
+  /** Whether its UDP port answers this machine itself. */
+  async checkSelf(timeoutMs: number): Promise<SelfCheck> {
+    const udp = this.#udp;
+    if (udp === null) return 'unanswered';
+    const address = this.#config.listenIp ?? '127.0.0.1';
+    return checkSelf(udp, { address, port: udp.socket.port }, timeoutMs);
   }
 
   /** What tells whether it does its work: see `judgeHealth`. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
+import { bytesEqual } from '@lumamesh/base';
 import {
   type TransportAddress,
   decodeXorMappedAddress,
@@ -22,6 +23,11 @@ export interface StunAnswer {
   readonly rttMs: number;
 }
 
+/** A random one: whoever does not see the request cannot answer it. */
+export function newTransactionId(): Uint8Array {
+  return randomBytes(TRANSACTION_ID_BYTES);
+}
+
 /** RFC 8489 §6.2.1: 500 ms, doubled; shorter here, for whoever asks is waiting. */
 const RTO_INITIAL_MS = 250;
 const RTO_MAX_MS = 1000;
@@ -33,8 +39,11 @@ const PADDING_BYTES = 32;
  * response comes. `null` when nothing comes within `timeoutMs`; throws the errors of
  * `bindUdpSocket`.
  */
-export async function queryStun(server: Remote, timeoutMs: number): Promise<StunAnswer | null> {
-  const transactionId = randomBytes(TRANSACTION_ID_BYTES);
+export async function queryStun(
+  server: Remote,
+  timeoutMs: number,
+  transactionId: Uint8Array = newTransactionId(),
+): Promise<StunAnswer | null> {
   const request = new StunBuilder('request', METHOD_BINDING, transactionId)
     .attribute(ATTRIBUTE.software, new Uint8Array(PADDING_BYTES).fill(0x20))
     .finish();
@@ -47,7 +56,7 @@ export async function queryStun(server: Remote, timeoutMs: number): Promise<Stun
       const message = decodeStun(data);
       if (remote.port !== server.port || !message.ok || message.value.messageClass !== 'success')
         return;
-      if (!transactionId.equals(message.value.transactionId)) return;
+      if (!bytesEqual(transactionId, message.value.transactionId)) return;
       const attribute = findAttribute(message.value, ATTRIBUTE.xorMappedAddress);
       const mappedAddress =
         attribute === null

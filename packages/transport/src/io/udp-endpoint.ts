@@ -132,9 +132,12 @@ export class UdpEndpoint {
   #pump(): void {
     for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
       if (output.type === 'transmit') {
+        if (this.#socket?.send(output.remote, output.data) === false) {
+          this.endpoint.drops.count('udp.sendQueueFull');
+          continue;
+        }
         this.traffic.datagramsOut += 1;
         this.traffic.bytesOut += output.data.length;
-        this.#socket?.send(output.remote, output.data);
       } else this.#onEvent(output.sessionId, output.event);
     }
     this.#alarm.set(this.endpoint.deadline);

@@ -5,7 +5,7 @@ import { TEST_CHANNEL, clientOptions, endpointOptions } from '@lumamesh/testkit'
 import { nodeCrypto } from './node-crypto.ts';
 import { UdpClient } from './udp-client.ts';
 import { UdpEndpoint } from './udp-endpoint.ts';
-import { bindUdpSocket } from './udp-socket.ts';
+import { bindUdpSocket, hasSendCapacity } from './udp-socket.ts';
 
 const IGNORE = { onDatagram: () => undefined, onSendError: () => undefined };
 
@@ -22,6 +22,25 @@ describe('the UDP shell', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     await socket.close();
     assert.equal(errors.length, 2);
+  });
+
+  it('keeps a few megabytes for a kernel that takes no more, and drops the rest', () => {
+    const queue = { bytes: 0, count: 0 };
+    const socket = {
+      getSendQueueSize: () => queue.bytes,
+      getSendQueueCount: () => queue.count,
+    };
+    for (let i = 0; i < 100_000; i++) {
+      const bytes = i % 2 === 0 ? 1200 : 40;
+      if (!hasSendCapacity(socket, bytes)) continue;
+      queue.bytes += bytes;
+      queue.count += 1;
+    }
+    assert.ok(queue.bytes > 1e6 && queue.bytes <= 2 * 1024 * 1024);
+    assert.ok(queue.count <= 4096);
+    queue.bytes = 0;
+    assert.ok(hasSendCapacity(socket, 1200), 'an empty queue takes everything');
+    assert.ok(hasSendCapacity({}, 1200), 'a runtime that does not tell');
   });
 
   it('says which port is taken', async () => {

@@ -11,6 +11,30 @@ import { type Remote } from '../five-tuple.ts';
 export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
+ * What waits here because the kernel takes no more. Behind a link that is slower than what is sent
+ * this would grow without end; what is dropped is lost as on the way, and sent again by SCTP.
+ */
+const MAX_SEND_QUEUE_BYTES = 2 * 1024 * 1024;
+/** Each costs some 500 bytes besides. */
+const MAX_SEND_QUEUE_DATAGRAMS = 4096;
+
+/** The part of a socket that tells how much waits to be sent; not every runtime has it. */
+export interface SendQueue {
+  getSendQueueSize?(): number;
+  getSendQueueCount?(): number;
+}
+
+/** Whether one more datagram may wait until the kernel takes it. */
+export function hasSendCapacity(queue: SendQueue, bytes: number): boolean {
+  const waiting = queue.getSendQueueSize?.() ?? 0;
+  if (waiting === 0) return true;
+  return (
+    waiting + bytes <= MAX_SEND_QUEUE_BYTES &&
+    (queue.getSendQueueCount?.() ?? 0) < MAX_SEND_QUEUE_DATAGRAMS
+  );
+}
+
+/**
  * Sending to an address given as a number needs no resolver: this calls back at once instead of
  * asking one.
  */
@@ -26,7 +50,8 @@ export interface BoundSocket {
   readonly isDualStack: boolean;
   /** What the kernel gave of {@link RECEIVE_BUFFER_BYTES}. */
   readonly receiveBufferBytes: number;
-  send(remote: Remote, data: Uint8Array): void;
+  /** @returns False when too much waits already and the datagram was dropped. */
+  send(remote: Remote, data: Uint8Array): boolean;
   close(): Promise<void>;
 }
 
@@ -91,6 +116,7 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
     isDualStack: isDualStack && isV6,
     receiveBufferBytes,
     send(remote, data) {
+      if (!hasSendCapacity(socket, data.length)) return false;
       const destination =
         isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
       try {
@@ -100,6 +126,7 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
         // process.
         options.onSendError(error as NodeJS.ErrnoException);
       }
+      return true;
     },
     async close() {
       const closed = once(socket, 'close');

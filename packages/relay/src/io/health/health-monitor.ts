@@ -1,5 +1,4 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { queryStun } from '@lumamesh/transport/io';
 import type { RelayServer } from '../relay-server.ts';
 import type { EventLoopDelay } from '../relay-stats.ts';
 import { type HealthFacts, judgeHealth } from './judge-health.ts';
@@ -71,7 +70,8 @@ export class HealthMonitor {
     this.#delay.reset();
     this.#aloneSinceMs =
       this.#relay.condition.meshLinks === 0 ? (this.#aloneSinceMs ?? Date.now()) : null;
-    const answer = await queryStun(this.#relay.localAddress, CHECK_TIMEOUT_MS).catch(() => null);
-    this.#failures = answer === null ? this.#failures + 1 : 0;
+    const check = await this.#relay.checkSelf(CHECK_TIMEOUT_MS);
+    if (check === 'answered') this.#failures = 0;
+    else if (check === 'unanswered') this.#failures += 1;
   }
 }

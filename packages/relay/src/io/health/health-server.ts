@@ -32,6 +32,8 @@ export class HealthServer {
   readonly #server: Server;
   #metrics: RelayMetrics | null = null;
   readonly #busy = new WeakSet<Socket>();
+  /** Connections from the oldest to the newest. */
+  readonly #connections = new Set<Socket>();
   #isLoopback = false;
   /** The name that HEALTH_LISTEN gives. */
   #name = '';
@@ -53,7 +55,7 @@ export class HealthServer {
         (error: unknown) => respondFailure(response, error),
       );
     });
-    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('connection', (socket) => this.#handleConnection(socket));
   }
 
   static async start(
@@ -87,9 +89,26 @@ export class HealthServer {
     return health;
   }
 
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' ? (address?.port ?? 0) : 0;
+  }
+
   close(): void {
     this.#server.close();
     this.#server.closeAllConnections();
+  }
+
+  /**
+   * One more than there may be: the oldest that is not being answered goes, so that connections on
+   * which nobody asks keep no watcher out.
+   */
+  #handleConnection(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    if (this.#connections.size <= MAX_CONNECTIONS) return;
+    const idle = [...this.#connections].find((other) => !this.#busy.has(other));
+    (idle ?? socket).destroy();
   }
 
   async #answer({ method, url = '', headers }: IncomingMessage): Promise<Answer> {

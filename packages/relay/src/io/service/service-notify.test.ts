@@ -48,23 +48,21 @@ describe('what systemd is told', () => {
       assert.deepEqual(await heard(), ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1']);
     }));
 
-  it('has signs of life in it that do not pile up, and that end when there is none', () =>
+  it('has signs of life in it that do not pile up, and that end when it is stopped', () =>
     withStandIn(async (environment, heard) => {
-      let isAlive = true;
       const notify = new ServiceNotify(environment, silentLogger);
-      notify.startWatchdog(() => isAlive);
+      notify.startWatchdog();
       // The first takes 0.4 s, in which twenty would be due.
       await until(async () => (await heard()).length > 0, 'too late');
       notify.reloading();
       await until(async () => (await heard()).includes('RELOADING=1'), 'too late');
       assert.ok((await heard()).indexOf('RELOADING=1') <= 3, (await heard()).join());
-      isAlive = false;
+      notify.stopWatchdog();
       await until(async () => {
         const { length } = await heard();
         await pause(500);
         return (await heard()).length === length;
       }, 'it does not end');
-      notify.stopWatchdog();
     }));
 
   it('is nothing without NOTIFY_SOCKET; where the program is missing, that is said once', async () => {

@@ -46,15 +46,15 @@ export class ServiceNotify {
   }
 
   /**
-   * From now on systemd hears of us twice in its interval, as long as `isAlive`; it restarts a
-   * service that falls silent.
+   * From now on systemd hears of us twice in its interval, as long as the event loop turns; it
+   * restarts a service that falls silent.
    */
-  startWatchdog(isAlive: () => boolean): void {
+  startWatchdog(): void {
     const ms = this.watchdogMs;
     if (ms === null) return;
     this.#watchdog = setInterval(() => {
       // One that waits already is enough.
-      if (isAlive() && !this.#waiting.some(([first]) => first === ALIVE)) this.#say(ALIVE);
+      if (!this.#waiting.some(([first]) => first === ALIVE)) this.#say(ALIVE);
     }, ms / 2);
     this.#watchdog.unref();
   }
