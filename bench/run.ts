@@ -45,6 +45,13 @@ async function start(program: string): Promise<Bench> {
     UDP_PORT: process.env['BENCH_PORT'] ?? '34780',
     MAX_SESSIONS: String(SESSIONS + WARM_SESSIONS + 100),
     MAX_MESSAGES_PER_SECOND: '1000000',
+    // All of them come from this machine.
+    MAX_SESSIONS_PER_ADDRESS: String(SESSIONS + WARM_SESSIONS),
+    MAX_SESSIONS_PER_NETWORK: String(SESSIONS + WARM_SESSIONS),
+    MAX_HALF_OPEN: String(8 * SESSIONS),
+    MAX_HANDSHAKES_PER_SECOND: '1000000',
+    MAX_STUN_PER_SECOND: '1000000',
+    MAX_BYTES_PER_SECOND: '999999999',
   };
   const relay = fork(join(import.meta.dirname, program), {
     env,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Instant } from '@lumamesh/base';
+import { type Instant, sourceOf } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { DEFAULT_MESH_BOUNDS, type MeshBounds, MeshCore, RelayCore } from '@lumamesh/relay/core';
 import { VIRTUAL_MESH_ID, type VirtualRecords } from './virtual-records.ts';
@@ -83,13 +83,26 @@ export function makeVirtualNode(setup: VirtualNodeSetup): VirtualNode {
     firstCounter: now,
     random,
   });
-  const limits = { maxSessions: 10_000, maxRoomSize, messagesPerSecond: 500 };
+  const limits = {
+    maxSessions: 10_000,
+    maxSessionsPerHost: 10_000,
+    maxSessionsPerNetwork: 10_000,
+    maxRoomSize,
+    messagesPerSecond: 500,
+    deliveriesPerSecond: 1e6,
+    bytesPerSecond: 1e9,
+  };
   return {
     name,
     nk,
     core,
     rooms: new RelayCore<string>(
-      { ...limits, queuedBytes: () => 0, joinProofs: { challenge: () => 'c', verify: () => true } },
+      {
+        ...limits,
+        sourceOf,
+        queuedBytes: () => 0,
+        joinProofs: { challenge: () => 'c', verify: () => true },
+      },
       record,
       core,
     ),

@@ -3,17 +3,16 @@ import {
   Fifo,
   type Instant,
   type Machine,
-  type SyncCrypto,
+  type Source,
   TokenBucket,
   bytesEqual,
   sourceOf,
 } from '@lumamesh/base';
 import { CookieGate } from './dtls/cookie-gate.ts';
-import type { LocalCertificate } from './dtls/handshake.ts';
 import { maxFirstFlightBytes } from './dtls/first-flight.ts';
 import { isDtls } from './dtls/record/record.ts';
+import type { EndpointOptions, EndpointOutput } from './endpoint-types.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
-import type { IceCredentials } from './ice/ice-credentials.ts';
 import { HeldLedger } from './held-ledger.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
 import {
@@ -22,7 +21,6 @@ import {
   SessionAdmission,
 } from './session-admission.ts';
 import { type SessionId, SessionTable, type Slot } from './session-table.ts';
-import type { NegotiatedChannel, SessionEvent, SessionLimits } from './session-types.ts';
 import { Session } from './session.ts';
 import { isStun, stunTransactionId } from './stun/message.ts';
 
@@ -31,20 +29,6 @@ const MAX_DATAGRAM_RECEIVED_BYTES = 4096;
 /** A browser checks every 50 ms while it connects, and every 2.5 s from then on. */
 const CHECKS_PER_SECOND = 10;
 const CHECKS_BURST = 100;
-
-export interface EndpointOptions {
-  readonly crypto: SyncCrypto;
-  readonly ice: IceCredentials;
-  readonly certificate: LocalCertificate;
-  readonly requestClientCertificate: boolean;
-  readonly negotiatedChannels: readonly NegotiatedChannel[];
-  readonly limits: EndpointLimits;
-  readonly sessionLimits: SessionLimits;
-}
-
-export type EndpointOutput =
-  | { readonly type: 'transmit'; readonly remote: Remote; readonly data: Uint8Array }
-  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent };
 
 /**
  * All sessions behind one socket: routes datagrams by five-tuple, makes sessions, keeps their
@@ -108,6 +92,11 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#ownQuestion = transactionId;
   }
 
+  /** The source of a session's peer; that of nobody for a session that is gone. */
+  sourceOf(sessionId: SessionId): Source {
+    return this.#table.get(sessionId)?.source ?? sourceOf('');
+  }
+
   /** Where a session's peer is, or `null` for a session that is gone. */
   remoteOf(sessionId: SessionId): Remote | null {
     return this.#table.get(sessionId)?.remote ?? null;
@@ -144,34 +133,30 @@ export class Endpoint implements Machine<EndpointOutput> {
 
   /** Ends a session after what is queued for it was delivered. */
   closeGracefully(now: Instant, sessionId: SessionId): void {
-    const slot = this.#table.get(sessionId);
-    if (slot === undefined) return;
-    this.#table.touch(slot);
-    slot.session.closeGracefully(now);
+    this.#touch(sessionId)?.closeGracefully(now);
   }
 
   close(now: Instant, sessionId: SessionId): void {
-    const slot = this.#table.get(sessionId);
-    if (slot === undefined) return;
-    this.#table.touch(slot);
-    slot.session.close(now);
+    this.#touch(sessionId)?.close(now);
   }
 
   /** Closes one channel of a session; the others stay. */
   closeChannel(now: Instant, sessionId: SessionId, channelId: number): void {
-    const slot = this.#table.get(sessionId);
-    if (slot === undefined) return;
-    this.#table.touch(slot);
-    slot.session.closeChannel(now, channelId);
+    this.#touch(sessionId)?.closeChannel(now, channelId);
   }
 
   closeAll(now: Instant): void {
     for (const { id } of this.#table.all()) this.close(now, id);
   }
 
-  /** What waits to be sent to a session or to be acknowledged by it, at what it costs. */
+  /**
+   * What waits to be sent to a session or to be acknowledged by it, at what it costs; without end
+   * while nothing more is kept for it.
+   */
   sendingBytes(sessionId: SessionId): number {
-    return this.#table.get(sessionId)?.session.held.sendingBytes ?? 0;
+    const slot = this.#table.get(sessionId);
+    if (slot === undefined) return 0;
+    return this.#ledger.allows(slot) ? slot.session.held.sendingBytes : Infinity;
   }
 
   poll(): EndpointOutput | null {
@@ -191,6 +176,13 @@ export class Endpoint implements Machine<EndpointOutput> {
         return { type: 'event', sessionId: slot.id, event: output };
       }
     }
+  }
+
+  /** The session, which has to be drained. */
+  #touch(sessionId: SessionId): Session | undefined {
+    const slot = this.#table.get(sessionId);
+    if (slot !== undefined) this.#table.touch(slot);
+    return slot?.session;
   }
 
   #handleStun(now: Instant, remote: Remote, datagram: Uint8Array): void {

@@ -1,4 +1,5 @@
-export { Endpoint, type EndpointOptions, type EndpointOutput } from './endpoint.ts';
+export { Endpoint } from './endpoint.ts';
+export type { EndpointOptions, EndpointOutput } from './endpoint-types.ts';
 export type { EndpointLimits } from './session-admission.ts';
 export type { SessionId } from './session-table.ts';
 export { DEFAULT_SOURCE_LIMITS, type SourceLimits } from './source-limits.ts';

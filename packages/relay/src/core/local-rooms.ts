@@ -1,9 +1,11 @@
-import type { DropCounters, Fifo } from '@lumamesh/base';
-import { LIMITS, type RelayMessage } from '@lumamesh/protocol';
+import { type DropCounters, type Fifo, type Instant, TokenBucket } from '@lumamesh/base';
+import { LIMITS } from '@lumamesh/protocol';
 import { joinedPages } from './joined-pages.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import type { LocalRoomEvent, RemoteRoomEvent, RemoteRooms } from './remote-rooms.ts';
 import { type Membership, RoomDirectory } from './room-directory.ts';
+import { type News, RoomNews } from './room-news.ts';
+import { SignalShares } from './signal-shares.ts';
 
 /** Why something could not be done in a room: the `error` frame for the session. */
 export interface RoomFault {
@@ -16,21 +18,34 @@ export interface RoomFault {
 export interface LocalRoomsOptions<Session> {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
+  /** What sessions of one address have in common. */
+  readonly hostOf: (session: Session) => string;
+  /**
+   * Charges a session for members that are to be told something. False when it may not cause that
+   * much now.
+   */
+  readonly takeDeliveries: (session: Session, members: number) => boolean;
   readonly remote: RemoteRooms;
   readonly counters: RelayCounters;
   readonly drops: DropCounters;
 }
 
-/**
- * With so much waiting for it, a session is sent no further signals: what other members send must
- * not take the place that its own news need.
- */
-const SIGNAL_HIGH_WATER_BYTES = 262_144;
+/** Its address may not cause more just now: a page waits, and joins again. */
+export const TOO_MANY_JOINS: RoomFault = {
+  code: 'RATE_LIMITED',
+  message: 'too many join rooms from your address',
+  isMistake: false,
+};
 /**
  * A peer that reconnects may stand twice until its old session has expired, and once more by bad
  * luck.
  */
 const MAX_SESSIONS_PER_PEER = 3;
+/** So many members in a list cost what one frame does. */
+const MEMBERS_PER_DELIVERY = 8;
+/** New presence in one room that is told at once; what comes faster is told together. */
+const PRESENCES_PER_SECOND = 10;
+const PRESENCES_BURST = 50;
 
 /** What a session says of itself when it joins. */
 export interface Joining {
@@ -46,13 +61,43 @@ export class LocalRooms<Session> {
   readonly #options: LocalRoomsOptions<Session>;
   readonly #outputs: Pick<Fifo<RelayOutput<Session>>, 'push'>;
   readonly #directory = new RoomDirectory<Session>();
+  readonly #news: RoomNews<Session>;
+  readonly #shares = new SignalShares<Session>();
+  /** Of rooms in which presence has changed. */
+  readonly #presences = new Map<string, TokenBucket>();
+  #now: Instant;
 
   constructor(
+    now: Instant,
     options: LocalRoomsOptions<Session>,
     outputs: Pick<Fifo<RelayOutput<Session>>, 'push'>,
   ) {
+    this.#now = now;
     this.#options = options;
     this.#outputs = outputs;
+    this.#news = new RoomNews({
+      queuedBytes: options.queuedBytes,
+      presenceOf: (room, peer) =>
+        this.#directory.presenceOf(room, peer) ??
+        options.remote.membersOf(room).find((member) => member.peer === peer)?.presence ??
+        null,
+      send: (session, frame) => outputs.push({ type: 'send', session, frame }),
+    });
+  }
+
+  get deadline(): Instant | null {
+    return this.#news.deadline;
+  }
+
+  /** What happens from now on happens at `now`. */
+  handleTimeout(now: Instant): void {
+    this.#now = now;
+    this.#news.handleTimeout(now);
+  }
+
+  /** Tells sessions a little of what they have not been told; false when there is nothing. */
+  advance(): boolean {
+    return this.#news.advance(this.#now);
   }
 
   get counts(): RoomDirectory<Session>['counts'] {
@@ -69,44 +114,48 @@ export class LocalRooms<Session> {
     maxRoomSize: number,
   ): RoomFault | null {
     const existing = this.#directory.membershipOf(session, room);
-    if (existing !== null && existing.peer !== peer) this.leave(session, room);
+    const isNew = this.#directory.sessionsAs(room, peer) === 0;
+    if (existing?.peer === peer) return this.#change(existing, room, presence, isProven);
+    if (existing !== null) this.leave(session, room);
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
     const isForgotten = existing !== null && this.#directory.sizeOf(room) === 0;
     if (isProven) this.#dismissImpostors(session, room, peer);
-    if (existing?.peer === peer) {
-      existing.presence = presence;
-      existing.isProven ||= isProven;
-    } else {
-      const fault = this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
-      if (fault !== null) return fault;
-      this.#directory.add(room, { session, peer, presence, isProven });
-    }
-    this.#options.counters.joins += 1;
-    this.#outputs.push({ type: 'localPresent', room, peer, presence });
-    const { remote } = this.#options;
-    const others = this.#directory.membersOf(room).filter((member) => member.session !== session);
+    const fault = this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
+    if (fault !== null) return fault;
+    const { remote, takeDeliveries, counters } = this.#options;
+    const others = this.#directory.membersOf(room);
     const elsewhere = (isForgotten ? [] : remote.membersOf(room)).filter(
       (member) => this.#directory.sessionsAs(room, member.peer) === 0,
     );
-    for (const page of joinedPages(room, [...others, ...elsewhere], remote.homesOf(room)))
-      this.#outputs.push({ type: 'send', session, frame: JSON.stringify(page) });
-    this.#broadcast(others, { action: 'peer-joined', room, peer, presence });
+    // They are told of its coming and its going; the list is a few frames.
+    const listed = others.length + elsewhere.length;
+    if (!takeDeliveries(session, 2 * others.length + listed / MEMBERS_PER_DELIVERY))
+      return TOO_MANY_JOINS;
+    const pages = joinedPages(room, [...others, ...elsewhere], remote.homesOf(room));
+    this.#news.list(session, room, pages[Symbol.iterator]());
+    this.#directory.add(room, { session, peer, presence, isProven });
+    counters.joins += 1;
+    this.#outputs.push({ type: 'localPresent', room, peer, presence });
+    this.#tell(room, peer, isNew ? 'new' : 'changed', session);
     return null;
   }
 
   leave(session: Session, room: string): void {
     const membership = this.#directory.remove(session, room);
     if (membership === null) return;
+    this.#news.forget(session, room);
+    if (this.#directory.sizeOf(room) === 0) this.#presences.delete(room);
     const { peer } = membership;
     // Whoever came back over another session is still there.
     if (this.#directory.sessionsAs(room, peer) > 0) return;
     this.#outputs.push({ type: 'localAbsent', room, peer });
     if (this.#options.remote.has(room, peer)) return;
-    this.#broadcast(this.#directory.membersOf(room), { action: 'peer-left', room, peer });
+    this.#tell(room, peer, 'left');
   }
 
   leaveAll(session: Session): void {
     for (const room of this.#directory.roomsOf(session)) this.leave(session, room);
+    this.#shares.forget(session);
   }
 
   signal(session: Session, room: string, to: string, data: string): RoomFault | null {
@@ -120,12 +169,10 @@ export class LocalRooms<Session> {
     const { peer: from } = sender;
     const receivers = this.#directory.membersAs(room, to);
     if (receivers.length === 0) return this.#signalElsewhere({ room, from, to, data });
-    const reachable = this.#reachable(receivers);
-    if (reachable.length === 0)
-      return fault('PEER_BUSY', 'too much is waiting for the peer already');
-    this.#options.counters.signals += 1;
-    this.#broadcast(reachable, { action: 'signal', room, from, data });
-    return null;
+    const host = this.#options.hostOf(session);
+    return this.#pass(receivers, host, { room, from, data })
+      ? null
+      : fault('PEER_BUSY', 'too much is waiting for the peer already');
   }
 
   /** A room has changed over other relays. */
@@ -134,30 +181,45 @@ export class LocalRooms<Session> {
     switch (event.type) {
       case 'remotePresent':
         if (this.#directory.sessionsAs(room, event.member.peer) > 0) return;
-        return this.#broadcast(this.#directory.membersOf(room), {
-          action: 'peer-joined',
-          room,
-          ...event.member,
-        });
+        return this.#tell(room, event.member.peer, 'changed');
       case 'remoteAbsent': {
         const { peer } = event;
         if (this.#directory.sessionsAs(room, peer) > 0 || this.#options.remote.has(room, peer))
           return;
-        return this.#broadcast(this.#directory.membersOf(room), {
-          action: 'peer-left',
-          room,
-          peer,
-        });
+        return this.#tell(room, peer, 'left');
       }
       case 'remoteSignal': {
-        const receivers = this.#reachable(this.#directory.membersAs(room, event.to));
-        if (receivers.length === 0)
-          return this.#options.drops.count('relay.remoteSignal.noReceiver');
-        this.#options.counters.signals += 1;
-        const { from, data } = event;
-        return this.#broadcast(receivers, { action: 'signal', room, from, data });
+        const { from, to, data } = event;
+        const receivers = this.#directory.membersAs(room, to);
+        if (!this.#pass(receivers, `peer ${from}`, { room, from, data }))
+          this.#options.drops.count('relay.remoteSignal.noReceiver');
       }
     }
+  }
+
+  /** A member says its presence again. It has the list, and hears of changes to it. */
+  #change(
+    member: Membership<Session>,
+    room: string,
+    presence: string,
+    isProven: boolean,
+  ): RoomFault | null {
+    if (isProven && !member.isProven) {
+      member.isProven = true;
+      this.#dismissImpostors(member.session, room, member.peer);
+    }
+    if (member.presence === presence) return null;
+    const { takeDeliveries, counters } = this.#options;
+    if (!takeDeliveries(member.session, this.#directory.sizeOf(room))) return TOO_MANY_JOINS;
+    member.presence = presence;
+    counters.joins += 1;
+    const { peer } = member;
+    this.#outputs.push({ type: 'localPresent', room, peer, presence });
+    let budget = this.#presences.get(room);
+    if (budget === undefined)
+      this.#presences.set(room, (budget = new TokenBucket(PRESENCES_PER_SECOND, PRESENCES_BURST)));
+    this.#tell(room, peer, 'changed', member.session, !budget.take(this.#now));
+    return null;
   }
 
   #faultOfJoining(
@@ -197,20 +259,38 @@ export class LocalRooms<Session> {
     for (const member of this.#directory.membersAs(room, peer)) {
       if (member.isProven || member.session === session) continue;
       this.#directory.remove(member.session, room);
-      this.#broadcast([member], { action: 'error', code, message, room });
+      this.#news.forget(member.session, room);
+      const frame = JSON.stringify({ action: 'error', code, message, room });
+      this.#outputs.push({ type: 'send', session: member.session, frame });
     }
   }
 
-  /** Those that are not behind with reading already. */
-  #reachable(members: readonly Membership<Session>[]): readonly Membership<Session>[] {
-    const { queuedBytes } = this.#options;
-    return members.filter(({ session }) => queuedBytes(session) < SIGNAL_HIGH_WATER_BYTES);
+  /** Tells the sessions in a room, but for one. */
+  #tell(room: string, peer: string, news: News, except?: Session, isPaced = false): void {
+    const sessions = this.#directory
+      .membersOf(room)
+      .flatMap(({ session }) => (session === except ? [] : [session]));
+    this.#news.tell(this.#now, sessions, room, peer, news, isPaced);
   }
 
-  #broadcast(members: readonly Membership<Session>[], message: RelayMessage): void {
-    if (members.length === 0) return;
-    const frame = JSON.stringify(message);
-    for (const { session } of members) this.#outputs.push({ type: 'send', session, frame });
+  /**
+   * Sends a signal to those who have place for one more of this sender.
+   * @returns Whether there was one.
+   */
+  #pass(
+    receivers: readonly Membership<Session>[],
+    sender: string,
+    signal: { readonly room: string; readonly from: string; readonly data: string },
+  ): boolean {
+    const { queuedBytes, counters } = this.#options;
+    const reachable = receivers.filter(({ session }) =>
+      this.#shares.take(session, sender, signal.data.length, queuedBytes(session)),
+    );
+    if (reachable.length === 0) return false;
+    counters.signals += 1;
+    const frame = JSON.stringify({ action: 'signal', ...signal });
+    for (const { session } of reachable) this.#outputs.push({ type: 'send', session, frame });
+    return true;
   }
 }
 

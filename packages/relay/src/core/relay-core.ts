@@ -1,33 +1,51 @@
-import { DropCounters, Fifo, type Instant, type Machine } from '@lumamesh/base';
+import {
+  DropCounters,
+  Fifo,
+  type Instant,
+  type Machine,
+  type Rate,
+  type Source,
+  SourceBudget,
+  instant,
+} from '@lumamesh/base';
 import {
   type ClientMessage,
   LIMITS,
-  PROTOCOL_VERSION,
   type RelayMessage,
   type SignedRelayRecord,
   joinProofText,
   parseClientMessage,
 } from '@lumamesh/protocol';
 import type { JoinProofs } from './join-proofs.ts';
-import { LocalRooms, type RoomFault } from './local-rooms.ts';
+import { LocalRooms, type RoomFault, TOO_MANY_JOINS } from './local-rooms.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
-import { FRAME_BURST_SECONDS, type SessionBudget, SessionBudgets } from './session-budget.ts';
+import { type SessionBudget, SessionBudgets } from './session-budget.ts';
+import { type PlaceLimits, SourcePlaces } from './source-places.ts';
+import { encodeWelcome } from './welcome.ts';
 
 /** What the operator may change while the relay runs. */
-export interface RelayCoreLimits {
-  readonly maxSessions: number;
+export interface RelayCoreLimits extends PlaceLimits {
   readonly maxRoomSize: number;
   /** Frames per second that one session may send in the long run. */
   readonly messagesPerSecond: number;
+  /** Members that joins and new presence of one address are told to, in the long run. */
+  readonly deliveriesPerSecond: number;
+  /** Frames taken from one address, in the long run. */
+  readonly bytesPerSecond: number;
 }
 
 export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
   readonly joinProofs: JoinProofs;
+  readonly sourceOf: (session: Session) => Source;
 }
 
+/** To verify a signature costs what so many frames do. */
+const DELIVERIES_PER_PROOF = 4;
+/** What an address may do at once is what it may do in so long. */
+const SOURCE_BURST_SECONDS = 10;
 const CLOSING = 'this relay is about to stop: go on by another one';
 
 /**
@@ -35,8 +53,6 @@ const CLOSING = 'this relay is about to stop: go on by another one';
  * (docs/wire-protocol.md). It knows neither the names of rooms nor what is in presence and signals.
  */
 export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
-  /** There is nothing that it waits for. */
-  readonly deadline = null;
   readonly drops = new DropCounters();
   readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
   readonly #rooms: LocalRooms<Session>;
@@ -45,10 +61,15 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly #remote: RemoteRooms;
   readonly #joinProofs: JoinProofs;
   readonly #budgets = new SessionBudgets();
+  readonly #places = new SourcePlaces();
+  readonly #deliveries: SourceBudget;
+  readonly #bytes: SourceBudget;
+  readonly #sourceOf: (session: Session) => Source;
   #limits: RelayCoreLimits;
   #record: SignedRelayRecord;
   #welcome: string;
   #isClosing = false;
+  #now = instant(0);
 
   constructor(
     options: RelayCoreOptions<Session>,
@@ -58,11 +79,27 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#limits = options;
     this.#remote = remote;
     const { drops, counters } = this;
-    const { queuedBytes, joinProofs } = options;
+    const { queuedBytes, sourceOf, joinProofs } = options;
     this.#joinProofs = joinProofs;
-    this.#rooms = new LocalRooms({ queuedBytes, remote, counters, drops }, this.#outputs);
+    this.#sourceOf = sourceOf;
+    this.#deliveries = new SourceBudget(burstOf(options.deliveriesPerSecond));
+    this.#bytes = new SourceBudget(burstOf(options.bytesPerSecond));
+    const hostOf = (session: Session): string => this.#sessions.get(session)?.source.host ?? '';
+    const takeDeliveries = (session: Session, members: number): boolean => {
+      const source = this.#sessions.get(session)?.source;
+      return source !== undefined && this.#deliveries.take(this.#now, source, members);
+    };
+    this.#rooms = new LocalRooms(
+      this.#now,
+      { queuedBytes, hostOf, takeDeliveries, remote, counters, drops },
+      this.#outputs,
+    );
     this.#record = record;
-    this.#welcome = this.#encodeWelcome();
+    this.#welcome = encodeWelcome(this.#record, this.#limits);
+  }
+
+  get deadline(): Instant | null {
+    return this.#rooms.deadline;
   }
 
   get counts(): { readonly sessions: number; readonly rooms: number; readonly members: number } {
@@ -72,7 +109,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   /** A new record of this relay (new address, new expiry). */
   setRecord(record: SignedRelayRecord): void {
     this.#record = record;
-    this.#welcome = this.#encodeWelcome();
+    this.#welcome = encodeWelcome(this.#record, this.#limits);
   }
 
   /**
@@ -81,7 +118,9 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
    */
   setLimits(limits: RelayCoreLimits): void {
     this.#limits = limits;
-    this.#welcome = this.#encodeWelcome();
+    this.#deliveries.setRate(burstOf(limits.deliveriesPerSecond));
+    this.#bytes.setRate(burstOf(limits.bytesPerSecond));
+    this.#welcome = encodeWelcome(this.#record, this.#limits);
   }
 
   /**
@@ -99,12 +138,16 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       this.#outputs.push({ type: 'close', session, reason: 'RELAY_CLOSING' });
       return;
     }
-    if (this.#sessions.size >= this.#limits.maxSessions) {
-      this.#fail(session, 'RELAY_FULL', 'this relay has no room for another session');
+    const source = this.#sourceOf(session);
+    const refusal = this.#places.refusal(source, this.#limits);
+    if (refusal !== null) {
+      this.#fail(session, 'RELAY_FULL', refusal);
       this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
       return;
     }
-    const budget = this.#budgets.make(this.#limits.messagesPerSecond, this.#joinProofs.challenge());
+    this.#places.change(source, 1);
+    const challenge = this.#joinProofs.challenge();
+    const budget = this.#budgets.make(this.#limits.messagesPerSecond, source, challenge);
     this.#sessions.set(session, budget);
     this.#sendWelcome(session, budget);
   }
@@ -116,13 +159,17 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   handleSessionClosed(session: Session): void {
+    const budget = this.#sessions.get(session);
+    if (budget === undefined) return;
     this.#rooms.leaveAll(session);
     this.#sessions.delete(session);
+    this.#places.change(budget.source, -1);
   }
 
   handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
     const budget = this.#sessions.get(session);
     if (budget === undefined) return this.drops.count('relay.unknownSession');
+    this.handleTimeout(now);
     if (!budget.frames.take(now))
       return this.#strike(
         now,
@@ -131,6 +178,9 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
         'RATE_LIMITED',
         `at most ${this.#limits.messagesPerSecond} frames a second`,
       );
+    // Others of its address may have sent them: no mistake of this session.
+    if (!this.#bytes.take(now, budget.source, frame.length))
+      return this.#fail(session, 'RATE_LIMITED', 'too many bytes come from your address');
     if (typeof frame !== 'string')
       return this.#strike(now, session, budget, 'BAD_FRAME', 'a frame is text');
     const result = parseClientMessage(frame);
@@ -164,11 +214,14 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#rooms.handleRemote(event);
   }
 
-  handleTimeout(): void {
-    // It has no deadline.
+  handleTimeout(now: Instant): void {
+    this.#now = now;
+    this.#rooms.handleTimeout(now);
   }
 
   poll(): RelayOutput<Session> | null {
+    // Before more is said, what was said before is on its way: it counts for its receiver.
+    while (this.#outputs.size === 0 && this.#rooms.advance());
     return this.#outputs.shift() ?? null;
   }
 
@@ -185,6 +238,8 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
           return this.#strike(now, session, budget, 'RATE_LIMITED', 'joining too often', room);
         const { maxRoomSize } = this.#limits;
         const isProven = proof !== undefined;
+        if (isProven && !this.#deliveries.take(now, budget.source, DELIVERIES_PER_PROOF))
+          return this.#report(now, session, budget, TOO_MANY_JOINS, room);
         if (
           proof !== undefined &&
           !this.#joinProofs.verify(
@@ -278,26 +333,8 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     const frame = `${this.#welcome.slice(0, -1)},"challenge":"${challenge}"}`;
     this.#outputs.push({ type: 'send', session, frame });
   }
+}
 
-  #encodeWelcome(): string {
-    const { maxRoomSize, messagesPerSecond } = this.#limits;
-    const limits = {
-      maxRoomSize,
-      maxRoomsPerSession: LIMITS.maxRoomsPerSession,
-      maxFrameBytes: LIMITS.maxFrameBytes,
-      maxPresenceLength: LIMITS.maxPresenceLength,
-      maxSignalLength: LIMITS.maxSignalLength,
-      joinsPerSecond: LIMITS.joinsPerSecond,
-      joinsBurst: LIMITS.joinsBurst,
-      framesPerSecond: messagesPerSecond,
-      framesBurst: messagesPerSecond * FRAME_BURST_SECONDS,
-    };
-    const message: RelayMessage = {
-      action: 'welcome',
-      version: PROTOCOL_VERSION,
-      node: this.#record,
-      limits,
-    };
-    return JSON.stringify(message);
-  }
+function burstOf(perSecond: number): Rate {
+  return { perSecond, burst: perSecond * SOURCE_BURST_SECONDS };
 }

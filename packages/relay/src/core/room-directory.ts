@@ -41,6 +41,11 @@ export class RoomDirectory<Session> {
     return this.membersOf(room).filter((member) => member.peer === peer);
   }
 
+  /** The presence of a peer; of several sessions that of the newest. */
+  presenceOf(room: string, peer: string): string | null {
+    return this.membersOf(room).findLast((member) => member.peer === peer)?.presence ?? null;
+  }
+
   /** How many they are. */
   sessionsAs(room: string, peer: string): number {
     return this.membersAs(room, peer).length;

@@ -1,4 +1,4 @@
-import { type Instant, TokenBucket } from '@lumamesh/base';
+import { type Instant, type Source, TokenBucket } from '@lumamesh/base';
 import { LIMITS } from '@lumamesh/protocol';
 
 /** A session may make so many mistakes at once, and one more every ten seconds. */
@@ -15,6 +15,7 @@ const ALL_NODES_BURST = 200;
 
 /** What one session may still ask of the relay. */
 export interface SessionBudget {
+  readonly source: Source;
   readonly frames: TokenBucket;
   /** Frames that could not be taken. */
   readonly strikes: TokenBucket;
@@ -29,8 +30,9 @@ export class SessionBudgets {
   readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
 
   /** @param framesPerSecond what the session may send in the long run */
-  make(framesPerSecond: number, challenge: string): SessionBudget {
+  make(framesPerSecond: number, source: Source, challenge: string): SessionBudget {
     return {
+      source,
       challenge,
       frames: new TokenBucket(framesPerSecond, framesPerSecond * FRAME_BURST_SECONDS),
       strikes: new TokenBucket(STRIKES_PER_SECOND, STRIKES_BURST),

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
+import type { Source } from '@lumamesh/base';
 import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
   DEFAULT_SESSION_LIMITS,
-  type EndpointLimits,
   type SessionEvent,
   type SessionId,
   type SessionLimits,
 } from '@lumamesh/transport';
 import { RECEIVE_BUFFER_BYTES, UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
-import type { RelayConfig } from './config/config.ts';
+import { type RelayConfig, reloadable } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import { joinProofs } from './join-proofs.ts';
 import { type SelfCheck, checkSelf } from './health/self-check.ts';
@@ -18,20 +18,12 @@ import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
 import { OwnRecord } from './own-record.ts';
+import { coreLimits, endpointLimits, maxHeldBytes } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import type { RelayStats } from './relay-stats.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
 const WARM_UP_ROUNDS = 150;
-/** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
-const FULL_NOTICE_SESSIONS = 32;
-/**
- * Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers
- * is an ordinary day.
- */
-const MAX_COOKIE_THRESHOLD = 512;
-const MIN_COOKIE_THRESHOLD = 16;
-
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
 const MOVE_ON_POLL_MS = 50;
@@ -133,7 +125,11 @@ export class RelayServer {
         sendErrors: 0,
       },
       drops: { ...this.#udp?.endpoint.drops.snapshot(), ...this.#core?.drops.snapshot() },
-      memory: readMemory(),
+      memory: {
+        ...readMemory(),
+        heldBytes: this.#udp?.endpoint.heldBytes ?? 0,
+        maxHeldBytes: maxHeldBytes(this.#config),
+      },
       ...(this.#mesh === null
         ? {}
         : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
@@ -145,28 +141,9 @@ export class RelayServer {
    * (docs/operations.md). The file of relays is read again.
    */
   async reload(config: RelayConfig): Promise<void> {
-    const {
-      publicIp,
-      publicIp6,
-      publicHost,
-      meshPeers,
-      maxSessions,
-      maxRoomSize,
-      maxMessagesPerSecond,
-      logAddresses,
-    } = config;
+    const { publicIp, publicIp6, publicHost, meshPeers } = config;
     const before = this.#config;
-    const next = {
-      ...before,
-      publicIp,
-      publicIp6,
-      publicHost,
-      meshPeers,
-      maxSessions,
-      maxRoomSize,
-      maxMessagesPerSecond,
-      logAddresses,
-    };
+    const next = { ...before, ...reloadable(config) };
     const isElsewhere =
       publicIp !== before.publicIp ||
       publicIp6 !== before.publicIp6 ||
@@ -174,10 +151,10 @@ export class RelayServer {
     // What may fail comes first.
     const record = isElsewhere ? ((await this.#ownRecord?.draft(next)) ?? null) : null;
     this.#config = next;
-    this.#core?.setLimits({ maxSessions, maxRoomSize, messagesPerSecond: maxMessagesPerSecond });
-    this.#udp?.endpoint.setLimits(endpointLimits(maxSessions));
+    this.#core?.setLimits(coreLimits(next));
+    this.#udp?.endpoint.setLimits(endpointLimits(next));
     this.#ownRecord?.adopt(next, record);
-    await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize });
+    await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize: next.maxRoomSize });
   }
 
   /**
@@ -197,12 +174,13 @@ export class RelayServer {
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
     this.#ownRecord?.stop();
+    this.#sessions?.stop();
     await this.#mesh?.close();
     await this.#udp?.close();
   }
 
   async #listen(): Promise<void> {
-    const { maxSessions, maxRoomSize, udpPort, listenIp } = this.#config;
+    const { udpPort, listenIp } = this.#config;
     const early: [SessionId, SessionEvent][] = [];
     const udp = await UdpEndpoint.start({
       crypto: nodeCrypto,
@@ -212,7 +190,7 @@ export class RelayServer {
       certificate: this.identity.certificate,
       requestClientCertificate: false,
       negotiatedChannels: [LUMAMESH_CHANNEL],
-      limits: endpointLimits(maxSessions),
+      limits: endpointLimits(this.#config),
       sessionLimits: SESSION_LIMITS,
       onEvent: (sessionId, event) => {
         if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
@@ -224,10 +202,10 @@ export class RelayServer {
       await this.close();
       throw error;
     });
-    const messagesPerSecond = this.#config.maxMessagesPerSecond;
     const queuedBytes = (session: SessionId): number => udp.endpoint.sendingBytes(session);
+    const sourceOf = (session: SessionId): Source => udp.endpoint.sourceOf(session);
     const core = new RelayCore<SessionId>(
-      { maxSessions, maxRoomSize, messagesPerSecond, queuedBytes, joinProofs },
+      { ...coreLimits(this.#config), queuedBytes, sourceOf, joinProofs },
       ownRecord.current,
       this.#mesh?.rooms,
     );
@@ -287,19 +265,8 @@ export class RelayServer {
   }
 }
 
-function endpointLimits(maxSessions: number): EndpointLimits {
-  return {
-    maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
-    cookieThreshold: Math.min(
-      MAX_COOKIE_THRESHOLD,
-      Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2)),
-    ),
-    maxHalfOpen: maxSessions + FULL_NOTICE_SESSIONS,
-  };
-}
-
 /** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */
-function readMemory(): RelayStats['memory'] {
+function readMemory(): Pick<RelayStats['memory'], 'rssBytes' | 'heapUsedBytes'> {
   try {
     const { rss, heapUsed } = process.memoryUsage();
     return { rssBytes: rss, heapUsedBytes: heapUsed };

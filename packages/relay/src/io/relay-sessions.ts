@@ -1,7 +1,7 @@
 import { addressPrefix } from '@lumamesh/base';
 import { CHANNEL_ID, CHANNEL_LABEL } from '@lumamesh/protocol';
 import type { SessionEvent, SessionId } from '@lumamesh/transport';
-import { type UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
+import { Alarm, type UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import type { RelayCore } from '../core/relay-core.ts';
 import type { RelayOutput } from '../core/relay-output.ts';
 import type { LocalRoomEvent } from '../core/remote-rooms.ts';
@@ -24,6 +24,7 @@ export class RelaySessions {
   readonly #options: RelaySessionsOptions;
   /** The channel a session talks on, where that is not the negotiated one. */
   readonly #channels = new Map<SessionId, number>();
+  readonly #alarm = new Alarm(() => this.drive((core) => core.handleTimeout(monotonicNow())));
   #isDraining = false;
 
   constructor(options: RelaySessionsOptions) {
@@ -42,6 +43,11 @@ export class RelaySessions {
     } finally {
       this.#isDraining = false;
     }
+    this.#alarm.set(core.deadline);
+  }
+
+  stop(): void {
+    this.#alarm.clear();
   }
 
   handleEvent(sessionId: SessionId, event: SessionEvent): void {
@@ -80,10 +86,11 @@ export class RelaySessions {
     switch (output.type) {
       case 'send': {
         const { session, frame } = output;
-        if (udp.send(session, this.#channelOf(session), frame)) return;
-        // A session whose queue of a megabyte is full does not read any more.
-        core.drops.count('relay.slowConsumer');
-        return udp.closeSession(session);
+        // Who reads too slowly misses replies to what it asked itself: others have their shares of
+        // the queue, and news of rooms wait elsewhere. Who does not read at all is ended by SCTP.
+        if (!udp.send(session, this.#channelOf(session), frame))
+          core.drops.count('relay.slowConsumer');
+        return;
       }
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');

@@ -15,7 +15,7 @@ const STATS: HealthStats = {
   errors: 0,
   traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
   drops: { 'ice.username': 3 },
-  memory: { rssBytes: 90_000_000, heapUsedBytes: 1 },
+  memory: { rssBytes: 90_000_000, heapUsedBytes: 1, heldBytes: 2, maxHeldBytes: 3 },
 };
 
 /** What a relay tells that has something of everything. */

@@ -54,7 +54,13 @@ export interface RelayStats {
   readonly errors: number;
   readonly traffic: Readonly<UdpTraffic>;
   readonly drops: Readonly<Record<string, number>>;
-  readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number };
+  readonly memory: {
+    readonly rssBytes: number;
+    readonly heapUsedBytes: number;
+    /** What sessions make the relay hold, and what they may. */
+    readonly heldBytes: number;
+    readonly maxHeldBytes: number;
+  };
   readonly mesh?: MeshStats;
 }
 

@@ -14,7 +14,8 @@ import {
   testCrypto,
 } from '@lumamesh/testkit';
 import { UNPROVEN_AMPLIFICATION_LIMIT } from '../amplification-limit.ts';
-import { Endpoint, type EndpointOptions } from '../endpoint.ts';
+import { Endpoint } from '../endpoint.ts';
+import type { EndpointOptions } from '../endpoint-types.ts';
 import { ControllingAgent } from '../ice/controlling-agent.ts';
 import { maxFirstFlightBytes } from './first-flight.ts';
 import { type ClientHello, decodeClientHello, encodeClientHello } from './message/client-hello.ts';

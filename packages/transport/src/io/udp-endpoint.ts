@@ -1,4 +1,5 @@
-import { Endpoint, type EndpointOptions } from '../endpoint.ts';
+import { Endpoint } from '../endpoint.ts';
+import type { EndpointOptions } from '../endpoint-types.ts';
 import type { SessionId } from '../session-table.ts';
 import type { SessionEvent } from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';

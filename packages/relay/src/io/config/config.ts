@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import * as v from 'valibot';
 import { LumameshError } from '@lumamesh/base';
-import { SCHEMA, SETTINGS, type Setting, type SettingName, flagOf } from './settings.ts';
+import { SCHEMA } from './setting-schema.ts';
+import { SETTINGS, type Setting, type SettingName, flagOf } from './settings.ts';
 
 export type RelayConfig = v.InferOutput<typeof SCHEMA>;
 export type { SettingName } from './settings.ts';
@@ -115,6 +116,12 @@ export function printConfig(sources: ConfigSources): string {
       : `${variable}=${quote(text ?? '')} # ${origin}`;
   });
   return `${lines.join('\n')}\n`;
+}
+
+/** Those settings that a running relay takes over. */
+export function reloadable(config: RelayConfig): Partial<RelayConfig> {
+  const names = listSettings().flatMap(({ name, isReloadable }) => (isReloadable ? [name] : []));
+  return Object.fromEntries(names.map((name) => [name, config[name]]));
 }
 
 function gather({

@@ -1,11 +1,3 @@
-import * as v from 'valibot';
-import { formatIp, parseIp } from '@lumamesh/base';
-import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
-
-/** libwebrtc refuses candidates on ports below 1024, but for 80 and 443. */
-const LOWEST_PORT = 1024;
-const LOW_PORTS_ALLOWED = [80, 443];
-
 /**
  * One setting: an environment variable, its flag (`--public-ip` for PUBLIC_IP), what it may hold,
  * and what docs and `--help` say of it.
@@ -23,48 +15,6 @@ export interface Setting {
   readonly isSecret: boolean;
 }
 
-const wholeNumber = (min: number, max: number) =>
-  v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(min), v.maxValue(max));
-
-const ipv4 = v.pipe(
-  v.string(),
-  v.check((text) => parseIp(text)?.length === 4 && !text.includes(':')),
-  v.transform(canonicalIp),
-);
-const ipv6 = v.pipe(
-  v.string(),
-  v.check((text) => parseIp(text)?.length === 16),
-  v.transform(canonicalIp),
-);
-const file = v.pipe(v.string(), v.nonEmpty());
-const hostName = v.pipe(
-  v.string(),
-  v.regex(
-    /^(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i,
-  ),
-);
-const port = v.pipe(
-  wholeNumber(1, 65_535),
-  v.check((number) => number >= LOWEST_PORT || LOW_PORTS_ALLOWED.includes(number)),
-);
-const hostPort = v.pipe(
-  v.string(),
-  v.regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/),
-  v.transform((text) => {
-    const colon = text.lastIndexOf(':');
-    return {
-      host: text.slice(0, colon).replace(/^\[|\]$/g, ''),
-      port: Number(text.slice(colon + 1)),
-    };
-  }),
-  v.check((value) => value.port <= 65_535),
-);
-
-const dialable = v.pipe(
-  hostPort,
-  v.check((value) => value.port > 0),
-);
-
 /** What a running relay takes over on SIGHUP; everything else takes a restart. */
 const RELOADABLE: readonly string[] = [
   'PUBLIC_IP',
@@ -72,6 +22,14 @@ const RELOADABLE: readonly string[] = [
   'PUBLIC_HOST',
   'MESH_PEERS',
   'MAX_SESSIONS',
+  'MAX_SESSIONS_PER_ADDRESS',
+  'MAX_SESSIONS_PER_NETWORK',
+  'MAX_HALF_OPEN',
+  'MAX_HANDSHAKES_PER_SECOND',
+  'MAX_STUN_PER_SECOND',
+  'MAX_DELIVERIES_PER_SECOND',
+  'MAX_BYTES_PER_SECOND',
+  'MAX_HELD_MB',
   'MAX_ROOM_SIZE',
   'MAX_MESSAGES_PER_SECOND',
   'LOG_LEVEL',
@@ -217,6 +175,62 @@ export const SETTINGS = {
     '1000',
     'a whole number between 1 and 1000000',
   ),
+  maxSessionsPerAddress: setting(
+    'MAX_SESSIONS_PER_ADDRESS',
+    '<n>',
+    'sessions of one IPv4 address or IPv6 /64; raise it where many browsers share one',
+    '64',
+    'a whole number between 1 and 1000000',
+  ),
+  maxSessionsPerNetwork: setting(
+    'MAX_SESSIONS_PER_NETWORK',
+    '<n>',
+    'sessions of one IPv4 /24 or IPv6 /56',
+    '256',
+    'a whole number between 1 and 1000000',
+  ),
+  maxHalfOpen: setting(
+    'MAX_HALF_OPEN',
+    '<n>',
+    'handshakes under way, an eighth of them from one address; one more pushes out another',
+    '256',
+    'a whole number between 1 and 1000000',
+  ),
+  maxHandshakesPerSecond: setting(
+    'MAX_HANDSHAKES_PER_SECOND',
+    '<n>',
+    'handshakes begun by one address in the long run, four times as many by its network',
+    '20',
+    'a whole number between 1 and 1000000',
+  ),
+  maxStunPerSecond: setting(
+    'MAX_STUN_PER_SECOND',
+    '<n>',
+    'STUN requests of one address answered in the long run, four times as many of its network',
+    '200',
+    'a whole number between 1 and 1000000',
+  ),
+  maxDeliveriesPerSecond: setting(
+    'MAX_DELIVERIES_PER_SECOND',
+    '<n>',
+    'members that joins and new presence from one address are told to in the long run',
+    '2000',
+    'a whole number between 1 and 1000000',
+  ),
+  maxBytesPerSecond: setting(
+    'MAX_BYTES_PER_SECOND',
+    '<bytes>',
+    'frames passed on for one address in the long run',
+    '2000000',
+    'a whole number between 1000 and 999999999',
+  ),
+  maxHeldMb: setting(
+    'MAX_HELD_MB',
+    '<mb>',
+    'megabytes that all sessions together may make the relay hold; auto is an eighth of what the process may have, 16 to 64',
+    'auto',
+    'auto, or a whole number between 1 and 65536',
+  ),
   maxRoomSize: setting(
     'MAX_ROOM_SIZE',
     '<n>',
@@ -254,44 +268,6 @@ export const SETTINGS = {
   ),
 } as const satisfies Record<string, Setting>;
 
-export const SCHEMA = v.object({
-  publicIp: ipv4,
-  publicIp6: v.optional(ipv6),
-  publicHost: v.optional(hostName),
-  udpPort: port,
-  listenIp: v.optional(
-    v.pipe(
-      v.string(),
-      v.check((text) => parseIp(text) !== null),
-    ),
-  ),
-  iceUfrag: v.pipe(v.string(), v.check(isIceUfrag)),
-  icePwd: v.optional(v.pipe(v.string(), v.check(isIcePassword))),
-  certFile: file,
-  keyFile: file,
-  nodeKey: file,
-  meshSalt: v.optional(v.string()),
-  meshListen: v.optional(hostPort),
-  meshPeers: v.optional(
-    v.pipe(
-      v.string(),
-      v.transform((text) => text.split(',').map((part) => part.trim())),
-      v.array(dialable),
-    ),
-  ),
-  meshFile: file,
-  meshMemoryMb: wholeNumber(8, 65_536),
-  meshChecksPerSecond: wholeNumber(1, 1000),
-  meshSocketsPerNetwork: wholeNumber(1, 400),
-  healthListen: v.optional(hostPort),
-  maxSessions: wholeNumber(1, 1_000_000),
-  maxRoomSize: wholeNumber(2, 10_000),
-  maxMessagesPerSecond: wholeNumber(1, 1_000_000),
-  logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
-  logFormat: v.picklist(['auto', 'json', 'text']),
-  logAddresses: v.picklist(['redacted', 'full']),
-});
-
 export type SettingName = keyof typeof SETTINGS;
 
 function setting(
@@ -315,9 +291,4 @@ function setting(
 /** `--public-ip` for PUBLIC_IP. */
 export function flagOf(variable: string): string {
   return `--${variable.toLowerCase().replaceAll('_', '-')}`;
-}
-
-/** The one spelling that records have (RFC 5952). */
-function canonicalIp(text: string): string {
-  return formatIp(parseIp(text) ?? new Uint8Array(0));
 }

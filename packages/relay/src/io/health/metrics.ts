@@ -122,6 +122,16 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'Resident memory of the process.',
     read: one(({ memory }) => memory.rssBytes),
   },
+  lumamesh_held_bytes: {
+    kind: 'gauge',
+    help: 'What sessions make the relay hold: received, waiting and not acknowledged, at what it costs.',
+    read: one(({ memory }) => memory.heldBytes),
+  },
+  lumamesh_held_bytes_max: {
+    kind: 'gauge',
+    help: 'What all sessions together may make it hold; beyond it the greediest are closed.',
+    read: one(({ memory }) => memory.maxHeldBytes),
+  },
   lumamesh_mesh_links: {
     kind: 'gauge',
     help: 'Links to other relays; proven ones have shown a record that answers, accepted ones have reached this relay.',

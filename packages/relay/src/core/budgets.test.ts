@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { instant, later, sourceOf } from '@lumamesh/base';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { RelayCore, type RelayCoreLimits } from './relay-core.ts';
+import { SignalShares } from './signal-shares.ts';
+
+/* What one session, one address or one room may cost the others. */
+
+const ROOM = 'R'.repeat(43);
+const LIMITS: RelayCoreLimits = {
+  maxSessions: 1000,
+  maxSessionsPerHost: 64,
+  maxSessionsPerNetwork: 256,
+  maxRoomSize: 250,
+  messagesPerSecond: 500,
+  deliveriesPerSecond: 2000,
+  bytesPerSecond: 2_000_000,
+};
+
+interface Frame {
+  readonly action: string;
+  readonly code?: string;
+  readonly peer?: string;
+  readonly presence?: string;
+  readonly members?: readonly unknown[];
+}
+
+const id = (name: string): string => name.padEnd(22, '_');
+
+/** A relay whose sessions read as much of what waits for them as the test says. */
+class Relay {
+  readonly core: RelayCore<string>;
+  readonly heard = new Map<string, Frame[]>();
+  readonly queued = new Map<string, number>();
+  /** Sessions that do not read. */
+  readonly stalled = new Set<string>();
+  readonly closed: string[] = [];
+  bytesOut = 0;
+  framesOut = 0;
+  now = instant(0);
+
+  constructor(limits: Partial<RelayCoreLimits> = {}) {
+    this.core = new RelayCore<string>(
+      {
+        ...LIMITS,
+        ...limits,
+        queuedBytes: (session) => this.queued.get(session) ?? 0,
+        joinProofs: { challenge: () => 'c', verify: () => true },
+        // `192.0.2.1 a` is session a of that address.
+        sourceOf: (session) => sourceOf(session.split(' ')[0] ?? ''),
+      },
+      { nk: 'test' } as unknown as SignedRelayRecord,
+    );
+  }
+
+  drain(): void {
+    for (let output = this.core.poll(); output !== null; output = this.core.poll()) {
+      if (output.type === 'close') this.closed.push(output.session);
+      if (output.type !== 'send') continue;
+      const { session, frame } = output;
+      this.bytesOut += frame.length;
+      this.framesOut += 1;
+      if (this.stalled.has(session))
+        this.queued.set(session, (this.queued.get(session) ?? 0) + frame.length);
+      this.heard.set(session, [...(this.heard.get(session) ?? []), JSON.parse(frame) as Frame]);
+    }
+  }
+
+  open(...sessions: string[]): this {
+    for (const session of sessions) this.core.handleSessionOpen(session);
+    this.drain();
+    return this;
+  }
+
+  say(session: string, message: object): void {
+    this.core.handleFrame(this.now, session, JSON.stringify(message));
+    this.drain();
+  }
+
+  join(session: string, presence = 'x', peer = session.split(' ')[1] ?? ''): void {
+    this.say(session, { action: 'join', room: ROOM, peer: id(peer), presence });
+  }
+
+  signal(session: string, to: string, bytes: number): void {
+    this.say(session, { action: 'signal', room: ROOM, to: id(to), data: 'x'.repeat(bytes) });
+  }
+
+  wait(ms: number): void {
+    const until = later(this.now, ms);
+    for (;;) {
+      const { deadline } = this.core;
+      if (deadline === null || deadline > until) break;
+      this.now = deadline;
+      this.core.handleTimeout(deadline);
+      this.drain();
+    }
+    this.now = until;
+  }
+
+  take(session: string): Frame[] {
+    const frames = this.heard.get(session) ?? [];
+    this.heard.delete(session);
+    return frames;
+  }
+}
+
+const attackers = (count: number, address = '192.0.2.1'): string[] =>
+  Array.from({ length: count }, (_, i) => `${address} m${i}`);
+
+describe('presence', () => {
+  it('of members that change it all the time fills no queue and closes nobody: a victim that reads hears the latest', () => {
+    const relay = new Relay();
+    const victim = '203.0.113.1 victim';
+    const members = attackers(8);
+    relay.open(victim, ...members);
+    relay.join(victim);
+    for (const session of members) relay.join(session);
+    relay.stalled.add(victim);
+    for (let round = 0; round < 60; round++)
+      for (const session of members) relay.join(session, `${round}`.padStart(2048, 'p'));
+    assert.ok((relay.queued.get(victim) ?? 0) < 200_000, `${relay.queued.get(victim)}`);
+    assert.deepEqual(relay.closed, []);
+    relay.take(victim);
+    relay.stalled.delete(victim);
+    relay.queued.clear();
+    relay.wait(1000);
+    const last = relay.take(victim).filter(({ action }) => action === 'peer-joined');
+    assert.equal(last.length, 8, 'once for each');
+    for (const { presence } of last) assert.equal(Number(presence?.replace(/^p+/, '')), 59);
+  });
+
+  it('that is the same again is told to nobody, and no list comes for who is in the room', () => {
+    const relay = new Relay().open('203.0.113.1 a', '203.0.113.2 b');
+    relay.join('203.0.113.1 a');
+    relay.join('203.0.113.2 b');
+    const before = relay.framesOut;
+    for (let i = 0; i < 50; i++) relay.join('203.0.113.2 b');
+    assert.equal(relay.framesOut, before);
+    relay.join('203.0.113.2 b', 'new');
+    assert.deepEqual(relay.take('203.0.113.1 a').at(-1)?.presence, 'new');
+    assert.equal(relay.take('203.0.113.2 b').filter(({ action }) => action === 'joined').length, 1);
+  });
+
+  it('is told to a room no faster than ten times a second behind a burst, and the last one is', () => {
+    const relay = new Relay({ deliveriesPerSecond: 1e6 }).open('203.0.113.1 a');
+    relay.join('203.0.113.1 a');
+    const members = attackers(40);
+    relay.open(...members);
+    for (const session of members) relay.join(session);
+    relay.take('203.0.113.1 a');
+    for (let round = 0; round < 20; round++)
+      for (const session of members) relay.join(session, `${round}`);
+    const atOnce = relay.take('203.0.113.1 a').length;
+    assert.ok(atOnce <= 60, `${atOnce} at once`);
+    relay.wait(1000);
+    const rest = relay.take('203.0.113.1 a');
+    assert.equal(rest.length, 40);
+    assert.ok(rest.every(({ presence }) => presence === '19'));
+  });
+
+  it('of who came and went while a session did not read is not told to it at all', () => {
+    const relay = new Relay().open('203.0.113.1 a', '192.0.2.1 m0', '192.0.2.2 m1');
+    relay.join('203.0.113.1 a');
+    relay.join('192.0.2.2 m1');
+    relay.take('203.0.113.1 a');
+    relay.queued.set('203.0.113.1 a', 1e6);
+    relay.join('192.0.2.1 m0');
+    relay.core.handleSessionClosed('192.0.2.1 m0');
+    relay.core.handleSessionClosed('192.0.2.2 m1');
+    relay.drain();
+    relay.wait(1000);
+    assert.deepEqual(relay.take('203.0.113.1 a'), []);
+    relay.queued.clear();
+    relay.wait(1000);
+    assert.deepEqual(
+      relay.take('203.0.113.1 a').map(({ action, peer }) => `${action} ${peer}`),
+      [`peer-left ${id('m1')}`],
+    );
+    assert.equal(relay.core.deadline, null);
+  });
+
+  it('comes behind the list, however slowly that is read', () => {
+    const relay = new Relay({ deliveriesPerSecond: 1e6 });
+    const members = Array.from({ length: 240 }, (_, i) => `198.51.${i}.1 m${i}`);
+    relay.open(...members, '203.0.113.1 a');
+    for (const session of members) relay.join(session, 'p'.repeat(2048));
+    relay.stalled.add('203.0.113.1 a');
+    relay.join('203.0.113.1 a');
+    relay.core.handleSessionClosed('198.51.239.1 m239');
+    relay.drain();
+    for (let i = 0; i < 20; i++) {
+      relay.queued.clear();
+      relay.wait(300);
+    }
+    const frames = relay.take('203.0.113.1 a').filter(({ action }) => action !== 'welcome');
+    const listed = frames.flatMap(({ members: page = [] }) => page).length;
+    assert.ok(listed === 240 && frames.at(-1)?.action === 'peer-left', `${listed}`);
+  });
+});
+
+describe('joins', () => {
+  it('of one address cost the others a bounded amount, and newcomers of others still get in', () => {
+    const relay = new Relay();
+    const honest = Array.from({ length: 150 }, (_, i) => `198.51.${i}.1 h${i}`);
+    relay.open(...honest);
+    for (const session of honest) relay.join(session);
+    const members = attackers(60);
+    relay.open(...members);
+    const before = relay.bytesOut;
+    for (let round = 0; round < 30; round++)
+      for (const session of members) {
+        relay.join(session, 'x', `${session.split(' ')[1]}r${round}`);
+        relay.say(session, { action: 'leave', room: ROOM });
+      }
+    // The list and a frame for each member, of 20 000 that are told.
+    assert.ok(relay.bytesOut - before < 6e6, `${relay.bytesOut - before} bytes`);
+    assert.ok(relay.core.drops.get('relay.RATE_LIMITED') > 1000);
+    relay.open('203.0.113.1 a');
+    relay.join('203.0.113.1 a');
+    assert.equal(relay.take('203.0.113.1 a').at(-1)?.action, 'joined');
+  });
+
+  it('of a school behind one address all succeed at once', () => {
+    const relay = new Relay();
+    const pupils = attackers(60);
+    relay.open(...pupils);
+    for (const session of pupils) relay.join(session, 'p'.repeat(300));
+    assert.equal(relay.core.counts.members, 60);
+    for (const session of pupils)
+      assert.ok(!relay.take(session).some(({ action }) => action === 'error'));
+  });
+
+  it('beyond the sessions of an address or a network are told RELAY_FULL', () => {
+    const relay = new Relay({ maxSessionsPerHost: 2, maxSessionsPerNetwork: 3 });
+    relay.open(...attackers(3), '192.0.2.2 a', '192.0.2.3 b', '203.0.113.1 c');
+    assert.deepEqual(relay.closed, ['192.0.2.1 m2', '192.0.2.3 b']);
+    for (const session of relay.closed)
+      assert.equal(relay.take(session).at(-1)?.code, 'RELAY_FULL');
+    relay.core.handleSessionClosed('192.0.2.1 m0');
+    relay.open('192.0.2.3 b');
+    assert.equal(relay.take('192.0.2.3 b').at(-1)?.action, 'welcome');
+  });
+});
+
+describe('signals', () => {
+  it('of many who fill the queue of a victim leave a place for one who sends little', () => {
+    const relay = new Relay();
+    const victim = '203.0.113.1 victim';
+    const friend = '203.0.113.2 friend';
+    const senders = Array.from({ length: 10 }, (_, i) => `192.0.${i}.1 m${i}`);
+    relay.open(victim, friend, ...senders);
+    for (const session of [victim, friend, ...senders]) relay.join(session);
+    relay.stalled.add(victim);
+    for (let round = 0; round < 20; round++)
+      for (const session of senders) relay.signal(session, 'victim', 8000);
+    assert.ok((relay.queued.get(victim) ?? 0) <= 262_144);
+    relay.take(victim);
+    relay.signal(friend, 'victim', 3000);
+    assert.equal(relay.take(victim).at(-1)?.action, 'signal', 'the friend is heard');
+    assert.equal(relay.take(senders[0] ?? '').at(-1)?.code, 'PEER_BUSY', 'who is refused is told');
+    assert.deepEqual(relay.closed, []);
+  });
+
+  it('of many sessions of one address have one share', () => {
+    const shares = new SignalShares<string>();
+    let queued = 40_000;
+    for (let i = 0; i < 100; i++) if (shares.take('v', 'one', 8000, queued)) queued += 8000;
+    assert.ok(queued < 40_000 + 131_072, `${queued}`);
+    assert.ok(shares.take('v', 'another', 30_000, queued));
+    assert.ok(shares.take('v', 'one', 8000, 33_000), 'what has arrived is forgotten');
+  });
+
+  it('of one address are taken as fast as its bytes allow; the sessions stay', () => {
+    const relay = new Relay({ bytesPerSecond: 10_000 });
+    relay.open('192.0.2.1 a', '192.0.2.1 b', '203.0.113.1 c', '203.0.113.2 d');
+    for (const session of ['192.0.2.1 a', '192.0.2.1 b', '203.0.113.1 c', '203.0.113.2 d'])
+      relay.join(session);
+    for (let i = 0; i < 100; i++) relay.signal('192.0.2.1 a', 'd', 5000);
+    assert.equal(relay.core.counters.signals, 19);
+    relay.take('192.0.2.1 b');
+    relay.signal('192.0.2.1 b', 'd', 5000);
+    assert.equal(relay.take('192.0.2.1 b').at(-1)?.code, 'RATE_LIMITED');
+    relay.signal('203.0.113.1 c', 'd', 5000);
+    assert.equal(relay.core.counters.signals, 20);
+    assert.deepEqual(relay.closed, []);
+  });
+});

@@ -1,0 +1,150 @@
+import { Fifo, type Instant, later } from '@lumamesh/base';
+import type { RelayMessage } from '@lumamesh/protocol';
+
+/** What a session is to hear of a peer: it was not told of it, of its presence, or that it left. */
+export type News = 'new' | 'changed' | 'left';
+
+/** With so much waiting for it, a session hears the news later, and only what is still true. */
+const NEWS_HIGH_WATER_BYTES = 131_072;
+/** How long news wait that could not be told, or not yet. */
+const TICK_MS = 200;
+const CHANGES_PER_STEP = 16;
+
+interface PendingRoom {
+  /** The rest of the list of members. */
+  pages: Iterator<RelayMessage> | null;
+  readonly changes: Map<string, News>;
+}
+
+export interface RoomNewsOptions<Session> {
+  /** Bytes that wait to be sent to a session. */
+  readonly queuedBytes: (session: Session) => number;
+  /** The presence of a peer in a room, or `null` when it is not there. */
+  readonly presenceOf: (room: string, peer: string) => string | null;
+  readonly send: (session: Session, frame: string) => void;
+}
+
+/**
+ * Tells sessions who is in their rooms, as fast as they read. Of what a session has not been told
+ * yet only the latest of each peer is kept, by its name: it takes no bytes of the session's queue,
+ * and who came and went meanwhile is not told at all.
+ */
+export class RoomNews<Session> {
+  readonly #options: RoomNewsOptions<Session>;
+  readonly #pending = new Map<Session, Map<string, PendingRoom>>();
+  /** Those of them that may be told more now. */
+  readonly #ready = new Fifo<Session>();
+  #tickAt: Instant | null = null;
+
+  constructor(options: RoomNewsOptions<Session>) {
+    this.#options = options;
+  }
+
+  get deadline(): Instant | null {
+    return this.#tickAt;
+  }
+
+  /** A session has joined a room: it is told the members. */
+  list(session: Session, room: string, pages: Iterator<RelayMessage>): void {
+    this.#room(session, room).pages = pages;
+    this.#ready.push(session);
+  }
+
+  /** @param isPaced the news wait for those that come in the same fifth of a second */
+  tell(
+    now: Instant,
+    sessions: Iterable<Session>,
+    room: string,
+    peer: string,
+    news: News,
+    isPaced = false,
+  ): void {
+    let frame: string | null = null;
+    for (const session of sessions) {
+      const isBehind =
+        isPaced ||
+        this.#pending.get(session)?.has(room) === true ||
+        this.#options.queuedBytes(session) >= NEWS_HIGH_WATER_BYTES;
+      if (isBehind) this.#keep(now, session, room, peer, news);
+      else {
+        frame ??= this.#frame(room, peer, news);
+        if (frame !== null) this.#options.send(session, frame);
+      }
+    }
+  }
+
+  /** The session has left the room. */
+  forget(session: Session, room: string): void {
+    const rooms = this.#pending.get(session);
+    rooms?.delete(room);
+    if (rooms?.size === 0) this.#pending.delete(session);
+  }
+
+  handleTimeout(now: Instant): void {
+    if (this.#tickAt === null || now < this.#tickAt) return;
+    this.#tickAt = null;
+    for (const session of this.#pending.keys()) this.#ready.push(session);
+  }
+
+  /** Sends a little of what waits; to be called again, once that is under way, while it does. */
+  advance(now: Instant): boolean {
+    for (let session = this.#ready.shift(); session !== undefined; session = this.#ready.shift()) {
+      const rooms = this.#pending.get(session);
+      const next = rooms?.entries().next().value;
+      if (rooms === undefined || next === undefined) continue;
+      if (this.#options.queuedBytes(session) >= NEWS_HIGH_WATER_BYTES) {
+        this.#tickAt ??= later(now, TICK_MS);
+        continue;
+      }
+      const [room, pending] = next;
+      this.#step(session, room, pending);
+      if (pending.pages === null && pending.changes.size === 0) this.forget(session, room);
+      this.#ready.push(session);
+      return true;
+    }
+    return false;
+  }
+
+  #step(session: Session, room: string, pending: PendingRoom): void {
+    const { send } = this.#options;
+    if (pending.pages !== null) {
+      const { value, done } = pending.pages.next();
+      if (done === true) pending.pages = null;
+      else send(session, JSON.stringify(value));
+      return;
+    }
+    let told = 0;
+    for (const [peer, news] of pending.changes) {
+      pending.changes.delete(peer);
+      const frame = this.#frame(room, peer, news);
+      if (frame !== null) send(session, frame);
+      told += 1;
+      if (told === CHANGES_PER_STEP) return;
+    }
+  }
+
+  #keep(now: Instant, session: Session, room: string, peer: string, news: News): void {
+    const { changes } = this.#room(session, room);
+    const before = changes.get(peer);
+    if (before === 'new' && news === 'left') changes.delete(peer);
+    else if (before === undefined || news === 'left') changes.set(peer, news);
+    else if (before === 'left') changes.set(peer, 'changed');
+    this.#tickAt ??= later(now, TICK_MS);
+  }
+
+  #frame(room: string, peer: string, news: News): string | null {
+    if (news === 'left') return JSON.stringify({ action: 'peer-left', room, peer });
+    const presence = this.#options.presenceOf(room, peer);
+    return presence === null
+      ? null
+      : JSON.stringify({ action: 'peer-joined', room, peer, presence });
+  }
+
+  #room(session: Session, room: string): PendingRoom {
+    let rooms = this.#pending.get(session);
+    if (rooms === undefined) this.#pending.set(session, (rooms = new Map()));
+    let pending = rooms.get(room);
+    if (pending === undefined) rooms.set(room, (pending = { pages: null, changes: new Map() }));
+    return pending;
+  }
+}

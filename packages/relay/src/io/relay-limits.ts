@@ -1,0 +1,66 @@
+import { totalmem } from 'node:os';
+import type { EndpointLimits } from '@lumamesh/transport';
+import type { RelayCoreLimits } from '../core/relay-core.ts';
+import type { RelayConfig } from './config/config.ts';
+
+/** Sessions beyond MAX_SESSIONS that may come up far enough to be told RELAY_FULL. */
+const FULL_NOTICE_SESSIONS = 32;
+/** The same beyond what an address, or a network, may have. */
+const HOST_NOTICE_SESSIONS = 4;
+const NETWORK_NOTICE_SESSIONS = 8;
+/** How many handshakes of one address may be under way, of all that may. */
+const HALF_OPEN_SHARE = 1 / 8;
+/**
+ * Unproven handshakes up to which nobody is asked for a cookie: a burst of a few hundred browsers
+ * is an ordinary day.
+ */
+const MAX_COOKIE_THRESHOLD = 512;
+const MIN_COOKIE_THRESHOLD = 16;
+/** Of the memory that the process may have, where MAX_HELD_MB says nothing. */
+const HELD_SHARE = 1 / 8;
+const MIN_HELD_BYTES = 16 * 2 ** 20;
+const MAX_HELD_BYTES = 64 * 2 ** 20;
+
+/** What sessions together may make the relay hold, in bytes. */
+export function maxHeldBytes({ maxHeldMb }: Pick<RelayConfig, 'maxHeldMb'>): number {
+  if (maxHeldMb !== null) return maxHeldMb * 2 ** 20;
+  // MemoryMax of the service or the limit of the container; zero or a huge number where there is
+  // none.
+  const constrained = process.constrainedMemory();
+  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return Math.min(MAX_HELD_BYTES, Math.max(MIN_HELD_BYTES, available * HELD_SHARE));
+}
+
+/** What the settings mean for the transport. */
+export function endpointLimits(config: RelayConfig): EndpointLimits {
+  const { maxSessions, maxHalfOpen } = config;
+  return {
+    maxSessions: maxSessions + FULL_NOTICE_SESSIONS,
+    cookieThreshold: Math.min(
+      MAX_COOKIE_THRESHOLD,
+      Math.max(MIN_COOKIE_THRESHOLD, Math.floor(maxSessions / 2)),
+    ),
+    maxHalfOpen,
+    sources: {
+      sessionsPerHost: config.maxSessionsPerAddress + HOST_NOTICE_SESSIONS,
+      sessionsPerNetwork: config.maxSessionsPerNetwork + NETWORK_NOTICE_SESSIONS,
+      halfOpenPerHost: Math.max(1, Math.ceil(maxHalfOpen * HALF_OPEN_SHARE)),
+      handshakesPerSecond: config.maxHandshakesPerSecond,
+      stunPerSecond: config.maxStunPerSecond,
+    },
+    maxHeldBytes: maxHeldBytes(config),
+  };
+}
+
+/** What they mean for rooms. */
+export function coreLimits(config: RelayConfig): RelayCoreLimits {
+  return {
+    maxSessions: config.maxSessions,
+    maxSessionsPerHost: config.maxSessionsPerAddress,
+    maxSessionsPerNetwork: config.maxSessionsPerNetwork,
+    maxRoomSize: config.maxRoomSize,
+    messagesPerSecond: config.maxMessagesPerSecond,
+    deliveriesPerSecond: config.maxDeliveriesPerSecond,
+    bytesPerSecond: config.maxBytesPerSecond,
+  };
+}

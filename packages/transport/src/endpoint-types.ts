@@ -1,0 +1,21 @@
+import type { SyncCrypto } from '@lumamesh/base';
+import type { LocalCertificate } from './dtls/handshake.ts';
+import type { Remote } from './five-tuple.ts';
+import type { IceCredentials } from './ice/ice-credentials.ts';
+import type { EndpointLimits } from './session-admission.ts';
+import type { SessionId } from './session-table.ts';
+import type { NegotiatedChannel, SessionEvent, SessionLimits } from './session-types.ts';
+
+export interface EndpointOptions {
+  readonly crypto: SyncCrypto;
+  readonly ice: IceCredentials;
+  readonly certificate: LocalCertificate;
+  readonly requestClientCertificate: boolean;
+  readonly negotiatedChannels: readonly NegotiatedChannel[];
+  readonly limits: EndpointLimits;
+  readonly sessionLimits: SessionLimits;
+}
+
+export type EndpointOutput =
+  | { readonly type: 'transmit'; readonly remote: Remote; readonly data: Uint8Array }
+  | { readonly type: 'event'; readonly sessionId: SessionId; readonly event: SessionEvent };
