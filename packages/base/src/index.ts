@@ -16,8 +16,6 @@ export * from './machine.ts';
 export * from './printable.ts';
 export * from './random.ts';
 export * from './serial.ts';
-export * from './source-budget.ts';
-export * from './source.ts';
 export * from './timer-heap.ts';
 export * from './timer-table.ts';
 export * from './token-bucket.ts';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type Instant, sourceOf } from '@lumamesh/base';
+import type { Instant } from '@lumamesh/base';
+import { sourceOf } from '@lumamesh/transport';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { DEFAULT_MESH_BOUNDS, type MeshBounds, MeshCore, RelayCore } from '@lumamesh/relay/core';
 import { VIRTUAL_MESH_ID, type VirtualRecords } from './virtual-records.ts';

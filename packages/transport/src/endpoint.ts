@@ -3,11 +3,10 @@ import {
   Fifo,
   type Instant,
   type Machine,
-  type Source,
   TokenBucket,
   bytesEqual,
-  sourceOf,
 } from '@lumamesh/base';
+import { type Source, sourceOf } from './source.ts';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import { maxFirstFlightBytes } from './dtls/first-flight.ts';
 import { isDtls } from './dtls/record/record.ts';

@@ -1,4 +1,4 @@
-import type { Source } from '@lumamesh/base';
+import type { Source } from './source.ts';
 
 /**
  * Handshakes under way of peers that have proven their address, by where they come from. When there

@@ -1,4 +1,4 @@
-import type { Source } from '@lumamesh/base';
+import type { Source } from './source.ts';
 
 interface Holder {
   readonly source: Source;

@@ -18,3 +18,5 @@ export {
   type SessionEvent,
   type SessionLimits,
 } from './session-types.ts';
+export { type Rate, SourceBudget } from './source-budget.ts';
+export { type Source, sourceOf } from './source.ts';

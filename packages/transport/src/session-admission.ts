@@ -1,4 +1,5 @@
-import { type Instant, type Source, TokenBucket } from '@lumamesh/base';
+import { type Instant, TokenBucket } from '@lumamesh/base';
+import type { Source } from './source.ts';
 import { HalfOpenPool } from './half-open-pool.ts';
 import { DEFAULT_SOURCE_LIMITS, type SourceLimits, SourceRates } from './source-limits.ts';
 

@@ -1,4 +1,6 @@
-import { type Instant, type Source, SourceBudget } from '@lumamesh/base';
+import type { Instant } from '@lumamesh/base';
+import type { Source } from './source.ts';
+import { SourceBudget } from './source-budget.ts';
 
 /** What one address may have; its network may have four times as much, but for sessions. */
 export interface SourceLimits {

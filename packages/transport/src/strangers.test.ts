@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ByteReader, type Instant, instant, later, sourceOf } from '@lumamesh/base';
+import { ByteReader, type Instant, instant, later } from '@lumamesh/base';
+import { sourceOf } from './source.ts';
 import {
   SessionHost,
   TEST_CHANNEL,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { instant, later, sourceOf } from '@lumamesh/base';
+import { instant, later } from '@lumamesh/base';
+import { sourceOf } from '@lumamesh/transport';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayCore, type RelayCoreLimits } from './relay-core.ts';
 import { SignalShares } from './signal-shares.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Instant, instant, sourceOf } from '@lumamesh/base';
+import { type Instant, instant } from '@lumamesh/base';
+import { sourceOf } from '@lumamesh/transport';
 import {
   JOIN_KEY_LENGTH,
   JOIN_SIGNATURE_LENGTH,

@@ -1,13 +1,5 @@
-import {
-  DropCounters,
-  Fifo,
-  type Instant,
-  type Machine,
-  type Rate,
-  type Source,
-  SourceBudget,
-  instant,
-} from '@lumamesh/base';
+import { DropCounters, Fifo, type Instant, type Machine, instant } from '@lumamesh/base';
+import { type Rate, type Source, SourceBudget } from '@lumamesh/transport';
 import {
   type ClientMessage,
   LIMITS,

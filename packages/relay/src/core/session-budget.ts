@@ -1,4 +1,5 @@
-import { type Instant, type Source, TokenBucket } from '@lumamesh/base';
+import { type Instant, TokenBucket } from '@lumamesh/base';
+import type { Source } from '@lumamesh/transport';
 import { LIMITS } from '@lumamesh/protocol';
 
 /** A session may make so many mistakes at once, and one more every ten seconds. */

@@ -1,4 +1,4 @@
-import type { Source } from '@lumamesh/base';
+import type { Source } from '@lumamesh/transport';
 
 export interface PlaceLimits {
   readonly maxSessions: number;

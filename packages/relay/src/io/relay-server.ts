@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
-import type { Source } from '@lumamesh/base';
+import type { Source } from '@lumamesh/transport';
 import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
   DEFAULT_SESSION_LIMITS,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { instant } from './instant.ts';
+import { instant } from '@lumamesh/base';
 import { SourceBudget } from './source-budget.ts';
 import { sourceOf } from './source.ts';
 

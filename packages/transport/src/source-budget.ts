@@ -1,7 +1,5 @@
-import { dropOldest } from './drop-oldest.ts';
-import type { Instant } from './instant.ts';
+import { type Instant, TokenBucket, dropOldest } from '@lumamesh/base';
 import type { Source } from './source.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** A network may do so many times what one address may. */
 export const NETWORK_SHARE = 4;

@@ -1,4 +1,4 @@
-import { parseIp, withoutZone } from './ip-address.ts';
+import { parseIp, withoutZone } from '@lumamesh/base';
 
 /**
  * Who is behind an address, as far as it can be known: what one subscriber has for himself, and the
