@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { packedFile } from './packed.ts';
+import { installPacked, packedFile } from './packed.ts';
 import { bundleHarness } from './support.ts';
 
 /** Where what nobody has caught, and nobody answers for, is noted; there before anything else runs. */
@@ -42,6 +42,8 @@ export async function servePackedSite({
   before = '',
   policy,
 }: SiteOptions = {}): Promise<PackedSite> {
+  // Takes longer on a busy machine than a browser waits for a page.
+  installPacked();
   const html = await makePage(by, before);
   const served = new Set<string>();
   const server = createServer((request, response) => {
