@@ -16,15 +16,23 @@ export interface ForwardingOptions {
 
 /** Relays whose forwarded frames are told from replays. */
 const MAX_COUNTERS = 4096;
+/** Frames that went different ways may overtake each other by this many of their author's. */
+const WINDOW = 1024;
+
+/** The counters of one author that were taken. */
+interface Window {
+  highest: number;
+  readonly taken: Set<number>;
+}
 
 /**
- * Frames that a third relay forwards: signed by their author, for one receiver, each with a higher
- * counter.
+ * Frames that a third relay forwards: signed by their author, for one receiver, each with a counter
+ * of its own, under which it is taken once, whichever way it comes first.
  */
 export class Forwarding {
   readonly #options: ForwardingOptions;
-  /** The last counter of each author. */
-  readonly #counters = new Map<string, number>();
+  /** By author. */
+  readonly #windows = new Map<string, Window>();
   #counter: number;
 
   constructor(options: ForwardingOptions) {
@@ -52,14 +60,19 @@ export class Forwarding {
     text,
     signature,
   }: Extract<MeshFrame, { readonly type: 'forwarded' }>): 'replayed' | 'forged' | null {
-    if (counter <= (this.#counters.get(from) ?? -1)) return 'replayed';
+    const window = this.#windows.get(from) ?? { highest: counter, taken: new Set() };
+    if (counter <= window.highest - WINDOW || window.taken.has(counter)) return 'replayed';
     const data = forwardedBytes(from, this.#options.nk, counter, text);
     if (!this.#options.verifyBy(from, data, fromBase64Url(signature) ?? new Uint8Array(0)))
       return 'forged';
-    dropOldest(this.#counters, MAX_COUNTERS);
+    window.highest = Math.max(window.highest, counter);
+    window.taken.add(counter);
+    if (window.taken.size > 2 * WINDOW)
+      for (const old of window.taken) if (old <= window.highest - WINDOW) window.taken.delete(old);
     // To the end of the map: the author that was silent for longest is forgotten first.
-    this.#counters.delete(from);
-    this.#counters.set(from, counter);
+    this.#windows.delete(from);
+    dropOldest(this.#windows, MAX_COUNTERS);
+    this.#windows.set(from, window);
     return null;
   }
 }

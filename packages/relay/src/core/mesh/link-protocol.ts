@@ -48,9 +48,10 @@ export class LinkProtocol {
     this.#links.send(nk, { type: 'hello', version: MESH_VERSION, record });
   }
 
-  /** Asks a relay to forward a frame to another. */
-  requestForward(by: string, to: string, frame: RoomFrame): void {
-    this.#links.send(by, this.#forwarding.request(to, frame));
+  /** Asks relays to forward a frame to another, which takes it once. */
+  requestForward(by: readonly string[], to: string, frame: RoomFrame): void {
+    const request = this.#forwarding.request(to, frame);
+    for (const nk of by) this.#links.send(nk, request);
   }
 
   /** The record of the relay has answered: everything is taken from it. */
@@ -111,6 +112,8 @@ export class LinkProtocol {
       case 'forwardRequest':
         return this.#forward(nk, frame);
       case 'forwarded':
+        if (!link.budgets.forwarded.take(now))
+          return this.#options.drops.count('mesh.forwarded.tooMany');
         return this.#handleForwarded(now, nk, frame);
       default:
         return this.#rooms.handleRoomFrame(now, nk, frame);

@@ -18,6 +18,10 @@ interface LinkBudgets {
   readonly hellos: TokenBucket;
   /** Rooms that it hints or takes back; ten thousand at once is a relay that has just started. */
   readonly hints: TokenBucket;
+  /** What its hints make us tell others. */
+  readonly news: TokenBucket;
+  /** Frames that it forwards: each one may cost the verification of a signature. */
+  readonly forwarded: TokenBucket;
 }
 
 /** A link to another relay: the one record of it, which the mesh core keeps and policies read. */
@@ -56,6 +60,10 @@ const HELLOS_PER_SECOND = 1 / 60;
 const HELLOS_BURST = 3;
 const HINTS_PER_SECOND = 200;
 const HINTS_BURST = 25_000;
+const NEWS_PER_SECOND = 500;
+const NEWS_BURST = 100_000;
+const FORWARDED_PER_SECOND = 200;
+const FORWARDED_BURST = 4000;
 /**
  * Sets are compared when a link comes up, once more when gossip has had time to begin on it, and
  * rarely afterwards.
@@ -82,6 +90,8 @@ export function makeMeshLink(
       suspects: new TokenBucket(SUSPECTS_PER_SECOND, SUSPECTS_BURST),
       hellos: new TokenBucket(HELLOS_PER_SECOND, HELLOS_BURST),
       hints: new TokenBucket(HINTS_PER_SECOND, HINTS_BURST),
+      news: new TokenBucket(NEWS_PER_SECOND, NEWS_BURST),
+      forwarded: new TokenBucket(FORWARDED_PER_SECOND, FORWARDED_BURST),
     },
     place: null,
     recordId: null,

@@ -32,8 +32,13 @@ export interface RemoteRelay {
   readonly advertised: Map<string, string>;
   /** The whole list that is due to it: `exchange` also asks for its own. */
   pendingSync: 'none' | 'send' | 'exchange';
-  /** Whole lists that may be sent to it. */
+  /** Whole lists that may be sent to it, and digests of its that are compared. */
   readonly lists: TokenBucket;
+  readonly checks: TokenBucket;
+  /** Who was asked to forward a question to it that has no answer yet. */
+  asked: { readonly by: readonly string[]; readonly at: Instant } | null;
+  /** Forwarders by which no answer came. */
+  readonly silentBy: Set<string>;
   checkAt: Instant;
   /** Since when nothing shows that it is still there; it is dropped when that lasts. */
   suspectAt: Instant | null;
@@ -48,6 +53,9 @@ export function makeRemoteRelay(nk: string, prefix: string, share: FairShare<str
     advertised: new Map(),
     pendingSync: 'exchange',
     lists: new TokenBucket(LISTS_PER_SECOND, LISTS_BURST),
+    checks: new TokenBucket(LISTS_PER_SECOND, LISTS_BURST),
+    asked: null,
+    silentBy: new Set(),
     checkAt: instant(0),
     suspectAt: null,
   };

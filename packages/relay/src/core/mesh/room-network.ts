@@ -218,7 +218,7 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     if (state === undefined) return this.#handleUnknownRoom(from, frame, forwarder);
     switch (frame.type) {
       case 'present':
-        return this.#sync.handlePresent(now, state, from, frame);
+        return this.#sync.handlePresent(now, state, from, frame, forwarder);
       case 'absent':
         return this.#sync.handleAbsent(now, state, from, frame);
       case 'check':

@@ -4,6 +4,8 @@ import { acrossNetworks } from './crowding.ts';
 import type { HintFrame, RoomFrame } from './mesh-frame.ts';
 import type { RoomState } from './remote-relay.ts';
 
+/** Relays that are asked to forward the same frame, but for whole lists, which are asked for again. */
+const FORWARD_COPIES = 2;
 /** Relays that show the same peer and are all sent a signal for it: one of them may lie. */
 const MAX_SIGNAL_COPIES = 3;
 
@@ -15,7 +17,8 @@ export type RoomNetworkOutput =
   | { readonly type: 'send'; readonly to: string; readonly frame: HintFrame | RoomFrame }
   | {
       readonly type: 'forward';
-      readonly by: string;
+      /** Relays that are all asked: one of them may lose it. */
+      readonly by: readonly string[];
       readonly to: string;
       readonly frame: RoomFrame;
     }
@@ -39,6 +42,8 @@ export class RoomRoutes {
   readonly prefixOf: (nk: string) => string;
   readonly #nk: string;
   #forwarded = 0;
+  /** Forwarders take turns. */
+  #turn = 0;
 
   constructor({ nk, isLinked, prefixOf }: RoomRoutesOptions) {
     this.#nk = nk;
@@ -56,29 +61,33 @@ export class RoomRoutes {
     if (this.isLinked(to)) this.outputs.push({ type: 'send', to, frame });
   }
 
-  /** Sends a frame about a room to a relay; false when there is no way to it. */
-  route(to: string, state: RoomState, frame: RoomFrame): boolean {
+  /**
+   * Sends a frame about a room to a relay.
+   * @returns The relays that are to forward it, none over a link; `null` when there is no way to it.
+   */
+  route(to: string, state: RoomState, frame: RoomFrame): readonly string[] | null {
     if (this.isLinked(to)) {
       this.outputs.push({ type: 'send', to, frame });
-      return true;
+      return [];
     }
-    const by = this.#forwarderTo(to, state);
-    if (by === undefined) return false;
-    this.#forwarded += 1;
+    const copies = frame.type === 'present' && frame.all === true ? 1 : FORWARD_COPIES;
+    const by = this.#forwardersTo(to, state).slice(0, copies);
+    if (by.length === 0) return null;
+    this.#forwarded += by.length;
     this.outputs.push({ type: 'forward', by, to, frame });
-    return true;
+    return by;
   }
 
   /** Replies to a relay over its link, or by the relay that forwarded what it said. */
   reply(to: string, forwarder: string | null, frame: RoomFrame): void {
     if (this.isLinked(to)) this.outputs.push({ type: 'send', to, frame });
-    else if (forwarder !== null) this.outputs.push({ type: 'forward', by: forwarder, to, frame });
+    else if (forwarder !== null) this.outputs.push({ type: 'forward', by: [forwarder], to, frame });
   }
 
   /** @returns Whether {@link signal} would find a way to a relay that shows the peer. */
   canReach(state: RoomState, peer: string): boolean {
     for (const [nk, { roster }] of state.relays)
-      if (roster.has(peer) && (this.isLinked(nk) || this.#forwarderTo(nk, state) !== undefined))
+      if (roster.has(peer) && (this.isLinked(nk) || this.#forwardersTo(nk, state).length > 0))
         return true;
     return false;
   }
@@ -91,13 +100,24 @@ export class RoomRoutes {
       .toSorted((a, b) => Number(this.isLinked(b)) - Number(this.isLinked(a)));
     let copies = 0;
     for (const nk of acrossNetworks(showing, showing.length, this.prefixOf))
-      if (copies < MAX_SIGNAL_COPIES && this.route(nk, state, frame)) copies += 1;
+      if (copies < MAX_SIGNAL_COPIES && this.route(nk, state, frame) !== null) copies += 1;
     return copies > 0;
   }
 
-  /** A linked home of the room that knows the relay, or any other linked home. */
-  #forwarderTo(nk: string, state: RoomState): string | undefined {
-    const homes = [...(state.relays.get(nk)?.vouchedBy ?? []), ...state.homes];
-    return homes.find((home) => home !== this.#nk && this.isLinked(home));
+  /**
+   * Linked homes of the room that know the relay, then other linked homes; those by which it did not
+   * answer last. Otherwise they take turns.
+   */
+  #forwardersTo(nk: string, state: RoomState): readonly string[] {
+    const relay = state.relays.get(nk);
+    const homes = [...new Set([...(relay?.vouchedBy ?? []), ...state.homes])].filter(
+      (home) => home !== this.#nk && home !== nk && this.isLinked(home),
+    );
+    this.#turn += 1;
+    const start = homes.length === 0 ? 0 : this.#turn % homes.length;
+    const inTurn = [...homes.slice(start), ...homes.slice(0, start)];
+    const rank = (home: string): number =>
+      (relay?.silentBy.has(home) === true ? 2 : 0) + (relay?.vouchedBy.has(home) === true ? 0 : 1);
+    return inTurn.toSorted((a, b) => rank(a) - rank(b));
   }
 }

@@ -14,6 +14,8 @@ import type { Rosters } from './rosters.ts';
 
 /** A relay that no home and no link vouches for any more. */
 const REMOTE_RELAY_GRACE_MS = 10_000;
+/** An answer by way of another relay takes no longer. */
+const ANSWER_MS = 4000;
 /**
  * Two relays compare what they know of each other's members soon after a whole list, and then about
  * this often.
@@ -58,10 +60,12 @@ export class RosterSync {
     if (pendingSync !== 'none' && batches.length === 0) batches.push([]);
     for (const [i, members] of batches.entries()) {
       const flags = i > 0 ? {} : FLAGS[pendingSync];
-      if (!this.#routes.route(nk, state, { type: 'present', room, members, ...flags })) {
+      const by = this.#routes.route(nk, state, { type: 'present', room, members, ...flags });
+      if (by === null) {
         relay.pendingSync = pendingSync === 'none' ? 'send' : pendingSync;
         return;
       }
+      if (i === 0 && pendingSync === 'exchange' && by.length > 0) relay.asked = { by, at: now };
       for (const { peer, presence } of members) relay.advertised.set(peer, presence);
     }
     if (pendingSync === 'none') return;
@@ -74,7 +78,7 @@ export class RosterSync {
     for (const [nk, relay] of state.relays)
       if (
         relay.advertised.delete(peer) &&
-        !this.#routes.route(nk, state, { type: 'absent', room, peers: [peer] })
+        this.#routes.route(nk, state, { type: 'absent', room, peers: [peer] }) === null
       )
         relay.pendingSync = 'exchange';
   }
@@ -96,9 +100,15 @@ export class RosterSync {
     state: RoomState,
     from: string,
     { room, members, all, ask }: Extract<RoomFrame, { readonly type: 'present' }>,
+    forwarder: string | null,
   ): void {
     const relay = this.#rosters.relayOf(room, state, from, null);
     if (relay === null) return this.#options.drops.count('mesh.present.tooManyRelays');
+    if (all === true) {
+      // Whichever way the answer came.
+      relay.asked = null;
+      if (forwarder !== null) relay.silentBy.delete(forwarder);
+    }
     const before = new Set(all === true ? relay.roster.keys() : []);
     for (const { peer, presence } of members) {
       before.delete(peer);
@@ -151,7 +161,7 @@ export class RosterSync {
     { room, digest }: Extract<RoomFrame, { readonly type: 'check' }>,
   ): void {
     const relay = this.#rosters.relayOf(room, state, from, null);
-    if (relay === null || this.#digestOf(relay.roster) === digest) return;
+    if (relay?.checks.take(now) !== true || this.#digestOf(relay.roster) === digest) return;
     this.#options.drops.count('mesh.check.differs');
     relay.pendingSync = 'exchange';
     this.advertise(now, room, state, from, relay);
@@ -162,9 +172,20 @@ export class RosterSync {
     for (const [nk, relay] of state.relays) {
       if (relay.suspectAt !== null && now - relay.suspectAt >= REMOTE_RELAY_GRACE_MS)
         this.#rosters.drop(room, state, nk);
+      else if (relay.asked !== null && now - relay.asked.at >= ANSWER_MS)
+        this.#askByOthers(now, room, state, nk, relay);
       else if (relay.pendingSync !== 'none') this.advertise(now, room, state, nk, relay);
       else if (relay.checkAt <= now) this.#check(now, room, state, nk, relay);
     }
+  }
+
+  /** No answer: whoever was to forward the question may lose what it is given. */
+  #askByOthers(now: Instant, room: string, state: RoomState, nk: string, relay: RemoteRelay): void {
+    this.#options.drops.count('mesh.forward.unanswered');
+    for (const by of relay.asked?.by ?? []) relay.silentBy.add(by);
+    relay.asked = null;
+    relay.pendingSync = 'exchange';
+    this.advertise(now, room, state, nk, relay);
   }
 
   #check(now: Instant, room: string, state: RoomState, nk: string, relay: RemoteRelay): void {
