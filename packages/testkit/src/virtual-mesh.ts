@@ -270,6 +270,7 @@ export class VirtualMesh {
         return this.#check(node, output.id, output.record);
       case 'remotePresent':
       case 'remoteAbsent':
+      case 'remoteRefused':
       case 'remoteSignal':
         node.rooms.handleRemoteRooms(output);
         return this.#drainRooms(node);

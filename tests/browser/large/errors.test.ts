@@ -26,6 +26,7 @@ export const IMPOSSIBLE: Readonly<Record<string, Partial<Record<BrowserName, str
     (
       [
         ['PEER_ID_IN_USE', 'takes three sessions as one peer, which the client never has at once'],
+        ['ROOM_NOT_SHARED', 'takes a mesh whose homes have no place left'],
         [
           'RATE_LIMITED',
           'takes a client that is faster than a relay allows, which this one is not',

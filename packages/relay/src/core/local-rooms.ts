@@ -188,6 +188,13 @@ export class LocalRooms<Session> {
           return;
         return this.#tell(room, peer, 'left');
       }
+      case 'remoteRefused':
+        return this.#broadcast(this.#directory.membersOf(room), {
+          action: 'error',
+          code: 'ROOM_NOT_SHARED',
+          message: 'other relays have no place for this room: some of its members may not be met',
+          room,
+        });
       case 'remoteSignal': {
         const { from, to, data } = event;
         const receivers = this.#directory.membersAs(room, to);

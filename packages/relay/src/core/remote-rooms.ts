@@ -36,6 +36,8 @@ export type LocalRoomEvent =
       readonly room: string;
       readonly peer: string;
       readonly presence: string;
+      /** Of the session's address, where that is known. */
+      readonly network?: string;
     }
   /** The last of its sessions has left the room. */
   | { readonly type: 'localAbsent'; readonly room: string; readonly peer: string }
@@ -53,6 +55,8 @@ export type RemoteRoomEvent =
   /** A peer is in a room over another relay, or its presence there is new. */
   | { readonly type: 'remotePresent'; readonly room: string; readonly member: RoomMember }
   | { readonly type: 'remoteAbsent'; readonly room: string; readonly peer: string }
+  /** No home has a place for the room: members over other relays and those here may not meet. */
+  | { readonly type: 'remoteRefused'; readonly room: string }
   /** A sealed signal that another relay passed on for a member here. */
   | {
       readonly type: 'remoteSignal';

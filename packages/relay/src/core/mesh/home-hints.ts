@@ -1,6 +1,7 @@
 import { type DropCounters, type Instant, later } from '@lumamesh/base';
 import { HOMES_PER_ROOM, Rendezvous, type SignedRelayRecord, mayBeHome } from '@lumamesh/protocol';
-import { HINT_LIFETIME_MS, HomeTable, type ReporterNews } from './home-table.ts';
+import { FairShare } from './fair-share.ts';
+import { HINT_LIFETIME_MS, HOME_LIMITS, type HomeNews, HomeTable } from './home-table.ts';
 import { type HintFrame, MESH_LIMITS } from './mesh-frame.ts';
 import type { RoomState } from './remote-relay.ts';
 import type { RoomRoutes } from './room-routes.ts';
@@ -13,6 +14,8 @@ const REVIEW_SPREAD_MS = 500;
 /** Rooms reviewed at a time. */
 const MAX_REVIEWS = 2048;
 const EXPIRY_SCAN_MS = 60_000;
+/** What there was no place for is tried again. */
+const REFUSED_RETRY_MS = 30_000;
 
 export interface HomeHintsOptions {
   readonly nk: string;
@@ -32,9 +35,13 @@ export class HomeHints {
   readonly #routes: RoomRoutes;
   readonly #rosters: Rosters;
   readonly #sync: RosterSync;
-  readonly #table = new HomeTable();
+  readonly #table: HomeTable;
+  /** Rooms that are reported, by the network of the client that brought them. */
+  readonly #places = new FairShare<string>(HOME_LIMITS.maxHintsPerReporter);
   /** What waits to be told together, by home. */
   readonly #pending = new Map<string, Map<string, 'hints' | 'withdraw'>>();
+  /** Rooms that we have no place for as a home, by who reported them. */
+  readonly #refusals = new Map<string, Set<string>>();
   #rendezvous = new Rendezvous<SignedRelayRecord>([]);
   #scanAt: Instant | null = null;
 
@@ -50,6 +57,7 @@ export class HomeHints {
     this.#routes = routes;
     this.#rosters = rosters;
     this.#sync = sync;
+    this.#table = new HomeTable((nk) => routes.prefixOf(nk));
   }
 
   get tableCounts(): HomeTable['counts'] {
@@ -77,6 +85,10 @@ export class HomeHints {
 
   /** Chooses the homes of a room by what is known now, and hints those that lack it. */
   review(now: Instant, room: string, state: RoomState): void {
+    if (!this.#hasPlace(state)) {
+      state.reviewAt = later(now, REFUSED_RETRY_MS);
+      return this.#tellRefused(room, state);
+    }
     if (state.refreshAt <= now) {
       state.refreshAt = later(now, REFRESH_MS * (0.8 + 0.2 * this.#options.random()));
       state.hinted.clear();
@@ -97,14 +109,16 @@ export class HomeHints {
   /** This relay has no members in the room any more. */
   withdrawAll(room: string, state: RoomState): void {
     for (const home of state.hinted) this.#withdraw(home, room);
+    if (state.hasPlace && state.network !== '') this.#places.give(state.network, 1);
   }
 
   handleLinkUp(nk: string, room: string, state: RoomState): void {
-    if (state.homes.includes(nk)) this.#hint(nk, room, state);
+    if (state.hasPlace && state.homes.includes(nk)) this.#hint(nk, room, state);
   }
 
   handleLinkDown(now: Instant, nk: string): void {
     this.#pending.delete(nk);
+    this.#refusals.delete(nk);
     this.#table.markLost(now, nk);
   }
 
@@ -118,7 +132,8 @@ export class HomeHints {
     this.#tell(now, this.#table.remove(nk));
   }
 
-  handleFrame(now: Instant, from: string, frame: HintFrame): void {
+  /** @returns How many others are told something because of it. */
+  handleFrame(now: Instant, from: string, frame: HintFrame): number {
     switch (frame.type) {
       case 'hints':
         this.counters.in += frame.rooms.length;
@@ -126,7 +141,11 @@ export class HomeHints {
       case 'withdraw':
         return this.#tell(now, this.#table.withdraw(from, frame.rooms));
       case 'reporters':
-        return this.#handleReporters(now, from, frame);
+        this.#handleReporters(now, from, frame);
+        return 0;
+      case 'refused':
+        for (const room of frame.rooms) this.#handleRefused(now, from, room);
+        return 0;
     }
   }
 
@@ -152,17 +171,29 @@ export class HomeHints {
 
   /** Makes frames of what has gathered for each home. */
   flush(): void {
+    for (const [to, rooms] of this.#refusals) this.#sendRooms(to, 'refused', [...rooms]);
+    this.#refusals.clear();
     if (this.#pending.size === 0) return;
     for (const [to, rooms] of this.#pending) {
       if (!this.#routes.isLinked(to)) continue;
       for (const type of ['withdraw', 'hints'] as const) {
         const ids = [...rooms].filter(([, what]) => what === type).map(([room]) => room);
         if (type === 'hints') this.counters.out += ids.length;
-        for (let i = 0; i < ids.length; i += MESH_LIMITS.maxHints)
-          this.#routes.send(to, { type, rooms: ids.slice(i, i + MESH_LIMITS.maxHints) });
+        this.#sendRooms(to, type, ids);
       }
     }
     this.#pending.clear();
+  }
+
+  #sendRooms(to: string, type: 'hints' | 'withdraw' | 'refused', rooms: readonly string[]): void {
+    for (let i = 0; i < rooms.length; i += MESH_LIMITS.maxHints)
+      this.#routes.send(to, { type, rooms: rooms.slice(i, i + MESH_LIMITS.maxHints) });
+  }
+
+  /** Whether the room is among those that are reported: clients of one network bring some of them. */
+  #hasPlace(state: RoomState): boolean {
+    state.hasPlace ||= state.network === '' || this.#places.take(state.network, 1);
+    return state.hasPlace;
   }
 
   #retract(now: Instant, home: string, room: string, state: RoomState): void {
@@ -184,7 +215,7 @@ export class HomeHints {
     // What our own table has to say of it is for others: this relay is no reporter of the room any
     // more.
     if (home === this.#options.nk)
-      for (const news of this.#table.withdraw(home, [room])) this.#sendNews(news);
+      for (const news of this.#table.withdraw(home, [room])) this.#send(news);
     else this.#pend('withdraw', home, room);
   }
 
@@ -195,21 +226,46 @@ export class HomeHints {
   }
 
   /** News of our own table: for other relays as frames, for ourselves at once. */
-  #tell(now: Instant, news: readonly ReporterNews[]): void {
+  #tell(now: Instant, news: readonly HomeNews[]): number {
     for (const item of news) {
-      if (item.to === this.#options.nk) this.#handleReporters(now, item.to, item);
-      else this.#sendNews(item);
+      if (item.to !== this.#options.nk) this.#send(item);
+      else if (item.type === 'reporters') this.#handleReporters(now, item.to, item);
+      else this.#handleRefused(now, item.to, item.room);
     }
+    return news.length;
   }
 
-  #sendNews({ to, room, add, remove }: ReporterNews): void {
-    this.#routes.send(to, { type: 'reporters', room, add, remove });
+  #send(news: HomeNews): void {
+    if (news.type === 'reporters') {
+      const { to, ...frame } = news;
+      return this.#routes.send(to, frame);
+    }
+    const rooms = this.#refusals.get(news.to) ?? new Set();
+    this.#refusals.set(news.to, rooms.add(news.room));
+  }
+
+  /** A home has no place for our hint: it is asked again, and meanwhile the others may have one. */
+  #handleRefused(now: Instant, home: string, room: string): void {
+    const state = this.#rooms.get(room);
+    if (state?.hinted.delete(home) !== true) return;
+    this.#options.drops.count('mesh.hint.refused');
+    const at = later(now, REFUSED_RETRY_MS);
+    if (at < state.reviewAt) state.reviewAt = at;
+    if (state.hinted.size === 0) this.#tellRefused(room, state);
+  }
+
+  /** Those who are in the room here are told, once, that others may not find them. */
+  #tellRefused(room: string, state: RoomState): void {
+    if (state.isToldRefused) return;
+    state.isToldRefused = true;
+    this.#options.drops.count('mesh.room.notShared');
+    this.#routes.outputs.push({ type: 'remoteRefused', room });
   }
 
   #handleReporters(
     now: Instant,
     home: string,
-    { room, add, remove }: Pick<ReporterNews, 'room' | 'add' | 'remove'>,
+    { room, add, remove }: Omit<Extract<HintFrame, { readonly type: 'reporters' }>, 'type'>,
   ): void {
     const state = this.#rooms.get(room);
     // Only homes that we report to are believed.

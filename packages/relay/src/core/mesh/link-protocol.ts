@@ -106,9 +106,14 @@ export class LinkProtocol {
       case 'withdraw':
         if (!link.budgets.hints.take(now, frame.rooms.length))
           return this.#links.hangUp(nk, 'tooManyHints', false);
-        return this.#rooms.handleHintFrame(now, nk, frame);
+        // Coming and going of one hint is told to all who report the room.
+        if (!link.budgets.news.take(now, this.#rooms.handleHintFrame(now, nk, frame)))
+          this.#links.hangUp(nk, 'tooMuchNews', false);
+        return;
       case 'reporters':
-        return this.#rooms.handleHintFrame(now, nk, frame);
+      case 'refused':
+        this.#rooms.handleHintFrame(now, nk, frame);
+        return;
       case 'forwardRequest':
         return this.#forward(nk, frame);
       case 'forwarded':

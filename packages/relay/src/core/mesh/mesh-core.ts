@@ -167,7 +167,7 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
 
   handleFrame(now: Instant, nk: string, text: string): void {
     const link = this.#links.get(nk);
-    if (link === undefined) return;
+    if (link === undefined || link.isEnding) return;
     this.#protocol.handleText(now, link, text);
     this.#drainDirectory(now);
   }

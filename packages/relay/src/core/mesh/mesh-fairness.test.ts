@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { instant } from '@lumamesh/base';
+import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { VirtualMesh, type VirtualRelay } from '@lumamesh/testkit/mesh';
+import { HOME_LIMITS, HomeTable } from './home-table.ts';
 import { encodeMeshFrame } from './mesh-frame.ts';
+import { RoomNetwork } from './room-network.ts';
+import type { RoomNetworkOutput } from './room-routes.ts';
 
 /* What one relay, or one network of relays, may take of what others need. */
 
@@ -142,6 +147,84 @@ describe('news of members', () => {
     mesh.run(500);
     mesh.join('r1', 'bob', 'room');
     assert.ok(mesh.runUntil(() => mesh.seen('r0', 'ada', 'room').includes('bob'), 3000));
+  });
+});
+
+describe('what a home holds', () => {
+  it('relays of one network that fill the places of a room make way for one of another, and are told', () => {
+    const table = new HomeTable((nk) => nk.slice(0, 4));
+    const now = instant(0);
+    for (let i = 0; i < 72; i++) table.add(now, `evil${i}`, ['room']);
+    const news = table.add(now, 'good', ['room']);
+    assert.ok(news.some(({ type, to }) => type === 'refused' && to.startsWith('evil')));
+    assert.ok(news.some(({ type, to }) => type === 'reporters' && to === 'good'));
+    assert.ok(table.reports('good', 'room'));
+    assert.deepEqual(table.add(now, 'evil99', ['room']), [
+      { type: 'refused', to: 'evil99', room: 'room' },
+    ]);
+  });
+
+  it('a network with many reporters loses its hints first when all places are taken', () => {
+    const table = new HomeTable((nk) => nk.slice(0, 4));
+    const now = instant(0);
+    const rooms = (name: string, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => `${name} ${i}`);
+    table.add(now, 'good', rooms('good', 9000));
+    for (let i = 0; i < 200; i++) table.add(now, `evil${i}`, rooms(`evil${i}`, 1000));
+    assert.equal(table.counts.hints, HOME_LIMITS.maxHints);
+    for (const name of rooms('good', 9000)) assert.ok(table.reports('good', name));
+    table.add(now, 'new', ['room']);
+    assert.ok(table.reports('new', 'room'));
+  });
+
+  it('rooms made up by clients of one network leave places for those of others, who are told when theirs has none', () => {
+    const outputs: RoomNetworkOutput[] = [];
+    const network = new RoomNetwork({
+      nk: 'own',
+      maxRemoteMembers: 250,
+      maxRemoteBytes: 1_000_000,
+      hash: () => new Uint8Array(32),
+      random: () => 0.5,
+      isLinked: (nk) => nk === 'home',
+      prefixOf: (nk) => nk,
+    });
+    const now = instant(0);
+    const records = [{ nk: 'home', ip: '20.0.0.1', meshPort: 1 }];
+    network.setRelays(now, records as unknown as SignedRelayRecord[]);
+    const join = (name: string, from: string): void => {
+      const member = { room: room(name), peer: peer('p'), presence: 'x', network: from };
+      network.handleLocalRooms(now, { ...member, type: 'localPresent' });
+      for (let output = network.poll(); output !== null; output = network.poll())
+        outputs.push(output);
+    };
+    for (let i = 0; i < 19_200; i++) join(`made up ${i}`, 'evil');
+    for (let i = 0; i < 20; i++) join(`real ${i}`, `honest ${i}`);
+    const hinted = outputs.flatMap((output) =>
+      output.type === 'send' && output.frame.type === 'hints' ? output.frame.rooms : [],
+    );
+    const refused = outputs.flatMap((output) =>
+      output.type === 'remoteRefused' ? [output.room] : [],
+    );
+    for (let i = 0; i < 20; i++) assert.ok(hinted.includes(room(`real ${i}`)));
+    assert.equal(hinted.length + refused.length, 19_220);
+    assert.ok(hinted.length < 3000 && new Set(refused).size === refused.length);
+    network.handleHintFrame(now, 'home', { type: 'refused', rooms: [room('real 1')] });
+    network.poll();
+    assert.ok(network.drops.snapshot()['mesh.hint.refused'] === 1);
+  });
+
+  it('a hint that comes and goes without end costs the link, not those who report the room', () => {
+    const mesh = meshWithAttacker();
+    for (let i = 0; i < 3; i++) mesh.join(`r${i}`, 'ada', 'room');
+    mesh.run(3000);
+    const rooms = Array.from({ length: 500 }, () => room('room'));
+    for (let i = 0; i < 60; i++)
+      for (const type of ['hints', 'withdraw'] as const)
+        mesh.injectFrame('evil', 'r0', encodeMeshFrame({ type, rooms }));
+    mesh.run(100);
+    const { drops } = stats(mesh, mesh.relay('r0'));
+    const ended = ['mesh.link.tooManyHints', 'mesh.link.tooMuchNews'];
+    assert.equal(ended.filter((reason) => drops[reason] === 1).length, 1, JSON.stringify(drops));
   });
 });
 

@@ -48,6 +48,7 @@ const FRAMES: readonly MeshFrame[] = [
   { type: 'records', records: [RECORD] },
   { type: 'hints', rooms: [ROOM] },
   { type: 'withdraw', rooms: [ROOM] },
+  { type: 'refused', rooms: [ROOM] },
   { type: 'reporters', room: ROOM, add: [NK], remove: [] },
   { type: 'present', room: ROOM, members: [{ peer: PEER, presence: 'sealed' }] },
   { type: 'absent', room: ROOM, peers: [PEER] },

@@ -74,6 +74,8 @@ export type HintFrame =
    */
   | { readonly type: 'hints'; readonly rooms: readonly string[] }
   | { readonly type: 'withdraw'; readonly rooms: readonly string[] }
+  /** A home's answer: it has no place for these hints, or none any more. */
+  | { readonly type: 'refused'; readonly rooms: readonly string[] }
   /** A home's answer: which other relays report a room, and which do no longer. */
   | {
       readonly type: 'reporters';
@@ -167,6 +169,7 @@ export function decodeMeshFrame(text: string): Decoded<MeshFrame> {
       return decodeSyncFrame(type, value);
     case 'hints':
     case 'withdraw':
+    case 'refused':
       return isList(value['rooms'], MESH_LIMITS.maxHints, isId)
         ? decoded({ type, rooms: value['rooms'] })
         : dropped('mesh.frame.hints');

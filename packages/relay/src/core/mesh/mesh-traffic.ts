@@ -90,6 +90,7 @@ export function purposeOf({ type }: MeshFrame): TrafficPurpose {
       return 'sync';
     case 'hints':
     case 'withdraw':
+    case 'refused':
     case 'reporters':
       return 'hints';
     default:

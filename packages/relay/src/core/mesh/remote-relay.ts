@@ -69,6 +69,11 @@ export interface RoomState {
   readonly relays: Map<string, RemoteRelay>;
   /** Remote members, with the versions of their presence that the members here were last told. */
   readonly shown: Map<string, readonly string[]>;
+  /** Of the client that brought the room; empty when that is not told. */
+  readonly network: string;
+  /** It is among the rooms that are reported. */
+  hasPlace: boolean;
+  isToldRefused: boolean;
   homes: readonly string[];
   /** Homes that hold a hint of ours. */
   readonly hinted: Set<string>;
@@ -77,8 +82,11 @@ export interface RoomState {
   refreshAt: Instant;
 }
 
-export function makeRoomState(now: Instant): RoomState {
+export function makeRoomState(now: Instant, network: string): RoomState {
   return {
+    network,
+    hasPlace: false,
+    isToldRefused: false,
     local: new Map(),
     relays: new Map(),
     shown: new Map(),

@@ -149,7 +149,7 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     const { room } = event;
     switch (event.type) {
       case 'localPresent':
-        return this.#handleLocalPresent(now, room, event.peer, event.presence);
+        return this.#handleLocalPresent(now, event);
       case 'localAbsent':
         return this.#handleLocalAbsent(room, event.peer);
       case 'localSignal': {
@@ -199,8 +199,9 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     for (const [room, state] of this.#rooms) this.#rosters.drop(room, state, nk);
   }
 
-  handleHintFrame(now: Instant, from: string, frame: HintFrame): void {
-    this.#hints.handleFrame(now, from, frame);
+  /** @returns How many others are told something because of it. */
+  handleHintFrame(now: Instant, from: string, frame: HintFrame): number {
+    return this.#hints.handleFrame(now, from, frame);
   }
 
   /**
@@ -246,10 +247,18 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
     return this.#routes.outputs.shift() ?? null;
   }
 
-  #handleLocalPresent(now: Instant, room: string, peer: string, presence: string): void {
+  #handleLocalPresent(
+    now: Instant,
+    {
+      room,
+      peer,
+      presence,
+      network = '',
+    }: Extract<LocalRoomEvent, { readonly type: 'localPresent' }>,
+  ): void {
     let state = this.#rooms.get(room);
     if (state === undefined) {
-      this.#rooms.set(room, (state = makeRoomState(now)));
+      this.#rooms.set(room, (state = makeRoomState(now, network)));
       state.local.set(peer, presence);
       return this.#hints.review(now, room, state);
     }

@@ -46,7 +46,13 @@ export interface MeshServerOptions {
 export type MeshEvent = Extract<
   MeshOutput,
   {
-    readonly type: 'remotePresent' | 'remoteAbsent' | 'remoteSignal' | 'ownRecord' | 'unproven';
+    readonly type:
+      | 'remotePresent'
+      | 'remoteAbsent'
+      | 'remoteRefused'
+      | 'remoteSignal'
+      | 'ownRecord'
+      | 'unproven';
   }
 >;
 
