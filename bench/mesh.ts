@@ -73,6 +73,7 @@ function hintMicroseconds(): number {
       room: `bench-room-${i}`.padEnd(43, '_'),
       peer: 'peer'.padEnd(22, '_'),
       presence: 'x'.repeat(200),
+      network: `20.0.${i % 250}.0/24`,
     });
   mesh.run(2000);
   const used = process.cpuUsage(before);

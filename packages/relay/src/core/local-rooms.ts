@@ -20,6 +20,7 @@ export interface LocalRoomsOptions<Session> {
   readonly queuedBytes: (session: Session) => number;
   /** What sessions of one address have in common. */
   readonly hostOf: (session: Session) => string;
+  readonly networkOf: (session: Session) => string;
   /**
    * Charges a session for members that are to be told something. False when it may not cause that
    * much now.
@@ -77,10 +78,10 @@ export class LocalRooms<Session> {
     this.#outputs = outputs;
     this.#news = new RoomNews({
       queuedBytes: options.queuedBytes,
-      presenceOf: (room, peer) =>
-        this.#directory.presenceOf(room, peer) ??
-        options.remote.membersOf(room).find((member) => member.peer === peer)?.presence ??
-        null,
+      presencesOf: (room, peer) => {
+        const presence = this.#directory.presenceOf(room, peer);
+        return presence === null ? options.remote.presencesOf(room, peer) : [presence];
+      },
       send: (session, frame) => outputs.push({ type: 'send', session, frame }),
     });
   }
@@ -135,7 +136,8 @@ export class LocalRooms<Session> {
     this.#news.list(session, room, pages[Symbol.iterator]());
     this.#directory.add(room, { session, peer, presence, isProven });
     counters.joins += 1;
-    this.#outputs.push({ type: 'localPresent', room, peer, presence });
+    const network = this.#options.networkOf(session);
+    this.#outputs.push({ type: 'localPresent', room, peer, presence, network });
     this.#tell(room, peer, isNew ? 'new' : 'changed', session);
     return null;
   }
@@ -189,12 +191,7 @@ export class LocalRooms<Session> {
         return this.#tell(room, peer, 'left');
       }
       case 'remoteRefused':
-        return this.#broadcast(this.#directory.membersOf(room), {
-          action: 'error',
-          code: 'ROOM_NOT_SHARED',
-          message: 'other relays have no place for this room: some of its members may not be met',
-          room,
-        });
+        return this.#tellNotShared(room);
       case 'remoteSignal': {
         const { from, to, data } = event;
         const receivers = this.#directory.membersAs(room, to);
@@ -221,7 +218,8 @@ export class LocalRooms<Session> {
     member.presence = presence;
     counters.joins += 1;
     const { peer } = member;
-    this.#outputs.push({ type: 'localPresent', room, peer, presence });
+    const network = this.#options.networkOf(member.session);
+    this.#outputs.push({ type: 'localPresent', room, peer, presence, network });
     let budget = this.#presences.get(room);
     if (budget === undefined)
       this.#presences.set(room, (budget = new TokenBucket(PRESENCES_PER_SECOND, PRESENCES_BURST)));
@@ -270,6 +268,13 @@ export class LocalRooms<Session> {
       const frame = JSON.stringify({ action: 'error', code, message, room });
       this.#outputs.push({ type: 'send', session: member.session, frame });
     }
+  }
+
+  #tellNotShared(room: string): void {
+    const message = 'other relays have no place for this room: some of its members may not be met';
+    const frame = JSON.stringify({ action: 'error', code: 'ROOM_NOT_SHARED', message, room });
+    for (const { session } of this.#directory.membersOf(room))
+      this.#outputs.push({ type: 'send', session, frame });
   }
 
   /** Tells the sessions in a room, but for one. */

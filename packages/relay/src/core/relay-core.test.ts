@@ -476,6 +476,11 @@ describe('mistakes and attacks', () => {
       has(_room: string, peer: string): boolean {
         return this.members.some((member) => member.peer === peer);
       }
+      presencesOf(_room: string, peer: string): readonly string[] {
+        return this.members
+          .filter((member) => member.peer === peer)
+          .map(({ presence }) => presence);
+      }
       canReach(room: string, peer: string): boolean {
         return this.has(room, peer);
       }
@@ -489,6 +494,22 @@ describe('mistakes and attacks', () => {
         return { nodes: Array.from({ length: limit }, () => RECORD), next: `${after}+` };
       }
     }
+
+    it('tells all versions of a presence over which relays differ, and that a room is not shared', () => {
+      const remote = new OtherRelays();
+      const bench = new Bench({}, remote).open('a');
+      bench.join('a', 'ada');
+      const versions = ['rubbish', 'true'].map((presence) => ({ peer: PEER('far'), presence }));
+      remote.members = versions;
+      const [member] = versions;
+      assert.ok(member !== undefined);
+      bench.core.handleRemoteRooms({ type: 'remotePresent', room: ROOM, member });
+      bench.core.handleRemoteRooms({ type: 'remoteRefused', room: ROOM });
+      bench.drain();
+      const heard = bench.heard('a', 'peer-joined').map(({ presence }) => presence);
+      assert.deepEqual(heard, ['rubbish', 'true']);
+      assert.equal(bench.heard('a', 'error')[0]?.['code'], 'ROOM_NOT_SHARED');
+    });
 
     it('shows members of other relays once, passes signals to them, and tells of its own only when they truly come and go', () => {
       const remote = new OtherRelays();

@@ -77,13 +77,15 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#deliveries = new SourceBudget(burstOf(options.deliveriesPerSecond));
     this.#bytes = new SourceBudget(burstOf(options.bytesPerSecond));
     const hostOf = (session: Session): string => this.#sessions.get(session)?.source.host ?? '';
+    const networkOf = (session: Session): string =>
+      this.#sessions.get(session)?.source.network ?? '';
     const takeDeliveries = (session: Session, members: number): boolean => {
       const source = this.#sessions.get(session)?.source;
       return source !== undefined && this.#deliveries.take(this.#now, source, members);
     };
     this.#rooms = new LocalRooms(
       this.#now,
-      { queuedBytes, hostOf, takeDeliveries, remote, counters, drops },
+      { queuedBytes, hostOf, networkOf, takeDeliveries, remote, counters, drops },
       this.#outputs,
     );
     this.#record = record;

@@ -9,6 +9,8 @@ export interface RemoteRooms {
   /** @returns The members of a room over other relays. */
   membersOf(room: string): readonly RoomMember[];
   has(room: string, peer: string): boolean;
+  /** @returns What relays say of a peer: a few versions of its presence where they differ. */
+  presencesOf(room: string, peer: string): readonly string[];
   /** @returns Whether there is a way to a relay over which the peer is in the room. */
   canReach(room: string, peer: string): boolean;
   /** @returns The relays that are responsible for the room, this one left out. */
@@ -36,8 +38,8 @@ export type LocalRoomEvent =
       readonly room: string;
       readonly peer: string;
       readonly presence: string;
-      /** Of the session's address, where that is known. */
-      readonly network?: string;
+      /** Of the session's address. */
+      readonly network: string;
     }
   /** The last of its sessions has left the room. */
   | { readonly type: 'localAbsent'; readonly room: string; readonly peer: string }
@@ -70,6 +72,7 @@ export type RemoteRoomEvent =
 export const NO_REMOTE_ROOMS: RemoteRooms = {
   membersOf: () => [],
   has: () => false,
+  presencesOf: () => [],
   canReach: () => false,
   homesOf: () => [],
   nodes: () => ({ nodes: [] }),

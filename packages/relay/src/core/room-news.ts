@@ -19,8 +19,8 @@ interface PendingRoom {
 export interface RoomNewsOptions<Session> {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
-  /** The presence of a peer in a room, or `null` when it is not there. */
-  readonly presenceOf: (room: string, peer: string) => string | null;
+  /** What is said of a peer in a room: several versions where relays differ, none when it is gone. */
+  readonly presencesOf: (room: string, peer: string) => readonly string[];
   readonly send: (session: Session, frame: string) => void;
 }
 
@@ -59,7 +59,7 @@ export class RoomNews<Session> {
     news: News,
     isPaced = false,
   ): void {
-    let frame: string | null = null;
+    let frames: readonly string[] | null = null;
     for (const session of sessions) {
       const isBehind =
         isPaced ||
@@ -67,8 +67,8 @@ export class RoomNews<Session> {
         this.#options.queuedBytes(session) >= NEWS_HIGH_WATER_BYTES;
       if (isBehind) this.#keep(now, session, room, peer, news);
       else {
-        frame ??= this.#frame(room, peer, news);
-        if (frame !== null) this.#options.send(session, frame);
+        frames ??= this.#frames(room, peer, news);
+        for (const frame of frames) this.#options.send(session, frame);
       }
     }
   }
@@ -116,8 +116,7 @@ export class RoomNews<Session> {
     let told = 0;
     for (const [peer, news] of pending.changes) {
       pending.changes.delete(peer);
-      const frame = this.#frame(room, peer, news);
-      if (frame !== null) send(session, frame);
+      for (const frame of this.#frames(room, peer, news)) send(session, frame);
       told += 1;
       if (told === CHANGES_PER_STEP) return;
     }
@@ -132,12 +131,11 @@ export class RoomNews<Session> {
     this.#tickAt ??= later(now, TICK_MS);
   }
 
-  #frame(room: string, peer: string, news: News): string | null {
-    if (news === 'left') return JSON.stringify({ action: 'peer-left', room, peer });
-    const presence = this.#options.presenceOf(room, peer);
-    return presence === null
-      ? null
-      : JSON.stringify({ action: 'peer-joined', room, peer, presence });
+  #frames(room: string, peer: string, news: News): readonly string[] {
+    if (news === 'left') return [JSON.stringify({ action: 'peer-left', room, peer })];
+    return this.#options
+      .presencesOf(room, peer)
+      .map((presence) => JSON.stringify({ action: 'peer-joined', room, peer, presence }));
   }
 
   #room(session: Session, room: string): PendingRoom {

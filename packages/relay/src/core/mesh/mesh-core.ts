@@ -233,6 +233,10 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     return this.#rooms.has(room, peer);
   }
 
+  presencesOf(room: string, peer: string): readonly string[] {
+    return this.#rooms.presencesOf(room, peer);
+  }
+
   canReach(room: string, peer: string): boolean {
     return this.#rooms.canReach(room, peer);
   }

@@ -69,7 +69,7 @@ export interface RoomState {
   readonly relays: Map<string, RemoteRelay>;
   /** Remote members, with the versions of their presence that the members here were last told. */
   readonly shown: Map<string, readonly string[]>;
-  /** Of the client that brought the room; empty when that is not told. */
+  /** Of the client that brought the room; empty when it has left already. */
   readonly network: string;
   /** It is among the rooms that are reported. */
   hasPlace: boolean;

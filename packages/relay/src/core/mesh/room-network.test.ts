@@ -30,7 +30,7 @@ class Bench {
     });
     const records = HOMES.map((nk, i) => ({ nk, ip: `20.0.${i}.1`, meshPort: 1 }));
     this.network.setRelays(this.now, records as unknown as SignedRelayRecord[]);
-    const member = { room: ROOM, peer: ADA, presence: 'ada' };
+    const member = { room: ROOM, peer: ADA, presence: 'ada', network: '20.0.9.0/24' };
     this.network.handleLocalRooms(this.now, { ...member, type: 'localPresent' });
     this.drain();
     for (const home of HOMES)

@@ -128,8 +128,12 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
   }
 
   has(room: string, peer: string): boolean {
+    return this.presencesOf(room, peer).length > 0;
+  }
+
+  presencesOf(room: string, peer: string): readonly string[] {
     const state = this.#rooms.get(room);
-    return state !== undefined && presencesAmong(state, peer).length > 0;
+    return state === undefined ? [] : presencesAmong(state, peer);
   }
 
   canReach(room: string, peer: string): boolean {
@@ -249,12 +253,7 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
 
   #handleLocalPresent(
     now: Instant,
-    {
-      room,
-      peer,
-      presence,
-      network = '',
-    }: Extract<LocalRoomEvent, { readonly type: 'localPresent' }>,
+    { room, peer, presence, network }: Extract<LocalRoomEvent, { readonly type: 'localPresent' }>,
   ): void {
     let state = this.#rooms.get(room);
     if (state === undefined) {
