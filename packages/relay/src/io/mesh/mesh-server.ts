@@ -9,7 +9,6 @@ import type { MeshBounds } from '../../core/mesh/mesh-bounds.ts';
 import { MeshCore } from '../../core/mesh/mesh-core.ts';
 import type { MeshOutput } from '../../core/mesh/mesh-output.ts';
 import type { LocalRoomEvent, RemoteRooms } from '../../core/remote-rooms.ts';
-import { checkRelay } from '../check/relay-probe.ts';
 import type { Identity } from '../identity.ts';
 import type { Logger } from '../log.ts';
 import { isSignedBy, isSignedRecord } from '../record.ts';
@@ -28,6 +27,7 @@ import { loadMeshFile, saveMeshFile } from './mesh-file.ts';
 import { MeshLinks, PROTOCOL } from './mesh-links.ts';
 import type { MeshSecret } from './mesh-salt.ts';
 import { nodeKeyOf, peerIdOf } from './node-key.ts';
+import { RecordCheck } from './record-check.ts';
 import { RecordGossip } from './record-gossip.ts';
 
 export interface MeshServerOptions {
@@ -68,6 +68,7 @@ export class MeshServer {
   readonly #node: MeshNode;
   readonly #admission: ConnectionAdmission<MultiaddrConnection>;
   readonly #guard: ConnectionGuard;
+  readonly #recordCheck = new RecordCheck();
   readonly #links: MeshLinks;
   readonly #gossip: RecordGossip;
   readonly #alarm = new Alarm(() => this.#drive((core, now) => core.handleTimeout(now)));
@@ -249,7 +250,7 @@ export class MeshServer {
         for (const socket of this.#guard.prove(output.nk)) this.#admission.places.prove(socket);
         return;
       case 'check':
-        void this.#check(output.id, output.record);
+        void this.#check(output);
         return;
       case 'save':
         this.#saveTimer ??= setTimeout(() => void this.#save(), SAVE_DELAY_MS).unref();
@@ -277,8 +278,8 @@ export class MeshServer {
     this.#drive((core, now) => core.handleDialed(now, target, nk));
   }
 
-  async #check(id: string, record: SignedRelayRecord): Promise<void> {
-    const result = await checkRelay(record);
+  async #check({ id, record, isNew }: Extract<MeshOutput, { type: 'check' }>): Promise<void> {
+    const result = await this.#recordCheck.check(record, isNew);
     this.#drive((core, now) => core.handleChecked(now, id, result));
   }
 
