@@ -80,7 +80,9 @@ export class LocalRooms<Session> {
       queuedBytes: options.queuedBytes,
       presencesOf: (room, peer) => {
         const presence = this.#directory.presenceOf(room, peer);
-        return presence === null ? options.remote.presencesOf(room, peer) : [presence];
+        const here = presence === null ? [] : [presence];
+        if (this.#isProvenHere(room, peer)) return here;
+        return [...new Set([...here, ...options.remote.presencesOf(room, peer)])];
       },
       send: (session, frame) => outputs.push({ type: 'send', session, frame }),
     });
@@ -126,7 +128,7 @@ export class LocalRooms<Session> {
     const { remote, takeDeliveries, counters } = this.#options;
     const others = this.#directory.membersOf(room);
     const elsewhere = (isForgotten ? [] : remote.membersOf(room)).filter(
-      (member) => this.#directory.sessionsAs(room, member.peer) === 0,
+      (member) => !this.#isProvenHere(room, member.peer),
     );
     // They are told of its coming and its going; the list is a few frames.
     const listed = others.length + elsewhere.length;
@@ -172,7 +174,10 @@ export class LocalRooms<Session> {
     const receivers = this.#directory.membersAs(room, to);
     if (receivers.length === 0) return this.#signalElsewhere({ room, from, to, data });
     const host = this.#options.hostOf(session);
-    return this.#pass(receivers, host, { room, from, data })
+    const isPassed = this.#pass(receivers, host, { room, from, data });
+    const isElsewhere =
+      !this.#isProvenHere(room, to) && this.#signalElsewhere({ room, from, to, data }) === null;
+    return isPassed || isElsewhere
       ? null
       : fault('PEER_BUSY', 'too much is waiting for the peer already');
   }
@@ -182,7 +187,7 @@ export class LocalRooms<Session> {
     const { room } = event;
     switch (event.type) {
       case 'remotePresent':
-        if (this.#directory.sessionsAs(room, event.member.peer) > 0) return;
+        if (this.#isProvenHere(room, event.member.peer)) return;
         return this.#tell(room, event.member.peer, 'changed');
       case 'remoteAbsent': {
         const { peer } = event;
@@ -268,6 +273,11 @@ export class LocalRooms<Session> {
       const frame = JSON.stringify({ action: 'error', code, message, room });
       this.#outputs.push({ type: 'send', session: member.session, frame });
     }
+  }
+
+  /** Whoever only says that it is a peer takes nothing from the one that other relays show. */
+  #isProvenHere(room: string, peer: string): boolean {
+    return this.#directory.membersAs(room, peer).some(({ isProven }) => isProven);
   }
 
   #tellNotShared(room: string): void {

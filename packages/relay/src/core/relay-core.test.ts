@@ -541,7 +541,21 @@ describe('mistakes and attacks', () => {
       ]);
     });
 
-    it('believes its own sessions before other relays, and keeps who is still there elsewhere', () => {
+    it('shows, beside a session that proves nothing, the peer of that id that other relays show', () => {
+      const remote = new OtherRelays();
+      remote.members = [{ peer: PEER('bob'), presence: 'true' }];
+      const bench = new Bench({}, remote).open('a', 'mallory', 'late');
+      bench.join('a', 'ada');
+      bench.join('mallory', 'bob');
+      const heard = bench.heard('a', 'peer-joined').map(({ presence }) => presence);
+      assert.deepEqual(heard, ['from-bob', 'true']);
+      const [joined] = bench.join('late', 'late');
+      assert.ok((joined?.['members'] as RoomMember[]).some(({ presence }) => presence === 'true'));
+      bench.say('a', { action: 'signal', room: ROOM, to: PEER('bob'), data: 'x' });
+      assert.ok(bench.local.includes(`signal ${PEER('ada')} ${PEER('bob')} x`));
+    });
+
+    it('keeps who is still there elsewhere', () => {
       const remote = new OtherRelays();
       const bench = new Bench({}, remote).open('a', 'b');
       bench.join('a', 'ada');
@@ -558,7 +572,7 @@ describe('mistakes and attacks', () => {
         member: { peer: PEER('bob'), presence: 'other' },
       });
       bench.core.handleRemoteRooms({ type: 'remoteAbsent', room: ROOM, peer: PEER('bob') });
-      assert.deepEqual(heard(), []);
+      assert.deepEqual(heard(), [`peer-joined ${PEER('bob')}`]);
       remote.members = [{ peer: PEER('bob'), presence: 'other' }];
       bench.core.handleSessionClosed('b');
       assert.deepEqual(heard(), []);
