@@ -17,7 +17,7 @@ export interface SourceLimits {
 /** A school behind one address can live with these. */
 export const DEFAULT_SOURCE_LIMITS: SourceLimits = {
   sessionsPerHost: 64,
-  sessionsPerNetwork: 256,
+  sessionsPerNetwork: 192,
   halfOpenPerHost: 32,
   handshakesPerSecond: 20,
   stunPerSecond: 200,

@@ -244,6 +244,34 @@ describe('joins', () => {
   });
 });
 
+describe('what a session leaves with the relay', () => {
+  it('is bounded over all of its rooms, and free again when it leaves', () => {
+    const relay = new Relay().open('192.0.2.1 a');
+    const join = (i: number, length = 2048): string | undefined => {
+      relay.take('192.0.2.1 a');
+      const room = `${i}`.padEnd(43, 'r');
+      const presence = 'p'.repeat(length);
+      relay.say('192.0.2.1 a', { action: 'join', room, peer: id('a'), presence });
+      return relay.take('192.0.2.1 a').at(-1)?.code;
+    };
+    for (let i = 0; i < 32; i++) assert.equal(join(i), undefined);
+    assert.equal(join(32), 'TOO_MANY_ROOMS');
+    assert.equal(join(0, 1000), undefined, 'less may always be said');
+    assert.equal(join(32, 1000), undefined);
+    relay.core.handleSessionClosed('192.0.2.1 a');
+    relay.open('192.0.2.1 a');
+    for (let i = 0; i < 32; i++) assert.equal(join(i), undefined);
+  });
+
+  it('takes no nodes away from others: questions of one address have a share', () => {
+    const relay = new Relay().open(...attackers(20), '203.0.113.1 a');
+    for (let round = 0; round < 40; round++)
+      for (const session of attackers(20)) relay.say(session, { action: 'nodes' });
+    relay.say('203.0.113.1 a', { action: 'nodes' });
+    assert.equal(relay.take('203.0.113.1 a').at(-1)?.action, 'nodes');
+  });
+});
+
 describe('signals', () => {
   it('of many who fill the queue of a victim leave a place for one who sends little', () => {
     const relay = new Relay();

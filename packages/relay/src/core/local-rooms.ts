@@ -42,6 +42,8 @@ export const TOO_MANY_JOINS: RoomFault = {
  * luck.
  */
 const MAX_SESSIONS_PER_PEER = 3;
+/** Of all rooms of a session: it is kept for as long as the session is there. */
+const MAX_PRESENCE_LENGTH = 65_536;
 /** So many members in a list cost what one frame does. */
 const MEMBERS_PER_DELIVERY = 8;
 /** New presence in one room that is told at once; what comes faster is told together. */
@@ -123,7 +125,9 @@ export class LocalRooms<Session> {
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
     const isForgotten = existing !== null && this.#directory.sizeOf(room) === 0;
     if (isProven) this.#dismissImpostors(session, room, peer);
-    const fault = this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
+    const fault =
+      this.#faultOfPresence(session, presence.length) ??
+      this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
     if (fault !== null) return fault;
     const { remote, takeDeliveries, counters } = this.#options;
     const others = this.#directory.membersOf(room);
@@ -218,9 +222,12 @@ export class LocalRooms<Session> {
       this.#dismissImpostors(member.session, room, member.peer);
     }
     if (member.presence === presence) return null;
+    const grown = presence.length - member.presence.length;
+    const fault = this.#faultOfPresence(member.session, grown);
+    if (fault !== null) return fault;
     const { takeDeliveries, counters } = this.#options;
     if (!takeDeliveries(member.session, this.#directory.sizeOf(room))) return TOO_MANY_JOINS;
-    member.presence = presence;
+    this.#directory.setPresence(member, presence);
     counters.joins += 1;
     const { peer } = member;
     const network = this.#options.networkOf(member.session);
@@ -230,6 +237,13 @@ export class LocalRooms<Session> {
       this.#presences.set(room, (budget = new TokenBucket(PRESENCES_PER_SECOND, PRESENCES_BURST)));
     this.#tell(room, peer, 'changed', member.session, !budget.take(this.#now));
     return null;
+  }
+
+  /** @param more how much longer what the session says of itself would be */
+  #faultOfPresence(session: Session, more: number): RoomFault | null {
+    return more > 0 && this.#directory.presenceLengthOf(session) + more > MAX_PRESENCE_LENGTH
+      ? fault('TOO_MANY_ROOMS', `presence in all rooms has at most ${MAX_PRESENCE_LENGTH} bytes`)
+      : null;
   }
 
   #faultOfJoining(

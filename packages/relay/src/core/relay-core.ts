@@ -270,7 +270,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     const charge = this.#budgets.takeNodes(now, budget);
     if (charge === 'sessionExceeded')
       return this.#strike(now, session, budget, 'RATE_LIMITED', 'asking for nodes too often');
-    if (charge === 'allExceeded')
+    if (charge === 'othersExceeded')
       return this.#fail(session, 'RATE_LIMITED', 'too many ask for nodes just now');
     const { nodes, next } = this.#remote.nodes(limit, after);
     this.#send(session, {

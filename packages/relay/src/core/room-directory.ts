@@ -14,6 +14,7 @@ export interface Membership<Session> {
 export class RoomDirectory<Session> {
   readonly #rooms = new Map<string, Membership<Session>[]>();
   readonly #roomsOf = new Map<Session, Map<string, Membership<Session>>>();
+  readonly #presenceLengths = new Map<Session, number>();
   #memberships = 0;
 
   get counts(): { readonly rooms: number; readonly members: number } {
@@ -26,6 +27,16 @@ export class RoomDirectory<Session> {
 
   roomCountOf(session: Session): number {
     return this.#roomsOf.get(session)?.size ?? 0;
+  }
+
+  /** What a session says of itself in all of its rooms, in characters. */
+  presenceLengthOf(session: Session): number {
+    return this.#presenceLengths.get(session) ?? 0;
+  }
+
+  setPresence(member: Membership<Session>, presence: string): void {
+    this.#countPresence(member.session, presence.length - member.presence.length);
+    member.presence = presence;
   }
 
   membersOf(room: string): readonly Membership<Session>[] {
@@ -60,6 +71,7 @@ export class RoomDirectory<Session> {
     if (rooms === undefined) this.#roomsOf.set(session, (rooms = new Map()));
     rooms.set(room, membership);
     this.#memberships += 1;
+    this.#countPresence(session, membership.presence.length);
   }
 
   /** Takes a session out of a room. @returns What it was there, or `null`. */
@@ -75,11 +87,18 @@ export class RoomDirectory<Session> {
       if (members.length === 0) this.#rooms.delete(room);
     }
     this.#memberships -= 1;
+    this.#countPresence(session, -membership.presence.length);
     return membership;
   }
 
   /** The rooms a session is in. */
   roomsOf(session: Session): readonly string[] {
     return [...(this.#roomsOf.get(session)?.keys() ?? [])];
+  }
+
+  #countPresence(session: Session, length: number): void {
+    const sum = this.presenceLengthOf(session) + length;
+    if (sum === 0) this.#presenceLengths.delete(session);
+    else this.#presenceLengths.set(session, sum);
   }
 }

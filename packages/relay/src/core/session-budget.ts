@@ -1,5 +1,5 @@
 import { type Instant, TokenBucket } from '@lumamesh/base';
-import type { Source } from '@lumamesh/transport';
+import { type Source, SourceBudget } from '@lumamesh/transport';
 import { LIMITS } from '@lumamesh/protocol';
 
 /** A session may make so many mistakes at once, and one more every ten seconds. */
@@ -13,6 +13,8 @@ const NODES_BURST = 40;
 /** All sessions together. */
 const ALL_NODES_PER_SECOND = 50;
 const ALL_NODES_BURST = 200;
+/** Of these one address may have so much. */
+const HOST_NODES = { perSecond: 2, burst: 80 };
 
 /** What one session may still ask of the relay. */
 export interface SessionBudget {
@@ -28,6 +30,7 @@ export interface SessionBudget {
 
 /** The budgets of sessions, and what all of them share. */
 export class SessionBudgets {
+  readonly #nodesOfHosts = new SourceBudget(HOST_NODES);
   readonly #allNodes = new TokenBucket(ALL_NODES_PER_SECOND, ALL_NODES_BURST);
 
   /** @param framesPerSecond what the session may send in the long run */
@@ -42,9 +45,10 @@ export class SessionBudgets {
     };
   }
 
-  /** Charges a question for nodes to the session, then to all of them. */
-  takeNodes(now: Instant, budget: SessionBudget): 'taken' | 'sessionExceeded' | 'allExceeded' {
+  /** Charges a question for nodes to the session, then to its address, then to all of them. */
+  takeNodes(now: Instant, budget: SessionBudget): 'taken' | 'sessionExceeded' | 'othersExceeded' {
     if (!budget.nodes.take(now)) return 'sessionExceeded';
-    return this.#allNodes.take(now) ? 'taken' : 'allExceeded';
+    const isTaken = this.#nodesOfHosts.take(now, budget.source) && this.#allNodes.take(now);
+    return isTaken ? 'taken' : 'othersExceeded';
   }
 }

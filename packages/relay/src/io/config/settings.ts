@@ -185,8 +185,8 @@ export const SETTINGS = {
   maxSessionsPerNetwork: setting(
     'MAX_SESSIONS_PER_NETWORK',
     '<n>',
-    'sessions of one IPv4 /24 or IPv6 /56',
-    '256',
+    'sessions of one IPv4 /24 or IPv6 /56; fewer than there are places in a room',
+    '192',
     'a whole number between 1 and 1000000',
   ),
   maxHalfOpen: setting(
