@@ -338,6 +338,7 @@ export class VirtualMesh {
   }
 
   #drainRooms(node: VirtualNode): void {
+    node.rooms.handleTimeout(this.now);
     for (let output = node.rooms.poll(); output !== null; output = node.rooms.poll()) {
       if (output.type === 'close') continue;
       if (output.type !== 'send') {
@@ -347,5 +348,12 @@ export class VirtualMesh {
       }
       hear(node, output.session, output.frame);
     }
+    const { deadline } = node.rooms;
+    if (deadline === null || node.roomsWakeAt === deadline) return;
+    node.roomsWakeAt = deadline;
+    this.#time.after(Math.max(0, deadline - this.now), () => {
+      node.roomsWakeAt = null;
+      this.#drainRooms(node);
+    });
   }
 }

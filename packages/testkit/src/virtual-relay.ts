@@ -48,6 +48,7 @@ export interface VirtualNode extends VirtualRelay {
   readonly waiters: Map<string, (verdict: string) => void>;
   readonly bans: Set<string>;
   wakeAt: Instant | null;
+  roomsWakeAt: Instant | null;
 }
 
 /** The TCP port of every relay that can be dialled. */
@@ -120,6 +121,7 @@ export function makeVirtualNode(setup: VirtualNodeSetup): VirtualNode {
     waiters: new Map(),
     bans: new Set(),
     wakeAt: null,
+    roomsWakeAt: null,
   };
 }
 

@@ -44,6 +44,8 @@ export const TOO_MANY_JOINS: RoomFault = {
 const MAX_SESSIONS_PER_PEER = 3;
 /** Of all rooms of a session: it is kept for as long as the session is there. */
 const MAX_PRESENCE_LENGTH = 65_536;
+/** Of a nick and a key, sealed. */
+const ORDINARY_PRESENCE_LENGTH = 600;
 /** So many members in a list cost what one frame does. */
 const MEMBERS_PER_DELIVERY = 8;
 /** New presence in one room that is told at once; what comes faster is told together. */
@@ -136,8 +138,8 @@ export class LocalRooms<Session> {
     );
     // They are told of its coming and its going; the list is a few frames.
     const listed = others.length + elsewhere.length;
-    if (!takeDeliveries(session, 2 * others.length + listed / MEMBERS_PER_DELIVERY))
-      return TOO_MANY_JOINS;
+    const cost = 2 * others.length + listed / MEMBERS_PER_DELIVERY;
+    if (!takeDeliveries(session, cost * weightOf(presence))) return TOO_MANY_JOINS;
     const pages = joinedPages(room, [...others, ...elsewhere], remote.homesOf(room));
     this.#news.list(session, room, pages[Symbol.iterator]());
     this.#directory.add(room, { session, peer, presence, isProven });
@@ -226,7 +228,8 @@ export class LocalRooms<Session> {
     const fault = this.#faultOfPresence(member.session, grown);
     if (fault !== null) return fault;
     const { takeDeliveries, counters } = this.#options;
-    if (!takeDeliveries(member.session, this.#directory.sizeOf(room))) return TOO_MANY_JOINS;
+    const cost = this.#directory.sizeOf(room) * weightOf(presence);
+    if (!takeDeliveries(member.session, cost)) return TOO_MANY_JOINS;
     this.#directory.setPresence(member, presence);
     counters.joins += 1;
     const { peer } = member;
@@ -333,4 +336,9 @@ export class LocalRooms<Session> {
 /** What may happen to any page. */
 function fault(code: string, message: string): RoomFault {
   return { code, message, isMistake: false };
+}
+
+/** What telling it costs, as a multiple of what telling an ordinary one does. */
+function weightOf(presence: string): number {
+  return Math.max(1, presence.length / ORDINARY_PRESENCE_LENGTH);
 }

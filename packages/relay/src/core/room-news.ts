@@ -1,4 +1,4 @@
-import { Fifo, type Instant, later } from '@lumamesh/base';
+import { type Instant, earlier, later } from '@lumamesh/base';
 import type { RelayMessage } from '@lumamesh/protocol';
 
 /** What a session is to hear of a peer: it was not told of it, of its presence, or that it left. */
@@ -9,6 +9,14 @@ const NEWS_HIGH_WATER_BYTES = 131_072;
 /** How long news wait that could not be told, or not yet. */
 const TICK_MS = 200;
 const CHANGES_PER_STEP = 16;
+/**
+ * News of all rooms together: what is told at once holds up everything else for some 10 ms at most,
+ * and what is told in the long run takes a part of one core.
+ */
+const BYTES_PER_SECOND = 4_000_000;
+const BYTES_BURST = 262_144;
+/** When that is used up, the next ones are told so much later. */
+const PAUSE_MS = 20;
 
 interface PendingRoom {
   /** The rest of the list of members. */
@@ -33,7 +41,10 @@ export class RoomNews<Session> {
   readonly #options: RoomNewsOptions<Session>;
   readonly #pending = new Map<Session, Map<string, PendingRoom>>();
   /** Those of them that may be told more now. */
-  readonly #ready = new Fifo<Session>();
+  readonly #ready = new Set<Session>();
+  /** Bytes that may be told now; below zero after a page that was larger. */
+  #allowance = BYTES_BURST;
+  #countedAt: Instant | null = null;
   #tickAt: Instant | null = null;
 
   constructor(options: RoomNewsOptions<Session>) {
@@ -47,7 +58,7 @@ export class RoomNews<Session> {
   /** A session has joined a room: it is told the members. */
   list(session: Session, room: string, pages: Iterator<RelayMessage>): void {
     this.#room(session, room).pages = pages;
-    this.#ready.push(session);
+    this.#ready.add(session);
   }
 
   /** @param isPaced the news wait for those that come in the same fifth of a second */
@@ -59,17 +70,16 @@ export class RoomNews<Session> {
     news: News,
     isPaced = false,
   ): void {
-    let frames: readonly string[] | null = null;
+    const frames = isPaced ? null : this.#frames(room, peer, news);
+    this.#refill(now);
     for (const session of sessions) {
       const isBehind =
-        isPaced ||
+        frames === null ||
         this.#pending.get(session)?.has(room) === true ||
-        this.#options.queuedBytes(session) >= NEWS_HIGH_WATER_BYTES;
+        this.#options.queuedBytes(session) >= NEWS_HIGH_WATER_BYTES ||
+        this.#allowance <= 0;
       if (isBehind) this.#keep(now, session, room, peer, news);
-      else {
-        frames ??= this.#frames(room, peer, news);
-        for (const frame of frames) this.#options.send(session, frame);
-      }
+      else for (const frame of frames) this.#send(session, frame);
     }
   }
 
@@ -83,12 +93,18 @@ export class RoomNews<Session> {
   handleTimeout(now: Instant): void {
     if (this.#tickAt === null || now < this.#tickAt) return;
     this.#tickAt = null;
-    for (const session of this.#pending.keys()) this.#ready.push(session);
+    for (const session of this.#pending.keys()) this.#ready.add(session);
   }
 
   /** Sends a little of what waits; to be called again, once that is under way, while it does. */
   advance(now: Instant): boolean {
-    for (let session = this.#ready.shift(); session !== undefined; session = this.#ready.shift()) {
+    this.#refill(now);
+    for (const session of this.#ready) {
+      if (this.#allowance <= 0) {
+        this.#tickAt = earlier(this.#tickAt, later(now, PAUSE_MS));
+        return false;
+      }
+      this.#ready.delete(session);
       const rooms = this.#pending.get(session);
       const next = rooms?.entries().next().value;
       if (rooms === undefined || next === undefined) continue;
@@ -99,27 +115,40 @@ export class RoomNews<Session> {
       const [room, pending] = next;
       this.#step(session, room, pending);
       if (pending.pages === null && pending.changes.size === 0) this.forget(session, room);
-      this.#ready.push(session);
+      this.#ready.add(session);
       return true;
     }
     return false;
   }
 
   #step(session: Session, room: string, pending: PendingRoom): void {
-    const { send } = this.#options;
     if (pending.pages !== null) {
       const { value, done } = pending.pages.next();
       if (done === true) pending.pages = null;
-      else send(session, JSON.stringify(value));
+      else this.#send(session, JSON.stringify(value));
       return;
     }
     let told = 0;
     for (const [peer, news] of pending.changes) {
       pending.changes.delete(peer);
-      for (const frame of this.#frames(room, peer, news)) send(session, frame);
+      for (const frame of this.#frames(room, peer, news)) this.#send(session, frame);
       told += 1;
       if (told === CHANGES_PER_STEP) return;
     }
+  }
+
+  #send(session: Session, frame: string): void {
+    this.#allowance -= frame.length;
+    this.#options.send(session, frame);
+  }
+
+  #refill(now: Instant): void {
+    const elapsedMs = now - (this.#countedAt ?? now);
+    this.#countedAt = now;
+    this.#allowance = Math.min(
+      BYTES_BURST,
+      this.#allowance + (elapsedMs * BYTES_PER_SECOND) / 1000,
+    );
   }
 
   #keep(now: Instant, session: Session, room: string, peer: string, news: News): void {

@@ -24,7 +24,7 @@ export class RelaySessions {
   readonly #options: RelaySessionsOptions;
   /** The channel a session talks on, where that is not the negotiated one. */
   readonly #channels = new Map<SessionId, number>();
-  readonly #alarm = new Alarm(() => this.drive((core) => core.handleTimeout(monotonicNow())));
+  readonly #alarm = new Alarm(() => this.drive(() => undefined));
   #isDraining = false;
 
   constructor(options: RelaySessionsOptions) {
@@ -34,6 +34,7 @@ export class RelaySessions {
   /** The only way to the core: it is told something, and is drained. */
   drive(command: (core: RelayCore<SessionId>) => void): void {
     const { core } = this.#options;
+    core.handleTimeout(monotonicNow());
     command(core);
     // What an output makes the core do is picked up by the running drain.
     if (this.#isDraining) return;
