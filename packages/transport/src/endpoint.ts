@@ -314,6 +314,8 @@ export class Endpoint implements Machine<EndpointOutput> {
   /** The handshake is done. @returns Whether there is room for the session. */
   #admit(slot: Slot): boolean {
     const refusal = this.#admission.refusal(slot.source);
+    // Thousands of sessions would keep it for nothing.
+    slot.helloRandom = null;
     if (refusal === null) this.#admission.handleOpen(slot);
     else this.#evict(slot, refusal);
     return refusal === null;
