@@ -3,7 +3,7 @@ import type { Source } from './source.ts';
 
 /** A network may do so many times what one address may. */
 export const NETWORK_SHARE = 4;
-const MAX_SOURCES = 8192;
+const MAX_SOURCES = 4096;
 
 export interface Rate {
   readonly perSecond: number;
@@ -15,7 +15,8 @@ export interface Rate {
  * Sources that were quiet longest are forgotten first: forged ones push each other out.
  */
 export class SourceBudget {
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #hosts = new Map<string, TokenBucket>();
+  readonly #networks = new Map<string, TokenBucket>();
   #rate: Rate;
 
   constructor(rate: Rate) {
@@ -24,14 +25,15 @@ export class SourceBudget {
 
   /** How many addresses and networks are remembered. */
   get size(): number {
-    return this.#buckets.size;
+    return this.#hosts.size + this.#networks.size;
   }
 
   /** From now on; what sources have used up is forgotten where the rate is another. */
   setRate(rate: Rate): void {
     if (rate.perSecond === this.#rate.perSecond && rate.burst === this.#rate.burst) return;
     this.#rate = rate;
-    this.#buckets.clear();
+    this.#hosts.clear();
+    this.#networks.clear();
   }
 
   /**
@@ -41,18 +43,22 @@ export class SourceBudget {
   take(now: Instant, { host, network }: Source, amount = 1): boolean {
     const atMost = Math.min(amount, this.#rate.burst);
     return (
-      this.#bucket(`h${host}`, 1).take(now, atMost) &&
-      this.#bucket(`n${network}`, NETWORK_SHARE).take(now, atMost)
+      this.#bucket(this.#hosts, host, 1).take(now, atMost) &&
+      this.#bucket(this.#networks, network, NETWORK_SHARE).take(now, atMost)
     );
   }
 
-  #bucket(key: string, share: number): TokenBucket {
-    let bucket = this.#buckets.get(key);
+  #bucket(buckets: Map<string, TokenBucket>, key: string, share: number): TokenBucket {
+    let bucket = buckets.get(key);
     if (bucket === undefined) {
-      dropOldest(this.#buckets, MAX_SOURCES);
+      dropOldest(buckets, MAX_SOURCES);
       bucket = new TokenBucket(this.#rate.perSecond * share, this.#rate.burst * share);
-    } else this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
+    } else {
+      // Who was heard of last matters when somebody has to be forgotten soon.
+      if (buckets.size < MAX_SOURCES / 2) return bucket;
+      buckets.delete(key);
+    }
+    buckets.set(key, bucket);
     return bucket;
   }
 }
