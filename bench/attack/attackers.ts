@@ -107,6 +107,40 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       await floodFrom(record, () => hello, 500);
     },
   },
+  'cookie-replay': {
+    what: 'one second ClientHello, with its cookie, again and again',
+    run: async (record) => {
+      const stub = await beginning(record, () => true);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const hello = stub.sent.findLast((datagram) => isHandshake(datagram) && datagram[13] === 1);
+      stub.isDeaf = true;
+      flood(() => {
+        const datagram = hello ?? new Uint8Array(20);
+        stub.throw(datagram);
+        return datagram.length;
+      });
+    },
+  },
+  'fragment-bombs': {
+    what: 'pieces of ClientHellos of 64 KB that are never whole',
+    run: (record) =>
+      floodFrom(
+        record,
+        (i) => {
+          // RFC 6347 §4.1 and §4.2.2: record header (13), handshake header (12), 1000 bytes.
+          const bytes = new Uint8Array(1025);
+          const view = new DataView(bytes.buffer);
+          bytes.set([22, 254, 255]);
+          view.setUint32(7, i);
+          view.setUint16(11, 1012);
+          bytes.set([1, 0, 250, 0], 13);
+          view.setUint16(20, (i % 60) * 1000);
+          bytes.set([0, 3, 232], 22);
+          return bytes;
+        },
+        500,
+      ),
+  },
   'half-open': {
     what: 'handshakes that end after the second ClientHello',
     run: async (record) => {
