@@ -122,6 +122,8 @@ export class InstallRoot {
   ): Promise<Outcome> {
     const child = this.start(command, environment);
     const text = collect(child);
+    // A program that reads nothing may have ended before this: what it said counts.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, text: text() };
