@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import {
   CHANNEL_ID,
-  CHANNEL_LABEL,
+  LUMAMESH_CHANNEL,
   type SignedRelayRecord,
   fingerprintBytes,
 } from '@lumamesh/protocol';
@@ -53,10 +53,6 @@ interface Member {
   onSignal: () => void;
 }
 
-const CHANNEL = {
-  id: CHANNEL_ID,
-  properties: { label: CHANNEL_LABEL, subprotocol: '', isUnordered: false },
-};
 // The parent writes the target into our argument.
 const target = JSON.parse(process.argv[2] ?? '{}') as Target;
 const members: Member[] = [];
@@ -69,7 +65,7 @@ async function openLumamesh(record: SignedRelayRecord, events: LineEvents): Prom
   const client = await UdpClient.connect({
     crypto: nodeCrypto,
     limits: DEFAULT_SESSION_LIMITS,
-    negotiatedChannels: [CHANNEL],
+    negotiatedChannels: [LUMAMESH_CHANNEL],
     localUfrag: 'bench',
     remoteIce: { ufrag: record.ufrag, password: record.pwd },
     remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(32),

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
-import { type MeshRelay, RoomClient, isComplete, withRelays } from '../tests/mesh/support.ts';
+import { type MeshRelay, withRelays } from '@lumamesh/testkit';
+import { RoomClient, isComplete } from '../tests/mesh/support.ts';
 import { pause, until } from '@lumamesh/testkit';
 
 /*

@@ -1,5 +1,5 @@
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { type SignedRelayRecord, joinProofText } from '@lumamesh/protocol';
+import { type JoiningPeer, makeJoiningPeer } from '@lumamesh/testkit';
 import { Stub } from './stub.ts';
 
 /*
@@ -27,41 +27,11 @@ export interface HonestReport {
   readonly seenLeaving: number;
 }
 
-export interface HonestPeer {
-  readonly id: string;
-  joinFor(record: SignedRelayRecord, challenge: string, room: string): object;
-}
-
-export function makePeer(): HonestPeer {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
-  const point = Buffer.concat([
-    Buffer.of(4),
-    Buffer.from(x, 'base64url'),
-    Buffer.from(y, 'base64url'),
-  ]);
-  const id = createHash('sha256').update(point).digest().subarray(0, 16).toString('base64url');
-  return {
-    id,
-    joinFor: (record, challenge, room) => {
-      const text = Buffer.from(joinProofText(record.nk, challenge, room, id));
-      const signature = sign('sha256', text, { key: privateKey, dsaEncoding: 'ieee-p1363' });
-      return {
-        action: 'join',
-        room,
-        peer: id,
-        presence: PRESENCE,
-        proof: { key: point.toString('base64url'), signature: signature.toString('base64url') },
-      };
-    },
-  };
-}
-
 /** Joins a room; resolves when the relay has taken it in, with what that took in ms. */
 export async function join(
   record: SignedRelayRecord,
   from: string,
-  peer: HonestPeer,
+  peer: JoiningPeer,
   room: string,
   onFrame: (frame: Record<string, unknown>) => void,
 ): Promise<{ readonly stub: Stub; readonly tookMs: number }> {
@@ -72,7 +42,13 @@ export async function join(
     onFrame: (text, self) => {
       const frame = JSON.parse(text) as Record<string, unknown>;
       if (frame['action'] === 'welcome')
-        self.say(peer.joinFor(record, String(frame['challenge']), room));
+        self.say({
+          action: 'join',
+          room,
+          peer: peer.id,
+          presence: PRESENCE,
+          proof: peer.prove(joinProofText(record.nk, String(frame['challenge']), room, peer.id)),
+        });
       else if (frame['action'] === 'joined') joined.resolve(performance.now() - startedAt);
       onFrame(frame);
     },
@@ -83,10 +59,11 @@ export async function join(
   return { stub, tookMs };
 }
 
+const roomOf = (i: number): string => (i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-'));
 const addressOf = (i: number): string => `127.1.${1 + (i >> 8)}.${1 + (i & 255)}`;
 
 async function run(record: SignedRelayRecord): Promise<void> {
-  const peers = Array.from({ length: 2 * PAIRS }, makePeer);
+  const peers = Array.from({ length: 2 * PAIRS }, makeJoiningPeer);
   const latencies: number[] = [];
   const joins: number[] = [];
   let [sent, received, seenLeaving] = [0, 0, 0];
@@ -94,7 +71,7 @@ async function run(record: SignedRelayRecord): Promise<void> {
   let [countingSince, countedUntil] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   const stubs: Stub[] = [];
   for (const [i, peer] of peers.entries()) {
-    const room = i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-');
+    const room = roomOf(i);
     const partner = peers[i ^ 1]?.id;
     const { stub } = await join(record, addressOf(i), peer, room, (frame) => {
       if (frame['action'] === 'peer-left' && frame['peer'] === partner) seenLeaving += 1;
@@ -111,7 +88,7 @@ async function run(record: SignedRelayRecord): Promise<void> {
   setInterval(
     () => {
       const i = turn++ % peers.length;
-      const room = i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-');
+      const room = roomOf(i);
       const data = `${Math.round(performance.now() * 1000)}-`.padEnd(300, 'x');
       if (isCounting) sent += 1;
       stubs[i]?.say({ action: 'signal', room, to: peers[i ^ 1]?.id, data });
@@ -125,7 +102,7 @@ async function run(record: SignedRelayRecord): Promise<void> {
     void join(
       record,
       addressOf(100 + (newcomers++ % 400)),
-      makePeer(),
+      makeJoiningPeer(),
       'n'.repeat(43),
       () => undefined,
     ).then(({ stub, tookMs }) => {

@@ -1,10 +1,7 @@
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, readdirSync } from 'node:fs';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { RelayProcess, until } from '@lumamesh/testkit';
-import { join as joinRoom, makePeer } from './honest.ts';
+import { type MeshRelay, makeJoiningPeer, until, withRelays } from '@lumamesh/testkit';
+import { join as joinRoom } from './honest.ts';
 
 /*
  * `npm run soak -- 3600`: three relays of a mesh, clients that connect, join, signal, leave politely
@@ -29,78 +26,34 @@ export interface SoakResult {
   readonly text: string;
 }
 
-class Node {
-  readonly #i: number;
-  readonly #folder: string;
-  readonly #port: number;
-  relay: RelayProcess;
+function sampleOf({ child }: MeshRelay, atS: number): Sample {
+  const folder = `/proc/${child.pid ?? 0}`;
+  const status = readFileSync(`${folder}/status`, 'utf8');
+  return {
+    atS,
+    residentMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024,
+    handles: readdirSync(`${folder}/fd`).length,
+  };
+}
 
-  constructor(i: number, folder: string, port: number) {
-    this.#i = i;
-    this.#folder = folder;
-    this.#port = port;
-    this.relay = this.#start();
-  }
-
-  #start(): RelayProcess {
-    const address = (i: number): string => `127.0.${50 + i}.1`;
-    const own = address(this.#i);
-    const file = (name: string): string => join(this.#folder, `${this.#i}.${name}`);
-    return new RelayProcess({
-      environment: {
-        PUBLIC_IP: own,
-        LISTEN_IP: own,
-        UDP_PORT: String(this.#port),
-        CERT_FILE: file('crt'),
-        KEY_FILE: file('key'),
-        NODE_KEY: file('node'),
-        MESH_FILE: file('mesh'),
-        MESH_SALT: 'soak',
-        MESH_LISTEN: `${own}:${this.#port + 1}`,
-        MESH_PEERS: this.#i === 0 ? '' : `${address(0)}:${this.#port + 1}`,
-        HEALTH_LISTEN: `${own}:${this.#port + 2}`,
-      },
-    });
-  }
-
-  async sessions(): Promise<number> {
-    const own = `127.0.${50 + this.#i}.1`;
-    const response = await fetch(`http://${own}:${this.#port + 2}/statsz`);
-    const { sessions } = (await response.json()) as {
-      readonly sessions: { readonly established: number; readonly halfOpen: number };
-    };
-    return sessions.established + sessions.halfOpen;
-  }
-
-  sample(atS: number): Sample {
-    const folder = `/proc/${this.relay.child.pid ?? 0}`;
-    const status = readFileSync(`${folder}/status`, 'utf8');
-    return {
-      atS,
-      residentMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024,
-      handles: readdirSync(`${folder}/fd`).length,
-    };
-  }
-
-  async kill(): Promise<void> {
-    this.relay.child.kill('SIGKILL');
-    if (!this.relay.hasEnded) await once(this.relay.child, 'exit');
-  }
-
-  async restart(): Promise<SignedRelayRecord> {
-    await this.kill();
-    this.relay = this.#start();
-    return this.relay.ready();
-  }
+async function sessionsOf(relay: MeshRelay): Promise<number> {
+  const { established, halfOpen } = (await relay.stats()).sessions;
+  return established + halfOpen;
 }
 
 /** A visit: joins a room at one of the relays, says something to whoever is there, and goes. */
 async function visit(record: SignedRelayRecord, i: number): Promise<void> {
   const room = `soak${i % 8}`.padEnd(43, '-');
   const others: string[] = [];
-  const { stub } = await joinRoom(record, `127.3.${i % 200}.1`, makePeer(), room, (frame) => {
-    if (frame['action'] === 'peer-joined') others.push(String(frame['peer']));
-  });
+  const { stub } = await joinRoom(
+    record,
+    `127.3.${i % 200}.1`,
+    makeJoiningPeer(),
+    room,
+    (frame) => {
+      if (frame['action'] === 'peer-joined') others.push(String(frame['peer']));
+    },
+  );
   await new Promise((resolve) => setTimeout(resolve, 300));
   for (const to of others.slice(0, 5))
     stub.say({ action: 'signal', room, to, data: 'x'.repeat(300) });
@@ -110,16 +63,17 @@ async function visit(record: SignedRelayRecord, i: number): Promise<void> {
 }
 
 export async function soak(seconds: number, log?: (line: string) => void): Promise<SoakResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'lumamesh-soak-'));
-  const port = 21_000 + Math.floor(Math.random() * 8000);
-  const nodes = Array.from({ length: RELAYS }, (_, i) => new Node(i, folder, port));
-  const watched = nodes.slice(0, -1);
-  const samples = watched.map((): Sample[] => []);
-  try {
-    const records = await Promise.all(nodes.map(async ({ relay }) => relay.ready()));
+  const samples: Sample[][] = [];
+  let visits = 0;
+  await withRelays(async (start) => {
+    const watched = Array.from({ length: RELAYS - 1 }, (_, i) => start(i, i === 0 ? [] : [0]));
+    const startLast = (): MeshRelay => start(RELAYS - 1, [0]);
+    let last = startLast();
+    for (const _ of watched) samples.push([]);
+    const records = await Promise.all([...watched, last].map(async (relay) => relay.ready()));
     const startedAt = performance.now();
     const elapsedS = (): number => (performance.now() - startedAt) / 1000;
-    let visits = 0;
+    const counts = async (): Promise<number[]> => Promise.all(watched.map(sessionsOf));
     for (let round = 0; round < 6 || elapsedS() < seconds; round++) {
       await Promise.all(
         Array.from({ length: CLIENTS_PER_ROUND }, async (_, i) => {
@@ -128,26 +82,25 @@ export async function soak(seconds: number, log?: (line: string) => void): Promi
         }),
       );
       // A relay that is killed is back in the next round, with its mesh.
-      if (round % 4 === 2) records[RELAYS - 1] = await (nodes.at(-1) as Node).restart();
-      const counts = async (): Promise<number[]> =>
-        Promise.all(watched.map(async (node) => node.sessions()));
+      if (round % 4 === 2) {
+        await last.end('SIGKILL');
+        last = startLast();
+        records[RELAYS - 1] = await last.ready();
+      }
       await until(
         async () => (await counts()).every((count) => count === 0),
         async () => `sessions stay: ${(await counts()).join(', ')}`,
         ROUND_LIMIT_MS,
       );
-      for (const [i, node] of watched.entries()) samples[i]?.push(node.sample(elapsedS()));
+      for (const [i, relay] of watched.entries()) samples[i]?.push(sampleOf(relay, elapsedS()));
       log?.(`${Math.round(elapsedS())} s, ${visits} visits: ${samples.map(describe).join('; ')}`);
     }
-    const growths = samples.map(growthOf);
-    const isFlat = growths.every(
-      ({ megabytes, handles }) => megabytes <= MAX_GROWTH_MB && handles <= MAX_MORE_HANDLES,
-    );
-    return { isFlat, text: `${visits} visits: ${JSON.stringify(growths)}` };
-  } finally {
-    await Promise.all(nodes.map(async (node) => node.kill()));
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
+  const growths = samples.map(growthOf);
+  const isFlat = growths.every(
+    ({ megabytes, handles }) => megabytes <= MAX_GROWTH_MB && handles <= MAX_MORE_HANDLES,
+  );
+  return { isFlat, text: `${visits} visits: ${JSON.stringify(growths)}` };
 }
 
 function describe(samples: readonly Sample[]): string {

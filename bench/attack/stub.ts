@@ -1,14 +1,9 @@
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type Instant, instant } from '@lumamesh/base';
-import {
-  LUMAMESH_CHANNEL,
-  CHANNEL_ID,
-  type SignedRelayRecord,
-  fingerprintBytes,
-} from '@lumamesh/protocol';
-import { DEFAULT_SESSION_LIMITS, Session } from '@lumamesh/transport';
-import { nodeCrypto } from '@lumamesh/transport/io';
+import { CHANNEL_ID, type SignedRelayRecord } from '@lumamesh/protocol';
+import { relayClientOptions } from '@lumamesh/testkit';
+import { Session } from '@lumamesh/transport';
 
 export interface StubOptions {
   /** Where it sends from: a loopback address. */
@@ -40,19 +35,7 @@ export class Stub {
     this.#record = record;
     this.#socket = socket;
     this.#options = options;
-    this.#session = Session.client(
-      now(),
-      {
-        crypto: nodeCrypto,
-        limits: DEFAULT_SESSION_LIMITS,
-        negotiatedChannels: [LUMAMESH_CHANNEL],
-        localUfrag: 'stub',
-        remoteIce: { ufrag: record.ufrag, password: record.pwd },
-        remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(32),
-        certificate: null,
-      },
-      () => undefined,
-    );
+    this.#session = Session.client(now(), relayClientOptions(record), () => undefined);
     socket.on('message', (data) => {
       if (this.isDeaf) return;
       this.#session.handleDatagram(now(), data);

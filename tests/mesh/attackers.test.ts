@@ -5,11 +5,19 @@ import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
 import type { Connection } from '@libp2p/interface';
 import { utf8Encode } from '@lumamesh/base';
-import { patience, pause, until } from '@lumamesh/testkit';
+import {
+  type MeshRelay,
+  SALT,
+  meshAddressOf,
+  patience,
+  pause,
+  until,
+  withRelays,
+} from '@lumamesh/testkit';
 import { multiaddr } from '@multiformats/multiaddr';
 import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
 import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
-import { type MeshRelay, SALT, isComplete, meshAddressOf, withRelays } from './support.ts';
+import { isComplete } from './support.ts';
 
 /* Strangers at the mesh port of a real relay: some without the salt, some with it and with libp2p in their hands. */
 

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RelayProcess } from '@lumamesh/testkit';
-import { addressOf, environmentOf, meshAddressOf, withRelays } from './support.ts';
+import {
+  RelayProcess,
+  addressOf,
+  environmentOf,
+  meshAddressOf,
+  withRelays,
+} from '@lumamesh/testkit';
 
 /** What `doctor` says of being dialled back, with the settings of relay `i`. Nobody is asked for the time: port 9 refuses. */
 async function dialBack(

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { pause, until } from '@lumamesh/testkit';
-import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
 import {
   type MeshRelay,
-  RoomClient,
   environmentOf,
-  isComplete,
   meshAddressOf,
+  pause,
+  until,
   withRelays,
-} from './support.ts';
+} from '@lumamesh/testkit';
+import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
+import { RoomClient, isComplete } from './support.ts';
 import { SHAPES, itIsComplete } from './shapes.ts';
 
 describe('relays in processes of their own', () => {

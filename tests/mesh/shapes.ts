@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { patience, until } from '@lumamesh/testkit';
-import { RoomClient, isComplete, withRelays } from './support.ts';
+import { patience, until, withRelays } from '@lumamesh/testkit';
+import { RoomClient, isComplete } from './support.ts';
 
 const PEERS_OF = {
   line: (i: number) => (i === 0 ? [] : [i - 1]),

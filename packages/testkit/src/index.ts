@@ -1,4 +1,6 @@
 export * from './attack.ts';
+export * from './joining-peer.ts';
+export * from './mesh-relay.ts';
 export * from './relay-client.ts';
 export * from './relay-process.ts';
 export * from './seeded-random.ts';

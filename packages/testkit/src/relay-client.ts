@@ -1,7 +1,17 @@
 import { type SignedRelayRecord, fingerprintBytes } from '@lumamesh/protocol';
-import type { SessionEvent } from '@lumamesh/transport';
+import type { ClientSessionOptions, SessionEvent } from '@lumamesh/transport';
 import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
 import { TEST_CHANNEL, clientOptions } from './session-pair.ts';
+
+/** What a session of the client role needs to know of the relay that a record names. */
+export function relayClientOptions(record: SignedRelayRecord): ClientSessionOptions {
+  return clientOptions({
+    crypto: nodeCrypto,
+    remoteIce: { ufrag: record.ufrag, password: record.pwd },
+    remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
+    negotiatedChannels: [TEST_CHANNEL],
+  });
+}
 
 /** A client over UDP of the relay that a record names. */
 export async function connectToRelay(
@@ -9,12 +19,7 @@ export async function connectToRelay(
   onEvent: (event: SessionEvent) => void,
 ): Promise<UdpClient> {
   return UdpClient.connect({
-    ...clientOptions({
-      crypto: nodeCrypto,
-      remoteIce: { ufrag: record.ufrag, password: record.pwd },
-      remoteFingerprint: fingerprintBytes(record.fingerprint) ?? new Uint8Array(0),
-      negotiatedChannels: [TEST_CHANNEL],
-    }),
+    ...relayClientOptions(record),
     remote: { address: record.ip, port: record.port },
     onEvent,
   });

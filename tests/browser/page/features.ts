@@ -8,24 +8,14 @@ import {
   type RoomOptions,
   connect,
 } from 'lumamesh';
+import { log, note } from './log.ts';
 
 /* What features.test.ts drives inside the page: each function is a step, and answers JSON. What happens is noted in one log. */
 
-interface Entry {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
-
-const log: Entry[] = [];
 let net: Net | null = null;
 let room: Room | null = null;
 const files: IncomingFile[] = [];
 const videos: MediaStream[] = [];
-
-function note(event: string, value?: unknown): void {
-  log.push({ event, at: Date.now(), ...(value === undefined ? {} : { value }) });
-}
 
 function codeOf(error: unknown): string {
   return error instanceof LumameshError ? error.code : String(error);

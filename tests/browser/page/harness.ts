@@ -1,5 +1,6 @@
 import { type Net, type Peer, type RelaySource, type Room, connect } from 'lumamesh';
 import { midOf, relayAnswer } from '@lumamesh/protocol';
+import { log, note } from './log.ts';
 
 /* What the browser tests drive inside the page. Results go back as JSON. */
 
@@ -108,19 +109,8 @@ async function blockedWays(): Promise<string[]> {
   return blocked;
 }
 
-interface Log {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
-
 let net: Net | null = null;
 let room: Room | null = null;
-const log: Log[] = [];
-
-function note(event: string, value?: unknown): void {
-  log.push({ event, at: Date.now(), ...(value === undefined ? {} : { value }) });
-}
 
 function watch(peer: Peer): void {
   note('peer', peer.nick);

@@ -8,23 +8,13 @@ import {
   proveIdentity,
   watchIdentities,
 } from 'lumamesh/identity';
+import { log, note } from './log.ts';
 
 /* What identity.test.ts drives inside pages and their frames. Results go back as JSON. */
 
-interface Entry {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
-
-const log: Entry[] = [];
 let identity: PageIdentity | null = null;
 let net: Net | null = null;
 let room: Room | null = null;
-
-function note(event: string, value?: unknown): void {
-  log.push({ event, at: Date.now(), ...(value === undefined ? {} : { value }) });
-}
 
 /** @param options of the identity; `null` for that of the session */
 async function join(

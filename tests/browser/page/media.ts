@@ -1,16 +1,10 @@
 import { type Net, type Peer, type Room, type StreamOptions, connect } from 'lumamesh';
+import { log, note } from './log.ts';
 
 /* What media.test.ts drives inside pages. Results go back as JSON. */
 
-interface Log {
-  readonly event: string;
-  readonly at: number;
-  readonly value?: unknown;
-}
-
 let net: Net | null = null;
 let room: Room | null = null;
-const log: Log[] = [];
 /** What this page makes and sends, by name. */
 const made = new Map<string, MediaStreamTrack>();
 const streams = new Map<string, MediaStream>();
@@ -33,10 +27,6 @@ globalThis.RTCPeerConnection = class extends RTCPeerConnection {
     else super.close();
   }
 };
-
-function note(event: string, value: unknown): void {
-  log.push({ event, at: Date.now(), value });
-}
 
 function thePeer(): Peer {
   const [peer] = room?.peers ?? [];

@@ -11,6 +11,7 @@ import { type Root, createRoot } from 'react-dom/client';
 import type { RelaySource, Room } from 'lumamesh';
 import type { Panel, View } from './react-view.ts';
 import { useAction, useNet, useNetStatus, usePeers, usePresence, useRoom } from 'lumamesh/react';
+import { log, note } from './log.ts';
 
 /* A small app of the hooks under StrictMode, for react.test.ts: what it shows is told by `views`, what it does by `setApp`. */
 
@@ -23,17 +24,12 @@ interface App {
   readonly isHidden?: boolean;
 }
 
-const log: { readonly event: string; readonly at: number; readonly value?: unknown }[] = [];
 const views = new Map<string, View>();
 const senders = new Map<string, (value: unknown) => Promise<boolean>>();
 /** Nets and rooms by the order in which they were seen. */
 const identities: object[] = [];
 let renders = 0;
 let root: Root | null = null;
-
-function note(event: string, value?: unknown): void {
-  log.push({ event, at: Date.now(), value });
-}
 
 function identityOf(thing: object | null): number {
   if (thing === null) return 0;

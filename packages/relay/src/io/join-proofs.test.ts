@@ -1,28 +1,15 @@
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { type JoinProof, joinProofText } from '@lumamesh/protocol';
-import { mutations } from '@lumamesh/testkit';
+import { makeJoiningPeer, mutations } from '@lumamesh/testkit';
 import { joinProofs } from './join-proofs.ts';
 
 const TEXT = joinProofText('relay', joinProofs.challenge(), 'room', 'peer');
 
 function prove(text: string): { readonly peer: string; readonly proof: JoinProof } {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
-  const point = Buffer.concat([
-    Buffer.of(4),
-    Buffer.from(x, 'base64url'),
-    Buffer.from(y, 'base64url'),
-  ]);
-  const signature = sign('sha256', Buffer.from(text), {
-    key: privateKey,
-    dsaEncoding: 'ieee-p1363',
-  });
-  return {
-    peer: createHash('sha256').update(point).digest().subarray(0, 16).toString('base64url'),
-    proof: { key: point.toString('base64url'), signature: signature.toString('base64url') },
-  };
+  const peer = makeJoiningPeer();
+  return { peer: peer.id, proof: peer.prove(text) };
 }
 
 describe('proofs of joining', () => {
