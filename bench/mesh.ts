@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
-import { type MeshRelay, withRelays } from '@lumamesh/testkit';
+import { type MeshRelay, pause, until, withRelays } from '@lumamesh/testkit';
 import { RoomClient, isComplete } from '../tests/mesh/support.ts';
-import { pause, until } from '@lumamesh/testkit';
 
 /*
  * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a
