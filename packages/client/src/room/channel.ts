@@ -138,10 +138,15 @@ export class RoomChannel {
     return this.#members._get(id)?.presence;
   }
 
-  /** Derives the keys and asks to join. Rejects with what went wrong. */
-  async _start(): Promise<void> {
+  /**
+   * Takes its place among the page's rooms at once, then derives the keys and asks to join. Rejects
+   * with what went wrong.
+   * @param prepare what is to be there before this page says anything of itself
+   */
+  async _start(prepare?: () => Promise<void>): Promise<void> {
     const { platform, _identityFor, _handleStart, _handleReady } = this.#host;
     _handleStart(this);
+    await prepare?.();
     const secret = await deriveRoomSecret(platform.crypto.subtle, this.#name, this.#password);
     const identity = await _identityFor(secret.roomId);
     this.#release = identity.release ?? this.#release;

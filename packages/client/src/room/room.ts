@@ -163,8 +163,9 @@ export class Room
   /** Begins: derives the keys, and asks to join. */
   async _start(): Promise<void> {
     try {
-      for (const part of this.#parts) await part.onStart?.();
-      await this.#channel._start();
+      await this.#channel._start(async () => {
+        for (const part of this.#parts) await part.onStart?.();
+      });
       if (this.#state !== 'left') for (const part of this.#parts) part.onReady?.();
     } catch (cause) {
       this.reportError(toError(cause, 'CRYPTO_FAILED'));
