@@ -22,6 +22,8 @@ export const LIMITS = {
   maxCursorLength: 32,
   /** Records in the `homes` of `joined`. */
   maxHomes: 4,
+  /** Each of the two texts of the `turn` of `joined`. */
+  maxTurnCredentialLength: 64,
 } as const;
 
 export const PROTOCOL_VERSION = 1;

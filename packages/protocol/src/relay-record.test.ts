@@ -29,6 +29,8 @@ const RECORD: RelayRecord = {
   expires: 1_800_000_000,
   mesh: 'AAECAwQFBgcICQoLDA0ODw',
   meshPort: 7402,
+  tcpPort: 443,
+  turn: 2_000_000,
 };
 const signed = await signRecord(RECORD, async (data) => sign(null, data, privateKey));
 const verify = (
@@ -48,11 +50,9 @@ describe('a relay record', () => {
       value: signed,
     });
     assert.ok(await verifyRecord(signed, verify));
-    const { ip6, host, mesh, meshPort, ...least } = RECORD;
+    const { ip6, host, mesh, meshPort, tcpPort, turn, ...least } = RECORD;
     const small = await signRecord(least, async (data) => sign(null, data, privateKey));
-    assert.ok(
-      ip6 !== undefined && host !== undefined && mesh !== undefined && meshPort !== undefined,
-    );
+    assert.ok([ip6, host, mesh, meshPort, tcpPort, turn].every((field) => field !== undefined));
     assert.deepEqual(decodeRecordLine(encodeRecordLine(small)), { ok: true, value: small });
   });
 
@@ -66,6 +66,8 @@ describe('a relay record', () => {
       { expires: 1 },
       { host: 'relay.example.com' },
       { mesh: 'AAAA' },
+      { tcpPort: 444 },
+      { turn: 2_000_001 },
       { fingerprint: RECORD.fingerprint.replace('A0', 'A1') },
     ];
     for (const change of changes)
@@ -100,6 +102,10 @@ describe('a relay record', () => {
       [{ expires: Number.NaN }, /^expires/],
       [{ mesh: '!' }, /^mesh/],
       [{ host: '-x' }, /^host/],
+      [{ tcpPort: 0 }, /^tcpPort/],
+      [{ tcpPort: 65_536 }, /^tcpPort/],
+      [{ turn: 0 }, /^turn/],
+      [{ turn: 2 ** 48 }, /^turn/],
     ];
     for (const [change, pattern] of faults)
       assert.match(findRecordFault({ ...RECORD, ...change }) ?? '', pattern);

@@ -40,6 +40,15 @@ export interface RelayRecord {
    * one only dials out, and is no home of rooms.
    */
   readonly meshPort?: number;
+  /**
+   * The TCP port, at the same addresses, where ICE-TCP (RFC 6544, passive) and TURN over TCP are
+   * answered.
+   */
+  readonly tcpPort?: number;
+  /**
+   * Bytes per second that it forwards by TURN (RFC 8656) for all pairs together; none without it.
+   */
+  readonly turn?: number;
 }
 
 export interface SignedRelayRecord extends RelayRecord {
@@ -82,6 +91,8 @@ const FIELDS: readonly (readonly [
   ['expires', isUint(0, MAX_UINT48)],
   ['mesh', optional(matches(/^[\w-]{1,64}$/))],
   ['meshPort', optional(isUint(1, 65_535))],
+  ['tcpPort', optional(isUint(1, 65_535))],
+  ['turn', optional(isUint(1, MAX_UINT48))],
   ['signature', optional(matches(/^[\w-]{85}[AQgw]$/))],
 ];
 const NAME = /^[a-z]\w{0,31}$/;

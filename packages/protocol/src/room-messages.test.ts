@@ -68,10 +68,29 @@ describe('frames from a relay', () => {
       assert.ok(!parseRelayMessage(`{"action":${action}}`).ok);
   });
 
+  it('may have credentials for TURN, which are left out where they are malformed', () => {
+    const joined = { action: 'joined', room: ROOM, members: [] };
+    const turn = { username: 'u'.repeat(64), password: 'p'.repeat(64) };
+    const parse = (value: unknown): unknown =>
+      parseRelayMessage(JSON.stringify({ ...joined, turn: value }));
+    assert.deepEqual(parse(turn), { ok: true, value: { ...joined, turn } });
+    for (const bad of [
+      null,
+      'x',
+      {},
+      { ...turn, username: '' },
+      { ...turn, password: 'p'.repeat(65) },
+      { ...turn, username: 'a b' },
+      { ...turn, password: 7 },
+    ])
+      assert.deepEqual(parse(bad), { ok: true, value: joined }, JSON.stringify(bad));
+  });
+
   it('of any mutation throw nothing', () => {
     const frames = [
       { action: 'welcome', version: 1, node: { nk: 'x' }, limits: {} },
       { action: 'joined', room: ROOM, members: [{ peer: PEER, presence: '' }] },
+      { action: 'joined', room: ROOM, members: [], turn: { username: 'u', password: 'p' } },
       { action: 'peer-joined', room: ROOM, peer: PEER, presence: '' },
       { action: 'peer-left', room: ROOM, peer: PEER },
       { action: 'signal', room: ROOM, from: PEER, data: 'abc' },

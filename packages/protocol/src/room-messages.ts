@@ -27,6 +27,15 @@ export interface RelayLimits {
   readonly framesBurst: number;
 }
 
+/**
+ * Ephemeral credentials of a relay's TURN server (RFC 8489 §9.2), for one session in one room: they
+ * hold while it is there, and a minute longer. Both texts are base64url.
+ */
+export interface TurnCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
 export type ClientMessage =
   | {
       readonly action: 'join';
@@ -53,7 +62,8 @@ export type RelayMessage =
     }
   /**
    * `more`: another `joined` with further members follows. `homes`: records of the relays that are
-   * responsible for the room, this one left out.
+   * responsible for the room, this one left out. `turn`: for relays that forward. Both come with
+   * the last one.
    */
   | {
       readonly action: 'joined';
@@ -61,6 +71,7 @@ export type RelayMessage =
       readonly members: readonly RoomMember[];
       readonly more?: true;
       readonly homes?: readonly unknown[];
+      readonly turn?: TurnCredentials;
     }
   | ({ readonly action: 'peer-joined'; readonly room: string } & RoomMember)
   | { readonly action: 'peer-left'; readonly room: string; readonly peer: string }
@@ -216,6 +227,8 @@ const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
   next: isText,
   challenge: (value) => isText(value) && value.length <= LIMITS.maxChallengeLength,
+  turn: (value) =>
+    isObject(value) && isTurnText(value['username']) && isTurnText(value['password']),
 };
 
 /** Reads a frame that a relay sent; what a newer relay may say is `protocol.unknownAction`. */
@@ -246,6 +259,10 @@ export function parseRelayMessage(frame: string): Decoded<RelayMessage> {
 
 export function isRoomMember(value: unknown): value is RoomMember {
   return isObject(value) && isId(value['peer']) && isPresence(value['presence']);
+}
+
+function isTurnText(value: unknown): value is string {
+  return value !== '' && isSealed(value, LIMITS.maxTurnCredentialLength);
 }
 
 function isPresence(value: unknown): value is string {

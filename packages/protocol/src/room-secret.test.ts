@@ -52,6 +52,12 @@ it('writes the answer that browsers take, with one candidate per address', () =>
     'a=candidate:1 1 udp 2130706431 203.0.113.1 3478 typ host',
     'a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host',
   ]);
+  const overTcp = relayAnswer(record, ['203.0.113.1', '2001:db8::1'], 'data', 443);
+  assert.ok(overTcp.includes('m=application 443 UDP/DTLS/SCTP webrtc-datachannel\r\n'));
+  assert.deepEqual(overTcp.match(/a=candidate:.*/g), [
+    'a=candidate:1 1 tcp 1520435199 203.0.113.1 443 typ host tcptype passive',
+    'a=candidate:2 1 tcp 1520434943 2001:db8::1 443 typ host tcptype passive',
+  ]);
   assert.equal(midOf('v=0\r\na=mid:5\r\n'), '5');
   assert.equal(midOf(''), '0');
 });
