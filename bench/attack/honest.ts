@@ -1,5 +1,5 @@
 import { type SignedRelayRecord, joinProofText } from '@lumamesh/protocol';
-import { type JoiningPeer, makeJoiningPeer } from '@lumamesh/testkit';
+import { type JoiningPeer, makeJoiningPeer, patience } from '@lumamesh/testkit';
 import { Stub } from './stub.ts';
 
 /*
@@ -9,7 +9,9 @@ import { Stub } from './stub.ts';
 const PAIRS = 10;
 const SIGNALS_PER_SECOND = 10;
 const NEWCOMER_INTERVAL_MS = 500;
-const NEWCOMER_LIMIT_MS = 10_000;
+/** After that a newcomer counts as turned away, and a signal as lost. */
+export const LIMIT_MS = patience(15_000);
+const LOOK_EVERY_MS = 20;
 /** The room of the first pair: attackers know it. */
 export const KNOWN_ROOM = 'known-room'.padEnd(43, '-');
 export const PRESENCE = 'p'.repeat(300);
@@ -25,6 +27,8 @@ export interface HonestReport {
   readonly lostSessions: number;
   /** Members whom their partner saw leave. */
   readonly seenLeaving: number;
+  /** Codes of the errors that members were told, each with how often. */
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 /** Joins a room; resolves when the relay has taken it in, with what that took in ms. */
@@ -53,7 +57,7 @@ export async function join(
       onFrame(frame);
     },
   });
-  const timer = setTimeout(() => joined.resolve(Number.POSITIVE_INFINITY), NEWCOMER_LIMIT_MS);
+  const timer = setTimeout(() => joined.resolve(Number.POSITIVE_INFINITY), LIMIT_MS);
   const tookMs = await joined.promise;
   clearTimeout(timer);
   return { stub, tookMs };
@@ -66,20 +70,27 @@ async function run(record: SignedRelayRecord): Promise<void> {
   const peers = Array.from({ length: 2 * PAIRS }, makeJoiningPeer);
   const latencies: number[] = [];
   const joins: number[] = [];
-  let [sent, received, seenLeaving] = [0, 0, 0];
+  /** When each signal of this measurement was sent that has not arrived. */
+  const onTheirWay = new Map<string, number>();
+  let [sent, seenLeaving, newcomersWaiting] = [0, 0, 0];
+  let refusals: Record<string, number> = {};
   let isCounting = false;
-  let [countingSince, countedUntil] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let measurement = 0;
   const stubs: Stub[] = [];
   for (const [i, peer] of peers.entries()) {
     const room = roomOf(i);
     const partner = peers[i ^ 1]?.id;
     const { stub } = await join(record, addressOf(i), peer, room, (frame) => {
+      if (frame['action'] === 'error') {
+        const code = String(frame['code']);
+        refusals[code] = (refusals[code] ?? 0) + 1;
+      }
       if (frame['action'] === 'peer-left' && frame['peer'] === partner) seenLeaving += 1;
       if (frame['action'] !== 'signal' || frame['from'] !== partner) return;
-      const sentAt = Number(String(frame['data']).split('-')[0]) / 1000;
-      // What was sent in time counts also when it comes after that.
-      if (sentAt < countingSince || sentAt > countedUntil) return;
-      received += 1;
+      const data = String(frame['data']);
+      const sentAt = onTheirWay.get(data);
+      if (sentAt === undefined) return;
+      onTheirWay.delete(data);
       latencies.push(performance.now() - sentAt);
     });
     stubs.push(stub);
@@ -89,8 +100,11 @@ async function run(record: SignedRelayRecord): Promise<void> {
     () => {
       const i = turn++ % peers.length;
       const room = roomOf(i);
-      const data = `${Math.round(performance.now() * 1000)}-`.padEnd(300, 'x');
-      if (isCounting) sent += 1;
+      const data = `${turn}-`.padEnd(300, 'x');
+      if (isCounting) {
+        sent += 1;
+        onTheirWay.set(data, performance.now());
+      }
       stubs[i]?.say({ action: 'signal', room, to: peers[i ^ 1]?.id, data });
     },
     1000 / SIGNALS_PER_SECOND / PAIRS,
@@ -98,7 +112,8 @@ async function run(record: SignedRelayRecord): Promise<void> {
   let newcomers = 0;
   setInterval(() => {
     if (!isCounting) return;
-    const since = countingSince;
+    const its = measurement;
+    newcomersWaiting += 1;
     void join(
       record,
       addressOf(100 + (newcomers++ % 400)),
@@ -106,36 +121,46 @@ async function run(record: SignedRelayRecord): Promise<void> {
       'n'.repeat(43),
       () => undefined,
     ).then(({ stub, tookMs }) => {
-      if (since === countingSince) joins.push(tookMs);
+      if (its === measurement) {
+        newcomersWaiting -= 1;
+        joins.push(tookMs);
+      }
       stub.close();
     });
   }, NEWCOMER_INTERVAL_MS);
+  /** What was sent and begun in time counts also when it comes after that. */
+  const everythingHasCome = async (): Promise<void> => {
+    const endsAt = performance.now() + LIMIT_MS;
+    while ((onTheirWay.size > 0 || newcomersWaiting > 0) && performance.now() < endsAt)
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  };
   process.on('message', (message) => {
     if (message === 'begin') {
-      countingSince = performance.now();
-      countedUntil = Number.POSITIVE_INFINITY;
+      measurement += 1;
       latencies.length = joins.length = 0;
-      sent = received = seenLeaving = 0;
+      onTheirWay.clear();
+      sent = seenLeaving = newcomersWaiting = 0;
+      refusals = {};
       isCounting = true;
-    } else {
-      isCounting = false;
-      countedUntil = performance.now();
-      // What is on its way arrives.
-      setTimeout(() => {
-        const report: HonestReport = {
-          sent,
-          received,
-          p50Ms: quantile(latencies, 0.5),
-          p99Ms: quantile(latencies, 0.99),
-          joins: joins.length,
-          joinP50Ms: quantile(joins, 0.5),
-          joinMaxMs: quantile(joins, 1),
-          lostSessions: stubs.filter(({ isClosed }) => isClosed).length,
-          seenLeaving,
-        };
-        process.send?.(report);
-      }, 1000);
+      return;
     }
+    isCounting = false;
+    void everythingHasCome().then(() => {
+      joins.push(...Array<number>(newcomersWaiting).fill(Number.POSITIVE_INFINITY));
+      const report: HonestReport = {
+        sent,
+        received: sent - onTheirWay.size,
+        p50Ms: quantile(latencies, 0.5),
+        p99Ms: quantile(latencies, 0.99),
+        joins: joins.length,
+        joinP50Ms: quantile(joins, 0.5),
+        joinMaxMs: quantile(joins, 1),
+        lostSessions: stubs.filter(({ isClosed }) => isClosed).length,
+        seenLeaving,
+        refusals,
+      };
+      process.send?.(report);
+    });
   });
   process.send?.({ peers: peers.map(({ id }) => id) });
 }

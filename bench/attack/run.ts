@@ -38,7 +38,10 @@ export async function attack(name: string, seconds: number): Promise<AttackResul
   const children: ChildProcess[] = [];
   try {
     const record = await relay.ready();
-    const honest = fork(join(import.meta.dirname, 'honest.ts'), [JSON.stringify(record)]);
+    const honest = fork(join(import.meta.dirname, 'honest.ts'), [JSON.stringify(record)], {
+      // JSON has no infinity, which is what a newcomer waits who never gets in.
+      serialization: 'advanced',
+    });
     children.push(honest);
     const [{ peers }] = (await once(honest, 'message')) as [{ readonly peers: readonly string[] }];
     const pid = relay.child.pid ?? 0;
