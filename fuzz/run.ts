@@ -1,4 +1,4 @@
-import { type Instant, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
+import { type AeadName, type Instant, fromHex, instant, later, toBase64Url } from '@lumamesh/base';
 import {
   RECORD_LINE_PREFIX,
   decodeRecordLine,
@@ -16,6 +16,8 @@ import {
 } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { Endpoint } from '@lumamesh/transport';
+import { chooseIoPath, nodeCrypto } from '@lumamesh/transport/io';
+import { areAlike } from '@lumamesh/transport/internal/io/native/self-test';
 import { STRUCTURED_VALUES } from '../packages/client/src/features/structured-codec.ts';
 import { Delivery, type DeliveryHost } from '../packages/client/src/peer/delivery.ts';
 import type { Frame, FrameSink } from '../packages/client/src/peer/peer-frame.ts';
@@ -240,12 +242,33 @@ function meshTarget(round: number): void {
   }
 }
 
+/** Native code against node:crypto: the same bytes, and the same refusals. */
+function nativeTarget(round: number): void {
+  const { crypto: native } = chooseIoPath('auto');
+  const random = seededRandom(round);
+  for (const [algorithm, keyBytes] of AEADS) {
+    const key = Uint8Array.from({ length: keyBytes }, () => Math.floor(random() * 256));
+    for (let i = 0; i < 50; i++) {
+      const length = Math.floor(random() ** 4 * 20_000);
+      if (!areAlike(native, nodeCrypto, algorithm, key, length))
+        throw new Error(`${algorithm} differs from node:crypto at ${length} bytes`);
+    }
+  }
+}
+
+const AEADS: readonly (readonly [AeadName, number])[] = [
+  ['aes-128-gcm', 16],
+  ['aes-256-gcm', 32],
+  ['chacha20-poly1305', 32],
+];
+
 const targets: Readonly<Record<string, Target>> = {
   endpoint: endpointTarget,
   inside: insideTarget,
   text: textTarget,
   peer: peerTarget,
   mesh: meshTarget,
+  ...(chooseIoPath('auto').name === 'native' ? { native: nativeTarget } : {}),
 };
 const endsAt = performance.now() + seconds * 1000;
 let rounds = 0;

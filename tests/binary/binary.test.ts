@@ -75,7 +75,7 @@ describe('the relay as one file', () => {
 
   it('tells commit and runtime; the bundle, too', () => {
     const expected =
-      /^lumamesh-relay \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(-changed)?, Node v\d+\.\d+\.\d+ \S+\)\n$/;
+      /^lumamesh-relay \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(-changed)?, Node v\d+\.\d+\.\d+ \S+, native I\/O\)\n$/;
     const [binary, bundle] = [
       execFileSync(BINARY, ['--version'], { encoding: 'utf8' }),
       execFileSync(process.execPath, [BUNDLE, '-v'], { encoding: 'utf8' }),

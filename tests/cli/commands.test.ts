@@ -538,7 +538,12 @@ describe('lumamesh-relay status, config and help', () => {
       const version = await finished(run({}, '--version'));
       assert.match(
         version.stdout,
-        /^lumamesh-relay \d+\.\d+\.\d+ \(commit \S+, Node v\d+\.\d+\.\d+ \S+\)\n$/,
+        /^lumamesh-relay \d+\.\d+\.\d+ \(commit \S+, Node v\d+\.\d+\.\d+ \S+, (no )?native I\/O.*\)\n$/,
       );
+      const off = await finished(run({ NATIVE_IO: 'off' }, '--version'));
+      assert.equal(off.code, 0);
+      assert.match(off.stdout, /, no native I\/O: NATIVE_IO is off\)\n$/);
+      // An experimental module is nothing that the operator could act on.
+      assert.equal(version.stderr, '');
     }));
 });

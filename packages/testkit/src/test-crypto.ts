@@ -2,8 +2,14 @@ import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type SyncCrypto, fromHex } from '@lumamesh/base';
 import type { LocalCertificate } from '@lumamesh/transport';
-import { nodeCrypto, signingKey } from '@lumamesh/transport/io';
+import { chooseIoPath, signingKey } from '@lumamesh/transport/io';
 import { seededBytes } from './seeded-random.ts';
+
+/**
+ * What a relay would run on here: native code where it can be had, and Node's own with
+ * `NATIVE_IO=off`. The same tests pass on both.
+ */
+export const testIo = chooseIoPath(process.env['NATIVE_IO'] === 'off' ? 'off' : 'auto');
 
 const FIXTURES = new URL('../../../fixtures/', import.meta.url);
 
@@ -31,11 +37,11 @@ function load(fixture: CertificateFixture): LocalCertificate {
 
 export const serverCertificate = load(certificates.server);
 export const clientCertificate = load(certificates.client);
-export const serverFingerprint = nodeCrypto.hash('sha256', serverCertificate.der);
+export const serverFingerprint = testIo.crypto.hash('sha256', serverCertificate.der);
 
 /** The real primitives with repeatable randomness (key shares stay random: OpenSSL makes them). */
 export function testCrypto(seed: number): SyncCrypto {
-  return { ...nodeCrypto, randomBytes: seededBytes(seed) };
+  return { ...testIo.crypto, randomBytes: seededBytes(seed) };
 }
 
 /** Times of real datagrams, as recorded from browsers. */

@@ -1,9 +1,9 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { LumameshError, printable } from '@lumamesh/base';
-import { BUILD } from '../io/build-info.ts';
+import { versionLine } from '../io/build-info.ts';
 import { addCheckCommand } from './check.ts';
 import { addConfigCommands } from './config.ts';
-import { EXIT_BAD_INPUT, EXIT_FAILED, addSettingOptions } from './context.ts';
+import { EXIT_BAD_INPUT, EXIT_FAILED, addSettingOptions, say } from './context.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addKeysCommands } from './keys.ts';
 import { addRecordCommands } from './records.ts';
@@ -14,12 +14,12 @@ const program = new Command('lumamesh-relay')
   .description(
     'A Lumamesh relay: browsers meet through it, over one UDP port. Without a command it runs the relay.',
   )
-  .version(
-    `lumamesh-relay ${BUILD.version} (commit ${BUILD.commit}, ${BUILD.runtime})`,
-    '-v, --version',
-    'version, commit and runtime',
-  )
+  .option('-v, --version', 'version, commit, runtime, and whether native I/O is used')
   .exitOverride();
+program.on('option:version', () => {
+  say(versionLine());
+  throw new CommanderError(0, 'commander.version', 'version');
+});
 addSettingOptions(program);
 program.action(async (_flags, command: Command) => {
   const [stray] = command.args;

@@ -8,7 +8,13 @@ import {
   type SessionId,
   type SessionLimits,
 } from '@lumamesh/transport';
-import { RECEIVE_BUFFER_BYTES, UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
+import {
+  type IoPath,
+  RECEIVE_BUFFER_BYTES,
+  UdpEndpoint,
+  chooseIoPath,
+  warmUp,
+} from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
 import { type RelayConfig, reloadable } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
@@ -47,6 +53,7 @@ export class RelayServer {
   readonly identity: Identity;
   #config: RelayConfig;
   readonly #log: Logger;
+  readonly #io: IoPath;
   readonly #startedAtMs = Date.now();
   #core: RelayCore<SessionId> | null = null;
   #sessions: RelaySessions | null = null;
@@ -59,6 +66,7 @@ export class RelayServer {
     this.#config = config;
     this.identity = identity;
     this.#log = log;
+    this.#io = chooseIoPath(config.nativeIo);
   }
 
   /**
@@ -69,7 +77,7 @@ export class RelayServer {
     const identity = given ?? (await loadIdentity(identityFiles(config)));
     const server = new RelayServer(config, identity, log);
     await server.#listen();
-    void warmUp(nodeCrypto, identity.certificate, WARM_UP_ROUNDS);
+    void warmUp(server.#io.crypto, identity.certificate, WARM_UP_ROUNDS);
     return server;
   }
 
@@ -108,6 +116,7 @@ export class RelayServer {
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
+      io: { name: this.#io.name, reason: this.#io.reason },
       sessions: {
         established: counts.sessions - counts.halfOpen,
         halfOpen: counts.halfOpen,
@@ -181,9 +190,11 @@ export class RelayServer {
 
   async #listen(): Promise<void> {
     const { udpPort, listenIp } = this.#config;
+    const { name, reason } = this.#io;
+    if (name === 'node') this.#log.info({ reason }, 'the relay runs without native I/O');
     const early: [SessionId, SessionEvent][] = [];
     const udp = await UdpEndpoint.start({
-      crypto: nodeCrypto,
+      crypto: this.#io.crypto,
       port: udpPort,
       ...(listenIp === undefined ? {} : { address: listenIp }),
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },

@@ -8,6 +8,7 @@ const STATS: HealthStats = {
   eventLoop: { p50Ms: 0, p99Ms: 2.5, maxMs: 9 },
   nodeId: 'N'.repeat(43),
   uptimeSeconds: 90_061,
+  io: { name: 'native', reason: '' },
   sessions: { established: 5, halfOpen: 1, max: 10 },
   rooms: { rooms: 2, members: 4 },
   joins: 10,

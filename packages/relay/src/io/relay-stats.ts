@@ -1,4 +1,4 @@
-import type { UdpTraffic } from '@lumamesh/transport/io';
+import type { IoPath, UdpTraffic } from '@lumamesh/transport/io';
 
 export interface MeshPurposeTraffic {
   readonly inFrames: number;
@@ -43,6 +43,8 @@ export interface MeshStats {
 export interface RelayStats {
   readonly nodeId: string;
   readonly uptimeSeconds: number;
+  /** What carries datagrams and encrypts, and why that is not native code. */
+  readonly io: Pick<IoPath, 'name' | 'reason'>;
   readonly sessions: {
     readonly established: number;
     readonly halfOpen: number;

@@ -1,4 +1,5 @@
 export { Alarm, monotonicNow } from './clock.ts';
+export { type IoPath, type NativeIoSetting, chooseIoPath } from './io-path.ts';
 export { nodeCrypto, signingKey } from './node-crypto.ts';
 export { type StunAnswer, newTransactionId, queryStun } from './stun-query.ts';
 export { UdpClient, type UdpClientOptions } from './udp-client.ts';

@@ -11,6 +11,7 @@ import { askClock } from './clock-check.ts';
 import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
 import type { Finding } from './finding.ts';
+import { checkIo } from './io-check.ts';
 
 export interface DoctorOptions {
   /** STUN server to ask for the public address. */
@@ -35,6 +36,7 @@ export async function* diagnoseHost(
   options: DoctorOptions,
 ): AsyncGenerator<Finding> {
   yield* checkFiles(config);
+  yield checkIo(config);
   const isFree = yield* checkPort(config);
   yield* checkAddresses(config);
   yield* checkNat(config, options.stun);

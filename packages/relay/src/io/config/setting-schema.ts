@@ -55,6 +55,7 @@ export const SCHEMA = v.object({
   maxHeldMb: automatic(1, 65_536),
   maxRoomSize: wholeNumber(2, 10_000),
   maxMessagesPerSecond: wholeNumber(1, 1_000_000),
+  nativeIo: v.picklist(['auto', 'off']),
   logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
   logFormat: v.picklist(['auto', 'json', 'text']),
   logAddresses: v.picklist(['redacted', 'full']),

@@ -245,6 +245,13 @@ export const SETTINGS = {
     '500',
     'a whole number between 1 and 1000000',
   ),
+  nativeIo: setting(
+    'NATIVE_IO',
+    '<how>',
+    'native code for encryption and the socket, where this runtime has it and it passes its own test; or Node alone',
+    'auto',
+    'auto or off',
+  ),
   logLevel: setting(
     'LOG_LEVEL',
     '<level>',

@@ -28,9 +28,11 @@ const byLabel =
 const METRICS: Readonly<Record<string, Metric>> = {
   lumamesh_build_info: {
     kind: 'gauge',
-    help: 'Always 1; version, commit and runtime are its labels.',
-    labels: ['version', 'commit', 'runtime'],
-    read: ({ version, commit, runtime }) => [{ value: 1, labels: { version, commit, runtime } }],
+    help: 'Always 1; version, commit, runtime and I/O path (native, node) are its labels.',
+    labels: ['version', 'commit', 'runtime', 'io'],
+    read: ({ version, commit, runtime, io }) => [
+      { value: 1, labels: { version, commit, runtime, io: io.name } },
+    ],
   },
   lumamesh_up_seconds: {
     kind: 'gauge',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { mutations, truncations } from '@lumamesh/testkit';
+import { mutations, testIo, truncations } from '@lumamesh/testkit';
 import { nodeCrypto } from '../../io/node-crypto.ts';
 import { CIPHER_SUITES } from '../cipher-suite.ts';
 import { CONTENT_TYPE, decodeRecord, encodePlaintextRecord } from './record.ts';
@@ -40,7 +40,7 @@ describe('the record codec', () => {
 describe('record protection', () => {
   for (const suite of CIPHER_SUITES) {
     it(`${suite.name}: seals, opens, refuses every changed bit`, () => {
-      const aead = nodeCrypto.createAead(suite.aead, new Uint8Array(suite.keyBytes).fill(7));
+      const aead = testIo.crypto.createAead(suite.aead, new Uint8Array(suite.keyBytes).fill(7));
       const protection = new RecordProtection(
         suite,
         aead,

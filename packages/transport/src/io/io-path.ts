@@ -1,0 +1,44 @@
+import type { SyncCrypto } from '@lumamesh/base';
+import { loadFfi } from './native/ffi.ts';
+import { nativeAeads } from './native/native-aead.ts';
+import { aeadFault } from './native/self-test.ts';
+import { nodeCrypto } from './node-crypto.ts';
+
+/** What carries datagrams and computes: Node's own modules, or native code where it can be had. */
+export interface IoPath {
+  readonly name: 'native' | 'node';
+  /** Why it is not native, for the operator; empty when it is. */
+  readonly reason: string;
+  readonly crypto: SyncCrypto;
+}
+
+export type NativeIoSetting = 'auto' | 'off';
+
+/** The path is the process's: its memory is made, and tested, once. */
+let native: IoPath | null = null;
+
+/**
+ * Chooses the path: `auto` is native where it is there and passes its own test (ADR 63), otherwise
+ * everything works as well on Node's own modules. Never throws.
+ */
+export function chooseIoPath(setting: NativeIoSetting): IoPath {
+  if (setting === 'off') return nodePath('NATIVE_IO is off');
+  native ??= openNative();
+  return native;
+}
+
+function nodePath(reason: string): IoPath {
+  return { name: 'node', reason, crypto: nodeCrypto };
+}
+
+function openNative(): IoPath {
+  try {
+    const { ffi, library } = loadFfi();
+    const aeads = nativeAeads(ffi, library, nodeCrypto);
+    const fault = aeadFault(aeads, nodeCrypto);
+    if (fault !== null) return nodePath(fault);
+    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads } };
+  } catch (error) {
+    return nodePath((error as Error).message);
+  }
+}
