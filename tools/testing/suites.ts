@@ -54,7 +54,7 @@ export const SUITES: readonly Suite[] = [
   {
     ...PLAIN,
     name: 'unit',
-    patterns: ['{packages,tools}/**/*.test.ts'],
+    patterns: ['{packages,tools,fuzz}/**/*.test.ts'],
     ceilingMinutes: 8,
   },
   {

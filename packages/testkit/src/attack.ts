@@ -23,7 +23,8 @@ export function* mutations(bytes: Uint8Array, count: number, seed: number): Iter
   }
 }
 
-function mutate(
+/** Damages `bytes`, which are changed, once. @param pick a number from 0 to below its argument */
+export function mutate(
   bytes: Uint8Array<ArrayBuffer>,
   pick: (below: number) => number,
 ): Uint8Array<ArrayBuffer> {

@@ -1,0 +1,7 @@
+import type { Target } from '../target.ts';
+import { DECODERS } from './decoders.ts';
+import { MACHINES } from './machines.ts';
+import { STORIES } from './stories.ts';
+import { TEXTS } from './texts.ts';
+
+export const TARGETS: readonly Target[] = [...DECODERS, ...TEXTS, ...MACHINES, ...STORIES];

@@ -1,0 +1,155 @@
+import { type AeadName, instant } from '@lumamesh/base';
+import { mutations, seededRandom } from '@lumamesh/testkit';
+import { VirtualMesh } from '@lumamesh/testkit/mesh';
+import { chooseIoPath, nodeCrypto } from '@lumamesh/transport/io';
+import { areAlike } from '@lumamesh/transport/internal/io/native/self-test';
+import { STRUCTURED_VALUES } from '../../packages/client/src/features/structured-codec.ts';
+import { Delivery, type DeliveryHost } from '../../packages/client/src/peer/delivery.ts';
+import type { Frame, FrameSink } from '../../packages/client/src/peer/peer-frame.ts';
+import type { Target } from '../target.ts';
+
+/* Whole stories, each made up from a number: two bytes of the input. */
+function ofSeeds(name: string, run: (seed: number) => void): Target {
+  return {
+    name,
+    maxBytes: 2,
+    seeds: () => [Uint8Array.of(0, 1)],
+    run: ([high = 0, low = 0]) => run((high << 8) | low),
+  };
+}
+
+/** Frames of a peer that has gone mad. */
+function peerStory(round: number): void {
+  const random = seededRandom(round);
+  const sent: (readonly [Frame, number])[] = [];
+  const sink: FrameSink = {
+    isOpen: true,
+    queuedBytes: () => 0,
+    send: (frame, lane) => void sent.push([frame, lane]),
+  };
+  const make = (): Delivery => new Delivery(PEER_HOST);
+  const [sender, receiver] = [make(), make()];
+  sender._setSink(sink);
+  for (const [tag, value] of [
+    ['', { a: 1 }],
+    ['action x', 'y'.repeat(30_000)],
+    ['request 1 z', new Uint8Array(70_000)],
+    ['', new Map([[1n, new Date()]])],
+    ['', { $: [undefined, new Float64Array(9)] }],
+  ] as const)
+    void sender._send(tag, value, {}, false);
+  for (let i = 0; i < 300; i++) {
+    const [frame = '', lane = 0] = sent[Math.floor(random() * sent.length)] ?? [];
+    const isText = typeof frame === 'string';
+    const bytes = isText ? new TextEncoder().encode(frame.slice(0, 200)) : frame.slice(0, 200);
+    const [damaged = bytes] = random() < 0.5 ? mutations(bytes, 1, round + i) : [bytes];
+    const data = isText ? new TextDecoder().decode(damaged) : damaged.slice().buffer;
+    receiver._handleFrame(sink, random() < 0.1 ? Math.floor(random() * 6) : lane, data);
+    STRUCTURED_VALUES.decode(damaged.slice());
+  }
+}
+
+const PEER_HOST: DeliveryHost = {
+  platform: {
+    crypto,
+    now: () => instant(0),
+    setTimer: () => () => undefined,
+  },
+  onListenerError: (error) => {
+    throw error;
+  },
+  _codec: STRUCTURED_VALUES,
+  _isAdmitted: () => true,
+  _deliver: () => undefined,
+  _handleProgress: () => undefined,
+  _handleReset: () => undefined,
+};
+
+/**
+ * A relay of a small mesh that says and does what comes into its head; rooms and links must come
+ * out whole.
+ */
+function meshStory(round: number): void {
+  const random = seededRandom(round);
+  const pick = (below: number): number => Math.floor(random() * below);
+  const mesh = new VirtualMesh(round);
+  for (let i = 0; i < 4; i++) mesh.add(`r${i}`, { peers: i === 0 ? [] : ['r0'] });
+  mesh.run(3000);
+  mesh.join('r1', 'ada', 'tea');
+  mesh.join('r2', 'bob', 'tea');
+  const room = 'tea'.padEnd(43, '_');
+  const { nk } = mesh.relay('r1');
+  const texts = [
+    { type: 'hints', rooms: [room] },
+    { type: 'withdraw', rooms: [room] },
+    { type: 'reporters', room, add: [nk], remove: [] },
+    {
+      type: 'present',
+      room,
+      members: [{ peer: 'x'.repeat(22), presence: 'y' }],
+      all: true,
+      ask: true,
+    },
+    { type: 'absent', room, peers: ['x'.repeat(22)] },
+    { type: 'check', room, digest: '0'.repeat(16) },
+    { type: 'summary', bits: 0, digests: ['0'.repeat(16)] },
+    { type: 'have', bits: 4, buckets: [1, 2], ids: [] },
+    { type: 'suspect', relays: [nk] },
+    { type: 'ready' },
+    {
+      type: 'forwardRequest',
+      to: nk,
+      counter: round,
+      text: JSON.stringify({ type: 'absent', room, peers: [] }),
+      signature: 'A'.repeat(86),
+    },
+  ].map((frame) => JSON.stringify(frame));
+  for (let i = 0; i < 200; i++) {
+    const text = texts[pick(texts.length)] ?? '';
+    const [damaged = new Uint8Array(0)] =
+      pick(3) === 0
+        ? mutations(new TextEncoder().encode(text), 1, round + i)
+        : [new TextEncoder().encode(text)];
+    mesh.injectFrame('r3', `r${pick(3)}`, new TextDecoder().decode(damaged));
+    if (pick(20) === 0) mesh.run(pick(2000));
+  }
+  mesh.kill('r3');
+  if (
+    !mesh.runUntil(
+      () =>
+        mesh.seen('r1', 'ada', 'tea').join() === 'bob' &&
+        mesh.seen('r2', 'bob', 'tea').join() === 'ada',
+      400_000,
+    )
+  ) {
+    throw new Error(
+      `after the attack ada sees ${mesh.seen('r1', 'ada', 'tea').join() || 'nobody'}, and bob ${mesh.seen('r2', 'bob', 'tea').join() || 'nobody'}`,
+    );
+  }
+}
+
+/** Native code against node:crypto: the same bytes, and the same refusals. */
+function nativeStory(round: number): void {
+  const { crypto: native } = chooseIoPath('auto');
+  const random = seededRandom(round);
+  for (const [algorithm, keyBytes] of AEADS) {
+    const key = Uint8Array.from({ length: keyBytes }, () => Math.floor(random() * 256));
+    for (let i = 0; i < 50; i++) {
+      const length = Math.floor(random() ** 4 * 20_000);
+      if (!areAlike(native, nodeCrypto, algorithm, key, length))
+        throw new Error(`${algorithm} differs from node:crypto at ${length} bytes`);
+    }
+  }
+}
+
+const AEADS: readonly (readonly [AeadName, number])[] = [
+  ['aes-128-gcm', 16],
+  ['aes-256-gcm', 32],
+  ['chacha20-poly1305', 32],
+];
+
+export const STORIES: readonly Target[] = [
+  ofSeeds('peer-lanes', peerStory),
+  ofSeeds('mesh', meshStory),
+  ...(chooseIoPath('auto').name === 'native' ? [ofSeeds('native-crypto', nativeStory)] : []),
+];
