@@ -202,6 +202,8 @@ export interface RelayStatus {
   readonly state: 'connecting' | 'open' | 'waiting';
   /** How long the last connect took. */
   readonly connectMs: number;
+  /** How it was reached the last time: over TCP only where UDP found nobody. */
+  readonly transport: 'udp' | 'tcp';
   readonly error: LumameshError | null;
 }
 

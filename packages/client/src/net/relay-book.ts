@@ -14,6 +14,8 @@ export interface KnownEntry {
   isProven: boolean;
   /** How long it took to be reached, in ms. */
   connectMs: number;
+  /** Reached over TCP the last time: UDP found nobody. */
+  isTcp: boolean;
   /** Attempts in a row that did not reach it. */
   failures: number;
   retryAt: Instant;
@@ -48,6 +50,7 @@ export class RelayBook {
       isProven: false,
       isAnchor: false,
       connectMs: 0,
+      isTcp: false,
       failures: 0,
       retryAt: instant(0),
       tieBreaker: this.#random(),

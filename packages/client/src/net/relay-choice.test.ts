@@ -82,7 +82,7 @@ class World {
       for (const [nk, link] of this.links) {
         if (!link.isOpen && this.now >= link.openAt) {
           link.isOpen = true;
-          this.choice._handleOpened(nk, this.instant);
+          this.choice._handleOpened(nk, false, this.instant);
         } else if (!link.isOpen && this.now >= link.failAt) this.lose(nk);
       }
       if (this.now >= this.#feelerAt) {

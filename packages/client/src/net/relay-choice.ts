@@ -50,12 +50,15 @@ export class RelayChoice {
   }
 
   /** A relay has welcomed us. */
-  _handleOpened(nk: string, now: Instant): void {
+  _handleOpened(nk: string, isTcp: boolean, now: Instant): void {
     const link = this.#links.get(nk);
     const entry = this.#book.get(nk);
     if (link === undefined || entry === undefined) return;
     entry.connectMs = now - link.since;
     entry.isProven = true;
+    // What UDP does here is one and the same for all relays.
+    if (!isTcp) for (const other of this.#book.entries) other.isTcp = false;
+    entry.isTcp = isTcp;
     entry.failures = 0;
     link.isOpen = true;
     link.since = now;

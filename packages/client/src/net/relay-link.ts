@@ -1,7 +1,7 @@
 import { type Instant, LumameshError, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, parseRelayMessage } from '@lumamesh/protocol';
 import type { Platform } from '../platform/platform.ts';
-import type { RelayChannel } from '../platform/relay-channel.ts';
+import type { RelayChannel, RelayChannelEvents } from '../platform/relay-channel.ts';
 import { RelayRooms } from './relay-rooms.ts';
 import type { KnownRelay } from './relay-source.ts';
 
@@ -12,7 +12,7 @@ const PONG_TIMEOUT_MS = 2500;
 
 export interface RelayLinkEvents {
   /** The relay has welcomed us. */
-  _open(): void;
+  _open(isTcp: boolean): void;
   _message(message: RelayMessage): void;
   /** Once: the link was lost, or could not be made. */
   _lost(error: LumameshError): void;
@@ -29,6 +29,7 @@ export class RelayLink {
   readonly #platform: Platform;
   readonly #channel: RelayChannel;
   #isChannelOpen = false;
+  #isTcp = false;
   #isWelcomed = false;
   #isEnded = false;
   /** When it is given up, or, while all is well, asked. */
@@ -38,6 +39,7 @@ export class RelayLink {
   constructor(
     relay: KnownRelay,
     addresses: readonly string[],
+    tcpAfterMs: number,
     platform: Platform,
     events: RelayLinkEvents,
   ) {
@@ -45,12 +47,16 @@ export class RelayLink {
     this.#events = events;
     this.#platform = platform;
     this.#deadline = later(platform.now(), CONNECT_TIMEOUT_MS);
-    this.#channel = platform.dialRelay(relay, addresses, {
+    const channelEvents: RelayChannelEvents = {
       // The welcome may come before the browser says that the channel is open.
-      open: () => this.#handleProgress({ isChannelOpen: true }),
+      open: (isTcp) => {
+        this.#isTcp = isTcp;
+        this.#handleProgress({ isChannelOpen: true });
+      },
       frame: (text) => this.#handleFrame(text),
       closed: (code, text, cause) => this.#end(code, text, cause),
-    });
+    };
+    this.#channel = platform.dialRelay(relay, addresses, channelEvents, tcpAfterMs);
   }
 
   get _isOpen(): boolean {
@@ -117,7 +123,7 @@ export class RelayLink {
     this.#isWelcomed ||= isWelcomed;
     if (wasOpen || !this._isOpen) return;
     this.#await(PING_INTERVAL_MS);
-    this.#events._open();
+    this.#events._open(this.#isTcp);
   }
 
   #await(ms: number): void {

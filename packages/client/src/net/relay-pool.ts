@@ -12,6 +12,10 @@ import { type KnownRelay, stunUrl } from './relay-source.ts';
 /** With no relay for this long the page is told why. */
 const OFFLINE_AFTER_MS = 12_000;
 
+/** UDP has this long to find a relay before TCP is tried as well; less where it failed before. */
+const TCP_AFTER_MS = 1500;
+const TCP_SOON_MS = 250;
+
 /** What the net does when something becomes of a relay. */
 export interface RelayPoolOwner {
   _addressesOf(relay: KnownRelay): Promise<readonly string[]>;
@@ -52,7 +56,7 @@ export class RelayPool {
 
   /** The page's own relays and those that are dialled or held. */
   get _statuses(): readonly RelayStatus[] {
-    return this.book.entries.flatMap(({ record: { nk, ip, port }, isSeed, connectMs }) => {
+    return this.book.entries.flatMap(({ record: { nk, ip, port }, isSeed, connectMs, isTcp }) => {
       const link = this.#links.get(nk);
       if (link === undefined && !isSeed) return [];
       const state = link === undefined ? 'waiting' : link?._isOpen === true ? 'open' : 'connecting';
@@ -61,6 +65,7 @@ export class RelayPool {
         address: `${ip}:${port}`,
         state,
         connectMs,
+        transport: isTcp ? 'tcp' : 'udp',
         error: this.#errors.get(nk) ?? null,
       };
     });
@@ -174,8 +179,10 @@ export class RelayPool {
         new LumameshError('RELAY_FORGED', `the record of ${ip}:${port} is not signed by its key`),
         true,
       );
-    const link: RelayLink = new RelayLink(relay, addresses, this.#platform, {
-      _open: () => this.#handleOpen(nk, link),
+    const isUdpBlocked = this.book.entries.some(({ isTcp }) => isTcp);
+    const tcpAfterMs = isUdpBlocked ? TCP_SOON_MS : TCP_AFTER_MS;
+    const link: RelayLink = new RelayLink(relay, addresses, tcpAfterMs, this.#platform, {
+      _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
       _lost: (error) => {
         if (this.#links.get(nk) === link) this.#handleLoss(nk, error);
@@ -190,8 +197,8 @@ export class RelayPool {
     this.#owner._handleRelayGone(nk);
   }
 
-  #handleOpen(nk: string, { relay }: RelayLink): void {
-    this.choice._handleOpened(nk, this.#platform.now());
+  #handleOpen(nk: string, { relay }: RelayLink, isTcp: boolean): void {
+    this.choice._handleOpened(nk, isTcp, this.#platform.now());
     this.#errors.delete(nk);
     this._fault = null;
     this.#logger.info?.('relay reached', relay.nk);

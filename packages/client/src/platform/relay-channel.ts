@@ -9,15 +9,20 @@ export interface RelayChannel {
 }
 
 export interface RelayChannelEvents {
-  open(): void;
+  /** @param isTcp whether it goes over TCP */
+  open(isTcp: boolean): void;
   frame(text: string): void;
   /** Once, at the end: a code of docs/errors.md and what was seen. */
   closed(code: string, text: string, cause?: unknown): void;
 }
 
-/** Opens a channel to a relay. No event is reported before it has returned. */
+/**
+ * Opens a channel to a relay. No event is reported before it has returned.
+ * @param tcpAfterMs how long UDP may find nobody before TCP is tried as well
+ */
 export type DialRelay = (
   relay: KnownRelay,
   addresses: readonly string[],
   events: RelayChannelEvents,
+  tcpAfterMs: number,
 ) => RelayChannel;

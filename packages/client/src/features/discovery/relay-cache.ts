@@ -25,9 +25,10 @@ export function serialiseRelays(book: RelayBook): string {
     .slice(0, MAX_CACHED);
   // Signed, as the filter has seen.
   return JSON.stringify(
-    best.map(({ record, isProven, connectMs }) => [
+    best.map(({ record, isProven, connectMs, isTcp }) => [
       encodeRecordLine(record as SignedRelayRecord),
       isProven ? Math.round(connectMs) : -1,
+      ...(isTcp ? ['tcp'] : []),
     ]),
   );
 }
@@ -41,7 +42,7 @@ export function loadRelays(book: RelayBook, text: string | null, unixSeconds: nu
   const meshes = new Set(seeds.map(({ mesh }) => mesh));
   // Local addresses only where the page's own relays are local.
   const scopes = new Set<string>(['public', ...seeds.map(({ ip }) => scopeOf(ip))]);
-  for (const [line, connectMs] of readList(text)) {
+  for (const [line, connectMs, transport] of readList(text)) {
     const decodedLine = decodeRecordLine(line);
     if (!decodedLine.ok || decodedLine.value.expires < unixSeconds) continue;
     const record = decodedLine.value;
@@ -56,15 +57,18 @@ export function loadRelays(book: RelayBook, text: string | null, unixSeconds: nu
     if (entry === undefined || connectMs < 0) continue;
     entry.isProven = entry.isAnchor = true;
     entry.connectMs = connectMs;
+    entry.isTcp = transport === 'tcp';
   }
 }
 
-function readList(text: string | null): readonly (readonly [line: string, connectMs: number])[] {
+type Remembered = readonly [line: string, connectMs: number, transport?: unknown];
+
+function readList(text: string | null): readonly Remembered[] {
   try {
     const list: unknown = JSON.parse(text ?? '[]');
-    const isPair = (item: unknown): item is [string, number] =>
+    const isRemembered = (item: unknown): item is Remembered =>
       Array.isArray(item) && typeof item[0] === 'string' && typeof item[1] === 'number';
-    return Array.isArray(list) ? list.filter(isPair).slice(0, MAX_CACHED) : [];
+    return Array.isArray(list) ? list.filter(isRemembered).slice(0, MAX_CACHED) : [];
   } catch {
     return [];
   }

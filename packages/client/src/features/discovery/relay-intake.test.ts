@@ -146,6 +146,7 @@ describe('what a page remembers of relays', () => {
     assert.ok(entry !== undefined);
     entry.isProven = true;
     entry.connectMs = 41.7;
+    entry.isTcp = true;
     const text = serialiseRelays(known);
     const again = book();
     loadRelays(again, text, NOW);
@@ -155,8 +156,9 @@ describe('what a page remembers of relays', () => {
         again.get(relay(20).nk)?.isProven,
         again.get(relay(20).nk)?.connectMs,
         again.get(relay(20).nk)?.isSeed,
+        again.entries.filter(({ isTcp }) => isTcp).map(({ record }) => record.nk),
       ],
-      [true, 42, false],
+      [true, 42, false, [relay(20).nk]],
     );
     const alone = new RelayBook(seededRandom(2));
     loadRelays(alone, text, NOW);

@@ -43,13 +43,13 @@ export async function writeReport(net: NetHandle, incidents: Incidents): Promise
   ].join('\n');
 }
 
-function relayLine({ nk, address, state, connectMs, error }: RelayStatus): string {
+function relayLine({ nk, address, state, connectMs, transport, error }: RelayStatus): string {
   const colon = address.lastIndexOf(':');
   const [ip, port] = [address.slice(0, colon), address.slice(colon + 1)];
   const took = connectMs > 0 ? `, connected in ${Math.round(connectMs)} ms` : '';
   return `- ${nk.slice(0, PREFIX)}: ${state}, ${scopeOf(ip)} ${
     ip.includes(':') ? 'IPv6' : 'IPv4'
-  }, port ${port}${took}${suffix(error?.code ?? '')}`;
+  }, ${transport}, port ${port}${took}${suffix(error?.code ?? '')}`;
 }
 
 async function roomLines(room: RoomHandle): Promise<readonly string[]> {

@@ -1,106 +1,66 @@
-import { CHANNEL_ID, CHANNEL_LABEL, midOf, relayAnswer } from '@lumamesh/protocol';
 import type { KnownRelay } from '../../net/relay-source.ts';
 import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
-
-/** What browsers show of a certificate that they refuse is its weight: an alert has 15 bytes. */
-const MIN_CERTIFICATE_BYTES = 250;
+import { type DialAttempt, dialOnce } from './dial-attempt.ts';
 
 /**
- * What was seen of the relay by a connection that failed before it was open. Firefox calls the DTLS
- * transport failed also where nobody answered; neither browser shows a certificate with another
- * fingerprint, nor says why it failed.
- */
-async function verdictOn(connection: RTCPeerConnection): Promise<[code: string, text: string]> {
-  if (!connection.iceConnectionState.startsWith('co'))
-    return ['RELAY_UNREACHABLE', 'the relay does not answer'];
-  for (const { bytesReceived } of (await connection.getStats()).values())
-    if (bytesReceived > MIN_CERTIFICATE_BYTES)
-      return ['RELAY_FORGED', 'the browser refused the certificate that the relay showed'];
-  return ['RELAY_HANDSHAKE_FAILED', 'the relay answers, but no secure connection came about'];
-}
-
-/**
- * Opens a data channel straight to a relay: the offer stays as the browser made it, and the answer
- * is written from the relay's record.
+ * Opens a data channel straight to a relay: over UDP first, and over TCP besides where the relay
+ * has a port for it and UDP finds nobody for `tcpAfterMs`. The first that is open is the channel.
+ * Both ways in one answer would be simpler, but a browser that moves from TCP to UDP in the middle
+ * of the handshake fails.
  */
 export function dialRelay(
   relay: KnownRelay,
   addresses: readonly string[],
   events: RelayChannelEvents,
+  tcpAfterMs: number,
 ): RelayChannel {
-  let isEnded = false;
-  let isOpen = false;
-  let connection: RTCPeerConnection | null = null;
-  let channel: RTCDataChannel | null = null;
+  const live = new Set<DialAttempt>();
+  let chosen: DialAttempt | null = null;
+  /** Why the first attempt failed. */
+  let verdict: Parameters<RelayChannelEvents['closed']> | null = null;
+  let hasTriedTcp = relay.tcpPort === undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
   const close = (): void => {
-    isEnded = true;
-    connection?.close();
+    clearTimeout(timer);
+    for (const attempt of live) attempt.close();
+    live.clear();
   };
-  const end = (code: string, text: string, cause?: unknown): void => {
-    if (isEnded) return;
-    close();
-    events.closed(code, text, cause);
+  const dial = (tcpPort: number | undefined): DialAttempt => {
+    const attempt = dialOnce(relay, addresses, tcpPort, {
+      _open: () => choose(attempt) && events.open(tcpPort !== undefined),
+      // The first one may come before the browser says that the channel is open.
+      _frame: (text) => choose(attempt) && events.frame(text),
+      _closed: (code, text, cause) => {
+        if (!live.delete(attempt)) return;
+        verdict ??= [code, text, cause];
+        const isSilent = /^(RELAY_UNREACHABLE|WEBRTC_BLOCKED_BY_POLICY)$/.test(code);
+        if (chosen === null && isSilent) dialTcp();
+        if (live.size > 0) return;
+        clearTimeout(timer);
+        events.closed(...verdict);
+      },
+    });
+    live.add(attempt);
+    return attempt;
   };
-  const start = async (): Promise<void> => {
-    if (isEnded) return;
-    try {
-      connection = new RTCPeerConnection();
-    } catch (cause) {
-      return end('WEBRTC_MISSING', 'there is no WebRTC', cause);
+  const choose = (attempt: DialAttempt): boolean => {
+    if (chosen === null) {
+      chosen = attempt;
+      live.delete(attempt);
+      close();
+      live.add(attempt);
+      verdict = null;
     }
-    const made = connection;
-    try {
-      let hasCandidate = false;
-      made.addEventListener('icecandidate', ({ candidate }) => {
-        hasCandidate ||= (candidate?.candidate ?? '') !== '';
-      });
-      const handleBlocked = (): void => {
-        // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called
-        // and gathers nothing; so does a machine without a network.
-        if (!hasCandidate)
-          end(
-            navigator.onLine ? 'WEBRTC_BLOCKED_BY_POLICY' : 'RELAY_UNREACHABLE',
-            'no address was gathered',
-          );
-      };
-      made.addEventListener('icegatheringstatechange', () => {
-        if (made.iceGatheringState === 'complete') handleBlocked();
-      });
-      made.addEventListener('connectionstatechange', () => {
-        if (made.connectionState === 'failed') {
-          handleBlocked();
-          if (isOpen) end('RELAY_LOST', 'the relay fell silent');
-          // What is seen goes when the connection is closed.
-          void verdictOn(made).then((verdict) => end(...verdict));
-        }
-      });
-      channel = made.createDataChannel(CHANNEL_LABEL, { negotiated: true, id: CHANNEL_ID });
-      channel.addEventListener('open', () => {
-        isOpen = true;
-        if (!isEnded) events.open();
-      });
-      channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-        if (!isEnded && typeof data === 'string') events.frame(data);
-      });
-      channel.addEventListener('close', () => {
-        // Firefox closes it also when the connection fails, whose verdict is on its way.
-        if (made.connectionState !== 'failed') end('RELAY_LOST', 'the relay closed the channel');
-      });
-      await made.setLocalDescription(await made.createOffer());
-      const mid = midOf(made.localDescription?.sdp ?? '');
-      await made.setRemoteDescription({ type: 'answer', sdp: relayAnswer(relay, addresses, mid) });
-    } catch (cause) {
-      end('RELAY_UNREACHABLE', String(cause), cause);
-    }
+    return chosen === attempt;
   };
-  // Whoever dials has the channel in hand before it hears anything of it.
-  queueMicrotask(() => void start());
-  return {
-    send: (frame) => {
-      if (channel?.readyState !== 'open') return false;
-      channel.send(frame);
-      return true;
-    },
-    close,
+  const dialTcp = (): void => {
+    if (hasTriedTcp || udp._isAnswered) return;
+    hasTriedTcp = true;
+    dial(relay.tcpPort);
   };
+
+  const udp = dial(undefined);
+  if (!hasTriedTcp) timer = setTimeout(dialTcp, tcpAfterMs);
+  return { send: (frame) => chosen?.send(frame) ?? false, close };
 }

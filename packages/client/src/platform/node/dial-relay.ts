@@ -29,7 +29,7 @@ export function dialRelay(
     if (isEnded) return;
     if (event.type === 'connected') {
       isOpen = true;
-      events.open();
+      events.open(false);
     } else if (event.type === 'message') {
       if (typeof event.data === 'string') events.frame(event.data);
     } else if (event.type === 'closed') {

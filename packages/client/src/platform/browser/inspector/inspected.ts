@@ -32,11 +32,11 @@ export type Row = readonly [key: string, ...cells: readonly string[]];
 const MAX_MEASURED = 50;
 
 export function relayRows({ status }: InspectedNet): readonly Row[] {
-  return status.relays.map(({ nk, address, state, connectMs, error }) => [
+  return status.relays.map(({ nk, address, state, connectMs, transport, error }) => [
     nk,
     address,
     state,
-    connectMs > 0 ? `${Math.round(connectMs)} ms` : '',
+    connectMs > 0 ? `${Math.round(connectMs)} ms${transport === 'tcp' ? ' (TCP)' : ''}` : '',
     error?.code ?? '',
   ]);
 }
