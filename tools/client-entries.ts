@@ -26,21 +26,21 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 32_700,
+    maxBytes: 35_200,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 20_200,
+    maxBytes: 20_800,
   },
   {
     subpath: './features',
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 19_000,
+    maxBytes: 20_900,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
   },
@@ -49,7 +49,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-identity',
     source: 'identity.ts',
     platform: 'browser',
-    maxBytes: 6200,
+    maxBytes: 6400,
   },
   {
     subpath: './inspector',

@@ -75,7 +75,10 @@ export interface BasePeer<Events extends EventMap = PeerEvents> extends Listenab
   readonly state: PeerState;
   /** Whether values go to the peer now. */
   readonly isOpen: boolean;
-  /** Whether they go straight to it. */
+  /**
+   * Whether they go by a connection to it, be that relayed (`path`), and not through another
+   * member.
+   */
   readonly isDirect: boolean;
   /** Bytes that the peer has not acknowledged yet. */
   readonly bufferedAmount: number;

@@ -99,6 +99,8 @@ export interface NetPart {
   /** Who this page is in a room. */
   readonly identityFor?: (roomId: string) => Promise<PeerIdentity>;
   onRelayOpen?(nk: string): void;
+  /** A relay is not held any more. */
+  onRelayGone?(nk: string): void;
   onRelayMessage?(nk: string, message: RelayMessage): void;
   /** Why no relay can be used, as far as more can be found out than their errors say. */
   refineFault?(fault: LumameshError): Promise<LumameshError>;
@@ -172,6 +174,8 @@ export interface PeerHandle extends BasePeer {
   readonly connection: RTCPeerConnection | null;
   /** The state of the direct connection of now, or of the last one. */
   readonly link: LinkState;
+  /** Whether a feature has something for the peer that goes by a connection only. */
+  readonly needsConnection: boolean;
   /** For events of the feature's own, too. */
   emit(event: string, ...values: readonly unknown[]): void;
   /** Whether the page listens to an event. */
@@ -209,6 +213,17 @@ export interface LinkState extends FrameSink {
   readonly isResponsive: boolean;
   /** Both sides have said how they can be reached, and yet no path between them was found. */
   readonly hasNoDirectPath: boolean;
+  /** Connectivity checks have found a path. */
+  readonly hasPath: boolean;
+  /** Asks for a sign of life, which also measures the round trip. */
+  ask(now: Instant): void;
+  /** Whether the other side has been heard after a moment. */
+  wasHeardSince(at: Instant): boolean;
+  /**
+   * Gathers by `servers` besides those that the connection was made with: with the next offer or
+   * answer, or, when it `restarts`, at once by an offer of this side (RFC 8445 §9).
+   */
+  useServers(servers: readonly RTCIceServer[], restarts: boolean): void;
 }
 
 export interface PeerPart {
@@ -230,6 +245,14 @@ export interface PeerPart {
    * @returns whether it did
    */
   takeSignal?(signal: PeerSignal): boolean;
+  /** What a feature of the other side is told with each description, by names of its own. */
+  describe?(): Readonly<Record<string, unknown>>;
+  /** What the other side's features have said with a description, before that is applied. */
+  onDescription?(said: Readonly<Record<string, unknown>>): void;
+  /** Servers for a connection that is made now. */
+  iceServers?(): readonly RTCIceServer[];
+  /** Whether the feature has something for the peer that goes by a connection only. */
+  needsConnection?(): boolean;
   /** There is a direct connection (again), to a peer that was let in. */
   onDirect?(connection: RTCPeerConnection): void;
   /**

@@ -41,7 +41,8 @@ export type { TrackOptions } from './features/media/hints.ts';
 export type { MediaEvents, ReceivedStream, TrackInfo } from './features/media/received-streams.ts';
 export type { StreamOptions } from './features/media/sent-streams.ts';
 export type { RequestOptions } from './features/requests.ts';
-export type { CandidateKind, PeerPath, PeerStats } from './features/statistics/peer-stats.ts';
+export type { PeerPath } from './features/relaying/peer-path.ts';
+export type { CandidateKind, PeerStats } from './features/statistics/peer-stats.ts';
 export type { RelaySource } from './net/relay-source.ts';
 export type { SendOptions } from './peer/peer-frame.ts';
 export type {

@@ -20,18 +20,19 @@ import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
 import type { MediaPeer, MediaRoom } from './features/media/media.ts';
 import type { MediaEvents } from './features/media/received-streams.ts';
+import type { RelayingEvents, RelayingPeer } from './features/relaying/relaying.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
 import type { StatisticsNet, StatisticsPeer } from './features/statistics/statistics.ts';
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
-export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents;
+export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents & RelayingEvents;
 export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
 
 /** Another browser in the room, with all that can be done with it. */
 export interface Peer
-  extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer, StatisticsPeer {}
+  extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer, RelayingPeer, StatisticsPeer {}
 
 export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, ForwardingOptions {}
 

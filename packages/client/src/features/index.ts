@@ -7,6 +7,7 @@ import { files } from './files.ts';
 import { forwarding } from './forwarding/forwarding.ts';
 import { media } from './media/media.ts';
 import { passwordProbe } from './password-probe.ts';
+import { relaying } from './relaying/relaying.ts';
 import { relayLists } from './relay-lists.ts';
 import { requests } from './requests.ts';
 import { sessionIdentity } from './session-identity.ts';
@@ -26,6 +27,7 @@ export {
   media,
   passwordProbe,
   relayLists,
+  relaying,
   requests,
   sessionIdentity,
   statistics,
@@ -46,6 +48,7 @@ export function allFeatures() {
     media(),
     passwordProbe(),
     relayLists(),
+    relaying(),
     requests(),
     sessionIdentity(),
     statistics(),
@@ -75,5 +78,7 @@ export type {
   RequestsPeer,
   RequestsRoom,
 } from './requests.ts';
-export type { CandidateKind, PeerPath, PeerStats } from './statistics/peer-stats.ts';
+export type { PeerPath } from './relaying/peer-path.ts';
+export type { RelayingApi, RelayingEvents, RelayingPeer } from './relaying/relaying.ts';
+export type { CandidateKind, PeerStats } from './statistics/peer-stats.ts';
 export type { StatisticsApi, StatisticsNet, StatisticsPeer } from './statistics/statistics.ts';

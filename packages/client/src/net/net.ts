@@ -200,6 +200,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   _handleRelayGone(nk: string): void {
     for (const channel of this.#channels) channel._handleRelayGone(nk);
+    for (const part of this.#parts) part.onRelayGone?.(nk);
   }
 
   _handleChange(): void {

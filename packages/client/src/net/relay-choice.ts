@@ -40,6 +40,8 @@ export class RelayChoice {
   readonly #links = new Map<string, LinkState>();
   /** Which relays to hold besides the fastest. */
   wanted: () => ReadonlySet<string> = () => firstSeeds(this.#book);
+  /** Which ones to hold besides these, for as long as somebody needs them. */
+  readonly needed = new Set<string>();
   /** A relay to be tried once while all is well: what is remembered should be known to work. */
   feeler: KnownEntry | null = null;
   #lastDialAt = instant(-STAGGER_MS);
@@ -93,7 +95,7 @@ export class RelayChoice {
    */
   _plan(now: Instant): readonly RelayAction[] {
     const actions: RelayAction[] = [];
-    const wanted = this.wanted();
+    const wanted = new Set([...this.wanted(), ...this.needed]);
     const dial = (entry: KnownEntry, isFeeler = false): void => {
       this.#lastDialAt = now;
       this.#links.set(entry.record.nk, { isOpen: false, since: now, isFeeler });

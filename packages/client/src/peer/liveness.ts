@@ -8,6 +8,8 @@ const PING_AFTER_MS = 2500;
 const SUSPECT_AFTER_MS = 4500;
 const LOST_AFTER_MS = 7500;
 const WAKE_PATIENCE_MS = 1500;
+/** A question that has no answer for this long: what is urgent goes another way. */
+const ANSWER_MS = 1000;
 /**
  * Time that passed unseen: this page was asleep, and the silence tells nothing of the other one.
  */
@@ -18,6 +20,8 @@ export class Liveness {
   #heardAt: Instant;
   #tickedAt: Instant;
   #askedAt: Instant;
+  /** The first question that nothing was heard after. */
+  #unansweredAt: Instant | null = null;
 
   constructor(now: Instant) {
     this.#heardAt = this.#tickedAt = this.#askedAt = now;
@@ -25,14 +29,21 @@ export class Liveness {
 
   _handleHeard(now: Instant): void {
     this.#heardAt = now;
+    this.#unansweredAt = null;
   }
 
   _handleAsked(now: Instant): void {
     this.#askedAt = now;
+    this.#unansweredAt ??= now;
   }
 
   _wasHeardSince(at: Instant): boolean {
     return this.#heardAt > at;
+  }
+
+  /** Whether it was heard just now, and answers. */
+  _isResponsive(now: Instant): boolean {
+    return this._isRecent(now) && now - (this.#unansweredAt ?? now) < ANSWER_MS;
   }
 
   /** Whether it was heard just now. */

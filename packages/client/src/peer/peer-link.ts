@@ -63,6 +63,7 @@ export class PeerLink implements LinkState {
   readonly #events: PeerLinkEvents;
   readonly #platform: Platform;
   readonly #isPolite: boolean;
+  readonly #iceServers: readonly RTCIceServer[];
   readonly #binding: LinkBinding;
   /** Lanes on which the other side has said who we are. */
   readonly #boundLanes = new Set<number>();
@@ -106,6 +107,7 @@ export class PeerLink implements LinkState {
     this._attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
     this.#platform = platform;
     this.#isPolite = isPolite;
+    this.#iceServers = iceServers;
     this.#binding = binding;
     this.#mayOffer = offersFirst;
     this.#events = events;
@@ -163,6 +165,11 @@ export class PeerLink implements LinkState {
     return this._connection.connectionState === 'connected';
   }
 
+  get hasPath(): boolean {
+    // `connected` or `completed`.
+    return !this.#isEnded && this._connection.iceConnectionState.startsWith('co');
+  }
+
   queuedBytes(lane: number): number {
     return this.#channels[lane]?.bufferedAmount ?? 0;
   }
@@ -173,7 +180,7 @@ export class PeerLink implements LinkState {
 
   /** Open, and heard of just now. */
   get isResponsive(): boolean {
-    return this.isOpen && this.#liveness._isRecent(this.#platform.now());
+    return this.isOpen && this.#liveness._isResponsive(this.#platform.now());
   }
 
   /** The last round trip measured, in ms; 0 before there is one. */
@@ -203,15 +210,25 @@ export class PeerLink implements LinkState {
     }
   }
 
-  /** Whether the other side has been heard after a moment. */
-  _wasHeardSince(at: Instant): boolean {
+  wasHeardSince(at: Instant): boolean {
     return this.#liveness._wasHeardSince(at);
   }
 
-  /** Asks for a sign of life, which also measures the round trip. */
-  _ask(now: Instant): void {
+  ask(now: Instant): void {
     this.#liveness._handleAsked(now);
     if (this.isOpen) this.send(`p${now}`, UNORDERED);
+  }
+
+  useServers(servers: readonly RTCIceServer[], restarts: boolean): void {
+    const { _connection: connection } = this;
+    if (this.#isEnded) return;
+    connection.setConfiguration({
+      ...connection.getConfiguration(),
+      iceServers: [...this.#iceServers, ...servers],
+    });
+    if (!restarts) return;
+    this.#mayOffer = true;
+    connection.restartIce();
   }
 
   _handleSignal(signal: PeerSignal): void {
@@ -231,7 +248,7 @@ export class PeerLink implements LinkState {
     liveness._handleTick(now);
     if (this.#wasOpen) {
       if (liveness._isLost(now)) return this.#end('lost');
-      if (liveness._isPingDue(now)) this._ask(now);
+      if (liveness._isPingDue(now)) this.ask(now);
       if (liveness._isSuspect(now) && this.#negotiateAt === null) this.#retryNegotiation(now);
     }
     if (this.#negotiateAt !== null && now >= this.#negotiateAt) this.#retryNegotiation(now);
@@ -241,7 +258,7 @@ export class PeerLink implements LinkState {
   _handleWake(now: Instant): void {
     if (!this.#wasOpen) return;
     this.#liveness._handleWake(now);
-    this._ask(now);
+    this.ask(now);
   }
 
   /** The peer was heard of again: what it missed is said again. */
@@ -380,7 +397,7 @@ export class PeerLink implements LinkState {
     this.#wasOpen = true;
     this.#handleConnected();
     this.#events._open();
-    this._ask(this.#platform.now());
+    this.ask(this.#platform.now());
   }
 
   #handleConnected(): void {

@@ -13,7 +13,7 @@ import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
 import type { FrameSink, SendOptions } from './peer-frame.ts';
 import { PeerLink } from './peer-link.ts';
-import { BYE, type PeerSignal } from './signal.ts';
+import { BYE, type PeerSignal, fieldsOf } from './signal.ts';
 import type { StructuredCodec } from './value-frames.ts';
 
 /** A connection that failed for good is begun anew this often before the peer is given up. */
@@ -57,6 +57,7 @@ const NO_LINK = {
   isEnded: false,
   isResponsive: false,
   hasNoDirectPath: false,
+  hasPath: false,
   _attempt: '',
   _isConnected: false,
   _rttMs: 0,
@@ -64,6 +65,9 @@ const NO_LINK = {
   _handleTick: nothing,
   _handleWake: nothing,
   _close: nothing,
+  useServers: nothing,
+  ask: nothing,
+  wasHeardSince: () => false,
   // All of a link that is used of one without a connection.
 } as unknown as PeerLink;
 
@@ -169,6 +173,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#isAdmitted;
   }
 
+  get needsConnection(): boolean {
+    return this.#parts.some((part) => part.needsConnection?.() === true);
+  }
+
   get link(): PeerLink {
     return this.#link;
   }
@@ -247,6 +255,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     if (signal.description !== undefined) {
       this.#remoteAttempt = signal.attempt;
       this.#remoteCounter = counter;
+      for (const part of this.#parts) part.onDescription?.(fieldsOf(signal.more));
     } else if (this.#remoteAttempt === null) {
       // Candidates alone do not say which attempt will count.
       return this.#hold(signal);
@@ -281,12 +290,12 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   /** Asks the connection for a sign of life; without one the other side's newest offer counts. */
   #challenge(now: Instant): void {
     const link = this.#link;
-    link._ask(now);
+    link.ask(now);
     this.platform.setTimer(CHALLENGE_MS, () => {
       const challenger = this.#challenger;
       this.#challenger = null;
       const held = this.#heldSignals.splice(0);
-      if (challenger === null || (link === this.#link && link._wasHeardSince(now))) return;
+      if (challenger === null || (link === this.#link && link.wasHeardSince(now))) return;
       // What was open ends here, so that the offer is none against an open connection.
       if (link === this.#link) link._close();
       for (const { signal, counter } of [
@@ -450,6 +459,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       expected: `i${this.id} ${selfId} ${roomId}`,
     };
     const iceServers = this.#host._iceServers();
+    const more = this.#parts.flatMap((part) => part.iceServers?.() ?? []);
     const link = new PeerLink(this.platform, this.isPolite, iceServers, offersFirst, binding, {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
@@ -462,6 +472,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       _ended: (reason) => this.#handleLinkEnded(reason),
       _signal: (signal) => this.#sendSignal(signal),
     });
+    if (more.length > 0) link.useServers(more, false);
     return link;
   }
 
@@ -474,9 +485,19 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   #sendSignal(signal: PeerSignal): void {
     const to = this.#remoteAttempt;
-    const addressed = to === null ? signal : { ...signal, to };
+    const addressed = {
+      ...signal,
+      ...(to === null ? {} : { to }),
+      ...(signal.description === undefined ? {} : this.#described),
+    };
     if (!this.#parts.some((part) => part.takeSignal?.(addressed)))
       this.#host._sendSignal(this.id, addressed);
+  }
+
+  /** What features say of this side, with its description. */
+  get #described(): Pick<PeerSignal, 'more'> {
+    const said = this.#parts.flatMap((part) => part.describe?.() ?? []);
+    return said.length === 0 ? {} : { more: Object.assign({}, ...said) as unknown };
   }
 
   /**

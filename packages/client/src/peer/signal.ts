@@ -15,6 +15,8 @@ export interface PeerSignal {
     readonly sdp: string;
   };
   readonly candidates?: readonly SignalCandidate[];
+  /** What the sender's features have put to its description; nobody has looked at it yet. */
+  readonly more?: unknown;
   /** The receiver was sent away, and is to leave the sender alone. */
   readonly bye?: true;
 }

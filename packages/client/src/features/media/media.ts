@@ -192,6 +192,7 @@ function mediaPart(
       connection.addEventListener('signalingstatechange', send);
       send();
     },
+    needsConnection: () => sent._byId.size > 0,
     onTrack: () => receive(announced),
     onTick: () => {
       send();

@@ -1,28 +1,12 @@
 import type { Instant } from '@lumamesh/base';
 import type { Platform } from '../../platform/platform.ts';
+import { type StatsEntry, readPair } from '../relaying/selected-pair.ts';
 import type { CandidateKind, PeerStats } from './peer-stats.ts';
 
 /** Rates are taken over this much, once somebody has asked before. */
 const WINDOW_MS = 1000;
 /** And over this much at the first time. */
 const FIRST_WINDOW_MS = 250;
-
-/** The fields of any object of getStats that are read here; each is absent somewhere. */
-interface Entry {
-  readonly id?: string;
-  readonly type?: string;
-  readonly selectedCandidatePairId?: string;
-  readonly selected?: boolean;
-  readonly nominated?: boolean;
-  readonly state?: string;
-  readonly localCandidateId?: string;
-  readonly remoteCandidateId?: string;
-  readonly candidateType?: RTCIceCandidateType;
-  readonly protocol?: 'udp' | 'tcp';
-  readonly bytesSent?: number;
-  readonly bytesReceived?: number;
-  readonly currentRoundTripTime?: number;
-}
 
 /** What a connection had carried at some time, in bytes. */
 type Sample = readonly [at: Instant, sent: number, received: number];
@@ -55,10 +39,14 @@ export async function measure(
       platform.setTimer(FIRST_WINDOW_MS, resolve);
     });
   const { rttMs, ...found } = await read(connection);
+  const isRelayed = [found.localCandidate, found.remoteCandidate].some(
+    (candidate) => candidate?.type === 'relay',
+  );
   const now: Sample = [platform.now(), found.bytesSent, found.bytesReceived];
   const [sendRate = 0, receiveRate = 0] = ratesOf(now, samples);
   return {
     ...known,
+    path: known.path === 'direct' && isRelayed ? 'relayed' : known.path,
     rttMs: known.rttMs || rttMs,
     connectionState: connection.connectionState,
     ...found,
@@ -68,36 +56,22 @@ export async function measure(
 }
 
 async function read(connection: Pick<RTCPeerConnection, 'getStats'>) {
-  const entries = new Map<string, Entry>();
-  (await connection.getStats()).forEach((entry: Entry, id: string) => entries.set(id, entry));
-  const all = [...entries.values()];
-  const pairs = all.filter(({ type }) => type === 'candidate-pair');
-  const transport = all.find(({ type }) => type === 'transport');
-  const pair = selectedOf(pairs, transport);
+  const { pair, local, remote, pairs, transport } = await readPair(connection);
   // Chromium drops pairs that it gave up, and counts for the transport; Firefox counts for pairs.
   const total = (field: 'bytesSent' | 'bytesReceived'): number =>
     transport?.[field] ?? pairs.reduce((sum, entry) => sum + (entry[field] ?? 0), 0);
   return {
     rttMs: Math.round((pair?.currentRoundTripTime ?? 0) * 1000),
-    ...kindOf('localCandidate', entries.get(pair?.localCandidateId ?? '')),
-    ...kindOf('remoteCandidate', entries.get(pair?.remoteCandidateId ?? '')),
+    ...kindOf('localCandidate', local),
+    ...kindOf('remoteCandidate', remote),
     bytesSent: total('bytesSent'),
     bytesReceived: total('bytesReceived'),
   };
 }
 
-/** The pair in use. Not every browser names it in the same place. */
-function selectedOf(pairs: readonly Entry[], transport: Entry | undefined): Entry | undefined {
-  return (
-    pairs.find(({ id }) => id !== undefined && id === transport?.selectedCandidatePairId) ??
-    pairs.find(({ selected }) => selected === true) ??
-    pairs.find(({ nominated, state }) => nominated === true && state === 'succeeded')
-  );
-}
-
 function kindOf<Name extends string>(
   name: Name,
-  { candidateType, protocol }: Entry = {},
+  { candidateType, protocol }: StatsEntry = {},
 ): Partial<Record<Name, CandidateKind>> {
   if (candidateType === undefined || protocol === undefined) return {};
   // The compiler does not see that the computed name is this one.

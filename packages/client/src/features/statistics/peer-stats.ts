@@ -1,8 +1,6 @@
 import type { Instant, LumameshError } from '@lumamesh/base';
 import type { PeerState } from '../../api.ts';
-
-/** How values go to a peer: straight, through another member, or not at all just now. */
-export type PeerPath = 'direct' | 'forwarded' | 'none';
+import type { PeerPath } from '../relaying/peer-path.ts';
 
 /** One end of a direct connection, without its address. */
 export interface CandidateKind {

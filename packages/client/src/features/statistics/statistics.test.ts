@@ -71,6 +71,7 @@ describe('what browsers say of a connection', () => {
       const first = await measure(KNOWN, measured);
       assert.deepEqual(first, {
         ...KNOWN,
+        path: 'relayed',
         rttMs: 12,
         connectionState: 'connected',
         localCandidate: { type: 'srflx', protocol: 'udp' },

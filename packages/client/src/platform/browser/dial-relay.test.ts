@@ -150,7 +150,7 @@ describe('a browser on its way to a relay', () => {
     assert.equal(PlayedConnection.all.length, 1);
     await wait(1);
     const [udp, tcp] = PlayedConnection.all;
-    assert.ok(udp !== undefined && tcp?.isTcp === true);
+    assert.ok(udp !== undefined && tcp?.isTcp);
     tcp.hear('welcome');
     udp.hear('late');
     assert.ok(udp.isClosed);
