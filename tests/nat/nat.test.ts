@@ -88,6 +88,30 @@ describe('the network of the NAT tests', () => {
   );
 
   it(
+    'lets everybody in to a full cone, only TCP out of one home, and nothing but its proxy out of another',
+    { skip },
+    () =>
+      withNatNetwork(['full-cone', 'tcp-only', 'proxy', 'open'], async (network) => {
+        const relay = await network.startRelay();
+        const [open, stranger] = [await network.openSocket(0), await network.openSocket(3)];
+        const mapped = await mappedOf(open, relay);
+        assert.equal(mapped.address, network.publicAddress(0));
+        await stranger.send(mapped, 'from a stranger');
+        await until(async () => (await open.received()).length > 0, 'a stranger reaches it');
+        for (const i of [1, 2]) {
+          const socket = await network.openSocket(i);
+          assert.equal(await socket.mapped(relay.stunServer, SILENCE_MS), null);
+        }
+        assert.ok(await network.fetchJson(1, relay.statsUrl));
+        const refused = network.fetchJson(2, relay.statsUrl).then(
+          () => 'an answer',
+          () => 'refused',
+        );
+        assert.equal(await Promise.race([refused, pause(SILENCE_MS)]), undefined, 'no answer');
+      }),
+  );
+
+  it(
     'takes UDP away and gives it back, changes addresses, and moves a home behind another router',
     { skip },
     () =>

@@ -1,6 +1,6 @@
 export { type BrowserName, findBrowser, launchBrowser } from './launch.ts';
 export { type LogEntry, waitForEntry } from './log-entry.ts';
 export { NatSocket, NatTab } from './nat-host.ts';
-export { type HomeKind, NatNetwork, whyNoNatNetwork } from './nat-network.ts';
+export { HOME_KINDS, type HomeKind, NatNetwork, whyNoNatNetwork } from './nat-network.ts';
 export { NatRelay } from './nat-relay.ts';
 export { type StrictPage, findTestAddress, serveStrictPage } from './strict-page.ts';

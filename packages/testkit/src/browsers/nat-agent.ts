@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import type { Browser, Page } from 'puppeteer-core';
 import { decodeXorMappedAddress } from '@lumamesh/transport/internal/stun/attributes/xor-mapped-address';
 import {
@@ -10,8 +12,14 @@ import {
   decodeStun,
   findAttribute,
 } from '@lumamesh/transport/internal/stun/message';
-import { launchBrowser } from './launch.ts';
-import type { AgentReply, AgentRequest, Datagram, UdpAddress } from './nat-messages.ts';
+import { type BrowserName, launchBrowser } from './launch.ts';
+import type {
+  AgentCommand,
+  AgentReply,
+  AgentRequest,
+  Datagram,
+  UdpAddress,
+} from './nat-messages.ts';
 import { type StrictPage, serveStrictPage } from './strict-page.ts';
 
 /*
@@ -56,6 +64,8 @@ async function obey(request: AgentRequest): Promise<unknown> {
   switch (request.command) {
     case 'openTab':
       return openTab(request);
+    case 'startProxy':
+      return startProxy(request.port);
     case 'evaluate':
       return evaluate(tabOf(request.tab), request.expression);
     case 'pageErrors':
@@ -87,12 +97,10 @@ async function obey(request: AgentRequest): Promise<unknown> {
 async function openTab({
   browser: name,
   script,
-}: {
-  readonly browser: 'chromium' | 'firefox';
-  readonly script: string;
-}): Promise<number> {
+  proxy,
+}: AgentCommand & { readonly command: 'openTab' }): Promise<number> {
   const served = await serveStrictPage(script);
-  const browser = await launchBrowser(name);
+  const browser = await launchBrowser(name, undefined, ...proxySettings(name, proxy));
   const id = nextId++;
   try {
     const page = await browser.newPage();
@@ -108,6 +116,47 @@ async function openTab({
     tabs.delete(id);
     throw error;
   }
+}
+
+/** How each browser is told of a proxy; its own pages, on localhost, it does not ask for. */
+function proxySettings(
+  name: BrowserName,
+  proxy: string | undefined,
+): [arguments_: readonly string[], preferences: Readonly<Record<string, unknown>>] {
+  if (proxy === undefined) return [[], {}];
+  const [host, port] = proxy.split(':');
+  return [
+    name === 'chromium' ? [`--proxy-server=http://${proxy}`] : [],
+    {
+      'network.proxy.type': 1,
+      'network.proxy.http': host,
+      'network.proxy.http_port': Number(port),
+      'network.proxy.ssl': host,
+      'network.proxy.ssl_port': Number(port),
+    },
+  ];
+}
+
+/** An HTTP proxy that does nothing but connect (RFC 9110 §9.3.6). */
+async function startProxy(port: number): Promise<void> {
+  const server = createServer((_request, response) => response.writeHead(405).end());
+  server.on('connect', ({ url = '' }, client, head) => {
+    const colon = url.lastIndexOf(':');
+    const upstream = connect(Number(url.slice(colon + 1)), url.slice(0, colon), () => {
+      client.write('HTTP/1.1 200 OK\r\n\r\n');
+      upstream.write(head);
+      upstream.pipe(client).pipe(upstream);
+    });
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      one.on('error', () => other.destroy());
+      one.on('close', () => other.destroy());
+    }
+  });
+  server.listen(port, '0.0.0.0');
+  await once(server, 'listening');
 }
 
 async function evaluate({ page, errors }: OpenTab, expression: string): Promise<unknown> {

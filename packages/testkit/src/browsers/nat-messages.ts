@@ -13,7 +13,14 @@ export interface Datagram {
 }
 
 export type AgentCommand =
-  | { readonly command: 'openTab'; readonly browser: BrowserName; readonly script: string }
+  | {
+      readonly command: 'openTab';
+      readonly browser: BrowserName;
+      readonly script: string;
+      /** The HTTP proxy that the browser uses, "<address>:<port>". */
+      readonly proxy: string | undefined;
+    }
+  | { readonly command: 'startProxy'; readonly port: number }
   | { readonly command: 'evaluate'; readonly tab: number; readonly expression: string }
   | { readonly command: 'pageErrors' | 'closeTab' | 'killTab'; readonly tab: number }
   | { readonly command: 'openSocket' }

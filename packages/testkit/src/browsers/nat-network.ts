@@ -29,16 +29,21 @@ import {
  */
 
 /**
- * What stands between a home and the internet. All of these but `open` let nothing in that was not asked for from inside, by the very address and port
- * that answers (RFC 4787 §5: address and port-dependent filtering).
- * - `cone`: a socket has the same port outside, whomever it talks to (endpoint-independent mapping, RFC 4787 §4.1)
- * - `symmetric`: another port for every destination (address and port-dependent mapping)
+ * What stands between a home and the internet. All of these but `open` and `full-cone` let nothing in that was not asked for from inside, by the very
+ * address and port that answers (RFC 4787 §5: address and port-dependent filtering).
  * - `open`: no NAT and no firewall; the home has public addresses
+ * - `full-cone`: a socket has the same port outside, whomever it talks to, and is reached there by everybody
+ * - `cone`: the same port (endpoint-independent mapping, RFC 4787 §4.1), for those who were talked to ("port-restricted")
+ * - `symmetric`: another port for every destination (address and port-dependent mapping)
+ * - `tcp-only`: as `cone`, and no UDP passes
+ * - `proxy`: nothing passes but what the router's HTTP proxy connects to (CONNECT, RFC 9110 §9.3.6); browsers there are told of it
  */
-export type HomeKind = 'cone' | 'symmetric' | 'open';
+export const HOME_KINDS = ['open', 'full-cone', 'cone', 'symmetric', 'tcp-only', 'proxy'] as const;
+export type HomeKind = (typeof HOME_KINDS)[number];
 
 const MAX_HOMES = 15;
 const MAX_RELAYS = 8;
+const PROXY_PORT = 3128;
 const INTERNET_ADDRESS = '198.51.100.254';
 const PRIVATE_PREFIXES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'];
 const NO_IPV6 = { 'ipv6/conf/all/disable_ipv6': '1', 'ipv6/conf/default/disable_ipv6': '1' };
@@ -48,8 +53,10 @@ interface Router {
   readonly namespace: string;
   kind: HomeKind;
   isUdpBlocked: boolean;
-  /** A UDP port that is sent on to a home. */
-  forwarded: { readonly port: number; readonly address: string } | null;
+  /** A UDP port that is sent on to a home; `null`: all of them. */
+  forwarded: { readonly port: number | null; readonly address: string } | null;
+  /** Where its proxy runs. */
+  host: NatHost | null;
   /** The last number of the next address it gives away. */
   nextHost: number;
 }
@@ -72,7 +79,10 @@ export function whyNoNatNetwork(): string | null {
   const probe = `lumamesh-nat-${process.pid}-probe`;
   try {
     addNamespace(probe);
-    setRules(probe, rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null }));
+    setRules(
+      probe,
+      rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null, host: null }),
+    );
     return null;
   } catch (error) {
     return `no namespaces with NAT here: ${String(error)}`;
@@ -162,11 +172,27 @@ export class NatNetwork {
 
   /** A browser in home `i`, whose page runs `script` under the strict policy of {@link serveStrictPage}. */
   async openTab(i: number, browser: BrowserName, script: string): Promise<NatTab> {
-    return this.#home(i).host.openTab(browser, script);
+    const { host, router } = this.#home(i);
+    const { kind } = this.#router(router);
+    const proxy = kind === 'proxy' ? `${lanAddress(kind, router, 1)}:${PROXY_PORT}` : undefined;
+    if (proxy !== undefined) await this.#startProxy(this.#router(router));
+    return host.openTab(browser, script, proxy);
+  }
+
+  /** What a web server answers home `i`. */
+  async fetchJson(i: number, url: string): Promise<unknown> {
+    return this.#home(i).host.fetchJson(url);
   }
 
   async openSocket(i: number): Promise<NatSocket> {
     return this.#home(i).host.openSocket();
+  }
+
+  /** Once for each router. */
+  async #startProxy(router: Router): Promise<void> {
+    if (router.host !== null) return;
+    router.host = new NatHost(router.namespace);
+    await router.host.ask({ command: 'startProxy', port: PROXY_PORT });
   }
 
   /** The address that home `i` has itself. */
@@ -181,7 +207,7 @@ export class NatNetwork {
   }
 
   /** Changes the kind of router `i`, which forgets all its mappings, as one does that is turned off and on. */
-  setNat(i: number, kind: Exclude<HomeKind, 'open'>): void {
+  setNat(i: number, kind: 'cone' | 'symmetric'): void {
     const router = this.#router(i);
     if (router.kind === 'open')
       throw new Error('an open home has public addresses: there is nothing to translate');
@@ -224,8 +250,9 @@ export class NatNetwork {
 
   /** Closes all browsers and relays, and takes the network down. */
   async stop(): Promise<void> {
-    const hosts = this.#homes.map(({ host }) => host);
-    if (this.#internetHost !== null) hosts.push(this.#internetHost);
+    const hosts = [...this.#homes, ...this.#routers, { host: this.#internetHost }]
+      .map(({ host }) => host)
+      .filter((host) => host !== null);
     await Promise.allSettled([
       ...hosts.map((host) => host.end()),
       ...[...this.#relays, ...this.#homeRelays].map((relay) => relay.kill()),
@@ -251,8 +278,9 @@ export class NatNetwork {
     const router: Router = {
       namespace: this.#nameOf(`router-${i}`),
       kind,
-      isUdpBlocked: false,
+      isUdpBlocked: kind === 'tcp-only',
       forwarded: null,
+      host: null,
       nextHost: 2,
     };
     this.#addNamespace(router.namespace);
@@ -305,6 +333,10 @@ export class NatNetwork {
       `addr add ${home.address}/${prefixLength(router.kind)} dev eth0`,
       `route add default via ${lanAddress(router.kind, home.router, 1)}`,
     ]);
+    if (router.kind === 'full-cone') {
+      router.forwarded = { port: null, address: home.address };
+      this.#applyRules(router);
+    }
     return home.address;
   }
 
@@ -375,18 +407,22 @@ function rulesFor({
   kind,
   isUdpBlocked,
   forwarded,
-}: Pick<Router, 'kind' | 'isUdpBlocked' | 'forwarded'>): string {
+}: Omit<Router, 'namespace' | 'nextHost'>): string {
   const masquerade =
     kind === 'open'
       ? ''
       : `oifname "wan" masquerade ${kind === 'symmetric' ? 'random,fully-random' : ''}`;
   return `
     table inet lumamesh_firewall {
-      chain input { type filter hook input priority 0; policy drop; }
+      chain input {
+        type filter hook input priority 0; policy drop;
+        ${kind === 'proxy' ? `iifname "lan" tcp dport ${PROXY_PORT} accept; iifname "wan" ct state established accept; iif "lo" accept` : ''}
+      }
       chain forward {
         type filter hook forward priority 0; policy drop;
         iifname "lan" meta l4proto { tcp, udp } th dport 53 reject
         ${isUdpBlocked ? 'meta l4proto udp drop' : ''}
+        ${kind === 'proxy' ? 'drop' : ''}
         ct state established,related accept
         ct status dnat accept
         ${kind === 'open' ? 'accept' : 'iifname "lan" oifname "wan" accept'}
@@ -394,7 +430,7 @@ function rulesFor({
     }
     table ip lumamesh_nat {
       chain prerouting { type nat hook prerouting priority dstnat;
-        ${forwarded === null ? '' : `iifname "wan" udp dport ${forwarded.port} dnat to ${forwarded.address}`}
+        ${forwarded === null ? '' : `iifname "wan" ${forwarded.port === null ? 'meta l4proto udp' : `udp dport ${forwarded.port}`} dnat to ${forwarded.address}`}
       }
       chain postrouting { type nat hook postrouting priority srcnat; ${masquerade}
       }

@@ -73,11 +73,14 @@ export class NatRelay {
     return { address: this.address, port: Number(UDP_PORT) };
   }
 
+  /** Where /statsz is. */
+  get statsUrl(): string {
+    return `http://${this.address}:${HEALTH_PORT}/statsz`;
+  }
+
   /** What /statsz of the relay tells. */
   async stats(): Promise<Record<string, unknown>> {
-    return (await this.#internet.fetchJson(
-      `http://${this.address}:${HEALTH_PORT}/statsz`,
-    )) as Record<string, unknown>;
+    return (await this.#internet.fetchJson(this.statsUrl)) as Record<string, unknown>;
   }
 
   async start(): Promise<void> {
