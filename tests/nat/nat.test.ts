@@ -9,6 +9,8 @@ import { whySkipped, withNatNetwork } from './support.ts';
 const skip = whySkipped() ?? false;
 /** What crosses between two namespaces of one machine does so within a millisecond; this is how long we listen for what must not come. */
 const SILENCE_MS = 500;
+/** What a wire takes that takes time, each way. */
+const WIRE_MS = 40;
 
 describe('the network of the NAT tests', () => {
   it(
@@ -109,6 +111,24 @@ describe('the network of the NAT tests', () => {
         );
         assert.equal(await Promise.race([refused, pause(SILENCE_MS)]), undefined, 'no answer');
       }),
+  );
+
+  it('has wires that take time', { skip }, () =>
+    withNatNetwork(
+      ['symmetric', 'open'],
+      async (network) => {
+        const relay = await network.startRelay();
+        for (const i of [0, 1]) {
+          const socket = await network.openSocket(i);
+          await mappedOf(socket, relay);
+          const startedAt = performance.now();
+          await mappedOf(socket, relay);
+          const tookMs = performance.now() - startedAt;
+          assert.ok(tookMs >= 2 * WIRE_MS, `${tookMs} ms`);
+        }
+      },
+      WIRE_MS,
+    ),
   );
 
   it(

@@ -26,8 +26,9 @@ export async function withNatNetwork(
     network: NatNetwork,
     open: (i: number, name: BrowserName) => Promise<NatTab>,
   ) => Promise<void>,
+  delayMs = 0,
 ): Promise<void> {
-  const network = await NatNetwork.start(kinds);
+  const network = await NatNetwork.start(kinds, delayMs);
   try {
     await test(network, async (i, name) => network.openTab(i, name, await bundleHarness()));
   } finally {

@@ -123,6 +123,7 @@ function watch(peer: Peer): void {
         : value,
     ),
   );
+  peer.on('path', (path) => note('path', path));
   peer.on('close', (reason) => note('close', reason));
 }
 
@@ -151,6 +152,8 @@ Object.assign(globalThis, {
       room?.broadcast(Uint8Array.from({ length }, (_, i) => i & 255)),
     relays: () => net?.status.relays.filter(({ state }) => state === 'open').map(({ nk }) => nk),
     peers: () => room?.peers.map(({ nick, state }) => ({ nick, state })),
+    path: () => room?.peers[0]?.path,
+    transports: () => net?.status.relays.map(({ transport }) => transport),
     sendTo: (nick: string, value: unknown) =>
       room?.peers.find((peer) => peer.nick === nick)?.send(value),
     leave: () => room?.leave(),

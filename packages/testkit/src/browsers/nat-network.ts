@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +7,9 @@ import type { BrowserName } from './launch.ts';
 import { NatHost, type NatSocket, type NatTab } from './nat-host.ts';
 import { type CommandOutcome, NatRelay, runRelayCommand } from './nat-relay.ts';
 import {
+  SYSTEM_PATH,
   addNamespace,
+  inNamespace,
   ip,
   isInstalled,
   removeNamespace,
@@ -101,23 +105,27 @@ export class NatNetwork {
   readonly #relays: NatRelay[] = [];
   readonly #homeRelays: NatRelay[] = [];
   #internetHost: NatHost | null = null;
+  readonly #delayMs: number;
+  readonly #delayLines: ChildProcess[] = [];
   readonly #removeAll = (): void => this.#remove();
   readonly #exitOnSignal = (): void => process.exit(1);
 
-  private constructor() {
+  private constructor(delayMs: number) {
+    this.#delayMs = delayMs;
     // Namespaces outlive the process that made them, however it ends.
     process.on('exit', this.#removeAll);
     process.on('SIGTERM', this.#exitOnSignal);
     process.on('SIGINT', this.#exitOnSignal);
   }
 
-  /** Makes a network with a home of each of these kinds, each behind a router of its own; they are named by their index from now on. */
-  static async start(kinds: readonly HomeKind[]): Promise<NatNetwork> {
+  /** Makes a network with a home of each of these kinds, each behind a router of its own; they are named by their index from now on. What passes a router
+   * takes `delayMs` longer, each way: twice that to a relay and back, four times to another home. */
+  static async start(kinds: readonly HomeKind[], delayMs = 0): Promise<NatNetwork> {
     if (kinds.length > MAX_HOMES) throw new RangeError(`at most ${MAX_HOMES} homes`);
-    const network = new NatNetwork();
+    const network = new NatNetwork(delayMs);
     try {
       network.#makeInternet();
-      for (const kind of kinds) network.#makeRouter(kind);
+      for (const kind of kinds) await network.#makeRouter(kind);
       for (const i of kinds.keys()) network.#makeHome(i);
       return network;
     } catch (error) {
@@ -273,7 +281,7 @@ export class NatNetwork {
     ]);
   }
 
-  #makeRouter(kind: HomeKind): void {
+  async #makeRouter(kind: HomeKind): Promise<void> {
     const i = this.#routers.length;
     const router: Router = {
       namespace: this.#nameOf(`router-${i}`),
@@ -287,11 +295,14 @@ export class NatNetwork {
     this.#routers.push(router);
     setKernelSettings(router.namespace, { 'ipv4/ip_forward': '1' });
     const lan = `${lanAddress(kind, i, 1)}/${prefixLength(kind)}`;
+    if (this.#delayMs > 0) await this.#makeDelayLine(router.namespace, `wan${i}`);
     ip(router.namespace, [
       'link add lan type bridge',
       `addr add ${lan} dev lan`,
       'link set lan up',
-      `link add wan type veth peer name wan${i} netns ${this.#internet}`,
+      this.#delayMs > 0
+        ? `link set wan${i} netns ${this.#internet}`
+        : `link add wan type veth peer name wan${i} netns ${this.#internet}`,
       `addr add ${wanAddress(i)}/32 dev wan`,
       'link set wan up',
       ...wanRoutes(),
@@ -306,6 +317,28 @@ export class NatNetwork {
         : []),
     ]);
     this.#applyRules(router);
+  }
+
+  /** The two ends of a wire that takes time, `wan` and `other`, in a router's namespace. */
+  async #makeDelayLine(namespace: string, other: string): Promise<void> {
+    const program = join(import.meta.dirname, 'delay-line.ts');
+    const [command = '', ...parameters] = inNamespace(namespace, [
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      program,
+      String(this.#delayMs),
+      'wan',
+      other,
+    ]);
+    const line = spawn(command, parameters, {
+      env: { ...process.env, PATH: SYSTEM_PATH },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#delayLines.push(line);
+    const ended = Promise.withResolvers<never>();
+    line.on('exit', () => ended.reject(new Error('there is no wire that takes time')));
+    await Promise.race([once(line, 'message'), ended.promise]);
+    ended.promise.catch(() => undefined);
   }
 
   #makeHome(i: number): void {
@@ -374,6 +407,7 @@ export class NatNetwork {
   }
 
   #remove(): void {
+    for (const line of this.#delayLines.splice(0)) line.kill('SIGKILL');
     for (const name of this.#namespaces.splice(0)) removeNamespace(name);
     rmSync(this.#folder, { recursive: true, force: true });
   }
