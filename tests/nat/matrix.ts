@@ -70,8 +70,8 @@ async function meet(
         if (fault !== undefined) outcome = String(fault.value);
         return fault !== undefined;
       }
-      if (path === undefined) return false;
-      outcome = String(path);
+      if (typeof path !== 'string') return false;
+      outcome = path;
       ms = Math.max(first.at, second.at) - joined.at;
       return true;
     });
