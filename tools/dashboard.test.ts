@@ -3,7 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
-import { SAMPLE_MESH, sampleStats } from '../packages/relay/src/io/relay-stats.test-support.ts';
+import {
+  SAMPLE_MESH,
+  SAMPLE_TURN,
+  sampleStats,
+} from '../packages/relay/src/io/relay-stats.test-support.ts';
 import type { HealthStats } from '../packages/relay/src/io/relay-stats.ts';
 
 /*
@@ -42,7 +46,7 @@ const OLDEST_SCHEMA = 38;
 /** What Prometheus itself puts on every figure. */
 const TARGET_LABELS = ['job', 'instance'];
 
-const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH });
+const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH, turn: SAMPLE_TURN });
 
 const dashboard = JSON.parse(
   readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8'),

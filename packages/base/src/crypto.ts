@@ -7,8 +7,8 @@ import type { RandomBytes } from './random.ts';
  */
 export interface SyncCrypto {
   readonly randomBytes: RandomBytes;
-  /** @returns The digest: 32 bytes for SHA-256, 48 for SHA-384. */
-  hash(algorithm: HashName, data: Uint8Array): Uint8Array;
+  /** @returns The digest: 16 bytes for MD5, 32 for SHA-256, 48 for SHA-384. */
+  hash(algorithm: DigestName, data: Uint8Array): Uint8Array;
   /** @returns The whole HMAC (RFC 2104): 20, 32 or 48 bytes. */
   hmac(algorithm: HmacName, key: Uint8Array, data: Uint8Array): Uint8Array;
   /** An ephemeral key pair for one key exchange. */
@@ -32,6 +32,8 @@ export interface SyncCrypto {
 }
 
 export type HashName = 'sha256' | 'sha384';
+/** MD5 only where a protocol asks for it: as the key of long-term credentials (RFC 8489 §9.2.2). */
+export type DigestName = HashName | 'md5';
 export type HmacName = 'sha1' | 'sha256' | 'sha384';
 export type AeadName = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
 export type NamedGroup = 'x25519' | 'secp256r1';

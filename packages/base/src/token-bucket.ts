@@ -14,10 +14,10 @@ export class TokenBucket {
   }
 
   /**
-   * Takes `amount` tokens if that many are there.
+   * Takes `amount` tokens if that many are there, and `spare` besides.
    * @returns Whether they were.
    */
-  take(now: Instant, amount = 1): boolean {
+  take(now: Instant, amount = 1, spare = 0): boolean {
     if (this.#at !== null && now > this.#at) {
       this.#tokens = Math.min(
         this.#burst,
@@ -25,7 +25,7 @@ export class TokenBucket {
       );
     }
     if (this.#at === null || now > this.#at) this.#at = now;
-    if (this.#tokens < amount) return false;
+    if (this.#tokens < amount + spare) return false;
     this.#tokens -= amount;
     return true;
   }

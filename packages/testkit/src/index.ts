@@ -6,6 +6,7 @@ export * from './relay-process.ts';
 export * from './seeded-random.ts';
 export * from './session-pair.ts';
 export * from './test-crypto.ts';
+export * from './turn-client.ts';
 export * from './udp-server.ts';
 export * from './virtual-network.ts';
 export * from './virtual-time.ts';

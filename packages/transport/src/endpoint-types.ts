@@ -4,6 +4,7 @@ import type { Remote } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
 import type { EndpointLimits } from './session-admission.ts';
 import type { SessionId } from './session-table.ts';
+import type { TurnLimits } from './turn/turn-limits.ts';
 import type { NegotiatedChannel, SessionEvent, SessionLimits } from './session-types.ts';
 
 export interface EndpointOptions {
@@ -14,6 +15,8 @@ export interface EndpointOptions {
   readonly negotiatedChannels: readonly NegotiatedChannel[];
   readonly limits: EndpointLimits;
   readonly sessionLimits: SessionLimits;
+  /** Forwards by TURN within these limits; without them not at all. */
+  readonly turn?: TurnLimits;
 }
 
 export type EndpointOutput =

@@ -20,3 +20,5 @@ export {
 } from './session-types.ts';
 export { type Rate, SourceBudget } from './source-budget.ts';
 export { type Source, sourceOf } from './source.ts';
+export type { TurnLimits } from './turn/turn-limits.ts';
+export type { TurnCounts } from './turn/turn-server.ts';

@@ -1,4 +1,5 @@
 import { type Instant, TokenBucket } from '@lumamesh/base';
+import { CountMap } from './count-map.ts';
 import type { Source } from './source.ts';
 import { HalfOpenPool } from './half-open-pool.ts';
 import { DEFAULT_SOURCE_LIMITS, type SourceLimits, SourceRates } from './source-limits.ts';
@@ -51,10 +52,10 @@ export class SessionAdmission<Entry extends Admitted> {
   readonly rates: SourceRates;
   #limits: EndpointLimits;
   readonly #unprovenBudget: TokenBucket;
-  readonly #unproven = new Map<string, number>();
+  readonly #unproven = new CountMap();
   readonly #proven = new HalfOpenPool<Entry>();
   /** Open sessions by address and by network. */
-  readonly #openBySource = new Map<string, number>();
+  readonly #openBySource = new CountMap();
   #unprovenCount = 0;
   #open = 0;
 
@@ -84,8 +85,8 @@ export class SessionAdmission<Entry extends Admitted> {
   refusal({ host, network }: Source): string | null {
     const { sessionsPerHost, sessionsPerNetwork } = this.#sources;
     if (this.#open >= this.#limits.maxSessions) return 'endpoint.full';
-    if ((this.#openBySource.get(`h${host}`) ?? 0) >= sessionsPerHost) return 'endpoint.addressFull';
-    return (this.#openBySource.get(`n${network}`) ?? 0) >= sessionsPerNetwork
+    if (this.#openBySource.get(`h${host}`) >= sessionsPerHost) return 'endpoint.addressFull';
+    return this.#openBySource.get(`n${network}`) >= sessionsPerNetwork
       ? 'endpoint.networkFull'
       : null;
   }
@@ -104,7 +105,7 @@ export class SessionAdmission<Entry extends Admitted> {
   takeUnproven(now: Instant, source: Source): boolean {
     return (
       this.#unprovenCount < this.#limits.cookieThreshold &&
-      (this.#unproven.get(source.host) ?? 0) < this.#sources.halfOpenPerHost &&
+      this.#unproven.get(source.host) < this.#sources.halfOpenPerHost &&
       this.rates.takeHandshake(now, source, false) &&
       this.#unprovenBudget.take(now)
     );
@@ -120,7 +121,7 @@ export class SessionAdmission<Entry extends Admitted> {
     if (session.admission === 'proven') this.#proven.add(session);
     else {
       this.#unprovenCount += 1;
-      change(this.#unproven, session.source.host, 1);
+      this.#unproven.change(session.source.host, 1);
     }
   }
 
@@ -136,7 +137,7 @@ export class SessionAdmission<Entry extends Admitted> {
     switch (session.admission) {
       case 'unproven':
         this.#unprovenCount -= 1;
-        change(this.#unproven, session.source.host, -1);
+        this.#unproven.change(session.source.host, -1);
         break;
       case 'proven':
         this.#proven.delete(session);
@@ -155,13 +156,7 @@ export class SessionAdmission<Entry extends Admitted> {
   }
 
   #countOpen({ source }: Entry, by: 1 | -1): void {
-    change(this.#openBySource, `h${source.host}`, by);
-    change(this.#openBySource, `n${source.network}`, by);
+    this.#openBySource.change(`h${source.host}`, by);
+    this.#openBySource.change(`n${source.network}`, by);
   }
-}
-
-function change(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count === 0) counts.delete(key);
-  else counts.set(key, count);
 }

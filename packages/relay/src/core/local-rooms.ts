@@ -6,6 +6,7 @@ import type { LocalRoomEvent, RemoteRoomEvent, RemoteRooms } from './remote-room
 import { type Membership, RoomDirectory } from './room-directory.ts';
 import { type News, RoomNews } from './room-news.ts';
 import { SignalShares } from './signal-shares.ts';
+import type { TurnAccess } from './turn-access.ts';
 
 /** Why something could not be done in a room: the `error` frame for the session. */
 export interface RoomFault {
@@ -27,6 +28,8 @@ export interface LocalRoomsOptions<Session> {
    */
   readonly takeDeliveries: (session: Session, members: number) => boolean;
   readonly remote: RemoteRooms;
+  /** For a relay that forwards. */
+  readonly turn: TurnAccess<Session> | null;
   readonly counters: RelayCounters;
   readonly drops: DropCounters;
 }
@@ -131,7 +134,7 @@ export class LocalRooms<Session> {
       this.#faultOfPresence(session, presence.length) ??
       this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
     if (fault !== null) return fault;
-    const { remote, takeDeliveries, counters } = this.#options;
+    const { remote, turn, takeDeliveries, counters } = this.#options;
     const others = this.#directory.membersOf(room);
     const elsewhere = (isForgotten ? [] : remote.membersOf(room)).filter(
       (member) => !this.#isProvenHere(room, member.peer),
@@ -140,7 +143,9 @@ export class LocalRooms<Session> {
     const listed = others.length + elsewhere.length;
     const cost = 2 * others.length + listed / MEMBERS_PER_DELIVERY;
     if (!takeDeliveries(session, cost * weightOf(presence))) return TOO_MANY_JOINS;
-    const pages = joinedPages(room, [...others, ...elsewhere], remote.homesOf(room));
+    const credentials = turn?.grant(session, room) ?? null;
+    const members = [...others, ...elsewhere];
+    const pages = joinedPages(room, members, remote.homesOf(room), credentials);
     this.#news.list(session, room, pages[Symbol.iterator]());
     this.#directory.add(room, { session, peer, presence, isProven });
     counters.joins += 1;
@@ -153,6 +158,7 @@ export class LocalRooms<Session> {
   leave(session: Session, room: string): void {
     const membership = this.#directory.remove(session, room);
     if (membership === null) return;
+    this.#options.turn?.revoke(session, room);
     this.#news.forget(session, room);
     if (this.#directory.sizeOf(room) === 0) this.#presences.delete(room);
     const { peer } = membership;
@@ -286,6 +292,7 @@ export class LocalRooms<Session> {
     for (const member of this.#directory.membersAs(room, peer)) {
       if (member.isProven || member.session === session) continue;
       this.#directory.remove(member.session, room);
+      this.#options.turn?.revoke(member.session, room);
       this.#news.forget(member.session, room);
       const frame = JSON.stringify({ action: 'error', code, message, room });
       this.#outputs.push({ type: 'send', session: member.session, frame });

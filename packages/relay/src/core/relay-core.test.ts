@@ -123,6 +123,43 @@ class Bench {
   }
 }
 
+describe('credentials for TURN', () => {
+  it('come with the last joined, and are taken back with the place in the room', () => {
+    const log: string[] = [];
+    const turn = {
+      grant: (session: string, room: string) => {
+        log.push(`grant ${session} ${room[0]}`);
+        return { username: `u-${session}`, password: 'p' };
+      },
+      revoke: (session: string, room: string) => void log.push(`revoke ${session} ${room[0]}`),
+    };
+    const bench = new Bench({ turn }).open('a', 'b');
+    const signed = `${PEER('anna')} ${joinProofText(RECORD.nk, 'challenge2', ROOM, PEER('anna'))}`;
+    const proofOfB = { key: keyOf(signed), signature: 'S'.repeat(JOIN_SIGNATURE_LENGTH) };
+    const [joined] = bench.join('a', 'anna');
+    assert.deepEqual(joined?.['turn'], { username: 'u-a', password: 'p' });
+    bench.join('a', 'anna');
+    bench.say('b', { action: 'join', room: ROOM, peer: 'anna'.padEnd(16, '_'), proof: proofOfB });
+    bench.say('b', { action: 'leave', room: ROOM });
+    bench.join('b', 'ben');
+    bench.core.handleSessionClosed('b');
+    const r = ROOM[0];
+    assert.deepEqual(log, [
+      `grant a ${r}`,
+      `revoke a ${r}`,
+      `grant b ${r}`,
+      `revoke b ${r}`,
+      `grant b ${r}`,
+      `revoke b ${r}`,
+    ]);
+  });
+
+  it('are not spoken of by a relay that does not forward', () => {
+    const [joined] = new Bench().open('a').join('a', 'anna');
+    assert.ok(joined !== undefined && !('turn' in joined));
+  });
+});
+
 describe('rooms', () => {
   describe('a peer that proves its id', () => {
     const proofFor = (peer: string, challenge: string): Record<string, string> => ({

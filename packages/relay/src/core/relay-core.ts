@@ -14,6 +14,7 @@ import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
 import { type SessionBudget, SessionBudgets } from './session-budget.ts';
 import { type PlaceLimits, SourcePlaces } from './source-places.ts';
+import type { TurnAccess } from './turn-access.ts';
 import { encodeWelcome } from './welcome.ts';
 
 /** What the operator may change while the relay runs. */
@@ -32,6 +33,8 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   readonly queuedBytes: (session: Session) => number;
   readonly joinProofs: JoinProofs;
   readonly sourceOf: (session: Session) => Source;
+  /** Where the relay forwards between browsers. */
+  readonly turn?: TurnAccess<Session>;
 }
 
 /** To verify a signature costs what so many frames do. */
@@ -85,7 +88,16 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     };
     this.#rooms = new LocalRooms(
       this.#now,
-      { queuedBytes, hostOf, networkOf, takeDeliveries, remote, counters, drops },
+      {
+        queuedBytes,
+        hostOf,
+        networkOf,
+        takeDeliveries,
+        remote,
+        counters,
+        drops,
+        turn: options.turn ?? null,
+      },
       this.#outputs,
     );
     this.#record = record;

@@ -62,6 +62,7 @@ export async function makeRecord(
     ...(config.publicIp6 === undefined ? {} : { ip6: config.publicIp6 }),
     ...(config.publicHost === undefined ? {} : { host: config.publicHost }),
     ...place,
+    ...(config.turnRate === 0 ? {} : { turn: config.turnRate }),
     ufrag: config.iceUfrag,
     pwd: identity.icePassword,
     nk: identity.nk,

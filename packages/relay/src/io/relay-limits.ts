@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import type { EndpointLimits } from '@lumamesh/transport';
+import type { EndpointLimits, TurnLimits } from '@lumamesh/transport';
 import type { RelayCoreLimits } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 
@@ -49,6 +49,22 @@ export function endpointLimits(config: RelayConfig): EndpointLimits {
       stunPerSecond: config.maxStunPerSecond,
     },
     maxHeldBytes: maxHeldBytes(config),
+  };
+}
+
+/** What the settings mean for TURN; `null` where it is off. */
+export function turnLimits(config: RelayConfig): TurnLimits | null {
+  const { turnRate } = config;
+  if (turnRate === 0) return null;
+  const quarter = Math.ceil(turnRate / 4);
+  return {
+    bytesPerSecond: turnRate,
+    bytesPerSecondOfPair: config.turnRatePerPair ?? quarter,
+    bytesPerSecondOfSession: config.turnRatePerSession ?? quarter,
+    bytesPerSecondOfRoom: config.turnRatePerRoom ?? 2 * quarter,
+    bytesPerSecondOfHost: config.turnRatePerAddress ?? quarter,
+    maxAllocations: config.maxTurnAllocations,
+    allocationsPerSession: config.maxTurnAllocationsPerSession,
   };
 }
 

@@ -24,7 +24,7 @@ import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
 import { OwnRecord } from './own-record.ts';
-import { coreLimits, endpointLimits, maxHeldBytes } from './relay-limits.ts';
+import { coreLimits, endpointLimits, maxHeldBytes, turnLimits } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import type { RelayStats } from './relay-stats.ts';
 
@@ -139,6 +139,7 @@ export class RelayServer {
         heldBytes: this.#udp?.endpoint.heldBytes ?? 0,
         maxHeldBytes: maxHeldBytes(this.#config),
       },
+      ...turnStats(this.#udp, this.#config.turnRate),
       ...(this.#mesh === null
         ? {}
         : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
@@ -193,6 +194,7 @@ export class RelayServer {
     const { name, reason } = this.#io;
     if (name === 'node') this.#log.info({ reason }, 'the relay runs without native I/O');
     const early: [SessionId, SessionEvent][] = [];
+    const turn = turnLimits(this.#config);
     const udp = await UdpEndpoint.start({
       crypto: this.#io.crypto,
       port: udpPort,
@@ -203,6 +205,7 @@ export class RelayServer {
       negotiatedChannels: [LUMAMESH_CHANNEL],
       limits: endpointLimits(this.#config),
       sessionLimits: SESSION_LIMITS,
+      ...(turn === null ? {} : { turn }),
       onEvent: (sessionId, event) => {
         if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
         else if (early.length < MAX_EARLY_EVENTS) early.push([sessionId, event]);
@@ -216,7 +219,13 @@ export class RelayServer {
     const queuedBytes = (session: SessionId): number => udp.endpoint.sendingBytes(session);
     const sourceOf = (session: SessionId): Source => udp.endpoint.sourceOf(session);
     const core = new RelayCore<SessionId>(
-      { ...coreLimits(this.#config), queuedBytes, sourceOf, joinProofs },
+      {
+        ...coreLimits(this.#config),
+        queuedBytes,
+        sourceOf,
+        joinProofs,
+        ...(udp.turn === null ? {} : { turn: udp.turn }),
+      },
       ownRecord.current,
       this.#mesh?.rooms,
     );
@@ -274,6 +283,11 @@ export class RelayServer {
         this.#sessions?.drive((core) => core.handleRemoteRooms(event));
     }
   }
+}
+
+function turnStats(udp: UdpEndpoint | null, bytesPerSecond: number): Pick<RelayStats, 'turn'> {
+  const counts = udp?.endpoint.turn?.counts;
+  return counts === undefined ? {} : { turn: { ...counts, bytesPerSecond } };
 }
 
 /** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */

@@ -24,6 +24,14 @@ export function sampleStats(change: Partial<HealthStats> = {}): HealthStats {
   return { ...STATS, ...change };
 }
 
+export const SAMPLE_TURN: NonNullable<HealthStats['turn']> = {
+  credentials: 4,
+  allocations: 2,
+  forwardedDatagrams: 1000,
+  forwardedBytes: 1_200_000,
+  bytesPerSecond: 2_000_000,
+};
+
 export const SAMPLE_MESH: MeshStats = {
   links: { outbound: 1, inbound: 2, proven: 3, accepted: 3, dialing: 0 },
   records: { known: 4, alive: 3, suspect: 1 },

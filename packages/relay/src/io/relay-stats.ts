@@ -1,3 +1,4 @@
+import type { TurnCounts } from '@lumamesh/transport';
 import type { IoPath, UdpTraffic } from '@lumamesh/transport/io';
 
 export interface MeshPurposeTraffic {
@@ -63,6 +64,8 @@ export interface RelayStats {
     readonly heldBytes: number;
     readonly maxHeldBytes: number;
   };
+  /** What is forwarded between browsers, where TURN_RATE is set. */
+  readonly turn?: TurnCounts & { readonly bytesPerSecond: number };
   readonly mesh?: MeshStats;
 }
 

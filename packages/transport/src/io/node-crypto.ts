@@ -18,7 +18,7 @@ import {
   AEAD_TAG_BYTES,
   type Aead,
   type AeadName,
-  type HashName,
+  type DigestName,
   type HmacName,
   type KeyShare,
   type NamedGroup,
@@ -33,7 +33,7 @@ const P256_POINT_BYTES = 65;
 /** The transport's primitives over node:crypto. */
 export const nodeCrypto: SyncCrypto = {
   randomBytes: pooledRandomBytes,
-  hash: (algorithm: HashName, data: Uint8Array) => oneShotHash(algorithm, data, 'buffer'),
+  hash: (algorithm: DigestName, data: Uint8Array) => oneShotHash(algorithm, data, 'buffer'),
   hmac: (algorithm: HmacName, key: Uint8Array, data: Uint8Array) =>
     createHmac(algorithm, key).update(data).digest(),
   generateKeyShare: (group: NamedGroup) => (group === 'x25519' ? x25519KeyShare() : p256KeyShare()),

@@ -2,6 +2,7 @@ import { Endpoint } from '../endpoint.ts';
 import type { EndpointOptions } from '../endpoint-types.ts';
 import type { SessionId } from '../session-table.ts';
 import type { SessionEvent } from '../session-types.ts';
+import type { TurnCredentials } from '../turn/turn-grants.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
@@ -43,7 +44,21 @@ export class UdpEndpoint {
   private constructor(options: UdpEndpointOptions) {
     this.endpoint = new Endpoint(monotonicNow(), options);
     this.#onEvent = options.onEvent;
+    const { turn } = this.endpoint;
+    this.turn =
+      turn === null
+        ? null
+        : {
+            grant: (sessionId, roomId) => turn.grant(sessionId, roomId),
+            revoke: (sessionId, roomId) => turn.revoke(monotonicNow(), sessionId, roomId),
+          };
   }
+
+  /** Grants TURN to sessions in rooms, where the endpoint forwards. */
+  readonly turn: {
+    grant(sessionId: SessionId, roomId: string): TurnCredentials;
+    revoke(sessionId: SessionId, roomId: string): void;
+  } | null;
 
   /** Binds and starts. Throws the errors of {@link bindUdpSocket}. */
   static async start(options: UdpEndpointOptions): Promise<UdpEndpoint> {

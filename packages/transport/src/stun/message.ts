@@ -74,6 +74,11 @@ export function isStun(firstByte: number): boolean {
   return firstByte < 4;
 }
 
+/** Whether what looks like STUN has the method Binding: its type without the bits of the class. */
+export function isBinding(datagram: Uint8Array): boolean {
+  return datagram[1] !== undefined && (readUint16(datagram, 0) & 0x3eef) === METHOD_BINDING;
+}
+
 /**
  * Decodes the wire format of RFC 8489 §5 and §14, and nothing of its policy: no integrity, no
  * fingerprint, no required attributes.

@@ -23,6 +23,7 @@ const STATS = v.looseObject({
   drops: counts,
   memory: counts,
   eventLoop: counts,
+  turn: v.optional(counts),
   mesh: v.optional(
     v.looseObject({
       links: counts,

@@ -134,6 +134,31 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'What all sessions together may make it hold; beyond it the greediest are closed.',
     read: one(({ memory }) => memory.maxHeldBytes),
   },
+  lumamesh_turn_allocations: {
+    kind: 'gauge',
+    help: 'Ends of connections that the relay forwards between (TURN_RATE).',
+    read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.allocations }]),
+  },
+  lumamesh_turn_credentials: {
+    kind: 'gauge',
+    help: 'Sessions in rooms that may have it forwarded.',
+    read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.credentials }]),
+  },
+  lumamesh_turn_forwarded_datagrams_total: {
+    kind: 'counter',
+    help: 'Datagrams forwarded between browsers.',
+    read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.forwardedDatagrams }]),
+  },
+  lumamesh_turn_forwarded_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes in them, without headers.',
+    read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.forwardedBytes }]),
+  },
+  lumamesh_turn_rate_bytes: {
+    kind: 'gauge',
+    help: 'TURN_RATE: bytes per second forwarded at most.',
+    read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.bytesPerSecond }]),
+  },
   lumamesh_mesh_links: {
     kind: 'gauge',
     help: 'Links to other relays; proven ones have shown a record that answers, accepted ones have reached this relay.',
