@@ -8,10 +8,11 @@ import {
   serverCertificate,
   serverFingerprint,
   until,
+  testIo,
 } from '@lumamesh/testkit';
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
 import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
-import { UdpEndpoint, nodeCrypto, warmUp } from '@lumamesh/transport/io';
+import { UdpEndpoint, warmUp } from '@lumamesh/transport/io';
 import { BROWSERS, serveHarness, startRelay, whySkipped } from './support.ts';
 import { Tab } from './tab.ts';
 
@@ -22,9 +23,10 @@ const skip = whySkipped() ?? false;
 async function startEcho(
   cookieThreshold: number,
 ): Promise<{ readonly udp: UdpEndpoint; readonly relay: object }> {
-  await warmUp(nodeCrypto, serverCertificate, 50);
+  await warmUp(testIo.crypto, serverCertificate, 50);
   const udp: UdpEndpoint = await UdpEndpoint.start({
-    crypto: nodeCrypto,
+    native: testIo.udp,
+    crypto: testIo.crypto,
     port: 0,
     ice: TEST_ICE,
     certificate: serverCertificate,

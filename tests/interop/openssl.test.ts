@@ -12,9 +12,10 @@ import {
   readFixture,
   serverCertificate,
   until,
+  testIo,
 } from '@lumamesh/testkit';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
-import { UdpEndpoint, monotonicNow, nodeCrypto } from '@lumamesh/transport/io';
+import { UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import { DtlsConnection } from '@lumamesh/transport/internal/dtls/dtls-connection';
 
 /* The DTLS of another house: OpenSSL's s_client and s_server. */
@@ -63,7 +64,8 @@ async function startServer(
 ): Promise<{ readonly udp: UdpEndpoint; readonly events: SessionEvent[] }> {
   const events: SessionEvent[] = [];
   const udp = await UdpEndpoint.start({
-    crypto: nodeCrypto,
+    native: testIo.udp,
+    crypto: testIo.crypto,
     port: 0,
     address: '127.0.0.1',
     ice: TEST_ICE,
@@ -234,8 +236,8 @@ describe('OpenSSL as the server of our client', { skip }, () => {
             () => output.text,
           );
           const options = {
-            crypto: nodeCrypto,
-            remoteFingerprint: nodeCrypto.hash('sha256', serverCertificate.der),
+            crypto: testIo.crypto,
+            remoteFingerprint: testIo.crypto.hash('sha256', serverCertificate.der),
             certificate: clientCertificate,
             maxDatagramBytes: 1200,
           };

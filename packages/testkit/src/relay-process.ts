@@ -16,10 +16,14 @@ export function relayCommand(): readonly [string, ...string[]] {
   return program === undefined ? [process.execPath, process.env['RELAY_MAIN'] ?? MAIN] : [program];
 }
 
-/** What the program needs of this environment, and no setting. */
+/** What the program needs of this environment, and no setting but the path that tests run on. */
 function bareEnvironment(): Record<string, string> {
-  const { PATH = '', NODE_COMPILE_CACHE } = process.env;
-  return { PATH, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) };
+  const environment: Record<string, string> = { PATH: process.env['PATH'] ?? '' };
+  for (const name of ['NODE_COMPILE_CACHE', 'NATIVE_IO']) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
 }
 
 export interface RelayProcessOptions {

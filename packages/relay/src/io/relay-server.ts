@@ -197,6 +197,7 @@ export class RelayServer {
     const turn = turnLimits(this.#config);
     const udp = await UdpEndpoint.start({
       crypto: this.#io.crypto,
+      native: this.#io.udp,
       port: udpPort,
       ...(listenIp === undefined ? {} : { address: listenIp }),
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },

@@ -34,6 +34,7 @@ describe('the I/O path', () => {
       name: 'node',
       reason: 'NATIVE_IO is off',
       crypto: nodeCrypto,
+      udp: null,
     });
   });
 

@@ -1,7 +1,9 @@
 import type { SyncCrypto } from '@lumamesh/base';
 import { loadFfi } from './native/ffi.ts';
 import { nativeAeads } from './native/native-aead.ts';
+import { NativeUdp } from './native/native-udp.ts';
 import { aeadFault } from './native/self-test.ts';
+import { udpFault } from './native/udp-self-test.ts';
 import { nodeCrypto } from './node-crypto.ts';
 
 /** What carries datagrams and computes: Node's own modules, or native code where it can be had. */
@@ -10,6 +12,8 @@ export interface IoPath {
   /** Why it is not native, for the operator; empty when it is. */
   readonly reason: string;
   readonly crypto: SyncCrypto;
+  /** Of the native path only. */
+  readonly udp: NativeUdp | null;
 }
 
 export type NativeIoSetting = 'auto' | 'off';
@@ -28,16 +32,17 @@ export function chooseIoPath(setting: NativeIoSetting): IoPath {
 }
 
 function nodePath(reason: string): IoPath {
-  return { name: 'node', reason, crypto: nodeCrypto };
+  return { name: 'node', reason, crypto: nodeCrypto, udp: null };
 }
 
 function openNative(): IoPath {
   try {
     const { ffi, library } = loadFfi();
     const aeads = nativeAeads(ffi, library, nodeCrypto);
-    const fault = aeadFault(aeads, nodeCrypto);
+    const udp = new NativeUdp(ffi, library);
+    const fault = aeadFault(aeads, nodeCrypto) ?? udpFault(udp);
     if (fault !== null) return nodePath(fault);
-    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads } };
+    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads }, udp };
   } catch (error) {
     return nodePath((error as Error).message);
   }

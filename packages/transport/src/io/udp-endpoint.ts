@@ -4,10 +4,12 @@ import type { SessionId } from '../session-table.ts';
 import type { SessionEvent } from '../session-types.ts';
 import type { TurnCredentials } from '../turn/turn-grants.ts';
 import { Alarm, monotonicNow } from './clock.ts';
+import type { IoPath } from './io-path.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
-export interface UdpEndpointOptions extends Omit<EndpointOptions, 'crypto'> {
-  readonly crypto: EndpointOptions['crypto'];
+export interface UdpEndpointOptions extends EndpointOptions {
+  /** Sockets of the native path ({@link IoPath}); without them Node's own carry everything. */
+  readonly native?: IoPath['udp'];
   readonly port: number;
   readonly address?: string;
   /** May send and close from within; the running drain picks that up. */
@@ -66,6 +68,7 @@ export class UdpEndpoint {
     shell.#socket = await bindUdpSocket({
       port: options.port,
       ...(options.address === undefined ? {} : { address: options.address }),
+      native: options.native ?? null,
       onDatagram: (remote, data) => {
         shell.traffic.datagramsIn += 1;
         shell.traffic.bytesIn += data.length;
@@ -156,6 +159,7 @@ export class UdpEndpoint {
         this.traffic.bytesOut += output.data.length;
       } else this.#onEvent(output.sessionId, output.event);
     }
+    this.#socket?.flush();
     this.#alarm.set(this.endpoint.deadline);
   }
 }

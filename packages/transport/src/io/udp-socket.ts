@@ -3,36 +3,14 @@ import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { LumameshError, unmapIpv4 } from '@lumamesh/base';
 import { type Remote } from '../five-tuple.ts';
+import { type DatagramPath, NativePath, NodePath } from './datagram-path.ts';
+import type { NativeUdp } from './native/native-udp.ts';
 
 /**
  * 4 MB: the default of 208 KB loses datagrams when 1 000 browsers connect at once, and each loss
  * costs its browser a timer.
  */
 export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-
-/**
- * What waits here because the kernel takes no more. Behind a link that is slower than what is sent
- * this would grow without end; what is dropped is lost as on the way, and sent again by SCTP.
- */
-const MAX_SEND_QUEUE_BYTES = 2 * 1024 * 1024;
-/** Each costs some 500 bytes besides. */
-const MAX_SEND_QUEUE_DATAGRAMS = 4096;
-
-/** The part of a socket that tells how much waits to be sent; not every runtime has it. */
-export interface SendQueue {
-  getSendQueueSize?(): number;
-  getSendQueueCount?(): number;
-}
-
-/** Whether one more datagram may wait until the kernel takes it. */
-export function hasSendCapacity(queue: SendQueue, bytes: number): boolean {
-  const waiting = queue.getSendQueueSize?.() ?? 0;
-  if (waiting === 0) return true;
-  return (
-    waiting + bytes <= MAX_SEND_QUEUE_BYTES &&
-    (queue.getSendQueueCount?.() ?? 0) < MAX_SEND_QUEUE_DATAGRAMS
-  );
-}
 
 /**
  * Sending to an address given as a number needs no resolver: this calls back at once instead of
@@ -50,8 +28,13 @@ export interface BoundSocket {
   readonly isDualStack: boolean;
   /** What the kernel gave of {@link RECEIVE_BUFFER_BYTES}. */
   readonly receiveBufferBytes: number;
-  /** @returns False when too much waits already and the datagram was dropped. */
+  /**
+   * Sends a datagram, at the latest when {@link flush} is called.
+   * @returns False when too much waits already and the datagram was dropped.
+   */
   send(remote: Remote, data: Uint8Array): boolean;
+  /** Sends what {@link send} has gathered: to be called when there is no more for now. */
+  flush(): void;
   close(): Promise<void>;
 }
 
@@ -63,6 +46,8 @@ export interface UdpSocketOptions {
    */
   readonly address?: string;
   readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
+  /** What sends and receives many datagrams by one call; without it Node's own socket does all. */
+  readonly native?: NativeUdp | null;
   /** Sending failed for a reason that is not the peer's: full buffers, no route. Never fatal. */
   readonly onSendError: (error: NodeJS.ErrnoException) => void;
 }
@@ -90,9 +75,13 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
   const isV6 = isIP(address) === 6;
   const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup });
+  const native = options.native ?? null;
+  const descriptor = native?.bind({ address, port: options.port }, isV6, isDualStack) ?? null;
   // The lookup above calls back at once, so 'listening' may come from within bind().
   const listening = once(socket, 'listening');
-  socket.bind(options.port, address);
+  // Node's socket owns the descriptor from here on.
+  if (descriptor === null) socket.bind(options.port, address);
+  else socket.bind({ fd: descriptor });
   try {
     await listening;
   } catch (error) {
@@ -102,33 +91,26 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
   const receiveBufferBytes = enlargeReceiveBuffer(socket);
   // On Linux an ICMP error of an earlier send is reported here; the socket stays good.
   socket.on('error', options.onSendError);
+  const ofNode: DatagramPath = new NodePath(socket, isV6, options);
+  const path =
+    native === null || descriptor === null
+      ? ofNode
+      : new NativePath(native.socket(descriptor, isV6), ofNode, socket, options);
   socket.on('message', (data: Buffer, info: RemoteInfo) => {
     // Port 0 can be forged but not sent to: sending to it throws.
-    if (info.port === 0) return;
-    options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
+    if (info.port !== 0)
+      options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
+    path.receiveMore();
   });
-  const onSent = (error: Error | null): void => {
-    if (error !== null) options.onSendError(error);
-  };
   return {
     address,
     port: socket.address().port,
     isDualStack: isDualStack && isV6,
     receiveBufferBytes,
-    send(remote, data) {
-      if (!hasSendCapacity(socket, data.length)) return false;
-      const destination =
-        isV6 && !remote.address.includes(':') ? `::ffff:${remote.address}` : remote.address;
-      try {
-        socket.send(data, remote.port, destination, onSent);
-      } catch (error) {
-        // Node checks its arguments by throwing; an address from the wire must never end the
-        // process.
-        options.onSendError(error as NodeJS.ErrnoException);
-      }
-      return true;
-    },
+    send: (remote, data) => path.send(remote, data),
+    flush: () => path.flush(),
     async close() {
+      path.close();
       const closed = once(socket, 'close');
       socket.close();
       await closed;

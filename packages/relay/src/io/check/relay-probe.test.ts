@@ -6,9 +6,9 @@ import {
   type SignedRelayRecord,
   formatFingerprint,
 } from '@lumamesh/protocol';
-import { TEST_ICE, serverCertificate, serverFingerprint } from '@lumamesh/testkit';
+import { TEST_ICE, serverCertificate, serverFingerprint, testIo } from '@lumamesh/testkit';
 import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
-import { UdpEndpoint, nodeCrypto } from '@lumamesh/transport/io';
+import { UdpEndpoint } from '@lumamesh/transport/io';
 import type { Finding } from './finding.ts';
 import { checkRecord } from './relay-check.ts';
 import { probeRelay } from './relay-probe.ts';
@@ -20,7 +20,8 @@ describe('a relay that is probed and does not play by the rules', () => {
 
   before(async () => {
     udp = await UdpEndpoint.start({
-      crypto: nodeCrypto,
+      native: testIo.udp,
+      crypto: testIo.crypto,
       port: 0,
       address: '127.0.0.1',
       ice: TEST_ICE,

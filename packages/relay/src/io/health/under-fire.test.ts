@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { endpointOptions, until } from '@lumamesh/testkit';
-import { UdpEndpoint, monotonicNow, nodeCrypto } from '@lumamesh/transport/io';
+import { endpointOptions, testIo, until } from '@lumamesh/testkit';
+import { UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import { silentLogger } from '../log.ts';
 import { sampleStats } from '../relay-stats.test-support.ts';
 import type { RelayServer } from '../relay-server.ts';
@@ -16,7 +16,8 @@ const QUESTION = Uint8Array.of(0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, ...new Uint8A
 
 async function startUdp(): Promise<UdpEndpoint> {
   return UdpEndpoint.start({
-    ...endpointOptions({ crypto: nodeCrypto }),
+    native: testIo.udp,
+    ...endpointOptions({ crypto: testIo.crypto }),
     port: 0,
     address: '127.0.0.1',
     onEvent: () => undefined,

@@ -86,3 +86,105 @@ export function aeadSlab(ffi: Ffi): Slab {
   slab.view.setBigUint64(at + OSSL_PARAM.returnSize, UNMODIFIED, true);
   return slab;
 }
+
+/** `struct sockaddr_in` and `sockaddr_in6` (netinet/in.h); port and addresses are big-endian. */
+export const SOCKADDR = {
+  family: 0,
+  port: 2,
+  ipv4: 4,
+  ipv6: 8,
+  scopeId: 24,
+  ipv4Bytes: 16,
+  ipv6Bytes: 28,
+} as const;
+
+/**
+ * `struct mmsghdr` (sys/socket.h): `struct msghdr { void *name; socklen_t namelen; struct iovec
+ * *iov; size_t iovlen; void *control; size_t controllen; int flags; }`, then `unsigned int len`.
+ */
+const MMSGHDR = {
+  name: 0,
+  nameBytes: 8,
+  iov: 16,
+  iovCount: 24,
+  flags: 48,
+  length: 56,
+  byteLength: 64,
+} as const;
+/** `struct iovec { void *base; size_t len; }`. */
+const IOVEC = { base: 0, byteCount: 8, byteLength: 16 } as const;
+/** A `sockaddr_in6`, with its padding. */
+const NAME_BYTES = 32;
+
+/**
+ * `count` datagrams of up to `maxBytes` bytes each, as `sendmmsg` and `recvmmsg` take them: all
+ * `mmsghdr`s first, then what they point to. The pointers in them are written once.
+ */
+export class DatagramSlab {
+  readonly count: number;
+  readonly maxBytes: number;
+  readonly slab: Slab;
+  readonly #iovs: number;
+  readonly #names: number;
+  readonly #payloads: number;
+  readonly #headers: readonly bigint[];
+
+  constructor(ffi: Ffi, count: number, maxBytes: number) {
+    this.count = count;
+    this.maxBytes = maxBytes;
+    this.#iovs = count * MMSGHDR.byteLength;
+    this.#names = this.#iovs + count * IOVEC.byteLength;
+    this.#payloads = this.#names + count * NAME_BYTES;
+    this.slab = new Slab(ffi, this.#payloads + count * maxBytes);
+    for (let i = 0; i < count; i++) {
+      const header = i * MMSGHDR.byteLength;
+      const iov = this.#iovs + i * IOVEC.byteLength;
+      this.slab.writePointer(header + MMSGHDR.name, this.nameAt(i), NAME_BYTES);
+      this.slab.writePointer(header + MMSGHDR.iov, iov, IOVEC.byteLength);
+      this.slab.view.setBigUint64(header + MMSGHDR.iovCount, 1n, true);
+      this.slab.writePointer(iov + IOVEC.base, this.payloadAt(i), maxBytes);
+    }
+    this.#headers = Array.from({ length: count }, (_, i) =>
+      this.slab.pointer(i * MMSGHDR.byteLength, (count - i) * MMSGHDR.byteLength),
+    );
+  }
+
+  /** Where the address of a datagram lies. */
+  nameAt(i: number): number {
+    return this.#names + i * NAME_BYTES;
+  }
+
+  /** Where the bytes of a datagram lie. */
+  payloadAt(i: number): number {
+    return this.#payloads + i * this.maxBytes;
+  }
+
+  /** The address of the `mmsghdr`s from `i` on; there are `count - i`. */
+  headersFrom(i: number): bigint {
+    const pointer = this.#headers[i];
+    if (pointer === undefined) throw new RangeError(`no datagram ${i} in a slab`);
+    return pointer;
+  }
+
+  /** Says how long address and bytes of a datagram are: when sent, or at most when received. */
+  setLengths(i: number, nameBytes: number, byteCount: number): void {
+    if (i < 0 || i >= this.count || nameBytes > NAME_BYTES || byteCount > this.maxBytes)
+      throw new RangeError(`no datagram ${i} of ${byteCount} bytes in a slab`);
+    const header = i * MMSGHDR.byteLength;
+    this.slab.view.setUint32(header + MMSGHDR.nameBytes, nameBytes, true);
+    // Both fit into 32 bits; the upper half of the size_t stays zero.
+    this.slab.view.setUint32(this.#iovs + i * IOVEC.byteLength + IOVEC.byteCount, byteCount, true);
+  }
+
+  /** How many bytes of a datagram were received: never more than it has room for. */
+  receivedBytes(i: number): number {
+    const length = this.slab.view.getUint32(i * MMSGHDR.byteLength + MMSGHDR.length, true);
+    return Math.min(length, this.maxBytes);
+  }
+
+  /** The bytes of a datagram: a view that the next call writes over. */
+  payload(i: number, byteCount: number): Uint8Array {
+    const at = this.payloadAt(i);
+    return this.slab.bytes.subarray(at, at + Math.min(byteCount, this.maxBytes));
+  }
+}
