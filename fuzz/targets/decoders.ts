@@ -95,7 +95,7 @@ const record: Target = {
   },
 };
 
-const gate = new CookieGate(testCrypto(4), instant(0));
+const gate = new CookieGate({ crypto: testCrypto(4) }, instant(0));
 const cookieGate: Target = {
   name: 'cookie-gate',
   maxBytes: 2000,

@@ -11,7 +11,7 @@ import {
   testIo,
 } from '@lumamesh/testkit';
 import { type BrowserName, findTestAddress } from '@lumamesh/testkit/browsers';
-import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
+import { DEFAULT_SESSION_LIMITS, type NegotiatedSecurity } from '@lumamesh/transport';
 import { UdpEndpoint, warmUp } from '@lumamesh/transport/io';
 import { BROWSERS, serveHarness, startRelay, whySkipped } from './support.ts';
 import { Tab } from './tab.ts';
@@ -20,9 +20,12 @@ const LIMIT = 65_536;
 const skip = whySkipped() ?? false;
 
 /** The transport alone, sending back what it gets. */
-async function startEcho(
-  cookieThreshold: number,
-): Promise<{ readonly udp: UdpEndpoint; readonly relay: object }> {
+async function startEcho(cookieThreshold: number): Promise<{
+  readonly udp: UdpEndpoint;
+  readonly relay: object;
+  readonly negotiated: NegotiatedSecurity[];
+}> {
+  const negotiated: NegotiatedSecurity[] = [];
   await warmUp(testIo.crypto, serverCertificate, 50);
   const udp: UdpEndpoint = await UdpEndpoint.start({
     native: testIo.udp,
@@ -35,6 +38,7 @@ async function startEcho(
     limits: { maxSessions: 100, cookieThreshold, maxHalfOpen: 100 },
     sessionLimits: DEFAULT_SESSION_LIMITS,
     onEvent: (sessionId, event) => {
+      if (event.type === 'secure') negotiated.push(event.negotiated);
       if (event.type === 'message') udp.send(sessionId, event.channelId, event.data);
     },
   });
@@ -45,7 +49,7 @@ async function startEcho(
     ufrag: TEST_ICE.ufrag,
     pwd: TEST_ICE.password,
   };
-  return { udp, relay };
+  return { udp, relay, negotiated };
 }
 
 describe(
@@ -54,7 +58,7 @@ describe(
   () => {
     for (const name of BROWSERS) {
       it(`${name}: echoes strings and binary up to the limit, twenty connects in a row are all quick, and a cookie changes nothing`, async () => {
-        const { udp, relay } = await startEcho(50);
+        const { udp, relay, negotiated } = await startEcho(50);
         const gated = await startEcho(0);
         const page = await serveHarness();
         const tab = await Tab.open(name, page.url);
@@ -82,6 +86,13 @@ describe(
             'text 100',
             'binary 100',
           ]);
+          // With a cookie and without one: what both browsers lead with.
+          for (const each of [...negotiated, ...gated.negotiated])
+            assert.deepEqual(each, {
+              version: '1.3',
+              cipherSuite: 'TLS_AES_128_GCM_SHA256',
+              group: 'x25519mlkem768',
+            });
           const drops = udp.endpoint.drops.snapshot();
           assert.ok(
             !('dtls.record.unauthentic' in drops) && !('sctp.checksum' in drops),

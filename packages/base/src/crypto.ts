@@ -11,10 +11,23 @@ export interface SyncCrypto {
   hash(algorithm: DigestName, data: Uint8Array): Uint8Array;
   /** @returns The whole HMAC (RFC 2104): 20, 32 or 48 bytes. */
   hmac(algorithm: HmacName, key: Uint8Array, data: Uint8Array): Uint8Array;
-  /** An ephemeral key pair for one key exchange. */
+  /** The groups that this runtime can compute; those of {@link EcdheGroup} are always there. */
+  readonly namedGroups: readonly NamedGroup[];
+  /** An ephemeral key pair for one key exchange, for the side that speaks first. */
   generateKeyShare(group: NamedGroup): KeyShare;
+  /**
+   * The other side's half of a key exchange, for a key that is there already.
+   * @returns `null` for a group that is not in {@link namedGroups}, and for a key that is
+   * malformed, off the curve, or of low order.
+   */
+  respondToKeyShare(group: NamedGroup, peerPublicKey: Uint8Array): KeyShareResponse | null;
   /** Seals and opens with one key. `keyBytes` is 16 or 32 bytes long, as `algorithm` asks. */
   createAead(algorithm: AeadName, keyBytes: Uint8Array): Aead;
+  /**
+   * The cipher that masks record sequence numbers in DTLS 1.3 (RFC 9147 §4.2.3), for records sealed
+   * by `algorithm`; its key is as long as theirs.
+   */
+  createRecordMask(algorithm: AeadName, keyBytes: Uint8Array): RecordMask;
   /**
    * ECDSA with P-256 and SHA-256.
    * @returns A DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3).
@@ -36,7 +49,10 @@ export type HashName = 'sha256' | 'sha384';
 export type DigestName = HashName | 'md5';
 export type HmacName = 'sha1' | 'sha256' | 'sha384';
 export type AeadName = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
-export type NamedGroup = 'x25519' | 'secp256r1';
+/** The groups that DTLS 1.2 knows as well. */
+export type EcdheGroup = 'x25519' | 'secp256r1';
+/** With the hybrid of X25519 and ML-KEM-768 (draft-ietf-tls-ecdhe-mlkem). */
+export type NamedGroup = EcdheGroup | 'x25519mlkem768';
 
 /** An opaque private key of the {@link SyncCrypto} that made it. */
 export interface SigningKey {
@@ -46,23 +62,38 @@ export interface SigningKey {
 export interface KeyShare {
   readonly group: NamedGroup;
   /**
-   * 32 bytes for X25519, 65 (uncompressed point) for P-256: the form that stands on the wire (RFC
-   * 8422 §5.4).
+   * The form that stands on the wire: 32 bytes for X25519, 65 (uncompressed point) for P-256 (RFC
+   * 8422 §5.4), 1216 for the hybrid (an ML-KEM encapsulation key, then X25519).
    */
   readonly publicKey: Uint8Array;
   /**
-   * The shared secret (32 bytes), or `null` when the peer's key is malformed, off the curve, or of
-   * low order (RFC 7748 §6.1).
+   * The shared secret (32 bytes; 64 for the hybrid), or `null` when the peer's key is malformed,
+   * off the curve, or of low order (RFC 7748 §6.1).
    */
   derive(peerPublicKey: Uint8Array): Uint8Array | null;
+}
+
+export interface KeyShareResponse {
+  /** As long as the peer's, but for the hybrid: 1120 bytes (an ML-KEM ciphertext, then X25519). */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes; 64 for the hybrid. */
+  readonly secret: Uint8Array;
+}
+
+export interface RecordMask {
+  /**
+   * @param sample the first 16 bytes of the ciphertext
+   * @returns At least two bytes, valid until the next call.
+   */
+  mask(sample: Uint8Array): Uint8Array;
 }
 
 export const AEAD_TAG_BYTES = 16;
 
 export interface Aead {
   /**
-   * Ciphertext with the 16-byte tag behind it, written to `out` at `offset`. The nonce has 12
-   * bytes.
+   * Ciphertext with the 16-byte tag behind it, written to `out` at `offset`, where the plaintext
+   * itself may stand. The nonce has 12 bytes.
    */
   seal(
     nonce: Uint8Array,

@@ -1,5 +1,6 @@
 import type { SyncCrypto } from '@lumamesh/base';
 import type { LocalCertificate } from './dtls/handshake.ts';
+import type { SecurityOptions } from './dtls/security-options.ts';
 import type { Remote } from './five-tuple.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
 import type { EndpointLimits } from './session-admission.ts';
@@ -12,6 +13,8 @@ export interface EndpointOptions {
   readonly ice: IceCredentials;
   readonly certificate: LocalCertificate;
   readonly requestClientCertificate: boolean;
+  /** Versions and groups of DTLS; default: all. */
+  readonly security?: SecurityOptions;
   readonly negotiatedChannels: readonly NegotiatedChannel[];
   readonly limits: EndpointLimits;
   readonly sessionLimits: SessionLimits;

@@ -8,9 +8,9 @@ import {
 } from '@lumamesh/base';
 import { type Source, sourceOf } from './source.ts';
 import { CookieGate } from './dtls/cookie-gate.ts';
-import { maxFirstFlightBytes } from './dtls/first-flight.ts';
 import { protocolOf } from './demultiplex.ts';
 import type { EndpointOptions, EndpointOutput } from './endpoint-types.ts';
+import { mayAnswer } from './first-answer.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
 import type { AdmissionCounts, EndpointLimits } from './session-admission.ts';
@@ -35,12 +35,12 @@ export class Endpoint implements Machine<EndpointOutput> {
   readonly drops = new DropCounters();
   /** Forwards between browsers; `null` for a relay that introduces and drops out. */
   readonly turn: TurnServer | null;
+  readonly #options: EndpointOptions;
   readonly #keeper: SessionKeeper;
   readonly #table: SessionTable;
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
   readonly #replies = new Fifo<EndpointOutput>();
-  readonly #firstFlightBytes: number;
   /** The transaction id of the question that our own program asks, which has its own budget. */
   #ownQuestion: Uint8Array = new Uint8Array(0);
 
@@ -48,10 +48,10 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#keeper = new SessionKeeper(now, options, this.drops);
     this.#table = this.#keeper.table;
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
-    this.#gate = new CookieGate(options.crypto, now);
+    this.#options = options;
+    this.#gate = new CookieGate({ ...options.security, crypto: options.crypto }, now);
     this.turn =
       options.turn === undefined ? null : new TurnServer(options.crypto, options.turn, this.drops);
-    this.#firstFlightBytes = maxFirstFlightBytes(options);
   }
 
   get counts(): AdmissionCounts {
@@ -225,11 +225,13 @@ export class Endpoint implements Machine<EndpointOutput> {
     switch (verdict.kind) {
       case 'other':
         if (slot === undefined) return this.drops.count('endpoint.unknownSession');
+        // Only the cookie moves it on: a later fragment of the first ClientHello would get the
+        // flight for whichever this session began with, numbered as the client does not expect.
+        if (verdict.isHello && slot.isChallenged) return this.drops.count('endpoint.challenged');
         return this.#deliver(now, slot, datagram);
       case 'challenge': {
-        const { random, missingBytes } = verdict;
-        if (slot !== undefined && this.#mayAnswer(slot, random, datagram.length + missingBytes)) {
-          slot.helloRandom ??= random.slice();
+        if (slot !== undefined && mayAnswer(slot, verdict, datagram.length, this.#options)) {
+          slot.helloRandom ??= verdict.random.slice();
           return this.#deliver(now, slot, datagram);
         }
         if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
@@ -242,25 +244,20 @@ export class Endpoint implements Machine<EndpointOutput> {
         }
         return this.#reply(remote, response);
       }
+      case 'incomplete':
+        // The answer to a HelloRetryRequest of the session's own.
+        if (slot !== undefined && !slot.isChallenged) return this.#deliver(now, slot, datagram);
+        if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
+          return this.drops.count('endpoint.challengeBudget');
+        return verdict.hold();
       case 'valid': {
         const proven = this.#keeper.createProven(now, remote, key, slot);
         if (proven === null) return;
         proven.session.markAddressProven(verdict.messageSeq);
+        if (verdict.before !== null) this.#deliver(now, proven, verdict.before);
         this.#deliver(now, proven, datagram);
       }
     }
-  }
-
-  /**
-   * Whether the session itself replies to a ClientHello of an unproven address: to the one it began
-   * with, if three times what came is enough for it.
-   */
-  #mayAnswer(slot: Slot, random: Uint8Array, arrivingBytes: number): boolean {
-    return (
-      !slot.isChallenged &&
-      (slot.helloRandom === null || bytesEqual(slot.helloRandom, random)) &&
-      slot.session.amplification.allows(this.#firstFlightBytes, arrivingBytes)
-    );
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {

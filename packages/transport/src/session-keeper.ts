@@ -59,11 +59,9 @@ export class SessionKeeper {
 
   /** A session of a five-tuple that has none. */
   create(now: Instant, remote: Remote, key: string, admission: 'unproven' | 'proven'): Slot {
-    const { crypto, certificate, requestClientCertificate, negotiatedChannels, sessionLimits } =
-      this.#options;
     const session = Session.server(
       now,
-      { crypto, certificate, requestClientCertificate, negotiatedChannels, limits: sessionLimits },
+      { ...this.#options, limits: this.#options.sessionLimits },
       this.#onDrop,
     );
     const slot: Slot = {

@@ -11,15 +11,16 @@ import type {
  * The largest UDP payload we send: below every path MTU that matters (RFC 8831 §5 starts at 1200).
  */
 const MAX_DATAGRAM_BYTES = 1200;
-/** DTLS header, explicit nonce and tag. */
+/** DTLS 1.2's header, explicit nonce and tag; 1.3 has 22. */
 const DTLS_OVERHEAD_BYTES = 37;
 /** Chunks are padded to four bytes, so packets are as well. */
 const MAX_SCTP_PACKET_BYTES = (MAX_DATAGRAM_BYTES - DTLS_OVERHEAD_BYTES) & ~3;
 
 /** The DTLS layer of a server's session. */
 export function serverDtls(options: ServerSessionOptions): DtlsConnection {
-  const { crypto, certificate, requestClientCertificate } = options;
+  const { crypto, certificate, requestClientCertificate, security } = options;
   return DtlsConnection.server({
+    ...security,
     crypto,
     certificate,
     requestClientCertificate,
@@ -29,8 +30,9 @@ export function serverDtls(options: ServerSessionOptions): DtlsConnection {
 
 /** The DTLS layer of a client's session, which sends its ClientHello at once. */
 export function clientDtls(now: Instant, options: ClientSessionOptions): DtlsConnection {
-  const { crypto, remoteFingerprint, certificate } = options;
+  const { crypto, remoteFingerprint, certificate, security } = options;
   return DtlsConnection.client(now, {
+    ...security,
     crypto,
     remoteFingerprint,
     certificate,

@@ -1,7 +1,8 @@
 import type { SyncCrypto, Transmit } from '@lumamesh/base';
 import type { DataChannelEvent } from './datachannel/data-channels.ts';
 import type { ChannelProperties } from './datachannel/dcep.ts';
-import type { LocalCertificate } from './dtls/handshake.ts';
+import type { LocalCertificate, NegotiatedSecurity } from './dtls/handshake.ts';
+import type { SecurityOptions } from './dtls/security-options.ts';
 import type { IceCredentials } from './ice/ice-credentials.ts';
 import type { TransportAddress } from './stun/attributes/xor-mapped-address.ts';
 
@@ -18,7 +19,11 @@ export type SessionEvent =
   /** Our ICE pair works (client role). */
   | { readonly type: 'reachable'; readonly mappedAddress: TransportAddress; readonly rttMs: number }
   /** DTLS is up: the peer is the holder of its certificate, its address is proven. */
-  | { readonly type: 'secure'; readonly remoteCertificate: Uint8Array | null }
+  | {
+      readonly type: 'secure';
+      readonly remoteCertificate: Uint8Array | null;
+      readonly negotiated: NegotiatedSecurity;
+    }
   /** The association is up. */
   | { readonly type: 'connected' }
   | DataChannelEvent
@@ -49,6 +54,8 @@ export interface NegotiatedChannel {
 }
 
 export interface CommonSessionOptions {
+  /** Versions and groups of DTLS; default: all. */
+  readonly security?: SecurityOptions;
   readonly crypto: SyncCrypto;
   readonly limits: SessionLimits;
   readonly negotiatedChannels: readonly NegotiatedChannel[];

@@ -22,20 +22,27 @@ describe('a session', () => {
     assert.deepEqual(pair.client.messages(), [Uint8Array.of(1, 2, 3)]);
   });
 
-  it('needs five round trips from cold to the first answer, the first message of the server riding on its COOKIE ECHO', () => {
-    const latencyMs = 50;
-    const pair = sessionPair({ link: { latencyMs } });
-    pair.server.onEvent = (sessionId, event) => {
-      if (event.type === 'secure') pair.server.endpoint.send(pair.net.now, sessionId, 0, 'welcome');
-      if (event.type === 'message') pair.server.endpoint.send(pair.net.now, sessionId, 0, 'joined');
-    };
-    pair.client.onEvent = (event) => {
-      if (event.type === 'connected') pair.client.session.send(pair.net.now, 0, 'join');
-    };
-    assert.ok(pair.net.runUntil(() => pair.client.messages().includes('joined'), 10_000));
-    assert.equal(pair.net.now / (2 * latencyMs), 5);
-    assert.deepEqual(pair.client.messages(), ['welcome', 'joined']);
-  });
+  for (const [version, roundTrips] of [
+    ['1.3', 4],
+    ['1.2', 5],
+  ] as const)
+    it(`needs ${roundTrips} round trips from cold to the first answer by DTLS ${version}, the first message of the server riding on its COOKIE ECHO`, () => {
+      const latencyMs = 50;
+      const security = { maxVersion: version };
+      const pair = sessionPair({ link: { latencyMs }, client: { security } });
+      pair.server.onEvent = (sessionId, event) => {
+        if (event.type === 'secure')
+          pair.server.endpoint.send(pair.net.now, sessionId, 0, 'welcome');
+        if (event.type === 'message')
+          pair.server.endpoint.send(pair.net.now, sessionId, 0, 'joined');
+      };
+      pair.client.onEvent = (event) => {
+        if (event.type === 'connected') pair.client.session.send(pair.net.now, 0, 'join');
+      };
+      assert.ok(pair.net.runUntil(() => pair.client.messages().includes('joined'), 10_000));
+      assert.equal(pair.net.now / (2 * latencyMs), roundTrips);
+      assert.deepEqual(pair.client.messages(), ['welcome', 'joined']);
+    });
 
   for (const lossRate of [0.05, 0.2, 0.35]) {
     it(`comes up and delivers everything in order with ${lossRate * 100} % loss, reordering and duplicates`, () => {

@@ -116,7 +116,7 @@ export class Session implements Machine<SessionOutput> {
     if (this.#isClosed) return null;
     return earlier(
       earlier(this.#timers.next(), this.#agent?.deadline ?? null),
-      earlier(this.#dtls?.deadline ?? null, this.#sctp?.deadline ?? null),
+      earlier(this.#dtls?.deadline ?? null, this.#provenSctp?.deadline ?? null),
     );
   }
 
@@ -168,7 +168,7 @@ export class Session implements Machine<SessionOutput> {
     }
     this.#agent?.handleTimeout(now);
     this.#dtls?.handleTimeout(now);
-    this.#sctp?.handleTimeout(now);
+    this.#provenSctp?.handleTimeout(now);
   }
 
   /**
@@ -226,6 +226,11 @@ export class Session implements Machine<SessionOutput> {
     }
   }
 
+  /** The association, where its timers may resend: its first INIT goes before anything is proven. */
+  get #provenSctp(): Association | null {
+    return this.amplification.isProven ? this.#sctp : null;
+  }
+
   #handleStun(now: Instant, agent: ControllingAgent, datagram: Uint8Array): string | null {
     const drop = agent.handleDatagram(now, datagram);
     // An authentic response to one of our checks: the relay is there, though it may have nothing to
@@ -279,11 +284,13 @@ export class Session implements Machine<SessionOutput> {
 
   #handleDtlsEvent(event: DtlsEvent): void {
     switch (event.type) {
+      case 'writable':
+        return this.#startSctp();
       case 'connected':
         this.amplification.markProven();
         this.#lastHeard = this.#now;
         this.#startSctp();
-        this.#outputs.push({ type: 'secure', remoteCertificate: event.remoteCertificate });
+        this.#outputs.push({ ...event, type: 'secure' });
         return;
       case 'data': {
         this.#lastHeard = this.#now;
@@ -297,6 +304,7 @@ export class Session implements Machine<SessionOutput> {
   }
 
   #startSctp(): void {
+    if (this.#sctp !== null) return;
     const { limits, negotiatedChannels } = this.#options;
     this.#sctp = association(this.#now, this.#options, this.#isServer);
     this.#channels = new DataChannels(this.#sctp, !this.#isServer, limits.maxChannels, (event) =>
@@ -304,8 +312,8 @@ export class Session implements Machine<SessionOutput> {
     );
     for (const { id, properties } of negotiatedChannels)
       this.#channels.openNegotiated(id, properties);
-    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip
-    // (docs/wire-protocol.md).
+    // Both sides open: the server's INIT rides behind its Finished, which spares a round trip (in
+    // DTLS 1.3 it does so before the client's Finished is there; docs/wire-protocol.md).
     this.#sctp.connect(this.#now);
   }
 

@@ -1,20 +1,20 @@
-import { type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
+import { type NamedGroup, bytesEqual, concatBytes } from '@lumamesh/base';
 import { type CipherSuite, findCipherSuite } from './cipher-suite.ts';
 import type { FlightPart } from './flight/flight.ts';
 import {
+  type ClientHandshakeOptions,
   type Handshake,
   type HandshakeStep,
-  type LocalCertificate,
   Transcript,
   WAIT,
   failed,
+  unexpected,
 } from './handshake.ts';
 import { type TrafficKeys, extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
 import { decodeCertificate, encodeCertificate } from './message/certificate.ts';
 import { decodeCertificateRequest } from './message/certificate-request.ts';
 import { encodeCertificateVerify } from './message/certificate-verify.ts';
-import { RANDOM_BYTES } from './message/client-hello.ts';
 import { encodeClientKeyExchange } from './message/client-key-exchange.ts';
 import { EXTENSION, SIGNATURE_ECDSA_SECP256R1_SHA256 } from './message/extensions.ts';
 import {
@@ -22,14 +22,14 @@ import {
   type HandshakeMessage,
   handshakeMessage,
 } from './message/handshake-header.ts';
-import { encodeOwnClientHello } from './own-client-hello.ts';
-import { decodeHelloVerifyRequest } from './message/hello-verify-request.ts';
 import { decodeServerHello } from './message/server-hello.ts';
 import {
   type ServerKeyExchange,
   decodeServerKeyExchange,
   encodeEcdhParams,
 } from './message/server-key-exchange.ts';
+import { isMarkedDowngraded } from './downgrade.ts';
+import { speaks13 } from './security-options.ts';
 import type { RecordLayer } from './record/record-layer.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 
@@ -45,9 +45,7 @@ interface Hello {
 }
 
 type State =
-  | { readonly name: 'start' }
-  /** `cookieTaken` ends the exchange after one HelloVerifyRequest. */
-  | { readonly name: 'awaitServerHello'; readonly cookieTaken: boolean }
+  | { readonly name: 'awaitServerHello' }
   | { readonly name: 'awaitCertificate'; readonly hello: Hello }
   | {
       readonly name: 'awaitServerKeyExchange';
@@ -66,53 +64,50 @@ type State =
       readonly hello: Hello;
       readonly remoteCertificate: Uint8Array;
       readonly masterSecret: Uint8Array;
+      readonly group: NamedGroup;
     }
   | { readonly name: 'done' };
-
-export interface ClientHandshakeOptions {
-  readonly crypto: SyncCrypto;
-  /** SHA-256 of the server's certificate, 32 bytes. */
-  readonly remoteFingerprint: Uint8Array;
-  /** Shown when the server asks for one. */
-  readonly certificate: LocalCertificate | null;
-}
 
 export class ClientHandshake12 implements Handshake {
   readonly #options: ClientHandshakeOptions;
   readonly #records: RecordLayer;
   readonly #clientRandom: Uint8Array;
   readonly #transcript = new Transcript();
-  #nextMessageSeq = 0;
-  #state: State = { name: 'start' };
+  readonly version = '1.2';
   readonly expectsFirstMessage = false;
   readonly mayStartAgain = false;
+  #nextMessageSeq: number;
+  #state: State = { name: 'awaitServerHello' };
 
-  constructor(options: ClientHandshakeOptions, records: RecordLayer) {
+  /** @param hello the ClientHello that this server answers */
+  constructor(
+    options: ClientHandshakeOptions,
+    records: RecordLayer,
+    clientRandom: Uint8Array,
+    hello: HandshakeMessage,
+  ) {
     this.#options = options;
     this.#records = records;
-    this.#clientRandom = options.crypto.randomBytes(RANDOM_BYTES);
+    this.#clientRandom = clientRandom;
+    this.#transcript.add(hello);
+    this.#nextMessageSeq = hello.messageSeq + 1;
   }
 
-  get expectsProtected(): boolean {
-    return this.#state.name === 'awaitFinished';
+  get expectedEpoch(): number {
+    return this.#state.name === 'awaitFinished' ? 1 : 0;
   }
 
   start(): HandshakeStep {
-    this.#state = { name: 'awaitServerHello', cookieTaken: false };
-    return this.#sendClientHello(new Uint8Array(0));
+    return WAIT;
   }
 
   handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
-    if (message.isProtected !== this.expectsProtected)
-      return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.epoch !== this.expectedEpoch) return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
-      case 'start':
       case 'done':
         return WAIT;
       case 'awaitServerHello':
-        if (message.type === HANDSHAKE_TYPE.helloVerifyRequest && !state.cookieTaken)
-          return this.#handleHelloVerifyRequest(message);
         return message.type === HANDSHAKE_TYPE.serverHello
           ? this.#handleServerHello(message)
           : unexpected();
@@ -137,26 +132,14 @@ export class ClientHandshake12 implements Handshake {
     }
   }
 
-  #sendClientHello(cookie: Uint8Array): HandshakeStep {
-    const body = encodeOwnClientHello(this.#clientRandom, cookie);
-    const message = this.#ownMessage(HANDSHAKE_TYPE.clientHello, body);
-    return { type: 'send', parts: [{ type: 'message', message }] };
-  }
-
-  #handleHelloVerifyRequest(message: HandshakeMessage): HandshakeStep {
-    const cookie = decodeHelloVerifyRequest(message.body);
-    if (!cookie.ok) return failed(ALERT.decodeError, cookie.drop);
-    // RFC 6347 §4.2.6: the first ClientHello and HelloVerifyRequest are not hashed. §4.2.1: the
-    // second one repeats the random.
-    this.#transcript.reset();
-    this.#state = { name: 'awaitServerHello', cookieTaken: true };
-    return this.#sendClientHello(cookie.value);
-  }
-
   #handleServerHello(message: HandshakeMessage): HandshakeStep {
     const hello = decodeServerHello(message.body);
     if (!hello.ok) return failed(ALERT.decodeError, hello.drop);
     const suite = findCipherSuite(hello.value.cipherSuite);
+    // RFC 8446 §4.1.3: "TLS 1.3 clients receiving a ServerHello indicating TLS 1.2 or below MUST
+    // check that the last 8 bytes are not equal to either of these values."
+    if (speaks13(this.#options) && isMarkedDowngraded(hello.value.random))
+      return failed(ALERT.illegalParameter, 'downgrade');
     if (hello.value.version !== VERSION_DTLS_1_2)
       return failed(ALERT.protocolVersion, 'noCommonVersion');
     if (suite === null) return failed(ALERT.illegalParameter, 'noCommonCipherSuite');
@@ -277,8 +260,8 @@ export class ClientHandshake12 implements Handshake {
       this.#clientRandom,
       hello.serverRandom,
     );
-    this.#records.installWriteKeys(keys.client);
-    this.#records.installReadKeys(keys.server);
+    this.#records.installWriteKeys(1, keys.client);
+    this.#records.installReadKeys(1, keys.server);
     const finished = verifyData(
       crypto,
       hash,
@@ -288,10 +271,16 @@ export class ClientHandshake12 implements Handshake {
     );
     parts.push(
       { type: 'changeCipherSpec' },
-      { type: 'protectedMessage', message: this.#ownMessage(HANDSHAKE_TYPE.finished, finished) },
+      { type: 'message', message: this.#ownMessage(HANDSHAKE_TYPE.finished, finished, 1) },
     );
-    this.#state = { name: 'awaitFinished', hello, remoteCertificate, masterSecret };
-    return { type: 'send', parts };
+    this.#state = {
+      name: 'awaitFinished',
+      hello,
+      remoteCertificate,
+      masterSecret,
+      group: keyExchange.group,
+    };
+    return { type: 'send', parts, acknowledgement: 'byReply' };
   }
 
   #handleFinished(
@@ -310,17 +299,23 @@ export class ClientHandshake12 implements Handshake {
     if (!bytesEqual(expected, message.body)) return failed(ALERT.decryptError, 'finished');
     this.#transcript.reset();
     this.#state = { name: 'done' };
-    return { type: 'connected', parts: [], remoteCertificate: state.remoteCertificate };
+    return {
+      type: 'connected',
+      parts: [],
+      remoteCertificate: state.remoteCertificate,
+      negotiated: {
+        version: '1.2',
+        cipherSuite: state.hello.suite.name,
+        group: state.group,
+      },
+      traffic: null,
+    };
   }
 
-  #ownMessage(type: number, body: Uint8Array): HandshakeMessage {
-    const message = handshakeMessage(type, this.#nextMessageSeq, body);
+  #ownMessage(type: number, body: Uint8Array, epoch = 0): HandshakeMessage {
+    const message = handshakeMessage(type, this.#nextMessageSeq, body, epoch);
     this.#nextMessageSeq += 1;
     this.#transcript.add(message);
     return message;
   }
-}
-
-function unexpected(): HandshakeStep {
-  return failed(ALERT.unexpectedMessage, 'unexpectedMessage');
 }

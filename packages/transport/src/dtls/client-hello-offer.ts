@@ -1,4 +1,4 @@
-import { ByteReader, type NamedGroup } from '@lumamesh/base';
+import { ByteReader, type EcdheGroup } from '@lumamesh/base';
 import { CIPHER_SUITES, type CipherSuite } from './cipher-suite.ts';
 import { ALERT } from './message/alert.ts';
 import type { ClientHello } from './message/client-hello.ts';
@@ -20,7 +20,7 @@ export const ALPN_WEBRTC = 'webrtc';
 /** What a server takes from a ClientHello. */
 export interface Negotiated {
   readonly suite: CipherSuite;
-  readonly group: NamedGroup;
+  readonly group: EcdheGroup;
   readonly answersRenegotiationInfo: boolean;
   readonly answersPointFormats: boolean;
   readonly alpn: typeof ALPN_WEBRTC | null;
@@ -103,7 +103,7 @@ function uint16List(data: Uint8Array | undefined): readonly number[] | null {
   return data === undefined ? null : readUint16Vector(new ByteReader(data), 2);
 }
 
-function chooseGroup(ids: readonly number[]): NamedGroup | null {
+function chooseGroup(ids: readonly number[]): EcdheGroup | null {
   if (ids.includes(NAMED_GROUP_ID.x25519)) return 'x25519';
   return ids.includes(NAMED_GROUP_ID.secp256r1) ? 'secp256r1' : null;
 }

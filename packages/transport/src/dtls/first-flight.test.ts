@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ByteReader, concatBytes, instant, later } from '@lumamesh/base';
+import { ByteReader, concatBytes, instant, later, type NamedGroup } from '@lumamesh/base';
 import {
   EndpointHost,
   SessionHost,
@@ -222,7 +222,7 @@ describe('a ClientHello whose reply would be too large', () => {
     let expensive = 0;
     const crypto = {
       ...base,
-      generateKeyShare: (group: 'x25519' | 'secp256r1') => {
+      generateKeyShare: (group: NamedGroup) => {
         expensive += 1;
         return base.generateKeyShare(group);
       },

@@ -1,6 +1,16 @@
-import { type HashName, type SigningKey, type SyncCrypto, concatBytes } from '@lumamesh/base';
+import {
+  type HashName,
+  type NamedGroup,
+  type SigningKey,
+  type SyncCrypto,
+  concatBytes,
+} from '@lumamesh/base';
+import type { CipherSuite13 } from './cipher-suite-13.ts';
+import type { Acknowledgement } from './flight/flight-sender.ts';
 import type { FlightPart } from './flight/flight.ts';
+import { ALERT } from './message/alert.ts';
 import type { HandshakeMessage } from './message/handshake-header.ts';
+import type { DtlsVersion, SecurityOptions } from './security-options.ts';
 
 /**
  * What a handshake wants done after a message. The connection acts on it; the handshake itself
@@ -8,27 +18,54 @@ import type { HandshakeMessage } from './message/handshake-header.ts';
  */
 export type HandshakeStep =
   | { readonly type: 'wait' }
-  | { readonly type: 'send'; readonly parts: readonly FlightPart[] }
-  /** The peer's Finished was right. `parts` is our last flight, empty for a client. */
+  | {
+      readonly type: 'send';
+      readonly parts: readonly FlightPart[];
+      readonly acknowledgement: Acknowledgement;
+      /** Application data may follow this flight, though the peer's Finished is not there yet. */
+      readonly isWritable?: boolean;
+    }
+  /** The peer's Finished was right. `parts` is our last flight, where there is one. */
   | {
       readonly type: 'connected';
       readonly parts: readonly FlightPart[];
       readonly remoteCertificate: Uint8Array | null;
+      readonly negotiated: NegotiatedSecurity;
+      /** What keys of DTLS 1.3 are updated from; `null` for DTLS 1.2. */
+      readonly traffic: ApplicationTraffic | null;
     }
   | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
 
+/** What two peers have agreed on. */
+export interface NegotiatedSecurity {
+  readonly version: DtlsVersion;
+  readonly cipherSuite: string;
+  readonly group: NamedGroup;
+}
+
+/** The secrets of application data of DTLS 1.3, and where post-handshake messages go on. */
+export interface ApplicationTraffic {
+  readonly suite: CipherSuite13;
+  readonly readSecret: Uint8Array;
+  readonly writeSecret: Uint8Array;
+  /** The message_seq of the peer's next message, and of ours. */
+  readonly nextReceiveSeq: number;
+  readonly nextSendSeq: number;
+}
+
 /**
- * One role's handshake in one version of DTLS. {@link DtlsConnection} knows records, epochs, timers
- * and alerts; what messages mean is decided here, so a DTLS 1.3 handshake is another implementation
- * of this.
+ * One role's handshake: of one version, or until it is chosen. {@link DtlsConnection} knows
+ * records, timers and alerts; what messages mean is decided here.
  */
 export interface Handshake {
   /** What to send first, for the side that opens. */
   start(): HandshakeStep;
   /** A whole message, in order. */
   handleMessage(message: HandshakeMessage): HandshakeStep;
-  /** Whether the next message must come under the keys of epoch 1. */
-  readonly expectsProtected: boolean;
+  /** The version, once it is chosen. */
+  readonly version: DtlsVersion | null;
+  /** Whose keys the next message must come under. */
+  readonly expectedEpoch: number;
   /** Whether the next message may be numbered as the first one behind a HelloVerifyRequest. */
   readonly expectsFirstMessage: boolean;
   /** Whether another ClientHello takes the place of the one that was answered. */
@@ -36,6 +73,10 @@ export interface Handshake {
 }
 
 export const WAIT: HandshakeStep = { type: 'wait' };
+
+export function unexpected(): HandshakeStep {
+  return failed(ALERT.unexpectedMessage, 'unexpectedMessage');
+}
 
 export function failed(alert: number, reason: string): HandshakeStep {
   return { type: 'failed', alert, reason };
@@ -69,4 +110,19 @@ export class Transcript {
 export interface LocalCertificate {
   readonly der: Uint8Array;
   readonly privateKey: SigningKey;
+}
+
+export interface ServerHandshakeOptions extends SecurityOptions {
+  readonly crypto: SyncCrypto;
+  readonly certificate: LocalCertificate;
+  /** Whether the client must show a certificate and prove that it holds the key. */
+  readonly requestClientCertificate: boolean;
+}
+
+export interface ClientHandshakeOptions extends SecurityOptions {
+  readonly crypto: SyncCrypto;
+  /** SHA-256 of the server's certificate, 32 bytes. */
+  readonly remoteFingerprint: Uint8Array;
+  /** Shown when the server asks for one. */
+  readonly certificate: LocalCertificate | null;
 }

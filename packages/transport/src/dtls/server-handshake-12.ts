@@ -1,13 +1,14 @@
-import { type KeyShare, type SyncCrypto, bytesEqual, concatBytes } from '@lumamesh/base';
+import { type KeyShare, bytesEqual, concatBytes } from '@lumamesh/base';
 import { type Negotiated, negotiate } from './client-hello-offer.ts';
 import type { FlightPart } from './flight/flight.ts';
 import {
   type Handshake,
   type HandshakeStep,
-  type LocalCertificate,
+  type ServerHandshakeOptions,
   Transcript,
   WAIT,
   failed,
+  unexpected,
 } from './handshake.ts';
 import { extendedMasterSecret, trafficKeys, verifyData } from './key-schedule.ts';
 import { ALERT } from './message/alert.ts';
@@ -24,7 +25,9 @@ import {
 } from './message/handshake-header.ts';
 import { encodeServerHello } from './message/server-hello.ts';
 import { encodeEcdhParams, encodeServerKeyExchange } from './message/server-key-exchange.ts';
+import { markDowngrade } from './downgrade.ts';
 import type { RecordLayer } from './record/record-layer.ts';
+import { speaks13 } from './security-options.ts';
 import { VERSION_DTLS_1_2 } from './record/record.ts';
 import { answerExtensions } from './server-extensions.ts';
 
@@ -77,18 +80,12 @@ type State =
   | { readonly name: 'awaitFinished'; readonly keyed: Keyed }
   | { readonly name: 'done' };
 
-export interface ServerHandshakeOptions {
-  readonly crypto: SyncCrypto;
-  readonly certificate: LocalCertificate;
-  /** Whether the client must show a certificate and prove that it holds the key. */
-  readonly requestClientCertificate: boolean;
-}
-
 export class ServerHandshake12 implements Handshake {
   readonly #options: ServerHandshakeOptions;
   readonly #records: RecordLayer;
   readonly #transcript = new Transcript();
   #startsAgain = 0;
+  readonly version = '1.2';
   #state: State = { name: 'awaitClientHello' };
 
   constructor(options: ServerHandshakeOptions, records: RecordLayer) {
@@ -100,8 +97,8 @@ export class ServerHandshake12 implements Handshake {
     return this.#state.name === 'awaitClientHello';
   }
 
-  get expectsProtected(): boolean {
-    return this.#state.name === 'awaitFinished';
+  get expectedEpoch(): number {
+    return this.#state.name === 'awaitFinished' ? 1 : 0;
   }
 
   get mayStartAgain(): boolean {
@@ -116,8 +113,7 @@ export class ServerHandshake12 implements Handshake {
   handleMessage(message: HandshakeMessage): HandshakeStep {
     const state = this.#state;
     // Finished is the first message under the new keys, and the only one (RFC 5246 §7.4.9).
-    if (message.isProtected !== this.expectsProtected)
-      return failed(ALERT.unexpectedMessage, 'epoch');
+    if (message.epoch !== this.expectedEpoch) return failed(ALERT.unexpectedMessage, 'epoch');
     switch (state.name) {
       case 'awaitClientHello':
         return message.type === HANDSHAKE_TYPE.clientHello
@@ -167,6 +163,7 @@ export class ServerHandshake12 implements Handshake {
     this.#transcript.add(message);
 
     const serverRandom = crypto.randomBytes(RANDOM_BYTES);
+    if (speaks13(this.#options)) markDowngrade(serverRandom);
     const keyShare = crypto.generateKeyShare(negotiated.group);
     const params = encodeEcdhParams(negotiated.group, keyShare.publicKey);
     const signature = crypto.signEcdsaP256(
@@ -206,7 +203,7 @@ export class ServerHandshake12 implements Handshake {
     this.#state = this.#options.requestClientCertificate
       ? { name: 'awaitCertificate', offer }
       : { name: 'awaitClientKeyExchange', offer, remoteCertificate: null };
-    return { type: 'send', parts };
+    return { type: 'send', parts, acknowledgement: 'byReply' };
   }
 
   #handleCertificate(message: HandshakeMessage, offer: Offer): HandshakeStep {
@@ -244,8 +241,8 @@ export class ServerHandshake12 implements Handshake {
       this.#transcript.hash(crypto, hash),
     );
     const keys = trafficKeys(crypto, negotiated.suite, masterSecret, clientRandom, serverRandom);
-    this.#records.installReadKeys(keys.client);
-    this.#records.installWriteKeys(keys.server);
+    this.#records.installReadKeys(1, keys.client);
+    this.#records.installWriteKeys(1, keys.server);
     const keyed = { masterSecret, negotiated, nextMessageSeq, remoteCertificate };
     this.#state =
       remoteCertificate === null
@@ -297,16 +294,19 @@ export class ServerHandshake12 implements Handshake {
     const parts: FlightPart[] = [
       { type: 'changeCipherSpec' },
       {
-        type: 'protectedMessage',
-        message: handshakeMessage(HANDSHAKE_TYPE.finished, keyed.nextMessageSeq, ours),
+        type: 'message',
+        message: handshakeMessage(HANDSHAKE_TYPE.finished, keyed.nextMessageSeq, ours, 1),
       },
     ];
     this.#transcript.reset();
     this.#state = { name: 'done' };
-    return { type: 'connected', parts, remoteCertificate: keyed.remoteCertificate };
+    const { suite, group } = keyed.negotiated;
+    return {
+      type: 'connected',
+      parts,
+      remoteCertificate: keyed.remoteCertificate,
+      negotiated: { version: '1.2', cipherSuite: suite.name, group },
+      traffic: null,
+    };
   }
-}
-
-function unexpected(): HandshakeStep {
-  return failed(ALERT.unexpectedMessage, 'unexpectedMessage');
 }

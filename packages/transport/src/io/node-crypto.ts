@@ -4,11 +4,7 @@ import {
   X509Certificate,
   createCipheriv,
   createDecipheriv,
-  createECDH,
   createHmac,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
   hash as oneShotHash,
   randomBytes,
   sign,
@@ -20,15 +16,13 @@ import {
   type AeadName,
   type DigestName,
   type HmacName,
-  type KeyShare,
-  type NamedGroup,
   type SigningKey,
   type SyncCrypto,
 } from '@lumamesh/base';
+import { generateKeyShare, namedGroups, respondToKeyShare } from './key-shares.ts';
+import { createRecordMask } from './record-mask.ts';
 
 const TAG_OPTIONS = { authTagLength: AEAD_TAG_BYTES };
-const X25519_KEY_BYTES = 32;
-const P256_POINT_BYTES = 65;
 
 /** The transport's primitives over node:crypto. */
 export const nodeCrypto: SyncCrypto = {
@@ -36,8 +30,11 @@ export const nodeCrypto: SyncCrypto = {
   hash: (algorithm: DigestName, data: Uint8Array) => oneShotHash(algorithm, data, 'buffer'),
   hmac: (algorithm: HmacName, key: Uint8Array, data: Uint8Array) =>
     createHmac(algorithm, key).update(data).digest(),
-  generateKeyShare: (group: NamedGroup) => (group === 'x25519' ? x25519KeyShare() : p256KeyShare()),
+  namedGroups,
+  generateKeyShare,
+  respondToKeyShare,
   createAead,
+  createRecordMask,
   signEcdsaP256: (privateKey: SigningKey, data: Uint8Array) =>
     sign('sha256', data, nodeKeyOf(privateKey)),
   verifyWithCertificate,
@@ -107,46 +104,6 @@ function createAead(algorithm: AeadName, keyBytes: Uint8Array): Aead {
       }
       // A Buffer would print and compare differently from the bytes that callers know.
       return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length);
-    },
-  };
-}
-
-function x25519KeyShare(): KeyShare {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519');
-  const { x } = publicKey.export({ format: 'jwk' });
-  return {
-    group: 'x25519',
-    publicKey: new Uint8Array(Buffer.from(x ?? '', 'base64url')),
-    derive(peerPublicKey) {
-      if (peerPublicKey.length !== X25519_KEY_BYTES) return null;
-      try {
-        const peer = createPublicKey({
-          key: { kty: 'OKP', crv: 'X25519', x: Buffer.from(peerPublicKey).toString('base64url') },
-          format: 'jwk',
-        });
-        // OpenSSL refuses the all-zero result that points of low order give (RFC 7748 §6.1).
-        return diffieHellman({ privateKey, publicKey: peer });
-      } catch {
-        return null;
-      }
-    },
-  };
-}
-
-function p256KeyShare(): KeyShare {
-  const ecdh = createECDH('prime256v1');
-  const publicKey = new Uint8Array(ecdh.generateKeys());
-  return {
-    group: 'secp256r1',
-    publicKey,
-    derive(peerPublicKey) {
-      // RFC 8422 §5.4.1: uncompressed points only. OpenSSL checks that the point is on the curve.
-      if (peerPublicKey.length !== P256_POINT_BYTES || peerPublicKey[0] !== 4) return null;
-      try {
-        return ecdh.computeSecret(peerPublicKey);
-      } catch {
-        return null;
-      }
     },
   };
 }

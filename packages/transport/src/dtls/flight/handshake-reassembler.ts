@@ -17,7 +17,7 @@ const MAX_RANGES = 16;
 
 interface Partial {
   readonly type: number;
-  readonly isProtected: boolean;
+  readonly epoch: number;
   readonly body: Uint8Array;
   /** Disjoint, ascending `[start, end)` pairs that have arrived. */
   ranges: [number, number][];
@@ -39,11 +39,13 @@ export type ReassemblyResult =
 export class HandshakeReassembler {
   readonly #maxBytes: number;
   readonly #partials = new Map<number, Partial>();
-  #nextMessageSeq = 0;
+  #nextMessageSeq: number;
   #heldBytes = 0;
 
-  constructor(maxBytes: number) {
+  /** @param nextMessageSeq the number of the message that is expected first */
+  constructor(maxBytes: number, nextMessageSeq = 0) {
     this.#maxBytes = maxBytes;
+    this.#nextMessageSeq = nextMessageSeq;
   }
 
   get heldBytes(): number {
@@ -64,14 +66,14 @@ export class HandshakeReassembler {
   }
 
   /**
-   * @param isProtected whether the fragment came under the keys of epoch 1: such a message takes
-   * the place of one that anybody may have written.
+   * @param epoch whose keys the fragment came under: such a message takes the place of one that
+   * anybody may have written.
    */
-  add(fragment: HandshakeFragment, isProtected = false): ReassemblyResult {
+  add(fragment: HandshakeFragment, epoch = 0): ReassemblyResult {
     if (fragment.messageSeq < this.#nextMessageSeq) return 'duplicate';
     if (fragment.messageSeq >= this.#nextMessageSeq + MAX_AHEAD) return 'dtls.handshake.ahead';
     let partial = this.#partials.get(fragment.messageSeq);
-    if (partial !== undefined && isProtected && !partial.isProtected) {
+    if (partial !== undefined && epoch > partial.epoch) {
       this.#drop(fragment.messageSeq);
       partial = undefined;
     }
@@ -79,7 +81,7 @@ export class HandshakeReassembler {
       if (this.#heldBytes + fragment.length > this.#maxBytes) return 'dtls.handshake.tooLarge';
       partial = {
         type: fragment.type,
-        isProtected,
+        epoch,
         body: new Uint8Array(fragment.length),
         ranges: [],
       };
@@ -87,7 +89,7 @@ export class HandshakeReassembler {
       this.#heldBytes += fragment.length;
     }
     if (
-      partial.isProtected !== isProtected ||
+      partial.epoch !== epoch ||
       partial.type !== fragment.type ||
       partial.body.length !== fragment.length
     )
@@ -132,12 +134,12 @@ export class HandshakeReassembler {
   #whole(messageSeq: number): HandshakeMessage | null {
     const partial = this.#partials.get(messageSeq);
     if (partial === undefined) return null;
-    const { type, body, ranges, isProtected } = partial;
+    const { type, body, ranges, epoch } = partial;
     const isWhole =
       body.length === 0 ||
       (ranges.length === 1 && ranges[0]?.[0] === 0 && ranges[0][1] === body.length);
     if (!isWhole) return null;
-    return handshakeMessage(type, messageSeq, body, isProtected);
+    return handshakeMessage(type, messageSeq, body, epoch);
   }
 
   #drop(messageSeq: number): void {

@@ -1,6 +1,6 @@
 export const ALERT_LEVEL = { warning: 1, fatal: 2 } as const;
 
-/** Alert descriptions (RFC 5246 §7.2, RFC 7301 §3.2). */
+/** Alert descriptions (RFC 5246 §7.2, RFC 8446 §6). */
 export const ALERT = {
   closeNotify: 0,
   unexpectedMessage: 10,
@@ -10,7 +10,10 @@ export const ALERT = {
   decodeError: 50,
   decryptError: 51,
   protocolVersion: 70,
+  userCanceled: 90,
   noRenegotiation: 100,
+  missingExtension: 109,
+  certificateRequired: 116,
 } as const;
 
 export interface Alert {

@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter, type Decoded, decoded, dropped } from '@lumames
 import {
   type Extensions,
   readExtensions,
+  readExtensionsSoFar,
   readUint16Vector,
   writeExtensions,
 } from './extensions.ts';
@@ -31,15 +32,31 @@ export function decodeClientHello(body: Uint8Array): Decoded<ClientHello> {
   return decoded({ ...head, cipherSuites, compressionMethods, extensions });
 }
 
+/** What the first fragment of a ClientHello shows already. */
+export interface ClientHelloHead extends Pick<
+  ClientHello,
+  'version' | 'random' | 'sessionId' | 'cookie'
+> {
+  /** Empty when the fragment ends before they do. */
+  readonly cipherSuites: readonly number[];
+  /** Those that are whole. */
+  readonly extensions: Extensions;
+  /** Whether there are no others. */
+  readonly hasAllExtensions: boolean;
+}
+
 /**
- * Reads what stands before the cipher suites, from the first fragment of a ClientHello already:
- * enough to reply with a cookie (RFC 6347 §4.2.1).
+ * Reads as much as there is, from the first fragment of a ClientHello already: enough to reply with
+ * a cookie (RFC 6347 §4.2.1).
  */
-export function decodeClientHelloHead(
-  firstFragment: Uint8Array,
-): Decoded<Pick<ClientHello, 'version' | 'random' | 'sessionId' | 'cookie'>> {
-  const head = readHead(new ByteReader(firstFragment));
-  return head === null ? dropped('dtls.clientHello.malformed') : decoded(head);
+export function decodeClientHelloHead(firstFragment: Uint8Array): Decoded<ClientHelloHead> {
+  const reader = new ByteReader(firstFragment);
+  const head = readHead(reader);
+  if (head === null) return dropped('dtls.clientHello.malformed');
+  const cipherSuites = readUint16Vector(reader, 2) ?? [];
+  reader.skip(reader.uint8());
+  const { extensions, isWhole } = readExtensionsSoFar(reader);
+  return decoded({ ...head, cipherSuites, extensions, hasAllExtensions: isWhole });
 }
 
 function readHead(

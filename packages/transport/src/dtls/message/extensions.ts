@@ -1,4 +1,4 @@
-import type { ByteReader, ByteWriter } from '@lumamesh/base';
+import type { ByteReader, ByteWriter, NamedGroup } from '@lumamesh/base';
 
 /** Extension types (IANA TLS ExtensionType registry). */
 export const EXTENSION = {
@@ -10,11 +10,28 @@ export const EXTENSION = {
   padding: 21,
   extendedMasterSecret: 23,
   supportedVersions: 43,
+  cookie: 44,
+  keyShare: 51,
   renegotiationInfo: 0xff01,
 } as const;
 
-export const NAMED_GROUP_ID = { secp256r1: 23, x25519: 29 } as const;
+/** IANA TLS Supported Groups registry. */
+export const NAMED_GROUP_ID = { secp256r1: 23, x25519: 29, x25519mlkem768: 0x11ec } as const;
 export const SIGNATURE_ECDSA_SECP256R1_SHA256 = 0x0403;
+
+/** The group of a number, or `null` for one that is not spoken here. */
+export function namedGroupById(id: number): NamedGroup | null {
+  switch (id) {
+    case NAMED_GROUP_ID.x25519:
+      return 'x25519';
+    case NAMED_GROUP_ID.secp256r1:
+      return 'secp256r1';
+    case NAMED_GROUP_ID.x25519mlkem768:
+      return 'x25519mlkem768';
+    default:
+      return null;
+  }
+}
 
 /** More extensions than any browser sends. */
 const MAX_EXTENSIONS = 64;
@@ -37,6 +54,21 @@ export function readExtensions(reader: ByteReader): Extensions | null {
     extensions.set(type, data);
   }
   return reader.ok && list.ok ? extensions : null;
+}
+
+/** The same of a block that may be cut anywhere: those that are whole. */
+export function readExtensionsSoFar(reader: ByteReader): {
+  readonly extensions: Extensions;
+  readonly isWhole: boolean;
+} {
+  const extensions = new Map<number, Uint8Array>();
+  const end = reader.uint16() + reader.offset;
+  while (reader.ok && reader.offset < end && extensions.size < MAX_EXTENSIONS) {
+    const type = reader.uint16();
+    const data = reader.bytes(reader.uint16());
+    if (reader.ok) extensions.set(type, data);
+  }
+  return { extensions, isWhole: reader.ok && reader.offset >= end };
 }
 
 export function writeExtensions(writer: ByteWriter, extensions: Extensions): void {

@@ -12,6 +12,8 @@ export const HANDSHAKE_TYPE = {
   clientHello: 1,
   serverHello: 2,
   helloVerifyRequest: 3,
+  newSessionTicket: 4,
+  encryptedExtensions: 8,
   certificate: 11,
   serverKeyExchange: 12,
   certificateRequest: 13,
@@ -19,6 +21,8 @@ export const HANDSHAKE_TYPE = {
   certificateVerify: 15,
   clientKeyExchange: 16,
   finished: 20,
+  keyUpdate: 24,
+  messageHash: 254,
 } as const;
 
 export interface HandshakeFragment {
@@ -39,8 +43,8 @@ export interface HandshakeMessage {
   readonly messageSeq: number;
   readonly body: Uint8Array;
   readonly bytes: Uint8Array;
-  /** Whether it came under the keys of epoch 1. */
-  readonly isProtected: boolean;
+  /** Whose keys it comes under: 0 for none. */
+  readonly epoch: number;
 }
 
 /** Reads one fragment; `reader.ok` is false afterwards when it was malformed. */
@@ -77,8 +81,8 @@ export function handshakeMessage(
   type: number,
   messageSeq: number,
   body: Uint8Array,
-  isProtected = false,
+  epoch = 0,
 ): HandshakeMessage {
   const bytes = encodeHandshakeFragment(type, body.length, messageSeq, 0, body);
-  return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes, isProtected };
+  return { type, messageSeq, body: bytes.subarray(HANDSHAKE_HEADER_BYTES), bytes, epoch };
 }

@@ -2,11 +2,11 @@ import {
   ByteReader,
   ByteWriter,
   type Decoded,
-  type NamedGroup,
+  type EcdheGroup,
   decoded,
   dropped,
 } from '@lumamesh/base';
-import { NAMED_GROUP_ID } from './extensions.ts';
+import { NAMED_GROUP_ID, namedGroupById } from './extensions.ts';
 import {
   type DigitallySigned,
   readDigitallySigned,
@@ -16,13 +16,13 @@ import {
 const CURVE_TYPE_NAMED = 3;
 
 export interface ServerKeyExchange {
-  readonly group: NamedGroup;
+  readonly group: EcdheGroup;
   readonly publicKey: Uint8Array;
   readonly signed: DigitallySigned;
 }
 
 /** ServerECDHParams (RFC 8422 §5.4): what the signature covers behind the two randoms. */
-export function encodeEcdhParams(group: NamedGroup, publicKey: Uint8Array): Uint8Array {
+export function encodeEcdhParams(group: EcdheGroup, publicKey: Uint8Array): Uint8Array {
   return new ByteWriter(4 + publicKey.length)
     .uint8(CURVE_TYPE_NAMED)
     .uint16(NAMED_GROUP_ID[group])
@@ -42,12 +42,9 @@ export function decodeServerKeyExchange(body: Uint8Array): Decoded<ServerKeyExch
   const group = namedGroupById(reader.uint16());
   const publicKey = reader.bytes(reader.uint8());
   const signed = readDigitallySigned(reader);
-  if (curveType !== CURVE_TYPE_NAMED || group === null || !reader.done)
+  const isNamed = curveType === CURVE_TYPE_NAMED;
+  // The hybrid is none of DTLS 1.2.
+  if (!isNamed || group === null || group === 'x25519mlkem768' || !reader.done)
     return dropped('dtls.serverKeyExchange.malformed');
   return decoded({ group, publicKey, signed });
-}
-
-export function namedGroupById(id: number): NamedGroup | null {
-  if (id === NAMED_GROUP_ID.x25519) return 'x25519';
-  return id === NAMED_GROUP_ID.secp256r1 ? 'secp256r1' : null;
 }

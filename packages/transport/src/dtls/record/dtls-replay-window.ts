@@ -11,6 +11,11 @@ export class DtlsReplayWindow {
   #low = 0;
   #high = 0;
 
+  /** The highest number that was seen; -1 before the first. */
+  get highest(): number {
+    return this.#highest;
+  }
+
   isFresh(sequenceNumber: number): boolean {
     const age = this.#highest - sequenceNumber;
     if (age < 0) return true;

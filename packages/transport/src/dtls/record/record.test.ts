@@ -113,23 +113,28 @@ describe('the record layer', () => {
     const sender = new RecordLayer();
     const receiver = new RecordLayer();
     assert.equal(sender.encodeProtected(23, new Uint8Array(1)), null, 'no keys yet');
-    sender.installWriteKeys(protection());
-    receiver.installReadKeys(protection());
+    sender.installWriteKeys(1, protection());
+    receiver.installReadKeys(1, protection());
     const numbers = new Set<number>();
     for (let i = 0; i < 100; i++) {
       const bytes = sender.encodeProtected(23, Uint8Array.of(i));
-      const record = decodeRecord(bytes ?? new Uint8Array(0), 0);
+      assert.ok(bytes !== null);
+      const record = decodeRecord(bytes, 0);
       assert.ok(record.ok && !numbers.has(record.value.recordSequenceNumber));
       numbers.add(record.value.recordSequenceNumber);
       if (i === 50) {
         // A forged record from far ahead must not push honest ones out of the window.
-        assert.deepEqual(receiver.open({ ...record.value, recordSequenceNumber: 2 ** 47 }), {
+        const forged = bytes.slice();
+        forged[5] = 0x7f;
+        assert.deepEqual(receiver.read(forged, 0).record, {
           ok: false,
           drop: 'dtls.record.unauthentic',
         });
       }
-      assert.deepEqual(receiver.open(record.value), { ok: true, value: Uint8Array.of(i) });
-      assert.deepEqual(receiver.open(record.value), { ok: false, drop: 'dtls.record.replayed' });
+      const opened = receiver.read(bytes, 0);
+      assert.ok(opened.record.ok);
+      assert.deepEqual(opened.record.value.payload, Uint8Array.of(i));
+      assert.deepEqual(receiver.read(bytes, 0).record, { ok: false, drop: 'dtls.record.replayed' });
     }
   });
 });

@@ -14,10 +14,13 @@ export const CONTENT_TYPE = {
   alert: 21,
   handshake: 22,
   applicationData: 23,
+  /** RFC 9147 §7. */
+  ack: 26,
 } as const;
 
 export const VERSION_DTLS_1_0 = 0xfeff;
 export const VERSION_DTLS_1_2 = 0xfefd;
+export const VERSION_DTLS_1_3 = 0xfefc;
 
 export interface DtlsRecord {
   readonly contentType: number;

@@ -1,0 +1,142 @@
+import type { Instant, SyncCrypto } from '@lumamesh/base';
+import type { FlightSender } from './flight/flight-sender.ts';
+import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
+import type { ApplicationTraffic } from './handshake.ts';
+import { recordProtection13, updatedSecret } from './key-schedule-13.ts';
+import { ALERT } from './message/alert.ts';
+import {
+  HANDSHAKE_TYPE,
+  type HandshakeFragment,
+  type HandshakeMessage,
+  handshakeMessage,
+} from './message/handshake-header.ts';
+import { decodeKeyUpdate, encodeKeyUpdate } from './message/key-update.ts';
+import type { RecordLayer } from './record/record-layer.ts';
+
+/** Tickets are the largest messages after a handshake. */
+const MAX_HELD_BYTES = 4096;
+
+export type PostHandshakeStep =
+  | { readonly type: 'drop'; readonly drop: string }
+  /** The record was of use, or had been before: the peer is told (RFC 9147 §7.1). */
+  | { readonly type: 'acknowledge' }
+  | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
+
+const ACKNOWLEDGE: PostHandshakeStep = { type: 'acknowledge' };
+
+/**
+ * What follows a handshake of DTLS 1.3: KeyUpdates of both sides (RFC 9147 §8), the client's
+ * Finished again when our ACK was lost, tickets, which are not used.
+ */
+export class PostHandshake13 {
+  readonly #crypto: SyncCrypto;
+  readonly #records: RecordLayer;
+  readonly #flights: FlightSender;
+  readonly #isServer: boolean;
+  readonly #suite: ApplicationTraffic['suite'];
+  #readSecret: Uint8Array;
+  #writeSecret: Uint8Array;
+  #nextReceiveSeq: number;
+  #nextSendSeq: number;
+  /** Only while a message is not whole: thousands of idle sessions would keep one for nothing. */
+  #reassembler: HandshakeReassembler | null = null;
+  #isUpdating = false;
+  /** The peer asked for our KeyUpdate while another flight was under way. */
+  #owesUpdate = false;
+
+  constructor(
+    crypto: SyncCrypto,
+    records: RecordLayer,
+    flights: FlightSender,
+    isServer: boolean,
+    traffic: ApplicationTraffic,
+  ) {
+    this.#crypto = crypto;
+    this.#records = records;
+    this.#flights = flights;
+    this.#isServer = isServer;
+    this.#suite = traffic.suite;
+    this.#readSecret = traffic.readSecret;
+    this.#writeSecret = traffic.writeSecret;
+    this.#nextReceiveSeq = traffic.nextReceiveSeq;
+    this.#nextSendSeq = traffic.nextSendSeq;
+  }
+
+  /** Takes a fragment of a record of this epoch, which has authenticated. */
+  handleFragment(now: Instant, epoch: number, fragment: HandshakeFragment): PostHandshakeStep {
+    if (fragment.messageSeq < this.#nextReceiveSeq) return ACKNOWLEDGE;
+    // Whatever is new comes under the newest keys that the peer may use.
+    if (epoch !== this.#records.readEpoch) return { type: 'drop', drop: 'dtls.handshake.epoch' };
+    const reassembler = (this.#reassembler ??= new HandshakeReassembler(
+      MAX_HELD_BYTES,
+      this.#nextReceiveSeq,
+    ));
+    const result = reassembler.add(fragment, epoch);
+    if (result !== 'held' && result !== 'duplicate') return { type: 'drop', drop: result };
+    for (let message = reassembler.take(); message !== null; message = reassembler.take()) {
+      this.#nextReceiveSeq = message.messageSeq + 1;
+      const step = this.#handleMessage(now, message);
+      if (step.type === 'failed') return step;
+    }
+    if (reassembler.heldBytes === 0) this.#reassembler = null;
+    return ACKNOWLEDGE;
+  }
+
+  /** Changes our keys (RFC 8446 §4.6.3), as soon as the flight under way has arrived. */
+  updateKeys(now: Instant, isRequested: boolean): void {
+    if (this.#isUpdating) return;
+    if (this.#flights.isWaiting) {
+      this.#owesUpdate = true;
+      return;
+    }
+    this.#isUpdating = true;
+    const message = handshakeMessage(
+      HANDSHAKE_TYPE.keyUpdate,
+      this.#nextSendSeq,
+      encodeKeyUpdate(isRequested),
+      this.#records.writeEpoch,
+    );
+    this.#nextSendSeq += 1;
+    this.#flights.send(now, [{ type: 'message', message }], 'byAck');
+  }
+
+  /**
+   * Our flight has arrived: Finished, or a KeyUpdate, whose keys may be used from now on (RFC 9147
+   * §8: not before).
+   */
+  handleAcknowledged(now: Instant): void {
+    const epoch = this.#records.writeEpoch;
+    if (this.#isUpdating) {
+      this.#isUpdating = false;
+      this.#writeSecret = updatedSecret(this.#crypto, this.#suite.hash, this.#writeSecret);
+      this.#records.installWriteKeys(epoch + 1, this.#protection(this.#writeSecret));
+    }
+    this.#records.forgetWriteKeysBefore(this.#records.writeEpoch);
+    if (!this.#owesUpdate) return;
+    this.#owesUpdate = false;
+    this.updateKeys(now, false);
+  }
+
+  #handleMessage(now: Instant, message: HandshakeMessage): PostHandshakeStep {
+    switch (message.type) {
+      case HANDSHAKE_TYPE.keyUpdate: {
+        const update = decodeKeyUpdate(message.body);
+        if (!update.ok) return { type: 'failed', alert: ALERT.decodeError, reason: update.drop };
+        this.#readSecret = updatedSecret(this.#crypto, this.#suite.hash, this.#readSecret);
+        // The keys before stay: what was sent under them may still be on its way.
+        this.#records.forgetReadKeysBefore(message.epoch);
+        this.#records.installReadKeys(message.epoch + 1, this.#protection(this.#readSecret));
+        if (update.value.isRequested) this.updateKeys(now, false);
+        return ACKNOWLEDGE;
+      }
+      case HANDSHAKE_TYPE.newSessionTicket:
+        // Nothing is resumed: each of our handshakes is a full one.
+        if (!this.#isServer) return ACKNOWLEDGE;
+    }
+    return { type: 'failed', alert: ALERT.unexpectedMessage, reason: 'unexpectedMessage' };
+  }
+
+  #protection(secret: Uint8Array) {
+    return recordProtection13(this.#crypto, this.#suite, secret);
+  }
+}
