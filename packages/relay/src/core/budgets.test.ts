@@ -317,6 +317,27 @@ describe('signals', () => {
     assert.deepEqual(relay.closed, []);
   });
 
+  it('that other relays bring leave a place too, however many members they have made up', () => {
+    const relay = new Relay();
+    const [victim, friend] = ['203.0.113.1 victim', '203.0.113.2 friend'];
+    relay.open(victim, friend);
+    for (const session of [victim, friend]) relay.join(session);
+    relay.stalled.add(victim);
+    const bring = (from: string, evil: string): number => {
+      const before = relay.queued.get(victim) ?? 0;
+      const signal = { room: ROOM, from: id(from), to: id('victim'), data: 'x'.repeat(8000) };
+      relay.core.handleRemoteRooms({ type: 'remoteSignal', relay: evil, ...signal });
+      relay.drain();
+      return (relay.queued.get(victim) ?? 0) - before;
+    };
+    for (let i = 0; i < 500; i++) bring(`ghost${i}`, 'evil');
+    assert.ok((relay.queued.get(victim) ?? 0) < 180_000, `${relay.queued.get(victim)}`);
+    assert.ok(bring('bob', 'honest') > 0, 'another relay is heard');
+    relay.take(victim);
+    relay.signal(friend, 'victim', 8000);
+    assert.equal(relay.take(victim).at(-1)?.action, 'signal', 'and so is who is here');
+  });
+
   it('of many sessions of one address have one share', () => {
     const shares = new SignalShares<string>();
     let queued = 40_000;

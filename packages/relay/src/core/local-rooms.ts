@@ -210,9 +210,10 @@ export class LocalRooms<Session> {
       case 'remoteRefused':
         return this.#tellNotShared(room);
       case 'remoteSignal': {
-        const { from, to, data } = event;
+        const { relay, from, to, data } = event;
         const receivers = this.#directory.membersAs(room, to);
-        if (!this.#pass(receivers, `peer ${from}`, { room, from, data }))
+        // Peers cost a relay nothing: all that it brings is one sender.
+        if (!this.#pass(receivers, `relay ${relay}`, { room, from, data }))
           this.#options.drops.count('relay.remoteSignal.noReceiver');
       }
     }

@@ -628,6 +628,7 @@ describe('mistakes and attacks', () => {
       });
       bench.core.handleRemoteRooms({
         type: 'remoteSignal',
+        relay: 'far',
         room: ROOM,
         from: PEER('far'),
         to: PEER('ada'),
@@ -635,6 +636,7 @@ describe('mistakes and attacks', () => {
       });
       bench.core.handleRemoteRooms({
         type: 'remoteSignal',
+        relay: 'far',
         room: ROOM,
         from: PEER('far'),
         to: PEER('nobody'),

@@ -62,6 +62,8 @@ export type RemoteRoomEvent =
   /** A sealed signal that another relay passed on for a member here. */
   | {
       readonly type: 'remoteSignal';
+      /** The node key of the relay that its sender is at. */
+      readonly relay: string;
       readonly room: string;
       readonly from: string;
       readonly to: string;

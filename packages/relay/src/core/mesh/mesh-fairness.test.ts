@@ -244,3 +244,54 @@ describe('records of others', () => {
     assert.equal(drops['mesh.record.unreachable'], 1);
   });
 });
+
+describe('what one relay asks of all rooms together', () => {
+  it('whole lists are sent no faster than its bytes allow, and all the same in the end', () => {
+    const mesh = meshWithAttacker();
+    const [rooms, members] = [32, 12];
+    const presence = 'x'.repeat(2000);
+    for (let j = 0; j < members; j++)
+      for (let i = 0; i < rooms; i++) {
+        mesh.join('r0', `ada${j}`, `room${i}`);
+        const join = { action: 'join', room: room(`room${i}`), peer: peer(`ada${j}`), presence };
+        mesh.say('r0', `ada${j}`, join);
+      }
+    mesh.run(2000);
+    const ask = (): void => {
+      for (let i = 0; i < rooms; i++) {
+        const frame = { type: 'present', room: room(`room${i}`), members: [], ask: true } as const;
+        mesh.injectFrame('evil', 'r0', encodeMeshFrame({ ...frame, all: true }));
+      }
+    };
+    const { bytesOut: before } = mesh.relay('r0');
+    for (let i = 0; i < 20; i++) ask();
+    mesh.run(1000);
+    const sent = mesh.relay('r0').bytesOut - before;
+    const whole = rooms * members * 2000;
+    // Ten of each would be 7.7 MB.
+    assert.ok(sent > whole && sent < 5_800_000, `${sent} bytes`);
+    assert.ok((stats(mesh, mesh.relay('r0')).drops['mesh.list.paced'] ?? 0) > 0);
+    // Who was not served yet is, when there are bytes again.
+    mesh.join('evil', 'eve', 'room0');
+    assert.ok(mesh.runUntil(() => mesh.seen('evil', 'eve', 'room0').length === members, 30_000));
+  });
+
+  it('signals are passed on no faster than one relay may author', () => {
+    const mesh = meshWithAttacker();
+    mesh.join('r0', 'ada', 'room');
+    mesh.run(1000);
+    const ghost = { peer: peer('ghost'), presence: 'x' };
+    const present = { type: 'present', room: room('room'), members: [ghost] } as const;
+    mesh.injectFrame('evil', 'r0', encodeMeshFrame(present));
+    const signal = {
+      type: 'signal',
+      room: room('room'),
+      from: ghost.peer,
+      to: peer('ada'),
+    } as const;
+    for (let i = 0; i < 15_000; i++)
+      mesh.injectFrame('evil', 'r0', encodeMeshFrame({ ...signal, data: 'x' }));
+    const { drops } = stats(mesh, mesh.relay('r0'));
+    assert.equal(drops['mesh.signal.tooMany'], 5000);
+  });
+});

@@ -5,6 +5,7 @@ import { HomeHints } from './home-hints.ts';
 import type { HomeTable } from './home-table.ts';
 import { MemberNews } from './member-news.ts';
 import type { HintFrame, RoomFrame } from './mesh-frame.ts';
+import { RelayBudgets } from './relay-budgets.ts';
 import { type RoomState, makeRoomState, presencesAmong } from './remote-relay.ts';
 import { type RoomNetworkOutput, RoomRoutes, type RoomRoutesOptions } from './room-routes.ts';
 import { RosterSync } from './roster-sync.ts';
@@ -16,6 +17,12 @@ export interface RoomNetworkOptions extends RoomRoutesOptions, RosterLimits {
 }
 
 const TICK_MS = 500;
+/**
+ * Signals for members here that one relay may author, linked or not: those of a thousand members
+ * who connect to each other.
+ */
+const SIGNALS_PER_SECOND = 500;
+const SIGNALS_BURST = 10_000;
 
 /**
  * Rooms beyond this relay. It reports the rooms of its members to their homes (rendezvous hashing),
@@ -44,6 +51,7 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
   readonly #rosters: Rosters;
   readonly #sync: RosterSync;
   readonly #hints: HomeHints;
+  readonly #inSignals = new RelayBudgets(SIGNALS_PER_SECOND, SIGNALS_BURST);
   #tickAt: Instant | null = null;
 
   constructor(options: RoomNetworkOptions) {
@@ -233,8 +241,9 @@ export class RoomNetwork implements Machine<RoomNetworkOutput> {
         if (state.relays.get(from)?.roster.has(frame.from) !== true)
           return this.drops.count('mesh.signal.unknownSender');
         if (!state.local.has(frame.to)) return this.drops.count('mesh.signal.notHere');
+        if (!this.#inSignals.take(now, from)) return this.drops.count('mesh.signal.tooMany');
         this.signals.in += 1;
-        this.#routes.outputs.push({ ...frame, type: 'remoteSignal' });
+        this.#routes.outputs.push({ ...frame, type: 'remoteSignal', relay: from });
     }
   }
 

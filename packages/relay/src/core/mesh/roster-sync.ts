@@ -8,6 +8,7 @@ import {
 } from '@lumamesh/base';
 import type { RoomFrame } from './mesh-frame.ts';
 import type { MemberNews } from './member-news.ts';
+import { RelayBudgets } from './relay-budgets.ts';
 import { type RemoteRelay, type RoomState, batchesOf, lacksMember } from './remote-relay.ts';
 import type { RoomRoutes } from './room-routes.ts';
 import type { Rosters } from './rosters.ts';
@@ -22,6 +23,17 @@ const ANSWER_MS = 4000;
  */
 const FIRST_CHECK_MS = 8000;
 const CHECK_MS = 180_000;
+
+/**
+ * Whole lists that one relay is sent, over all rooms: a few bytes ask for a list, and for those of
+ * many rooms at once. A relay that starts gets all that it needs; one of very many members waits for
+ * the rest.
+ */
+const LIST_BYTES_PER_SECOND = 1_048_576;
+const LIST_BYTES_BURST = 4_194_304;
+/** A frame without members. */
+const LIST_FRAME_BYTES = 120;
+const MEMBER_FRAME_BYTES = 25;
 
 export interface RosterSyncOptions {
   readonly hash: SyncCrypto['hash'];
@@ -39,6 +51,7 @@ export class RosterSync {
   readonly #routes: RoomRoutes;
   readonly #rosters: Rosters;
   readonly #news: MemberNews;
+  readonly #listBytes = new RelayBudgets(LIST_BYTES_PER_SECOND, LIST_BYTES_BURST);
 
   constructor(options: RosterSyncOptions, routes: RoomRoutes, rosters: Rosters, news: MemberNews) {
     this.#options = options;
@@ -51,7 +64,10 @@ export class RosterSync {
   advertise(now: Instant, room: string, state: RoomState, nk: string, relay: RemoteRelay): void {
     const { pendingSync } = relay;
     if (pendingSync !== 'none') {
+      // What is not sent now is due with the next update.
       if (!relay.lists.take(now)) return;
+      if (!this.#listBytes.take(now, nk, listBytesOf(state)))
+        return this.#options.drops.count('mesh.list.paced');
       relay.advertised.clear();
     }
     const batches = batchesOf(
@@ -198,6 +214,12 @@ export class RosterSync {
     const lines = [...members].map(([peer, presence]) => `${peer} ${presence}\n`).toSorted();
     return toHex(this.#options.hash('sha256', utf8Encode(lines.join(''))).subarray(0, 8));
   }
+}
+
+function listBytesOf({ local }: RoomState): number {
+  let bytes = LIST_FRAME_BYTES;
+  for (const [peer, presence] of local) bytes += MEMBER_FRAME_BYTES + peer.length + presence.length;
+  return Math.min(bytes, LIST_BYTES_BURST);
 }
 
 /** What the first `present` frame of a list says. */

@@ -7,6 +7,7 @@ import {
   StrictNoSign,
   gossipsub,
 } from '@libp2p/gossipsub';
+import type { PeerScore } from '@libp2p/gossipsub/score';
 import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionGater, Libp2p } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
@@ -29,8 +30,11 @@ export interface Libp2pNodeOptions {
   readonly isLocal: boolean;
 }
 
-/** `getScore` is on gossipsub's class, but not in the interface that it is published under. */
-type ScoredGossipSub = GossipSub & { getScore(peer: string): number };
+/** On gossipsub's class, but not in the interface that it is published under. */
+type ScoredGossipSub = GossipSub & {
+  getScore(peer: string): number;
+  readonly score: Pick<PeerScore, 'peerStats'>;
+};
 
 export type MeshNode = Libp2p<{ readonly identify: Identify; readonly pubsub: ScoredGossipSub }>;
 
@@ -134,8 +138,8 @@ export async function makeLibp2pNode(options: Libp2pNodeOptions): Promise<MeshNo
         },
         scoreParams: {
           IPColocationFactorWhitelist: new Set<string>(),
-          // Relays behind one address translation are neighbours, not one relay; and a key that is
-          // gone is soon forgotten.
+          // Relays behind one address translation are neighbours, not one relay. How many keys that
+          // are gone are remembered is bounded in gossip-scores.ts.
           IPColocationFactorThreshold: options.isLocal ? 1000 : 24,
           retainScore: 600_000,
           topics: {

@@ -2,6 +2,7 @@ import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { FairShare } from '../../core/mesh/fair-share.ts';
 import type { Logger } from '../log.ts';
 import { BAN_MS, type ConnectionAdmission } from './bans.ts';
+import { boundScores } from './gossip-scores.ts';
 import { GRAYLIST_SCORE, type MeshNode } from './libp2p-node.ts';
 import { remoteIpOf } from './mesh-address.ts';
 import { nodeKeyOf, peerIdOf } from './node-key.ts';
@@ -194,6 +195,7 @@ export class MeshLinks {
   /** Gossipsub stops listening to a peer of bad score but keeps the connection; here it goes. */
   #banBadGossipers(): void {
     const { pubsub } = this.#options.node.services;
+    boundScores(pubsub.score.peerStats);
     for (const nk of [...this.#streams.keys()]) {
       if (pubsub.getScore(peerIdOf(nk).toString()) < GRAYLIST_SCORE)
         this.hangUp(nk, 'badGossip', true);
