@@ -1,4 +1,4 @@
-import type { DtlsCloseReason } from './dtls/dtls-connection.ts';
+import type { DtlsCloseReason } from './dtls/dtls-types.ts';
 import type { SctpCloseReason } from './sctp/sctp-types.ts';
 import type { SessionCloseReason } from './session-types.ts';
 

@@ -12,7 +12,8 @@ import {
 } from '@lumamesh/testkit';
 import type { EndpointLimits } from '../session-admission.ts';
 import type { SessionEvent } from '../session-types.ts';
-import { DtlsConnection, type DtlsEvent } from './dtls-connection.ts';
+import { DtlsConnection } from './dtls-connection.ts';
+import type { DtlsEvent } from './dtls-types.ts';
 import type { NegotiatedSecurity } from './handshake.ts';
 import type { SecurityOptions } from './security-options.ts';
 

@@ -4,94 +4,38 @@ import {
   type Instant,
   type Machine,
   type SyncCrypto,
-  type Transmit,
   concatBytes,
   earlier,
-  later,
 } from '@lumamesh/base';
 import { ClientHandshake } from './client-handshake.ts';
+import type { ConnectionOptions, DtlsCloseReason, DtlsOutput } from './dtls-types.ts';
 import { Acknowledger } from './flight/acknowledger.ts';
 import { FlightSender } from './flight/flight-sender.ts';
-import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
+import { HandshakeIntake, REPEATED } from './handshake-intake.ts';
 import type {
   ClientHandshakeOptions,
   Handshake,
   HandshakeStep,
-  NegotiatedSecurity,
   ServerHandshakeOptions,
 } from './handshake.ts';
 import { decodeAck } from './message/ack.ts';
-import { ALERT, ALERT_LEVEL, decodeAlert, encodeAlert } from './message/alert.ts';
-import {
-  HANDSHAKE_TYPE,
-  type HandshakeFragment,
-  readHandshakeFragment,
-} from './message/handshake-header.ts';
+import { ALERT, ALERT_LEVEL, decodeAlert, encodeAlert, isFatal } from './message/alert.ts';
+import { type HandshakeFragment, readHandshakeFragment } from './message/handshake-header.ts';
+import type { PostHandshake } from './post-handshake.ts';
+import { PostHandshake12 } from './post-handshake-12.ts';
 import { PostHandshake13 } from './post-handshake-13.ts';
 import { CONTENT_TYPE } from './record/record.ts';
 import { type OpenedRecord, RecordLayer } from './record/record-layer.ts';
 import { ServerHandshake } from './server-handshake.ts';
 
-/** What a handshake may hold of unfinished messages. */
-const SERVER_MAX_HELD_BYTES = 4096;
-const CLIENT_MAX_HELD_BYTES = 16_384;
 /** An ACK waits so long for a datagram to ride in: less than the shortest timer of a browser. */
 const ACK_DELAY_MS = 10;
 /** What came of a flight is acknowledged when the rest has not come after so long (RFC 9147 §7.1). */
 const PARTIAL_ACK_DELAY_MS = 25;
-/** A client that has not heard our ACK repeats its Finished for no longer than this. */
-const FINISHED_KEYS_MS = 60_000;
-/** A KeyUpdate long before AES-GCM's limit of 2^24.5 records (RFC 8446 §5.5). */
-const KEY_UPDATE_AFTER_RECORDS = 2 ** 23;
-
-export interface ConnectionOptions {
-  /** The largest datagram of a handshake; application data is the caller's to limit. */
-  readonly maxDatagramBytes: number;
-  /** Of DTLS 1.3: after how many sealed records our keys are changed. */
-  readonly keyUpdateAfterRecords?: number;
-}
-
-export type DtlsCloseReason =
-  | 'closeNotify'
-  | 'localClose'
-  | 'fatalAlert'
-  | 'handshakeFailed'
-  | 'handshakeTimeout';
-
-export type DtlsEvent =
-  /** Data may be sent; nothing has proven the peer's address, and none of its data is taken yet. */
-  | { readonly type: 'writable' }
-  | {
-      readonly type: 'connected';
-      readonly remoteCertificate: Uint8Array | null;
-      readonly negotiated: NegotiatedSecurity;
-    }
-  /**
-   * Application data, authenticated and in the order of arrival. The view is the receiver's to
-   * keep.
-   */
-  | { readonly type: 'data'; readonly data: Uint8Array }
-  | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };
-
-export type DtlsOutput = Transmit | DtlsEvent;
 
 type State =
-  | {
-      readonly name: 'handshaking';
-      readonly handshake: Handshake;
-      readonly reassembler: HandshakeReassembler;
-      isWritable: boolean;
-    }
-  /**
-   * A repeated Finished gets our last flight again until the peer shows by data that it has our
-   * Finished.
-   */
-  | { readonly name: 'connected12'; mayResendLast: boolean }
-  | {
-      readonly name: 'connected13';
-      readonly after: PostHandshake13;
-      finishedKeysUntil: Instant | null;
-    }
+  | { readonly name: 'handshaking'; readonly intake: HandshakeIntake; isWritable: boolean }
+  | { readonly name: 'connected'; readonly after: PostHandshake12 | PostHandshake13 }
   | { readonly name: 'closed' };
 
 /**
@@ -127,10 +71,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     this.#options = options;
     this.#records = records;
     this.#flights = new FlightSender(records, options.maxDatagramBytes, this.#outputs, !isServer);
-    const reassembler = new HandshakeReassembler(
-      isServer ? SERVER_MAX_HELD_BYTES : CLIENT_MAX_HELD_BYTES,
-    );
-    this.#state = { name: 'handshaking', handshake, reassembler, isWritable: false };
+    const intake = new HandshakeIntake(handshake, records, this.#flights, isServer);
+    this.#state = { name: 'handshaking', intake, isWritable: false };
   }
 
   static server(options: ServerHandshakeOptions & ConnectionOptions): DtlsConnection {
@@ -156,9 +98,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
    */
   markAddressProven(helloSeq: number): void {
     this.#flights.markAddressProven();
-    if (this.#state.name !== 'handshaking') return;
-    const { handshake, reassembler } = this.#state;
-    if (handshake.expectsFirstMessage || handshake.mayStartAgain) reassembler.skipTo(helloSeq);
+    if (this.#state.name === 'handshaking') this.#state.intake.skipTo(helloSeq);
   }
 
   /**
@@ -172,7 +112,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       drop = (record.ok ? this.#handleRecord(now, record.value) : record.drop) ?? drop;
       offset = end;
     }
-    this.#updateKeysInTime(now);
+    if (this.#state.name === 'connected') this.#state.after.updateKeysInTime(now);
     return drop;
   }
 
@@ -206,7 +146,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
 
   /** Says goodbye where there is somebody to say it to (RFC 5246 §7.2.1). */
   close(): void {
-    if (this.#isConnected) this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
+    if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
     this.#close('localClose', '');
   }
 
@@ -214,15 +154,10 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     return this.#outputs.shift() ?? null;
   }
 
-  get #isConnected(): boolean {
-    return this.#state.name === 'connected12' || this.#state.name === 'connected13';
-  }
-
   get #is13(): boolean {
     const state = this.#state;
-    return state.name === 'handshaking'
-      ? state.handshake.version === '1.3'
-      : state.name === 'connected13';
+    if (state.name === 'handshaking') return state.intake.handshake.version === '1.3';
+    return state.name === 'connected' && state.after.version === '1.3';
   }
 
   #handleRecord(now: Instant, record: OpenedRecord): string | null {
@@ -273,28 +208,14 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       const fragment = readHandshakeFragment(reader);
       if (!reader.ok) return 'dtls.handshake.malformed';
       const state = this.#state;
-      switch (state.name) {
-        case 'closed':
-          return 'dtls.closed';
-        case 'connected12':
-          return this.#handleAfterwards12(now, record.epoch, fragment, state);
-        case 'connected13': {
-          const step = state.after.handleFragment(now, record.epoch, fragment);
-          if (step.type === 'failed') {
-            this.#follow(now, step);
-            return `dtls.refused.${step.reason}`;
-          }
-          if (step.type === 'acknowledge') isUseful = true;
-          else drop = step.drop;
-          break;
-        }
-        case 'handshaking': {
-          const result = this.#handleDuringHandshake(now, record, fragment, state);
-          // A repeated message was of use before.
-          if (result === null || result === 'dtls.handshake.repeated') isUseful = true;
-          drop = result ?? drop;
-        }
-      }
+      if (state.name === 'closed') return 'dtls.closed';
+      const result =
+        state.name === 'connected'
+          ? this.#handleAfterwards(now, record, fragment, state.after)
+          : this.#handleDuringHandshake(now, record, fragment, state.intake);
+      // A repeated message was of use before.
+      if (result === null || result === REPEATED) isUseful = true;
+      drop = result ?? drop;
     }
     if (isUseful) this.#acknowledge(now, record);
     return drop;
@@ -304,70 +225,39 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     now: Instant,
     record: OpenedRecord,
     fragment: HandshakeFragment,
-    { handshake, reassembler }: Extract<State, { name: 'handshaking' }>,
+    intake: HandshakeIntake,
   ): string | null {
-    const { epoch } = record;
-    // RFC 5246 §7.4.1.1: ignored during a handshake, and we never renegotiate after one.
-    if (!this.#isServer && fragment.type === HANDSHAKE_TYPE.helloRequest)
-      return 'dtls.handshake.helloRequest';
-    // Anybody can write a plaintext message with the number of the Finished; it must not take its
-    // place.
-    if (fragment.messageSeq === reassembler.nextMessageSeq && epoch !== handshake.expectedEpoch)
-      return 'dtls.handshake.epoch';
-    // RFC 6347 §4.2.1: behind a stateless HelloVerifyRequest the ServerHello takes over the
-    // ClientHello's record number.
-    if (
-      (handshake.expectsFirstMessage || handshake.mayStartAgain) &&
-      fragment.messageSeq > 0 &&
-      fragment.type === HANDSHAKE_TYPE.clientHello
-    )
-      this.#records.startAt(record.recordSequenceNumber);
-    const result = reassembler.add(fragment, epoch);
-    if (result === 'duplicate') {
-      // One flight per repeated message, whatever number of fragments it came in.
-      const isLastFragment =
-        fragment.length > 0 &&
-        fragment.fragmentOffset + fragment.fragment.length === fragment.length;
-      if (this.#isServer && isLastFragment && epoch === 0) this.#flights.handleDuplicate(now);
-      return 'dtls.handshake.repeated';
-    }
-    if (result !== 'held') return result;
-    return this.#deliverMessages(now, handshake, reassembler);
-  }
-
-  /** @returns Why the handshake was refused, or `null`. */
-  #deliverMessages(
-    now: Instant,
-    handshake: Handshake,
-    reassembler: HandshakeReassembler,
-  ): string | null {
+    const drop = intake.add(now, record, fragment);
+    if (drop !== null) return drop;
     while (this.#state.name === 'handshaking') {
-      const message = handshake.expectsFirstMessage ? reassembler.takeFirst() : reassembler.take();
-      if (message === null) return null;
-      const step = handshake.handleMessage(message);
+      const step = intake.take();
+      if (step === null) return null;
       this.#follow(now, step);
       if (step.type === 'failed') return `dtls.refused.${step.reason}`;
     }
     return null;
   }
 
-  #handleAfterwards12(
+  #handleAfterwards(
     now: Instant,
-    epoch: number,
+    { epoch }: OpenedRecord,
     fragment: HandshakeFragment,
-    state: Extract<State, { name: 'connected12' }>,
+    after: PostHandshake,
   ): string | null {
-    if (epoch !== 1 || !this.#isServer) return 'dtls.handshake.afterFinished';
-    if (fragment.type === HANDSHAKE_TYPE.clientHello) {
-      // RFC 5246 §7.2.2: what a peer that wants to renegotiate is told.
-      this.#sendAlert(ALERT_LEVEL.warning, ALERT.noRenegotiation);
-      return 'dtls.handshake.renegotiation';
+    const step = after.handleFragment(now, epoch, fragment);
+    switch (step.type) {
+      case 'taken':
+      case 'acknowledge':
+        return null;
+      case 'drop':
+        return step.drop;
+      case 'warn':
+        this.#sendAlert(ALERT_LEVEL.warning, step.alert);
+        return step.drop;
+      case 'failed':
+        this.#follow(now, step);
+        return `dtls.refused.${step.reason}`;
     }
-    // Only a client whose Finished we have verified can seal another one: our last flight was lost.
-    if (fragment.type !== HANDSHAKE_TYPE.finished || !state.mayResendLast)
-      return 'dtls.handshake.afterFinished';
-    this.#flights.handleDuplicate(now);
-    return null;
   }
 
   #follow(now: Instant, step: HandshakeStep): void {
@@ -396,7 +286,10 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     const { remoteCertificate, negotiated, traffic, parts } = step;
     if (traffic === null) {
       this.#flights.sendLast(parts);
-      this.#state = { name: 'connected12', mayResendLast: true };
+      this.#state = {
+        name: 'connected',
+        after: new PostHandshake12(this.#flights, this.#isServer),
+      };
     } else {
       // The client's last flight acknowledges the server's; only an ACK acknowledges the client's.
       if (this.#isServer) this.#flights.stop();
@@ -405,42 +298,26 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         this.#flights.send(now, parts, 'byAck');
       }
       this.#state = {
-        name: 'connected13',
+        name: 'connected',
         after: new PostHandshake13(
+          now,
           this.#crypto,
           this.#records,
           this.#flights,
           this.#isServer,
           traffic,
+          this.#options.keyUpdateAfterRecords,
         ),
-        finishedKeysUntil: this.#isServer ? later(now, FINISHED_KEYS_MS) : null,
       };
     }
     this.#outputs.push({ type: 'connected', remoteCertificate, negotiated });
   }
 
   #handleApplicationData(now: Instant, { payload, epoch }: OpenedRecord): string | null {
-    const state = this.#state;
-    switch (state.name) {
-      case 'handshaking':
-      case 'closed':
-        return 'dtls.dataBeforeFinished';
-      case 'connected12':
-        if (state.mayResendLast) {
-          state.mayResendLast = false;
-          this.#flights.release();
-        }
-        break;
-      case 'connected13':
-        // RFC 9147 §6.1: epoch 2 carries the handshake only.
-        if (epoch === 2) return 'dtls.record.contentType';
-        if (state.finishedKeysUntil !== null && now >= state.finishedKeysUntil) {
-          state.finishedKeysUntil = null;
-          this.#records.forgetReadKeysBefore(3);
-        }
-    }
-    this.#outputs.push({ type: 'data', data: payload });
-    return null;
+    if (this.#state.name !== 'connected') return 'dtls.dataBeforeFinished';
+    const drop = this.#state.after.handleData(now, epoch);
+    if (drop === null) this.#outputs.push({ type: 'data', data: payload });
+    return drop;
   }
 
   #handleAck(now: Instant, content: Uint8Array): string | null {
@@ -449,16 +326,16 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     // Whoever seals under keys of ours has received our ServerHello.
     this.#flights.markAddressProven();
     const isComplete = this.#flights.handleAck(now, numbers.value);
-    if (isComplete && this.#state.name === 'connected13') this.#state.after.handleAcknowledged(now);
+    if (isComplete && this.#state.name === 'connected') this.#state.after.handleAcknowledged(now);
     return null;
   }
 
   /** Notes a record of the peer's, and tells it in time when nothing of ours says the same. */
   #acknowledge(now: Instant, record: OpenedRecord): void {
     if (!this.#is13 || (this.#isServer && record.epoch === 0)) return;
-    if (!this.#isServer && this.#state.name === 'connected13' && record.epoch < 3) return;
+    const isDone = this.#state.name === 'connected';
+    if (!this.#isServer && isDone && record.epoch < 3) return;
     this.#acks.note(record);
-    const isDone = this.#state.name === 'connected13';
     this.#acks.schedule(now, isDone ? ACK_DELAY_MS : PARTIAL_ACK_DELAY_MS);
   }
 
@@ -472,27 +349,16 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     if (ack !== null) this.#outputs.push({ type: 'transmit', data: ack });
   }
 
-  #updateKeysInTime(now: Instant): void {
-    if (this.#state.name !== 'connected13') return;
-    const limit = this.#options.keyUpdateAfterRecords ?? KEY_UPDATE_AFTER_RECORDS;
-    if (this.#records.sealedRecords >= limit && !this.#flights.isWaiting)
-      this.#state.after.updateKeys(now, false);
-  }
-
   #handleAlert(payload: Uint8Array): string | null {
     const alert = decodeAlert(payload);
     if (alert === null) return 'dtls.alert.malformed';
     if (alert.description === ALERT.closeNotify) {
       // RFC 5246 §7.2.1: the reply is a close_notify of our own.
-      if (this.#isConnected) this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
+      if (this.#state.name === 'connected') this.#sendAlert(ALERT_LEVEL.warning, ALERT.closeNotify);
       this.#close('closeNotify', '');
       return null;
     }
-    // RFC 8446 §6: in 1.3 the level means nothing, and all but these two end the connection.
-    const isFatal = this.#is13
-      ? alert.description !== ALERT.userCanceled
-      : alert.level === ALERT_LEVEL.fatal;
-    if (isFatal) this.#close('fatalAlert', `alert ${alert.description}`);
+    if (isFatal(alert, this.#is13)) this.#close('fatalAlert', `alert ${alert.description}`);
     return null;
   }
 

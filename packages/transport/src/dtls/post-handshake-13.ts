@@ -1,4 +1,4 @@
-import type { Instant, SyncCrypto } from '@lumamesh/base';
+import { type Instant, type SyncCrypto, later } from '@lumamesh/base';
 import type { FlightSender } from './flight/flight-sender.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import type { ApplicationTraffic } from './handshake.ts';
@@ -11,16 +11,17 @@ import {
   handshakeMessage,
 } from './message/handshake-header.ts';
 import { decodeKeyUpdate, encodeKeyUpdate } from './message/key-update.ts';
+import type { PostHandshake, PostHandshakeStep } from './post-handshake.ts';
 import type { RecordLayer } from './record/record-layer.ts';
 
 /** Tickets are the largest messages after a handshake. */
 const MAX_HELD_BYTES = 4096;
 
-export type PostHandshakeStep =
-  | { readonly type: 'drop'; readonly drop: string }
-  /** The record was of use, or had been before: the peer is told (RFC 9147 §7.1). */
-  | { readonly type: 'acknowledge' }
-  | { readonly type: 'failed'; readonly alert: number; readonly reason: string };
+/** Long before AES-GCM's limit of 2^24.5 records (RFC 8446 §5.5). */
+const KEY_UPDATE_AFTER_RECORDS = 2 ** 23;
+/** A client that has not heard our ACK repeats its Finished for no longer than this. */
+const FINISHED_KEYS_MS = 60_000;
+const FIRST_APPLICATION_EPOCH = 3;
 
 const ACKNOWLEDGE: PostHandshakeStep = { type: 'acknowledge' };
 
@@ -28,7 +29,9 @@ const ACKNOWLEDGE: PostHandshakeStep = { type: 'acknowledge' };
  * What follows a handshake of DTLS 1.3: KeyUpdates of both sides (RFC 9147 §8), the client's
  * Finished again when our ACK was lost, tickets, which are not used.
  */
-export class PostHandshake13 {
+export class PostHandshake13 implements PostHandshake {
+  readonly version = '1.3';
+  readonly #keyUpdateAfterRecords: number;
   readonly #crypto: SyncCrypto;
   readonly #records: RecordLayer;
   readonly #flights: FlightSender;
@@ -40,17 +43,22 @@ export class PostHandshake13 {
   #nextSendSeq: number;
   /** Only while a message is not whole: thousands of idle sessions would keep one for nothing. */
   #reassembler: HandshakeReassembler | null = null;
+  /** Until when the client's Finished may come again, under the keys of epoch 2. */
+  #finishedKeysUntil: Instant | null;
   #isUpdating = false;
   /** The peer asked for our KeyUpdate while another flight was under way. */
   #owesUpdate = false;
 
   constructor(
+    now: Instant,
     crypto: SyncCrypto,
     records: RecordLayer,
     flights: FlightSender,
     isServer: boolean,
     traffic: ApplicationTraffic,
+    keyUpdateAfterRecords = KEY_UPDATE_AFTER_RECORDS,
   ) {
+    this.#keyUpdateAfterRecords = keyUpdateAfterRecords;
     this.#crypto = crypto;
     this.#records = records;
     this.#flights = flights;
@@ -60,9 +68,9 @@ export class PostHandshake13 {
     this.#writeSecret = traffic.writeSecret;
     this.#nextReceiveSeq = traffic.nextReceiveSeq;
     this.#nextSendSeq = traffic.nextSendSeq;
+    this.#finishedKeysUntil = isServer ? later(now, FINISHED_KEYS_MS) : null;
   }
 
-  /** Takes a fragment of a record of this epoch, which has authenticated. */
   handleFragment(now: Instant, epoch: number, fragment: HandshakeFragment): PostHandshakeStep {
     if (fragment.messageSeq < this.#nextReceiveSeq) return ACKNOWLEDGE;
     // Whatever is new comes under the newest keys that the peer may use.
@@ -82,22 +90,19 @@ export class PostHandshake13 {
     return ACKNOWLEDGE;
   }
 
-  /** Changes our keys (RFC 8446 §4.6.3), as soon as the flight under way has arrived. */
-  updateKeys(now: Instant, isRequested: boolean): void {
-    if (this.#isUpdating) return;
-    if (this.#flights.isWaiting) {
-      this.#owesUpdate = true;
-      return;
+  handleData(now: Instant, epoch: number): string | null {
+    // RFC 9147 §6.1: epoch 2 carries the handshake only.
+    if (epoch < FIRST_APPLICATION_EPOCH) return 'dtls.record.contentType';
+    if (this.#finishedKeysUntil !== null && now >= this.#finishedKeysUntil) {
+      this.#finishedKeysUntil = null;
+      this.#records.forgetReadKeysBefore(FIRST_APPLICATION_EPOCH);
     }
-    this.#isUpdating = true;
-    const message = handshakeMessage(
-      HANDSHAKE_TYPE.keyUpdate,
-      this.#nextSendSeq,
-      encodeKeyUpdate(isRequested),
-      this.#records.writeEpoch,
-    );
-    this.#nextSendSeq += 1;
-    this.#flights.send(now, [{ type: 'message', message }], 'byAck');
+    return null;
+  }
+
+  updateKeysInTime(now: Instant): void {
+    const isDue = this.#records.sealedRecords >= this.#keyUpdateAfterRecords;
+    if (isDue && !this.#flights.isWaiting) this.#updateKeys(now, false);
   }
 
   /**
@@ -114,7 +119,25 @@ export class PostHandshake13 {
     this.#records.forgetWriteKeysBefore(this.#records.writeEpoch);
     if (!this.#owesUpdate) return;
     this.#owesUpdate = false;
-    this.updateKeys(now, false);
+    this.#updateKeys(now, false);
+  }
+
+  /** Changes our keys (RFC 8446 §4.6.3), as soon as the flight under way has arrived. */
+  #updateKeys(now: Instant, isRequested: boolean): void {
+    if (this.#isUpdating) return;
+    if (this.#flights.isWaiting) {
+      this.#owesUpdate = true;
+      return;
+    }
+    this.#isUpdating = true;
+    const message = handshakeMessage(
+      HANDSHAKE_TYPE.keyUpdate,
+      this.#nextSendSeq,
+      encodeKeyUpdate(isRequested),
+      this.#records.writeEpoch,
+    );
+    this.#nextSendSeq += 1;
+    this.#flights.send(now, [{ type: 'message', message }], 'byAck');
   }
 
   #handleMessage(now: Instant, message: HandshakeMessage): PostHandshakeStep {
@@ -126,7 +149,7 @@ export class PostHandshake13 {
         // The keys before stay: what was sent under them may still be on its way.
         this.#records.forgetReadKeysBefore(message.epoch);
         this.#records.installReadKeys(message.epoch + 1, this.#protection(this.#readSecret));
-        if (update.value.isRequested) this.updateKeys(now, false);
+        if (update.value.isRequested) this.#updateKeys(now, false);
         return ACKNOWLEDGE;
       }
       case HANDSHAKE_TYPE.newSessionTicket:

@@ -25,6 +25,14 @@ export function encodeAlert(alert: Alert): Uint8Array {
   return Uint8Array.of(alert.level, alert.description);
 }
 
+/**
+ * Whether an alert that is no close_notify ends the connection. RFC 8446 §6: in 1.3 the level means
+ * nothing, and all but user_canceled do.
+ */
+export function isFatal({ level, description }: Alert, is13: boolean): boolean {
+  return is13 ? description !== ALERT.userCanceled : level === ALERT_LEVEL.fatal;
+}
+
 /** An alert is two bytes (RFC 5246 §7.2); anything else is none. */
 export function decodeAlert(fragment: Uint8Array): Alert | null {
   const [level, description] = fragment;
