@@ -1,16 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RelayProcess } from '@lumamesh/testkit';
 import { ATTACKS } from './attackers.ts';
 import type { HonestReport } from './honest.ts';
+import { makeMemoryGroup } from './memory-group.ts';
 
 /*
- * `npm run attack -- [--seconds n] [--json file] [names…]`: a relay as operators run it, honest
- * clients who must notice nothing, and one attacker after another. Each meets a relay of its own,
- * which is first measured in peace. Fails when a bound is broken.
+ * `npm run attack -- [--seconds n] [--json file] [--memory MB] [--link Mbit/s] [names…]`: a relay as
+ * operators run it, honest clients who must notice nothing, and one attacker after another. Each
+ * meets a relay of its own, which is first measured in peace. Fails when a bound is broken.
+ * `--memory`: the relay is killed beyond so much, as under MemoryMax. `--link`: all goes by one line
+ * of that rate.
  */
 const CLOCK_TICKS_PER_SECOND = 100;
 const BOUND = { p99Factor: 3, p99Ms: 50, joinMs: 3000, residentMb: 256 };
@@ -28,16 +31,37 @@ export interface AttackResult {
   readonly broken: readonly string[];
 }
 
-export async function attack(name: string, seconds: number): Promise<AttackResult> {
+/** What the relay has to live with. */
+export interface Surroundings {
+  readonly memoryMb?: number | undefined;
+  /** Of the line to the relay, each way. */
+  readonly linkMbits?: number | undefined;
+}
+
+export async function attack(
+  name: string,
+  seconds: number,
+  { memoryMb, linkMbits }: Surroundings = {},
+): Promise<AttackResult> {
   const folder = mkdtempSync(join(tmpdir(), 'lumamesh-attack-'));
   const port = 20_000 + Math.floor(Math.random() * 10_000);
+  const group = memoryMb === undefined ? null : makeMemoryGroup(memoryMb);
   const relay = new RelayProcess({
     cwd: folder,
+    prefix: group?.prefix ?? [],
     environment: { UDP_PORT: String(port), PUBLIC_IP: '127.0.0.1', LISTEN_IP: '127.0.0.1' },
   });
   const children: ChildProcess[] = [];
   try {
-    const record = await relay.ready();
+    const own = await relay.ready();
+    let record = own;
+    if (linkMbits !== undefined) {
+      const parameters = [String(port), String(linkMbits)];
+      const link = fork(join(import.meta.dirname, 'throttled-link.ts'), parameters);
+      children.push(link);
+      const [linkPort] = (await once(link, 'message')) as [number];
+      record = { ...own, port: linkPort };
+    }
     const honest = fork(join(import.meta.dirname, 'honest.ts'), [JSON.stringify(record)], {
       // JSON has no infinity, which is what a newcomer waits who never gets in.
       serialization: 'advanced',
@@ -72,6 +96,7 @@ export async function attack(name: string, seconds: number): Promise<AttackResul
     for (const child of children) child.kill('SIGKILL');
     relay.child.kill('SIGKILL');
     if (!relay.hasEnded) await once(relay.child, 'exit');
+    group?.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -89,8 +114,9 @@ function findBroken(quiet: HonestReport, attacked: HonestReport, residentMb: num
   return broken;
 }
 
-/** What a process has used so far (proc_pid_stat(5), fields 14 and 15). */
+/** What a process has used so far (proc_pid_stat(5), fields 14 and 15); NaN when it has ended. */
 function cpuSeconds(pid: number): number {
+  if (!existsSync(`/proc/${pid}/stat`)) return Number.NaN;
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
 }
@@ -138,6 +164,12 @@ if (process.argv[1] === import.meta.filename) {
   };
   const seconds = Number(take('--seconds') ?? 10);
   const file = take('--json');
+  const numberOf = (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : Number(text);
+  const surroundings = {
+    memoryMb: numberOf(take('--memory')),
+    linkMbits: numberOf(take('--link')),
+  };
   const names = words.length === 0 ? Object.keys(ATTACKS) : words;
   const results: AttackResult[] = [];
   say(
@@ -155,7 +187,7 @@ if (process.argv[1] === import.meta.filename) {
   for (const name of names) {
     if (ATTACKS[name] === undefined)
       throw new Error(`no attack ${name}: ${Object.keys(ATTACKS).join(', ')}`);
-    const result = await attack(name, seconds);
+    const result = await attack(name, seconds, surroundings);
     results.push(result);
     say(show(result));
   }

@@ -6,7 +6,10 @@ import type { RoomState } from './remote-relay.ts';
 
 /** Relays that are asked to forward the same frame, but for whole lists, which are asked for again. */
 const FORWARD_COPIES = 2;
-/** Relays that show the same peer and are all sent a signal for it: one of them may lie. */
+/**
+ * Relays that show the same peer and are all sent a signal for it, for some may lie; where more show
+ * it they take turns.
+ */
 const MAX_SIGNAL_COPIES = 3;
 
 /**
@@ -44,6 +47,8 @@ export class RoomRoutes {
   #forwarded = 0;
   /** Forwarders take turns. */
   #turn = 0;
+  /** So do relays that show the same peer. */
+  #signalTurn = 0;
 
   constructor({ nk, isLinked, prefixOf }: RoomRoutesOptions) {
     this.#nk = nk;
@@ -94,12 +99,14 @@ export class RoomRoutes {
 
   /** Sends a sealed signal to relays that show its receiver; false when none could be sent. */
   signal(state: RoomState, frame: Extract<RoomFrame, { readonly type: 'signal' }>): boolean {
-    const showing = [...state.relays]
-      .filter(([, { roster }]) => roster.has(frame.to))
-      .map(([nk]) => nk)
-      .toSorted((a, b) => Number(this.isLinked(b)) - Number(this.isLinked(a)));
+    const showing = [...state.relays].flatMap(([nk, { roster }]) =>
+      roster.has(frame.to) ? [nk] : [],
+    );
+    const inOrder = acrossNetworks(showing, showing.length, this.prefixOf);
+    this.#signalTurn += 1;
+    const start = inOrder.length <= MAX_SIGNAL_COPIES ? 0 : this.#signalTurn % inOrder.length;
     let copies = 0;
-    for (const nk of acrossNetworks(showing, showing.length, this.prefixOf))
+    for (const nk of [...inOrder.slice(start), ...inOrder.slice(0, start)])
       if (copies < MAX_SIGNAL_COPIES && this.route(nk, state, frame) !== null) copies += 1;
     return copies > 0;
   }
