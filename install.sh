@@ -45,7 +45,7 @@ if [[ $IS_ROOT == yes && -d /run/systemd/system ]] && command -v systemctl >/dev
 
 # All settings of the relay; tools/installer-settings.test.ts compares them with the schema. The
 # first three go into the unit's drop-in, the others into relay.env.
-SETTINGS=(PUBLIC_IP UDP_PORT HEALTH_LISTEN PUBLIC_IP6 PUBLIC_HOST LISTEN_IP ICE_UFRAG ICE_PWD CERT_FILE KEY_FILE NODE_KEY MESH_SALT MESH_LISTEN MESH_PEERS
+SETTINGS=(PUBLIC_IP UDP_PORT HEALTH_LISTEN TCP_PORT PUBLIC_IP6 PUBLIC_HOST LISTEN_IP ICE_UFRAG ICE_PWD CERT_FILE KEY_FILE NODE_KEY MESH_SALT MESH_LISTEN MESH_PEERS
   MESH_FILE MESH_MEMORY_MB MESH_CHECKS_PER_SECOND MESH_SOCKETS_PER_NETWORK MAX_SESSIONS MAX_SESSIONS_PER_ADDRESS MAX_SESSIONS_PER_NETWORK MAX_HALF_OPEN
   MAX_HANDSHAKES_PER_SECOND MAX_STUN_PER_SECOND MAX_DELIVERIES_PER_SECOND MAX_BYTES_PER_SECOND
   TURN_RATE TURN_RATE_PER_PAIR TURN_RATE_PER_SESSION TURN_RATE_PER_ROOM TURN_RATE_PER_ADDRESS MAX_TURN_ALLOCATIONS MAX_TURN_ALLOCATIONS_PER_SESSION
@@ -296,6 +296,8 @@ step_address() {
   if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ! ((port == 80 || port == 443 || (port >= 1024 && port <= 65535))); then
     fail "UDP_PORT is \"$port\"" 'set UDP_PORT to 1024 to 65535, 80 or 443; browsers refuse others' 2
   fi
+  [[ -z ${SETTING[TCP_PORT]:-} || ${SETTING[TCP_PORT]} =~ ^[1-9][0-9]{0,4}$ ]] ||
+    fail "TCP_PORT is \"${SETTING[TCP_PORT]}\"" 'set TCP_PORT to 443, 80, or 1024 to 65535; or leave it out' 2
   [[ ${SETTING[HEALTH_LISTEN]} =~ ^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$ ]] ||
     fail "HEALTH_LISTEN is \"${SETTING[HEALTH_LISTEN]}\"" 'set HEALTH_LISTEN to host:port, such as 127.0.0.1:7401' 2
   if [[ -z ${SETTING[PUBLIC_IP]:-} ]]; then origin=detected; detect_address; fi
@@ -470,11 +472,16 @@ place() {
   mv -f "$RELAY_ENV.new" "$RELAY_ENV"
 }
 
+lowest_port() {
+  local tcp=${SETTING[TCP_PORT]:-65535}
+  echo $((tcp < SETTING[UDP_PORT] ? tcp : SETTING[UDP_PORT]))
+}
+
 drop_in() {
   local name
   printf '%s\n' '# By install.sh; overwritten by its next run. Changes of your own: systemctl edit lumamesh-relay.' '[Service]'
   for name in $IN_UNIT; do echo "Environment=$name=${SETTING[$name]}"; done
-  if ((SETTING[UDP_PORT] >= 1024)); then return; fi
+  if (($(lowest_port) >= 1024)); then return; fi
   printf '%s\n' '# Ports below 1024 need this capability, which has no effect in a user namespace of its own.' \
     AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no
 }
@@ -500,7 +507,7 @@ step_service() {
     place
     if [[ $IS_ROOT == yes ]]; then say '  systemd does not run here.'; else say '  Not root, so no service is installed (for one: sudo bash install.sh).'; fi
     say "  To start the relay by hand:"$'\n'"    $(manual_command)"
-    if ((SETTING[UDP_PORT] < 1024)); then say "  Before that, as root: sysctl -w net.ipv4.ip_unprivileged_port_start=${SETTING[UDP_PORT]}"; fi
+    if (($(lowest_port) < 1024)); then say "  Before that, as root: sysctl -w net.ipv4.ip_unprivileged_port_start=$(lowest_port)"; fi
     say '  It has to be started at each boot: put that line where your system starts its services.'
     forget_snapshot; return
   fi
@@ -588,6 +595,10 @@ next_steps() {
   say $'\nThe relay is installed. Next:'
   say "  1. Open UDP port ${SETTING[UDP_PORT]} in the firewall, with whichever of these you use, and in the security group of your cloud if it has one:"
   firewall_lines "${SETTING[UDP_PORT]}/udp"
+  if [[ -n ${SETTING[TCP_PORT]:-} ]]; then
+    say '     and the TCP port for browsers whose network lets no UDP through:'
+    firewall_lines "${SETTING[TCP_PORT]}/tcp"
+  fi
   if [[ -n ${SETTING[MESH_LISTEN]:-} ]]; then
     say '     and the port on which other relays of the mesh dial:'
     firewall_lines "${SETTING[MESH_LISTEN]##*:}/tcp"

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
 import {
   SAMPLE_MESH,
+  SAMPLE_TCP,
   SAMPLE_TURN,
   sampleStats,
 } from '../packages/relay/src/io/relay-stats.test-support.ts';
@@ -46,7 +47,7 @@ const OLDEST_SCHEMA = 38;
 /** What Prometheus itself puts on every figure. */
 const TARGET_LABELS = ['job', 'instance'];
 
-const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH, turn: SAMPLE_TURN });
+const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH, turn: SAMPLE_TURN, tcp: SAMPLE_TCP });
 
 const dashboard = JSON.parse(
   readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8'),

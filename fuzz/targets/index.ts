@@ -3,5 +3,6 @@ import { DECODERS } from './decoders.ts';
 import { MACHINES } from './machines.ts';
 import { STORIES } from './stories.ts';
 import { TEXTS } from './texts.ts';
+import { TURN } from './turn.ts';
 
-export const TARGETS: readonly Target[] = [...DECODERS, ...TEXTS, ...MACHINES, ...STORIES];
+export const TARGETS: readonly Target[] = [...DECODERS, ...TEXTS, ...MACHINES, ...STORIES, ...TURN];

@@ -91,6 +91,12 @@ export class Endpoint implements Machine<EndpointOutput> {
     return this.#table.get(sessionId)?.remote ?? null;
   }
 
+  /** Whether there is a session or an allocation on a five-tuple. */
+  knows(remote: Remote): boolean {
+    const key = fiveTupleKey(remote);
+    return this.#table.at(key) !== undefined || this.turn?.holds(key) === true;
+  }
+
   /** @param datagram from now on the endpoint's: it may write to its memory, and send from it */
   handleDatagram(now: Instant, remote: Remote, datagram: Uint8Array): void {
     this.#keeper.now = now;

@@ -1,13 +1,14 @@
 import type { TransportAddress } from './stun/attributes/xor-mapped-address.ts';
 
 /**
- * Where a datagram comes from or goes to. The protocol is always UDP and the local side is the
- * endpoint's one socket, so of the five-tuple only the remote address and port differ between
- * sessions.
+ * Where a datagram comes from or goes to: the remote side of a five-tuple, and its protocol where
+ * that is not UDP. The local side is the endpoint's own.
  */
-export type Remote = TransportAddress;
+export interface Remote extends TransportAddress {
+  readonly transport?: 'tcp';
+}
 
 /** The key of a five-tuple in the endpoint's session map. */
-export function fiveTupleKey(remote: Remote): string {
-  return `${remote.address} ${remote.port}`;
+export function fiveTupleKey({ address, port, transport }: Remote): string {
+  return transport === undefined ? `${address} ${port}` : `${address} ${port} ${transport}`;
 }

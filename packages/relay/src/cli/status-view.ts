@@ -31,7 +31,7 @@ export function drawStatus(
   const rate = (read: (stats: HealthStats) => number): string => formatRate(rateOf(samples, read));
   const history = (read: (stats: HealthStats) => number): string =>
     sparkline(samples.map((sample) => read(sample.stats)));
-  const { sessions, rooms, traffic, memory, eventLoop, mesh, turn } = stats;
+  const { sessions, rooms, traffic, memory, eventLoop, mesh, turn, tcp } = stats;
   const health =
     stats.health.length === 0
       ? paint('green', 'well')
@@ -51,6 +51,7 @@ export function drawStatus(
     `${label('UDP out')}${formatBytes(rateOf(samples, (one) => one.traffic.bytesOut))}/s, ${rate((one) => one.traffic.datagramsOut)} datagrams/s, ${formatBytes(traffic.bytesOut)} in all`,
     `${label('process')}${formatBytes(memory.rssBytes)} resident; event loop held up ${eventLoop.p99Ms} ms (p99), ${eventLoop.maxMs} ms at most`,
   ];
+  if (tcp !== undefined) lines.push(`${label('TCP')}${tcp.sockets} connections`);
   if (turn !== undefined)
     lines.push(
       `${label('TURN')}${formatBytes(rateOf(samples, (one) => one.turn?.forwardedBytes ?? 0))}/s of ${formatBytes(turn.bytesPerSecond)}/s forwarded, ${formatBytes(turn.forwardedBytes)} in all; ${turn.allocations} allocations`,

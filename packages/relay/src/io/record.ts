@@ -18,6 +18,7 @@ export const RECORD_RENEWAL_MS = 24 * 3600 * 1000;
 
 export interface RecordPlace {
   readonly port: number;
+  readonly tcpPort?: number;
   /** The mesh this relay is in, and where its other relays reach it. */
   readonly mesh?: string;
   readonly meshPort?: number;
@@ -29,14 +30,16 @@ export interface RecordPlace {
  */
 export async function recordPlace({
   udpPort,
+  tcpPort,
   meshSalt,
   meshListen,
 }: RelayConfig): Promise<RecordPlace> {
-  if (meshSalt === undefined) return { port: udpPort };
+  const ports = { port: udpPort, ...(tcpPort === undefined ? {} : { tcpPort }) };
+  if (meshSalt === undefined) return ports;
   const { deriveMeshSecret } = await import('./mesh/mesh-salt.ts');
   const { mesh } = await deriveMeshSecret(meshSalt);
   return {
-    port: udpPort,
+    ...ports,
     mesh,
     ...(meshListen === undefined || meshListen.port === 0 ? {} : { meshPort: meshListen.port }),
   };

@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import type { EndpointLimits, TurnLimits } from '@lumamesh/transport';
+import type { TcpLimits } from '@lumamesh/transport/io';
 import type { RelayCoreLimits } from '../core/relay-core.ts';
 import type { RelayConfig } from './config/config.ts';
 
@@ -65,6 +66,24 @@ export function turnLimits(config: RelayConfig): TurnLimits | null {
     bytesPerSecondOfHost: config.turnRatePerAddress ?? quarter,
     maxAllocations: config.maxTurnAllocations,
     allocationsPerSession: config.maxTurnAllocationsPerSession,
+  };
+}
+
+/** Connections beyond those of sessions that may come and go, and those of TURN. */
+const MORE_SOCKETS = 256;
+/** A browser has one of its session, and one or two of TURN. */
+const SOCKETS_PER_SESSION = 3;
+
+/** What they mean for TCP; `null` where there is none. */
+export function tcpLimits(config: RelayConfig): (TcpLimits & { readonly port: number }) | null {
+  const { tcpPort, maxSessions, maxSessionsPerAddress, maxSessionsPerNetwork } = config;
+  if (tcpPort === undefined) return null;
+  const forwarded = config.turnRate === 0 ? 0 : config.maxTurnAllocations;
+  return {
+    port: tcpPort,
+    maxSockets: maxSessions + forwarded + MORE_SOCKETS,
+    socketsPerHost: maxSessionsPerAddress * SOCKETS_PER_SESSION,
+    socketsPerNetwork: maxSessionsPerNetwork * SOCKETS_PER_SESSION,
   };
 }
 

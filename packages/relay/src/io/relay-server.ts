@@ -24,7 +24,7 @@ import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
 import { OwnRecord } from './own-record.ts';
-import { coreLimits, endpointLimits, maxHeldBytes, turnLimits } from './relay-limits.ts';
+import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import type { RelayStats } from './relay-stats.ts';
 
@@ -139,7 +139,7 @@ export class RelayServer {
         heldBytes: this.#udp?.endpoint.heldBytes ?? 0,
         maxHeldBytes: maxHeldBytes(this.#config),
       },
-      ...turnStats(this.#udp, this.#config.turnRate),
+      ...extraStats(this.#udp, this.#config.turnRate),
       ...(this.#mesh === null
         ? {}
         : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
@@ -195,6 +195,7 @@ export class RelayServer {
     if (name === 'node') this.#log.info({ reason }, 'the relay runs without native I/O');
     const early: [SessionId, SessionEvent][] = [];
     const turn = turnLimits(this.#config);
+    const tcp = tcpLimits(this.#config);
     const udp = await UdpEndpoint.start({
       crypto: this.#io.crypto,
       native: this.#io.udp,
@@ -207,13 +208,14 @@ export class RelayServer {
       limits: endpointLimits(this.#config),
       sessionLimits: SESSION_LIMITS,
       ...(turn === null ? {} : { turn }),
+      ...(tcp === null ? {} : { tcp }),
       onEvent: (sessionId, event) => {
         if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
         else if (early.length < MAX_EARLY_EVENTS) early.push([sessionId, event]);
       },
     });
     this.#udp = udp;
-    const ownRecord = await this.#openMesh(udp.socket.port).catch(async (error: unknown) => {
+    const ownRecord = await this.#openMesh(udp).catch(async (error: unknown) => {
       await this.close();
       throw error;
     });
@@ -254,12 +256,12 @@ export class RelayServer {
    * Signs the record, which says what of the mesh can be reached, and starts the mesh where there
    * is one.
    */
-  async #openMesh(port: number): Promise<OwnRecord> {
+  async #openMesh({ socket: { port }, tcp }: UdpEndpoint): Promise<OwnRecord> {
     const setup = await setUpMesh(this.#config, this.identity, this.#log);
     const ownRecord = await OwnRecord.make(
       this.#config,
       this.identity,
-      { port, ...setup?.place },
+      { port, ...(tcp === null ? {} : { tcpPort: tcp.port }), ...setup?.place },
       this.#log,
       (record) => {
         this.#core?.setRecord(record);
@@ -286,9 +288,17 @@ export class RelayServer {
   }
 }
 
-function turnStats(udp: UdpEndpoint | null, bytesPerSecond: number): Pick<RelayStats, 'turn'> {
-  const counts = udp?.endpoint.turn?.counts;
-  return counts === undefined ? {} : { turn: { ...counts, bytesPerSecond } };
+/** What only relays have that were told to. */
+function extraStats(
+  udp: UdpEndpoint | null,
+  bytesPerSecond: number,
+): Pick<RelayStats, 'turn' | 'tcp'> {
+  const turn = udp?.endpoint.turn?.counts;
+  const sockets = udp?.tcp?.sockets;
+  return {
+    ...(turn === undefined ? {} : { turn: { ...turn, bytesPerSecond } }),
+    ...(sockets === undefined ? {} : { tcp: { sockets } }),
+  };
 }
 
 /** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */

@@ -32,6 +32,8 @@ export const SAMPLE_TURN: NonNullable<HealthStats['turn']> = {
   bytesPerSecond: 2_000_000,
 };
 
+export const SAMPLE_TCP = { sockets: 3 };
+
 export const SAMPLE_MESH: MeshStats = {
   links: { outbound: 1, inbound: 2, proven: 3, accepted: 3, dialing: 0 },
   records: { known: 4, alive: 3, suspect: 1 },

@@ -64,6 +64,8 @@ export interface RelayStats {
     readonly heldBytes: number;
     readonly maxHeldBytes: number;
   };
+  /** Connections over TCP, where TCP_PORT is set. */
+  readonly tcp?: { readonly sockets: number };
   /** What is forwarded between browsers, where TURN_RATE is set. */
   readonly turn?: TurnCounts & { readonly bytesPerSecond: number };
   readonly mesh?: MeshStats;

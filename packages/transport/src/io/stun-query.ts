@@ -32,7 +32,7 @@ export function newTransactionId(): Uint8Array {
 const RTO_INITIAL_MS = 250;
 const RTO_MAX_MS = 1000;
 /** Servers that never send more than they got have the bytes to respond over IPv6. */
-const PADDING_BYTES = 32;
+export const PADDING = new Uint8Array(32).fill(0x20);
 
 /**
  * Asks a STUN server where it sees us: a plain Binding request (RFC 8489 §3), repeated until a
@@ -45,7 +45,7 @@ export async function queryStun(
   transactionId: Uint8Array = newTransactionId(),
 ): Promise<StunAnswer | null> {
   const request = new StunBuilder('request', METHOD_BINDING, transactionId)
-    .attribute(ATTRIBUTE.software, new Uint8Array(PADDING_BYTES).fill(0x20))
+    .attribute(ATTRIBUTE.software, PADDING)
     .finish();
   const { promise, resolve } = Promise.withResolvers<StunAnswer | null>();
   let sentAt = monotonicNow();

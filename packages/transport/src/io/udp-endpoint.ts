@@ -1,10 +1,12 @@
 import { Endpoint } from '../endpoint.ts';
 import type { EndpointOptions } from '../endpoint-types.ts';
+import type { Remote } from '../five-tuple.ts';
 import type { SessionId } from '../session-table.ts';
 import type { SessionEvent } from '../session-types.ts';
 import type { TurnCredentials } from '../turn/turn-grants.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import type { IoPath } from './io-path.ts';
+import { type TcpLimits, TcpListener } from './tcp-listener.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
 export interface UdpEndpointOptions extends EndpointOptions {
@@ -12,6 +14,8 @@ export interface UdpEndpointOptions extends EndpointOptions {
   readonly native?: IoPath['udp'];
   readonly port: number;
   readonly address?: string;
+  /** Serves the same over TCP as well, on this port. */
+  readonly tcp?: TcpLimits & { readonly port: number };
   /** May send and close from within; the running drain picks that up. */
   readonly onEvent: (sessionId: SessionId, event: SessionEvent) => void;
 }
@@ -25,8 +29,8 @@ export interface UdpTraffic {
 }
 
 /**
- * An {@link Endpoint} on a real socket: the only place where datagrams, the clock and the timer
- * meet.
+ * An {@link Endpoint} on a real UDP socket, and a TCP port where that is wanted: the only place
+ * where datagrams, the clock and the timer meet.
  */
 export class UdpEndpoint {
   readonly endpoint: Endpoint;
@@ -40,6 +44,7 @@ export class UdpEndpoint {
   readonly #onEvent: UdpEndpointOptions['onEvent'];
   readonly #alarm = new Alarm(() => this.#handleAlarm());
   #socket: BoundSocket | null = null;
+  #tcp: TcpListener | null = null;
   #isDraining = false;
   #isDrainDue = false;
 
@@ -69,17 +74,31 @@ export class UdpEndpoint {
       port: options.port,
       ...(options.address === undefined ? {} : { address: options.address }),
       native: options.native ?? null,
-      onDatagram: (remote, data) => {
-        shell.traffic.datagramsIn += 1;
-        shell.traffic.bytesIn += data.length;
-        shell.endpoint.handleDatagram(monotonicNow(), remote, data);
-        shell.#drainSoon();
-      },
+      onDatagram: (remote, data) => shell.#handleDatagram(remote, data),
       onSendError: () => {
         shell.traffic.sendErrors += 1;
       },
     });
+    if (options.tcp !== undefined) {
+      const { port, ...limits } = options.tcp;
+      shell.#tcp = await TcpListener.start({
+        port,
+        limits,
+        ...(options.address === undefined ? {} : { address: options.address }),
+        onDatagram: (remote, data) => shell.#handleDatagram(remote, data),
+        isKnown: (remote) => shell.endpoint.knows(remote),
+        onDrop: (reason) => shell.endpoint.drops.count(reason),
+      }).catch(async (error: unknown) => {
+        await shell.close();
+        throw error;
+      });
+    }
     return shell;
+  }
+
+  /** The port and the connections of TCP, where there is one. */
+  get tcp(): { readonly port: number; readonly sockets: number } | null {
+    return this.#tcp;
   }
 
   get socket(): BoundSocket {
@@ -116,7 +135,17 @@ export class UdpEndpoint {
     this.#drain();
     this.#alarm.clear();
     this.#socket = null;
+    const tcp = this.#tcp;
+    this.#tcp = null;
+    await tcp?.close();
     await socket.close();
+  }
+
+  #handleDatagram(remote: Remote, data: Uint8Array): void {
+    this.traffic.datagramsIn += 1;
+    this.traffic.bytesIn += data.length;
+    this.endpoint.handleDatagram(monotonicNow(), remote, data);
+    this.#drainSoon();
   }
 
   #handleAlarm(): void {
@@ -151,15 +180,20 @@ export class UdpEndpoint {
   #pump(): void {
     for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
       if (output.type === 'transmit') {
-        if (this.#socket?.send(output.remote, output.data) === false) {
-          this.endpoint.drops.count('udp.sendQueueFull');
-          continue;
-        }
+        if (!this.#send(output.remote, output.data)) continue;
         this.traffic.datagramsOut += 1;
         this.traffic.bytesOut += output.data.length;
       } else this.#onEvent(output.sessionId, output.event);
     }
     this.#socket?.flush();
     this.#alarm.set(this.endpoint.deadline);
+  }
+
+  #send(remote: Remote, data: Uint8Array): boolean {
+    // Without a connection there is nobody: that is no fault.
+    if (remote.transport === 'tcp') return this.#tcp?.send(remote, data) ?? false;
+    if (this.#socket?.send(remote, data) !== false) return true;
+    this.endpoint.drops.count('udp.sendQueueFull');
+    return false;
   }
 }

@@ -12,6 +12,7 @@ import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
 import type { Finding } from './finding.ts';
 import { checkIo } from './io-check.ts';
+import { checkTcpPort } from './tcp-check.ts';
 
 export interface DoctorOptions {
   /** STUN server to ask for the public address. */
@@ -38,6 +39,7 @@ export async function* diagnoseHost(
   yield* checkFiles(config);
   yield checkIo(config);
   const isFree = yield* checkPort(config);
+  yield* checkTcpPort(config);
   yield* checkAddresses(config);
   yield* checkNat(config, options.stun);
   yield* checkName(config);

@@ -24,6 +24,7 @@ const STATS = v.looseObject({
   memory: counts,
   eventLoop: counts,
   turn: v.optional(counts),
+  tcp: v.optional(counts),
   mesh: v.optional(
     v.looseObject({
       links: counts,

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { isCanonicalIp, scopeOf } from '@lumamesh/base';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
-import { monotonicNow, queryStun } from '@lumamesh/transport/io';
+import { monotonicNow, queryStun, queryStunOverTcp } from '@lumamesh/transport/io';
 import { isSignedRecord } from '../record.ts';
 import type { Finding } from './finding.ts';
 import { type ProbeReport, type ProbeStage, probeRelay } from './relay-probe.ts';
@@ -73,6 +73,7 @@ export async function* checkRecord(
   yield* inspect(record);
   if (record.host !== undefined) yield* compareHost(record, record.host);
   yield* connect(record, address ?? record.ip);
+  if (record.tcpPort !== undefined) yield* reachOverTcp(address ?? record.ip, record.tcpPort);
   if (record.ip6 === undefined || address !== undefined) return;
   if (hasIpv6()) yield* connect(record, record.ip6);
   else
@@ -180,6 +181,30 @@ async function* reach(address: string, port: number): AsyncGenerator<Finding, bo
     };
   }
   return false;
+}
+
+/** The TCP port of a record, which browsers try when no UDP gets through. */
+async function* reachOverTcp(address: string, port: number): AsyncGenerator<Finding> {
+  const where = `${address}, TCP port ${port}`;
+  const mend = `let TCP ${port} through its firewall (ufw allow ${port}/tcp); behind NAT, forward TCP ${port} to it`;
+  try {
+    const answer = await queryStunOverTcp({ address, port }, STUN_TIMEOUT_MS);
+    yield answer === null
+      ? {
+          name: 'TCP',
+          verdict: 'fail',
+          detail: `${where}: what is there does not speak ICE-TCP`,
+          mend: `another program, or a proxy, may have the port; ${mend}`,
+        }
+      : {
+          name: 'TCP',
+          verdict: 'ok',
+          ms: answer.rttMs,
+          detail: `${where} answers, and sees this machine at ${answer.mappedAddress.address}`,
+        };
+  } catch (error) {
+    yield { name: 'TCP', verdict: 'fail', detail: `${where}: ${(error as Error).message}`, mend };
+  }
 }
 
 async function* connect(record: SignedRelayRecord, address: string): AsyncGenerator<Finding> {

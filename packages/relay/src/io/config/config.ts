@@ -3,7 +3,8 @@ import { parseEnv } from 'node:util';
 import * as v from 'valibot';
 import { LumameshError } from '@lumamesh/base';
 import { SCHEMA } from './setting-schema.ts';
-import { SETTINGS, type Setting, type SettingName, flagOf } from './settings.ts';
+import { type Setting, flagOf } from './setting.ts';
+import { SETTINGS, type SettingName } from './settings.ts';
 
 export type RelayConfig = v.InferOutput<typeof SCHEMA>;
 export type { SettingName } from './settings.ts';

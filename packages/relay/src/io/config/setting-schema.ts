@@ -19,6 +19,7 @@ export const SCHEMA = v.object({
   publicIp6: v.optional(ipv6),
   publicHost: v.optional(hostName),
   udpPort: port,
+  tcpPort: v.optional(port),
   listenIp: v.optional(
     v.pipe(
       v.string(),

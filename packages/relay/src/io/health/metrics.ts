@@ -134,6 +134,11 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'What all sessions together may make it hold; beyond it the greediest are closed.',
     read: one(({ memory }) => memory.maxHeldBytes),
   },
+  lumamesh_tcp_sockets: {
+    kind: 'gauge',
+    help: 'Connections over TCP (TCP_PORT).',
+    read: ({ tcp }) => (tcp === undefined ? [] : [{ value: tcp.sockets }]),
+  },
   lumamesh_turn_allocations: {
     kind: 'gauge',
     help: 'Ends of connections that the relay forwards between (TURN_RATE).',

@@ -1,0 +1,221 @@
+import { once } from 'node:events';
+import { type Server, type Socket, createServer } from 'node:net';
+import { LumameshError, unmapIpv4 } from '@lumamesh/base';
+import { CountMap } from '../count-map.ts';
+import { type Remote, fiveTupleKey } from '../five-tuple.ts';
+import { type Source, sourceOf } from '../source.ts';
+import { StreamDeframer, frameForStream } from '../tcp/stream-framing.ts';
+import { monotonicNow } from './clock.ts';
+
+/** Who has sent no whole frame by then goes. */
+const SILENCE_MS = 5000;
+/** A handshake takes 15 s at most: who has neither session nor allocation by then goes. */
+const STRANGER_MS = 20_000;
+/** Looks so many times meanwhile. */
+const SWEEPS = 5;
+/** How long a goodbye may take to be read. */
+const CLOSING_MS = 500;
+/** What waits for a slow reader; beyond it datagrams are dropped, as on the way. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
+export interface TcpLimits {
+  readonly maxSockets: number;
+  /** Of one address, or /64. */
+  readonly socketsPerHost: number;
+  readonly socketsPerNetwork: number;
+}
+
+export interface TcpListenerOptions {
+  readonly port: number;
+  /** A local address; without one all of them. */
+  readonly address?: string;
+  readonly limits: TcpLimits;
+  readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
+  /** Whether there is a session or an allocation on a five-tuple. */
+  readonly isKnown: (remote: Remote) => boolean;
+  readonly onDrop: (reason: string) => void;
+  /** Shorter for tests; defaults: {@link SILENCE_MS}, {@link STRANGER_MS}. */
+  readonly silenceMs?: number;
+  readonly strangerMs?: number;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  readonly remote: Remote;
+  readonly source: Source;
+  readonly deframer: StreamDeframer;
+  readonly since: number;
+  hasSpoken: boolean;
+}
+
+/**
+ * Datagrams over TCP (RFC 6544 passive, RFC 4571; TURN: RFC 8656 §2.1), within bounds: what is
+ * behind it sees them as over UDP, from a five-tuple of another protocol.
+ */
+export class TcpListener {
+  readonly #options: TcpListenerOptions;
+  readonly #server: Server;
+  readonly #connections = new Map<string, Connection>();
+  readonly #bySource = new CountMap();
+  readonly #sweep: NodeJS.Timeout;
+  readonly #silenceMs: number;
+  readonly #strangerMs: number;
+
+  private constructor(options: TcpListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
+    this.#strangerMs = options.strangerMs ?? STRANGER_MS;
+    this.#sweep = setInterval(() => this.#dismissIdlers(), this.#silenceMs / SWEEPS).unref();
+  }
+
+  /** Binds and starts. Throws `PORT_IN_USE`, `PORT_FORBIDDEN` or `TCP_BIND_FAILED`. */
+  static async start(options: TcpListenerOptions): Promise<TcpListener> {
+    const listener = new TcpListener(options);
+    try {
+      await listener.#listen(options.address ?? '::');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // A kernel without IPv6 has no such family.
+      const isWithoutIpv6 = code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
+      if (options.address !== undefined || !isWithoutIpv6) {
+        clearInterval(listener.#sweep);
+        throw explain(error as NodeJS.ErrnoException, options.port);
+      }
+      await listener.#listen('0.0.0.0');
+    }
+    // A connection that could not be taken is nobody's loss; the server stays.
+    listener.#server.on('error', () => options.onDrop('tcp.acceptError'));
+    return listener;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  get sockets(): number {
+    return this.#connections.size;
+  }
+
+  /** @returns False when the connection is gone, or its reader is so slow that this is dropped. */
+  send(remote: Remote, data: Uint8Array): boolean {
+    const connection = this.#connections.get(fiveTupleKey(remote));
+    const kind = connection?.deframer.kind;
+    if (connection === undefined || kind === undefined || kind === null) return false;
+    if (connection.socket.writableLength + data.length > MAX_WAITING_BYTES) {
+      this.#options.onDrop('tcp.slowReader');
+      return false;
+    }
+    connection.socket.write(frameForStream(kind, data));
+    return true;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    // What was just written is on its way: a goodbye is the last thing.
+    for (const { socket } of this.#connections.values()) socket.destroySoon();
+    const timer = setTimeout(() => {
+      for (const { socket } of this.#connections.values()) socket.destroy();
+    }, CLOSING_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  async #listen(host: string): Promise<void> {
+    const listening = once(this.#server, 'listening');
+    this.#server.listen({ port: this.#options.port, host });
+    await listening;
+  }
+
+  #accept(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined) {
+      socket.destroy();
+      return;
+    }
+    const address = unmapIpv4(remoteAddress);
+    const remote: Remote = { address, port: remotePort, transport: 'tcp' };
+    const source = sourceOf(address);
+    const refusal = this.#refusal(source);
+    if (refusal !== null) {
+      this.#options.onDrop(refusal);
+      socket.destroy();
+      return;
+    }
+    const connection: Connection = {
+      socket,
+      remote,
+      source,
+      deframer: new StreamDeframer(),
+      since: monotonicNow(),
+      hasSpoken: false,
+    };
+    const key = fiveTupleKey(remote);
+    this.#connections.set(key, connection);
+    this.#count(source, 1);
+    socket.on('data', (chunk: Buffer) => this.#take(connection, chunk));
+    // A reset is followed by 'close'.
+    socket.on('error', () => undefined);
+    // Half a connection is of no use.
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => {
+      this.#connections.delete(key);
+      this.#count(source, -1);
+    });
+  }
+
+  #refusal({ host, network }: Source): string | null {
+    const { maxSockets, socketsPerHost, socketsPerNetwork } = this.#options.limits;
+    if (this.#connections.size >= maxSockets) return 'tcp.full';
+    if (this.#bySource.get(`h${host}`) >= socketsPerHost) return 'tcp.addressFull';
+    return this.#bySource.get(`n${network}`) >= socketsPerNetwork ? 'tcp.networkFull' : null;
+  }
+
+  #take(connection: Connection, chunk: Uint8Array): void {
+    const drop = connection.deframer.push(chunk, (datagram) => {
+      connection.hasSpoken = true;
+      this.#options.onDatagram(connection.remote, datagram);
+    });
+    if (drop === null) return;
+    this.#options.onDrop(drop);
+    connection.socket.destroy();
+  }
+
+  #dismissIdlers(): void {
+    const now = monotonicNow();
+    for (const { socket, remote, since, hasSpoken } of this.#connections.values()) {
+      const age = now - since;
+      if (!hasSpoken && age >= this.#silenceMs) this.#dismiss(socket, 'tcp.silent');
+      else if (age >= this.#strangerMs && !this.#options.isKnown(remote))
+        this.#dismiss(socket, 'tcp.stranger');
+    }
+  }
+
+  #dismiss(socket: Socket, reason: string): void {
+    this.#options.onDrop(reason);
+    socket.destroy();
+  }
+
+  #count({ host, network }: Source, by: 1 | -1): void {
+    this.#bySource.change(`h${host}`, by);
+    this.#bySource.change(`n${network}`, by);
+  }
+}
+
+function explain(error: NodeJS.ErrnoException, port: number): LumameshError {
+  const { code, message } = error;
+  if (code === 'EADDRINUSE')
+    return new LumameshError('PORT_IN_USE', `TCP port ${port} is taken by another program`, {
+      cause: error,
+    });
+  if (code === 'EACCES')
+    return new LumameshError('PORT_FORBIDDEN', `no permission to open TCP port ${port}`, {
+      cause: error,
+    });
+  return new LumameshError('TCP_BIND_FAILED', `cannot open TCP port ${port}: ${message}`, {
+    cause: error,
+  });
+}
