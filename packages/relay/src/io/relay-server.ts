@@ -26,6 +26,7 @@ import { setUpMesh } from './mesh-setup.ts';
 import { OwnRecord } from './own-record.ts';
 import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
+import { securityOptions } from './security-options.ts';
 import type { RelayStats } from './relay-stats.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
@@ -122,6 +123,7 @@ export class RelayServer {
         halfOpen: counts.halfOpen,
         max: this.#config.maxSessions,
       },
+      handshakes: this.#sessions?.handshakes ?? {},
       rooms: { rooms: rooms.rooms, members: rooms.members },
       joins,
       signals,
@@ -204,6 +206,7 @@ export class RelayServer {
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },
       certificate: this.identity.certificate,
       requestClientCertificate: false,
+      security: securityOptions(this.#config),
       negotiatedChannels: [LUMAMESH_CHANNEL],
       limits: endpointLimits(this.#config),
       sessionLimits: SESSION_LIMITS,

@@ -25,10 +25,17 @@ export class RelaySessions {
   /** The channel a session talks on, where that is not the negotiated one. */
   readonly #channels = new Map<SessionId, number>();
   readonly #alarm = new Alarm(() => this.drive(() => undefined));
+  /** By version and group: a dozen keys at most. */
+  readonly #handshakes = new Map<string, number>();
   #isDraining = false;
 
   constructor(options: RelaySessionsOptions) {
     this.#options = options;
+  }
+
+  /** Handshakes that were finished, by version and group. */
+  get handshakes(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#handshakes);
   }
 
   /** The only way to the core: it is told something, and is drained. */
@@ -54,10 +61,15 @@ export class RelaySessions {
   handleEvent(sessionId: SessionId, event: SessionEvent): void {
     const { log, udp } = this.#options;
     switch (event.type) {
-      case 'secure':
+      case 'secure': {
+        const { version, group, cipherSuite } = event.negotiated;
+        const kind = `${version} ${group}`;
+        this.#handshakes.set(kind, (this.#handshakes.get(kind) ?? 0) + 1);
         // Before SCTP is up: the welcome rides on our COOKIE ECHO.
-        log.debug({ sessionId, from: this.#shownAddress(sessionId) }, 'session opened');
+        const from = this.#shownAddress(sessionId);
+        log.debug({ sessionId, from, dtls: version, group, cipherSuite }, 'session opened');
         return this.drive((core) => core.handleSessionOpen(sessionId));
+      }
       case 'channelOpen':
         return this.#handleChannelOpen(sessionId, event.channelId, event.properties.label);
       case 'message':

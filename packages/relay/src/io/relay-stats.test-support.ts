@@ -10,6 +10,7 @@ const STATS: HealthStats = {
   uptimeSeconds: 90_061,
   io: { name: 'native', reason: '' },
   sessions: { established: 5, halfOpen: 1, max: 10 },
+  handshakes: { '1.3 x25519mlkem768': 7, '1.2 x25519': 2 },
   rooms: { rooms: 2, members: 4 },
   joins: 10,
   signals: 100,

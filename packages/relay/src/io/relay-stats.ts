@@ -51,6 +51,8 @@ export interface RelayStats {
     readonly halfOpen: number;
     readonly max: number;
   };
+  /** Handshakes that were finished, by version and group: `1.3 x25519mlkem768`. */
+  readonly handshakes: Readonly<Record<string, number>>;
   readonly rooms: { readonly rooms: number; readonly members: number };
   readonly joins: number;
   readonly signals: number;

@@ -13,6 +13,8 @@ export interface StatsEntry {
   readonly bytesSent?: number;
   readonly bytesReceived?: number;
   readonly currentRoundTripTime?: number;
+  readonly tlsVersion?: string;
+  readonly tlsGroup?: string;
 }
 
 /** The pair of candidates in use, its ends, and all that it was chosen from. */

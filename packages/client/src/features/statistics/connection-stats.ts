@@ -64,8 +64,18 @@ async function read(connection: Pick<RTCPeerConnection, 'getStats'>) {
     rttMs: Math.round((pair?.currentRoundTripTime ?? 0) * 1000),
     ...kindOf('localCandidate', local),
     ...kindOf('remoteCandidate', remote),
+    ...securityOf(transport),
     bytesSent: total('bytesSent'),
     bytesReceived: total('bytesReceived'),
+  };
+}
+
+/** As on the wire: FEFC is DTLS 1.3, FEFD 1.2. */
+function securityOf({ tlsVersion, tlsGroup }: StatsEntry = {}): Partial<PeerStats> {
+  const dtlsVersion = ({ FEFC: '1.3', FEFD: '1.2' } as const)[tlsVersion ?? ''];
+  return {
+    ...(dtlsVersion === undefined ? {} : { dtlsVersion }),
+    ...(tlsGroup === undefined ? {} : { keyExchange: tlsGroup }),
   };
 }
 

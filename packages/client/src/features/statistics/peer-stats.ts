@@ -23,6 +23,9 @@ export interface PeerStats {
   readonly localCandidate?: CandidateKind;
   /** The peer's end of it. */
   readonly remoteCandidate?: CandidateKind;
+  /** The version of DTLS, and the key exchange by its IANA name, where the browser tells. */
+  readonly dtlsVersion?: '1.2' | '1.3';
+  readonly keyExchange?: string;
   /** Bytes that it has carried, media and overhead included. */
   readonly bytesSent?: number;
   readonly bytesReceived?: number;

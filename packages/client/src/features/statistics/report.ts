@@ -81,12 +81,17 @@ function pathOf({
   connectionState,
   localCandidate,
   remoteCandidate,
+  dtlsVersion,
+  keyExchange,
 }: PeerStats): string {
   const ends =
     localCandidate === undefined || remoteCandidate === undefined
       ? ''
       : ` ${endOf(localCandidate)} → ${endOf(remoteCandidate)}`;
-  return `${state}, ${path}${ends}${connectionState === undefined ? '' : `, ${connectionState}`}`;
+  const security = dtlsVersion === undefined ? '' : `DTLS ${dtlsVersion}`;
+  return [`${state}, ${path}${ends}`, connectionState, security, keyExchange]
+    .filter((text) => text !== undefined && text !== '')
+    .join(', ');
 }
 
 const endOf = ({ type, protocol }: CandidateKind): string => `${type}/${protocol}`;

@@ -217,7 +217,12 @@ async function* connect(record: SignedRelayRecord, address: string): AsyncGenera
       yield explain(probe, name, mend);
       return;
     }
-    yield { name, verdict: 'ok', ms: reached.atMs - before, detail };
+    const { negotiated } = probe;
+    const by =
+      stage === 'dtls' && negotiated !== null
+        ? `, by DTLS ${negotiated.version} with ${negotiated.group}`
+        : '';
+    yield { name, verdict: 'ok', ms: reached.atMs - before, detail: detail + by };
     before = reached.atMs;
   }
   const { shown } = probe;

@@ -8,7 +8,7 @@ import {
   parseRecordJson,
   parseRelayMessage,
 } from '@lumamesh/protocol';
-import type { SessionEvent } from '@lumamesh/transport';
+import type { NegotiatedSecurity, SessionEvent } from '@lumamesh/transport';
 import { UdpClient, monotonicNow } from '@lumamesh/transport/io';
 import type { CheckResult } from '../../core/mesh/directory-output.ts';
 
@@ -22,6 +22,8 @@ export interface ProbeReport {
   readonly result: CheckResult;
   /** Each stage that was reached, and how long after the start. */
   readonly stages: readonly { readonly stage: ProbeStage; readonly atMs: number }[];
+  /** What DTLS has agreed on. */
+  readonly negotiated: NegotiatedSecurity | null;
   /** Why it went no further. */
   readonly fault: string | null;
   /** The record that the relay showed. */
@@ -70,6 +72,7 @@ class Probe {
   readonly #done = Promise.withResolvers<readonly [CheckResult, string | null]>();
   #client: UdpClient | null = null;
   #shown: SignedRelayRecord | null = null;
+  #negotiated: NegotiatedSecurity | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(record: SignedRelayRecord, options: ProbeOptions) {
@@ -89,18 +92,17 @@ class Probe {
       );
       const [result, fault] = await this.#done.promise;
       await this.#client.close();
-      return { result, fault, stages: this.#stages, shown: this.#shown };
+      return { ...this.#seen, result, fault };
     } catch (error) {
       // No socket to be had, or one that would not close.
-      return {
-        result: 'unknown',
-        fault: (error as Error).message,
-        stages: this.#stages,
-        shown: this.#shown,
-      };
+      return { ...this.#seen, result: 'unknown', fault: (error as Error).message };
     } finally {
       if (this.#timer !== null) clearTimeout(this.#timer);
     }
+  }
+
+  get #seen(): Pick<ProbeReport, 'stages' | 'shown' | 'negotiated'> {
+    return { stages: this.#stages, shown: this.#shown, negotiated: this.#negotiated };
   }
 
   #handleEvent(event: SessionEvent): void {
@@ -108,8 +110,10 @@ class Probe {
     else if (event.type === 'reachable') {
       this.#reach('ice');
       this.#expect(PROBE_TIMEOUT_MS, 'it fell silent');
-    } else if (event.type === 'secure') this.#reach('dtls');
-    else if (event.type === 'message' && typeof event.data === 'string') {
+    } else if (event.type === 'secure') {
+      this.#negotiated = event.negotiated;
+      this.#reach('dtls');
+    } else if (event.type === 'message' && typeof event.data === 'string') {
       const message = parseRelayMessage(event.data);
       if (message.ok) this.#handleMessage(message.value);
     }

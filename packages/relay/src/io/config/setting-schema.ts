@@ -64,6 +64,8 @@ export const SCHEMA = v.object({
   maxRoomSize: wholeNumber(2, 10_000),
   maxMessagesPerSecond: wholeNumber(1, 1_000_000),
   nativeIo: v.picklist(['auto', 'off']),
+  keyExchange: v.picklist(['hybrid', 'x25519']),
+  dtlsMaxVersion: v.picklist(['1.2', '1.3']),
   logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
   logFormat: v.picklist(['auto', 'json', 'text']),
   logAddresses: v.picklist(['redacted', 'full']),

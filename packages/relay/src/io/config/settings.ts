@@ -271,6 +271,20 @@ export const SETTINGS = {
     'auto',
     'auto or off',
   ),
+  keyExchange: setting(
+    'KEY_EXCHANGE',
+    '<which>',
+    'what is preferred where a browser offers both: X25519 with ML-KEM-768, which holds against quantum computers and costs more; or X25519 alone',
+    'hybrid',
+    'hybrid or x25519',
+  ),
+  dtlsMaxVersion: setting(
+    'DTLS_MAX_VERSION',
+    '<version>',
+    'the newest DTLS that is spoken; 1.2 costs browsers a round trip and has no hybrid key exchange',
+    '1.3',
+    '1.2 or 1.3',
+  ),
   logLevel: setting(
     'LOG_LEVEL',
     '<level>',

@@ -53,6 +53,16 @@ const METRICS: Readonly<Record<string, Metric>> = {
       half_open: halfOpen,
     })),
   },
+  lumamesh_handshakes_total: {
+    kind: 'counter',
+    help: 'DTLS handshakes finished, by version and key exchange.',
+    labels: ['version', 'group'],
+    read: ({ handshakes }) =>
+      Object.entries(handshakes).map(([kind, value]) => {
+        const [version = '', group = ''] = kind.split(' ');
+        return { value, labels: { version, group } };
+      }),
+  },
   lumamesh_sessions_max: {
     kind: 'gauge',
     help: 'MAX_SESSIONS.',
