@@ -100,3 +100,28 @@ describe('a relay that is reached by way of homes', () => {
     assert.ok(bench.forwards('signal')[0]?.includes(first) === false);
   });
 });
+
+describe('a member whom relays of many networks show as another', () => {
+  it('is heard when it signals, and is sent its share of what is answered', () => {
+    const bench = new Bench();
+    const liars = ['evil0', 'evil1', 'evil2', 'evil3', 'evil4'];
+    for (const nk of [...liars, 'late']) {
+      const members = [{ peer: BOB, presence: nk === 'late' ? 'bob' : `rubbish of ${nk}` }];
+      const frame = { type: 'present', room: ROOM, members, all: true } as const;
+      bench.network.handleRoomFrame(bench.now, nk, frame, 'home1');
+    }
+    assert.ok(!bench.network.presencesOf(ROOM, BOB).includes('bob'), 'it is crowded out');
+    const heard = { type: 'signal', room: ROOM, from: BOB, to: ADA, data: 'sealed' } as const;
+    bench.network.handleRoomFrame(bench.now, 'late', heard, 'home1');
+    bench.drain();
+    assert.ok(bench.outputs.some(({ type }) => type === 'remoteSignal'));
+    const answer = { type: 'localSignal', room: ROOM, from: ADA, to: BOB, data: 'sealed' } as const;
+    for (let i = 0; i < 6; i++) bench.network.handleLocalRooms(bench.now, answer);
+    bench.drain();
+    const sentTo = bench.outputs.flatMap((output) =>
+      output.type === 'forward' && output.frame.type === 'signal' ? [output.to] : [],
+    );
+    assert.equal(sentTo.length, 18);
+    assert.equal(sentTo.filter((nk) => nk === 'late').length, 3);
+  });
+});
