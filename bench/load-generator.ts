@@ -6,7 +6,7 @@ import {
   fingerprintBytes,
 } from '@lumamesh/protocol';
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
-import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
+import { UdpClient, chooseIoPath } from '@lumamesh/transport/io';
 
 /*
  * The other side of a measurement, in a process of its own: many sessions of the client role
@@ -14,7 +14,13 @@ import { UdpClient, nodeCrypto } from '@lumamesh/transport/io';
  * saw.
  */
 export type Command =
-  | { readonly type: 'connect'; readonly sessions: number; readonly concurrency: number }
+  | {
+      readonly type: 'connect';
+      readonly sessions: number;
+      readonly concurrency: number;
+      /** In one room; otherwise two in each. */
+      readonly inOneRoom?: boolean;
+    }
   /**
    * Every second session signals to the one beside it: `perSecond` over all pairs, or as fast as
    * answers come with `outstanding` each.
@@ -31,8 +37,14 @@ export type Command =
 
 /** What is put under load. */
 export type Target =
-  | { readonly type: 'lumamesh'; readonly record: SignedRelayRecord }
+  | { readonly type: 'webrtc'; readonly record: DialledRecord }
   | { readonly type: 'ws'; readonly url: string };
+
+/** The part of a relay's record that is needed to dial it. */
+export type DialledRecord = Pick<
+  SignedRelayRecord,
+  'ip' | 'port' | 'ufrag' | 'pwd' | 'fingerprint'
+>;
 
 /** One session, whatever carries it. */
 interface Line {
@@ -56,14 +68,15 @@ interface Member {
 // The parent writes the target into our argument.
 const target = JSON.parse(process.argv[2] ?? '{}') as Target;
 const members: Member[] = [];
+const { crypto } = chooseIoPath('auto');
 
 function id(kind: string, n: number): string {
   return `${kind}${n}`.padEnd(22, '-');
 }
 
-async function openLumamesh(record: SignedRelayRecord, events: LineEvents): Promise<void> {
+async function openWebRtc(record: DialledRecord, events: LineEvents): Promise<void> {
   const client = await UdpClient.connect({
-    crypto: nodeCrypto,
+    crypto,
     limits: DEFAULT_SESSION_LIMITS,
     negotiatedChannels: [LUMAMESH_CHANNEL],
     localUfrag: 'bench',
@@ -98,10 +111,10 @@ function openWs(url: string, events: LineEvents): void {
 }
 
 /** Connects one session and joins its room; answers how long that took. */
-async function connectOne(index: number): Promise<number> {
+async function connectOne(index: number, inOneRoom: boolean): Promise<number> {
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
-    const room = id('room', index >> 1);
+    const room = id('room', inOneRoom ? 0 : index >> 1);
     let line: Line | null = null;
     const events: LineEvents = {
       open(opened) {
@@ -118,11 +131,15 @@ async function connectOne(index: number): Promise<number> {
       closed: (reason) => reject(new Error(`session ${index}: ${reason}`)),
     };
     if (target.type === 'ws') openWs(target.url, events);
-    else openLumamesh(target.record, events).catch(reject);
+    else openWebRtc(target.record, events).catch(reject);
   });
 }
 
-async function connect(sessions: number, concurrency: number): Promise<object> {
+async function connect({
+  sessions,
+  concurrency,
+  inOneRoom = false,
+}: Extract<Command, { type: 'connect' }>): Promise<object> {
   const durations: number[] = [];
   let failed = 0;
   let next = members.length;
@@ -130,7 +147,7 @@ async function connect(sessions: number, concurrency: number): Promise<object> {
   const worker = async (): Promise<void> => {
     while (next < end) {
       const index = next++;
-      await connectOne(index).then(
+      await connectOne(index, inOneRoom).then(
         (ms) => durations.push(ms),
         () => (failed += 1),
       );
@@ -186,9 +203,16 @@ async function signal(command: Extract<Command, { type: 'signal' }>): Promise<ob
 
 process.on('message', (command: Command) => {
   void (async () => {
-    if (command.type === 'connect')
-      process.send?.(await connect(command.sessions, command.concurrency));
-    else if (command.type === 'signal') process.send?.(await signal(command));
+    const before = process.cpuUsage();
+    const startedAt = performance.now();
+    const tell = (result: object): void => {
+      const { user, system } = process.cpuUsage(before);
+      // Near one, it is this process that decides how fast things go.
+      const generatorLoad = (user + system) / 1000 / (performance.now() - startedAt);
+      process.send?.({ ...result, generatorLoad });
+    };
+    if (command.type === 'connect') tell(await connect(command));
+    else if (command.type === 'signal') tell(await signal(command));
     else {
       for (const { line } of members) line.close();
       setTimeout(() => process.exit(0), 200);

@@ -6,15 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { encodeRecordLine } from '@lumamesh/protocol';
 import { RelayServer, readConfig, silentLogger } from '@lumamesh/relay';
-import { connectToRelay, patience, pause, until } from '@lumamesh/testkit';
-import {
-  type Command,
-  OWN_ADDRESS,
-  WITHOUT_AIORTC,
-  WITHOUT_PION,
-  buildGo,
-  guideCommand,
-} from './stacks.ts';
+import { WITHOUT_PION, buildGo, connectToRelay, patience, pause, until } from '@lumamesh/testkit';
+import { type Command, OWN_ADDRESS, WITHOUT_AIORTC, guideCommand } from './stacks.ts';
 
 /*
  * Other WebRTC stacks as clients of a relay: the programs of the guide, each a process of its own

@@ -1,19 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { buildGo } from '@lumamesh/testkit';
 
 /* Where the programs of other stacks come from, and whether they can be had here. */
 const GUIDE = new URL('../../docs/guide/other-stacks.md', import.meta.url);
-/** Debian's Go and Python packages. */
-const GO_PATH = '/usr/share/gocode';
+/** Debian's, with its packages. */
 const PYTHON = '/usr/bin/python3';
-const HAS_PION = existsSync(`${GO_PATH}/src/github.com/pion/webrtc`) && existsSync('/usr/bin/go');
 const HAS_AIORTC = existsSync('/usr/lib/python3/dist-packages/aiortc') && existsSync(PYTHON);
 
-export const WITHOUT_PION = HAS_PION
-  ? false
-  : 'pion is not installed (Debian: apt-get install golang-go golang-github-pion-webrtc.v3-dev)';
 export const WITHOUT_AIORTC = HAS_AIORTC
   ? false
   : 'aiortc is not installed (Debian: apt-get install python3-aiortc)';
@@ -53,30 +48,4 @@ export function guideCommand(stack: string, folder: string): Command {
   }
   // Packages are found from where the process runs, not from a folder of its own.
   return { program: process.execPath, flags: ['--input-type=module', '--eval', source] };
-}
-
-/**
- * Builds a Go program against Debian's packages, without a network. A module in GOPATH is what lets
- * old-style builds find `…/v3`.
- */
-export function buildGo(main: string, folder: string): string {
-  const home = mkdtempSync(join(folder, 'go-'));
-  const source = join(home, 'src/client');
-  mkdirSync(source, { recursive: true });
-  cpSync(main, join(source, 'main.go'));
-  writeFileSync(join(source, 'go.mod'), 'module client\n');
-  const program = join(home, 'client');
-  const built = spawnSync('go', ['build', '-o', program, '.'], {
-    cwd: source,
-    encoding: 'utf8',
-    env: {
-      ...process.env,
-      GO111MODULE: 'off',
-      GOFLAGS: '',
-      GOPATH: `${home}:${GO_PATH}`,
-      GOCACHE: process.env['GOCACHE'] ?? join(process.env['HOME'] ?? tmpdir(), '.cache/go-build'),
-    },
-  });
-  if (built.status !== 0) throw new Error(`go build: ${built.stderr}`);
-  return program;
 }

@@ -1,4 +1,5 @@
 export * from './attack.ts';
+export * from './go-program.ts';
 export * from './joining-peer.ts';
 export * from './mesh-relay.ts';
 export * from './relay-client.ts';

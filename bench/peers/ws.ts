@@ -3,8 +3,8 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { readFixture } from '@lumamesh/testkit';
-import type { Target } from './load-generator.ts';
-import { answerParent } from './usage.ts';
+import type { Target } from '../load-generator.ts';
+import { answerParent } from './answer-parent.ts';
 
 /*
  * What a page author would write instead: a signaling server on `ws` over TLS, with the same frames
@@ -44,6 +44,8 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
           members: [...room.keys()].map((member) => ({ peer: member, presence: '' })),
         }),
       );
+      for (const other of room.values())
+        other.send(JSON.stringify({ action: 'peer-joined', room: frame.room, peer, presence: '' }));
       room.set(peer, socket);
     } else
       rooms
@@ -56,9 +58,9 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
 });
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
-answerParent();
 const target: Target = {
   type: 'ws',
   url: `wss://127.0.0.1:${(server.address() as AddressInfo).port}/`,
 };
-process.send?.(target);
+process.stdout.write(`${JSON.stringify(target)}\n`);
+answerParent();
