@@ -16,6 +16,7 @@ export * from './machine.ts';
 export * from './printable.ts';
 export * from './random.ts';
 export * from './serial.ts';
+export * from './short-lived-bytes.ts';
 export * from './timer-heap.ts';
 export * from './timer-table.ts';
 export * from './token-bucket.ts';

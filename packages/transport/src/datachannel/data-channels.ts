@@ -205,7 +205,8 @@ export class DataChannels {
         break;
       }
       case PPID.binary:
-        this.#emit({ type: 'message', channelId, data });
+        // The receiver's to keep, and so without what else came with it.
+        this.#emit({ type: 'message', channelId, data: data.slice() });
         break;
       case PPID.stringEmpty:
         this.#emit({ type: 'message', channelId, data: '' });

@@ -24,8 +24,8 @@ export type DtlsEvent =
       readonly negotiated: NegotiatedSecurity;
     }
   /**
-   * Application data, authenticated and in the order of arrival. The view is the receiver's to
-   * keep.
+   * Application data, authenticated and in the order of arrival: a view for now, of which
+   * the receiver copies what it keeps.
    */
   | { readonly type: 'data'; readonly data: Uint8Array }
   | { readonly type: 'closed'; readonly reason: DtlsCloseReason; readonly detail: string };

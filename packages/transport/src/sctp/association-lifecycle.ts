@@ -119,7 +119,7 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
     this.#timers.disarm('T1Init');
     this.#timers.disarm('HeldInit');
     this.#setPeer(init);
-    this.#state = { name: 'cookieEchoed', cookie: init.stateCookie, attempt: 0 };
+    this.#state = { name: 'cookieEchoed', cookie: init.stateCookie.slice(), attempt: 0 };
     this.#sendCookieEcho(now);
     return null;
   }

@@ -7,6 +7,7 @@ import {
   dropped,
   writeUint16,
   writeUint32,
+  shortLivedBytes,
 } from '@lumamesh/base';
 import type { DtlsReplayWindow } from './dtls-replay-window.ts';
 import {
@@ -54,7 +55,7 @@ export class RecordProtection13 {
     recordSequenceNumber: number,
     plaintext: Uint8Array,
   ): Uint8Array {
-    const record = new Uint8Array(this.overheadBytes + plaintext.length);
+    const record = shortLivedBytes(this.overheadBytes + plaintext.length);
     record[0] = ownFirstByte(epoch);
     writeUint16(record, 1, recordSequenceNumber & 0xffff);
     writeUint16(record, 3, record.length - OWN_HEADER_BYTES);

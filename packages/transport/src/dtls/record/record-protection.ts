@@ -1,4 +1,10 @@
-import { AEAD_TAG_BYTES, type Aead, writeUint16, writeUint32 } from '@lumamesh/base';
+import {
+  AEAD_TAG_BYTES,
+  type Aead,
+  writeUint16,
+  writeUint32,
+  shortLivedBytes,
+} from '@lumamesh/base';
 import type { CipherSuite } from '../cipher-suite.ts';
 import { type DtlsRecord, RECORD_HEADER_BYTES, VERSION_DTLS_1_2 } from './record.ts';
 
@@ -36,7 +42,7 @@ export class RecordProtection {
     plaintext: Uint8Array,
   ): Uint8Array {
     const explicit = this.#suite.explicitNonceBytes;
-    const record = new Uint8Array(this.overheadBytes + plaintext.length);
+    const record = shortLivedBytes(this.overheadBytes + plaintext.length);
     record[0] = contentType;
     writeUint16(record, 1, VERSION_DTLS_1_2);
     writeSequence(record, 3, epoch, recordSequenceNumber);

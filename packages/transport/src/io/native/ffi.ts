@@ -41,3 +41,17 @@ function withoutExperimentalWarning<T>(use: () => T): T {
     Object.defineProperty(process, 'emitWarning', before);
   }
 }
+
+/**
+ * An integer parameter, as node:ffi is told: on these platforms integers and pointers are passed in
+ * the same registers, and functions whose parameters are all pointers cost 0.1 µs a call where
+ * others of more than three cost 0.3. Its value is a bigint: {@link integer}.
+ */
+export const INTEGER = 'pointer';
+
+const SMALL_INTEGERS = Array.from({ length: 2048 }, (_, n) => BigInt(n));
+
+/** The value of an {@link INTEGER} parameter. */
+export function integer(value: number): bigint {
+  return SMALL_INTEGERS[value] ?? BigInt(value);
+}

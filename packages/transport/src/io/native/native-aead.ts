@@ -1,11 +1,11 @@
-import { AEAD_TAG_BYTES, type Aead, type AeadName } from '@lumamesh/base';
-import type { Ffi, Library } from './ffi.ts';
+import { AEAD_TAG_BYTES, type Aead, type AeadName, shortLivedCopy } from '@lumamesh/base';
+import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
 import { AEAD_LAYOUT, NULL, aeadSlab } from './memory.ts';
 import type { AeadSource } from './self-test.ts';
 
 /** `EVP_CipherInit_ex2`'s last but one parameter. */
-const ENCRYPT = 1;
-const DECRYPT = 0;
+const ENCRYPT = 1n;
+const DECRYPT = 0n;
 const OK = 1;
 
 const NONCE_BYTES = AEAD_LAYOUT.nonce.byteLength;
@@ -54,7 +54,7 @@ export function nativeAeads(ffi: Ffi, library: Library, fallback: AeadSource): A
     text.length <= at.input.byteLength;
 
   /** Runs one record of `length` bytes, whose parts lie in the slab, from input to output. */
-  const run = (context: bigint, direction: number, aadBytes: number, length: number): boolean =>
+  const run = (context: bigint, direction: bigint, aadBytes: number, length: number): boolean =>
     openssl.EVP_CipherInit_ex2(
       context,
       NULL,
@@ -63,8 +63,8 @@ export function nativeAeads(ffi: Ffi, library: Library, fallback: AeadSource): A
       direction,
       direction === DECRYPT ? parameters : NULL,
     ) === OK &&
-    openssl.EVP_CipherUpdate(context, NULL, written, additionalData, aadBytes) === OK &&
-    openssl.EVP_CipherUpdate(context, output, written, input, length) === OK &&
+    openssl.EVP_CipherUpdate(context, NULL, written, additionalData, integer(aadBytes)) === OK &&
+    openssl.EVP_CipherUpdate(context, output, written, input, integer(length)) === OK &&
     openssl.EVP_CipherFinal_ex(context, output, written) === OK;
 
   const createAead = (algorithm: AeadName, keyBytes: Uint8Array): Aead => {
@@ -107,7 +107,7 @@ export function nativeAeads(ffi: Ffi, library: Library, fallback: AeadSource): A
           openssl.ERR_clear_error();
           return null;
         }
-        return bytes.slice(at.output.offset, at.output.offset + length);
+        return shortLivedCopy(bytes.subarray(at.output.offset, at.output.offset + length));
       },
     };
   };
@@ -123,11 +123,11 @@ function openSsl(library: Library) {
     EVP_chacha20_poly1305: { arguments: [], return: 'pointer' },
     EVP_CIPHER_CTX_new: { arguments: [], return: 'pointer' },
     EVP_CipherInit_ex2: {
-      arguments: ['pointer', 'pointer', 'pointer', 'pointer', 'i32', 'pointer'],
+      arguments: ['pointer', 'pointer', 'pointer', 'pointer', INTEGER, 'pointer'],
       return: 'i32',
     },
     EVP_CipherUpdate: {
-      arguments: ['pointer', 'pointer', 'pointer', 'pointer', 'i32'],
+      arguments: ['pointer', 'pointer', 'pointer', 'pointer', INTEGER],
       return: 'i32',
     },
     EVP_CipherFinal_ex: { arguments: ['pointer', 'pointer', 'pointer'], return: 'i32' },
@@ -138,7 +138,7 @@ function openSsl(library: Library) {
 
 /** Two for the life of the process: they are never freed. */
 function makeContexts(openssl: OpenSsl, cipher: bigint): Contexts {
-  const make = (direction: number): bigint => {
+  const make = (direction: bigint): bigint => {
     const context = openssl.EVP_CIPHER_CTX_new();
     if (
       cipher === NULL ||

@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
+import { shortLivedCopy } from '@lumamesh/base';
 import type { Remote } from '../../five-tuple.ts';
-import type { Ffi, Library } from './ffi.ts';
+import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
 import { DatagramSlab, NULL, SOCKADDR, Slab } from './memory.ts';
 import { AF_INET, AF_INET6, AddressReader, AddressWriter } from './socket-address.ts';
 
@@ -11,7 +12,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const MSG_DONTWAIT = 0x40;
+const MSG_DONTWAIT = 0x40n;
 const EINTR = 4;
 const EAGAIN = 11;
 const ENOMEM = 12;
@@ -102,7 +103,7 @@ export class NativeSocket {
   readonly #ffi: Ffi;
   readonly #libc: Libc;
   readonly #errno: bigint;
-  readonly #descriptor: number;
+  readonly #descriptor: bigint;
   readonly #isV6: boolean;
   readonly #out: DatagramSlab;
   readonly #in: DatagramSlab;
@@ -115,7 +116,7 @@ export class NativeSocket {
     this.#ffi = ffi;
     this.#libc = libc;
     this.#errno = errno;
-    this.#descriptor = descriptor;
+    this.#descriptor = integer(descriptor);
     this.#isV6 = isV6;
     this.#out = new DatagramSlab(ffi, BATCH, MAX_SENT_BYTES);
     this.#in = new DatagramSlab(ffi, BATCH, MAX_RECEIVED_BYTES);
@@ -156,7 +157,7 @@ export class NativeSocket {
       const sent = this.#libc.sendmmsg(
         this.#descriptor,
         this.#out.headersFrom(done),
-        count - done,
+        integer(count - done),
         MSG_DONTWAIT,
       );
       if (sent > 0) done += Math.min(sent, count - done);
@@ -176,20 +177,26 @@ export class NativeSocket {
 
   /**
    * Takes what has arrived, one call's worth at most, without waiting.
-   * @param onDatagram is given a copy that is its own; false ends.
+   * @param onDatagram is given a copy of a short life; false ends.
    * @returns Whether there may be more.
    */
   receive(onDatagram: (remote: Remote, data: Uint8Array) => boolean): boolean {
     const count = Math.min(
       BATCH,
-      this.#libc.recvmmsg(this.#descriptor, this.#in.headersFrom(0), BATCH, MSG_DONTWAIT, NULL),
+      this.#libc.recvmmsg(
+        this.#descriptor,
+        this.#in.headersFrom(0),
+        integer(BATCH),
+        MSG_DONTWAIT,
+        NULL,
+      ),
     );
     let isWanted = true;
     for (let i = 0; i < count && isWanted; i++) {
       const remote = this.#reader.read(this.#in.nameAt(i));
       // Port 0 can be forged but not sent to.
       if (remote === null || remote.port === 0) continue;
-      isWanted = onDatagram(remote, this.#in.payload(i, this.#in.receivedBytes(i)).slice());
+      isWanted = onDatagram(remote, shortLivedCopy(this.#in.payload(i, this.#in.receivedBytes(i))));
     }
     this.#makeRoom(count);
     return count === BATCH && isWanted;
@@ -234,8 +241,8 @@ function libcOf(library: Library) {
     bind: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
     getsockname: { arguments: ['i32', 'pointer', 'pointer'], return: 'i32' },
     setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
-    sendmmsg: { arguments: ['i32', 'pointer', 'u32', 'i32'], return: 'i32' },
-    recvmmsg: { arguments: ['i32', 'pointer', 'u32', 'i32', 'pointer'], return: 'i32' },
+    sendmmsg: { arguments: [INTEGER, 'pointer', INTEGER, INTEGER], return: 'i32' },
+    recvmmsg: { arguments: [INTEGER, 'pointer', INTEGER, INTEGER, 'pointer'], return: 'i32' },
     __errno_location: { arguments: [], return: 'pointer' },
   });
 }

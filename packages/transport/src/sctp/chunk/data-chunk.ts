@@ -6,6 +6,7 @@ import {
   readUint32,
   writeUint16,
   writeUint32,
+  shortLivedBytes,
 } from '@lumamesh/base';
 import { CHUNK_TYPE, type Chunk } from './packet.ts';
 
@@ -49,7 +50,7 @@ export function decodeDataChunk(chunk: Chunk): Decoded<DataChunk> {
 }
 
 export function encodeDataChunk(data: DataChunk): Chunk {
-  const value = new Uint8Array(DATA_FIELDS_BYTES + data.data.length);
+  const value = shortLivedBytes(DATA_FIELDS_BYTES + data.data.length);
   writeUint32(value, 0, data.tsn);
   writeUint16(value, 4, data.streamId);
   writeUint16(value, 6, data.ssn);

@@ -6,6 +6,7 @@ import {
   readUint32,
   writeUint16,
   writeUint32,
+  shortLivedBytes,
 } from '@lumamesh/base';
 import { packetChecksum } from './crc32c.ts';
 
@@ -103,7 +104,7 @@ export class PacketBuilder {
   }
 
   finish(sourcePort: number, destinationPort: number, verificationTag: number): Uint8Array {
-    const packet = new Uint8Array(this.#bytes);
+    const packet = shortLivedBytes(this.#bytes);
     writeUint16(packet, 0, sourcePort);
     writeUint16(packet, 2, destinationPort);
     writeUint32(packet, 4, verificationTag);
