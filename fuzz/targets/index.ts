@@ -1,8 +1,16 @@
 import type { Target } from '../target.ts';
 import { DECODERS } from './decoders.ts';
+import { DTLS_13 } from './dtls-13.ts';
 import { MACHINES } from './machines.ts';
 import { STORIES } from './stories.ts';
 import { TEXTS } from './texts.ts';
 import { TURN } from './turn.ts';
 
-export const TARGETS: readonly Target[] = [...DECODERS, ...TEXTS, ...MACHINES, ...STORIES, ...TURN];
+export const TARGETS: readonly Target[] = [
+  ...DECODERS,
+  ...TEXTS,
+  ...MACHINES,
+  ...STORIES,
+  ...TURN,
+  ...DTLS_13,
+];

@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { NamedGroup } from '@lumamesh/base';
+import { type NamedGroup, instant } from '@lumamesh/base';
 import {
   type SessionPair,
   clientCertificate,
   connectedPair,
-  endpointOptions,
   sessionPair,
   serverCertificate,
   testCrypto,
 } from '@lumamesh/testkit';
 import type { EndpointLimits } from '../session-admission.ts';
 import type { SessionEvent } from '../session-types.ts';
-import { DtlsConnection } from './dtls-connection.ts';
-import type { DtlsEvent } from './dtls-types.ts';
+import { Wire } from './dtls-wire.test-support.ts';
 import type { NegotiatedSecurity } from './handshake.ts';
 import type { SecurityOptions } from './security-options.ts';
 
@@ -93,78 +91,6 @@ describe('versions and groups', () => {
   });
 });
 
-/** Two connections and the datagrams between them, without the layers above. */
-class Wire {
-  now = 0;
-  readonly server: DtlsConnection;
-  readonly client: DtlsConnection;
-  readonly events: { readonly side: 'client' | 'server'; readonly event: DtlsEvent }[] = [];
-  /** What is on its way; `lose` decides what does not arrive. */
-  lose: (from: 'client' | 'server', data: Uint8Array) => boolean = () => false;
-  readonly sent: { readonly from: 'client' | 'server'; readonly data: Uint8Array }[] = [];
-
-  constructor(keyUpdateAfterRecords = 2 ** 23) {
-    const { certificate, requestClientCertificate } = endpointOptions();
-    const common = { maxDatagramBytes: 1200, keyUpdateAfterRecords };
-    this.server = DtlsConnection.server({
-      ...common,
-      crypto: testCrypto(1),
-      certificate,
-      requestClientCertificate,
-    });
-    const crypto = testCrypto(2);
-    this.client = DtlsConnection.client(this.now as never, {
-      ...common,
-      crypto,
-      remoteFingerprint: crypto.hash('sha256', certificate.der),
-      certificate: null,
-    });
-  }
-
-  /** Until nobody has anything to say, in so many milliseconds of time. */
-  run(ms: number): this {
-    for (const end = this.now + ms; ;) {
-      this.#pass();
-      const deadlines = [this.client.deadline, this.server.deadline].filter((at) => at !== null);
-      const next = Math.min(end, ...deadlines);
-      if (next >= end) {
-        this.now = end;
-        return this;
-      }
-      this.now = Math.max(this.now, next);
-      for (const side of [this.client, this.server]) side.handleTimeout(this.now as never);
-    }
-  }
-
-  #pass(): void {
-    for (let isBusy = true; isBusy;) {
-      isBusy = false;
-      for (const who of ['client', 'server'] as const) {
-        for (let out = this[who].poll(); out !== null; out = this[who].poll()) {
-          isBusy = true;
-          if (out.type !== 'transmit') this.events.push({ side: who, event: out });
-          else {
-            this.sent.push({ from: who, data: out.data });
-            if (this.lose(who, out.data)) continue;
-            const to = who === 'client' ? this.server : this.client;
-            to.handleDatagram(this.now as never, out.data);
-          }
-        }
-      }
-    }
-  }
-
-  data(who: 'client' | 'server'): number[] {
-    return this.events.flatMap(({ side, event }) =>
-      side === who && event.type === 'data' ? [event.data[0] ?? -1] : [],
-    );
-  }
-
-  has(who: 'client' | 'server', type: DtlsEvent['type']): boolean {
-    return this.events.some(({ side, event }) => side === who && event.type === type);
-  }
-}
-
 describe('the flights of DTLS 1.3', () => {
   it('are two datagrams of the server, and one ACK for the client’s Finished', () => {
     const wire = new Wire().run(1000);
@@ -210,8 +136,8 @@ describe('the flights of DTLS 1.3', () => {
     wire.lose = (from) => from === 'server';
     const flights = (): number => wire.sent.filter(({ from }) => from === 'server').length;
     const repeat = (at: number): void => {
-      wire.now = at;
-      for (const hello of hellos) wire.server.handleDatagram(at as never, hello);
+      wire.now = instant(at);
+      for (const hello of hellos) wire.server.handleDatagram(instant(at), hello);
       for (let out = wire.server.poll(); out !== null; out = wire.server.poll())
         if (out.type === 'transmit') wire.sent.push({ from: 'server', data: out.data });
     };

@@ -48,6 +48,9 @@ export class HandshakeIntake {
     // RFC 5246 §7.4.1.1: ignored during a handshake, and we never renegotiate after one.
     if (!this.#isServer && fragment.type === HANDSHAKE_TYPE.helloRequest)
       return 'dtls.handshake.helloRequest';
+    // Nothing goes before a ClientHello; numbered 1 it would be taken for the one behind a cookie.
+    if (handshake.expectsFirstMessage && fragment.type !== HANDSHAKE_TYPE.clientHello)
+      return 'dtls.handshake.early';
     // Anybody can write a plaintext message with the number of the Finished; it must not take its
     // place.
     const isNext = fragment.messageSeq === this.#reassembler.nextMessageSeq;
@@ -76,7 +79,7 @@ export class HandshakeIntake {
   take(): HandshakeStep | null {
     const message = this.handshake.expectsFirstMessage
       ? this.#reassembler.takeFirst()
-      : this.#reassembler.take();
+      : this.#reassembler.take(this.handshake.expectedEpoch);
     return message === null ? null : this.handshake.handleMessage(message);
   }
 }

@@ -105,11 +105,19 @@ export class HandshakeReassembler {
     return 'held';
   }
 
-  /** The next message in order, once it is whole. */
-  take(): HandshakeMessage | null {
+  /**
+   * The next message in order, once it is whole.
+   * @param epoch whose keys it must come under. One of an earlier epoch came before these keys were
+   * there, from anybody: it goes.
+   */
+  take(epoch = 0): HandshakeMessage | null {
     const messageSeq = this.#nextMessageSeq;
     const message = this.#whole(messageSeq);
     if (message === null) return null;
+    if (message.epoch < epoch) {
+      this.#drop(messageSeq);
+      return null;
+    }
     this.#drop(messageSeq);
     this.#nextMessageSeq += 1;
     return message;
