@@ -1,66 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { CHATTER } from './chatter.ts';
+import { type Attack, FROM, flood, floodFrom, members } from './flood.ts';
 import { KNOWN_ROOM } from './honest.ts';
-import { Stub, socketAt } from './stub.ts';
+import { Stub } from './stub.ts';
 
 /*
  * Who attacks, in a process of its own: each from one address, at 20 000 packets or 10 Mbit a second
  * at most. `node attackers.ts <name> <record> <ids of honest peers>` goes on until it is ended.
  */
-const FROM = '127.2.0.1';
-const PACKETS_PER_SECOND = 20_000;
-const BYTES_PER_SECOND = 1_250_000;
-const TURN_MS = 5;
-
-export interface Attack {
-  /** What is attacked, in a line of the table. */
-  readonly what: string;
-  run(record: SignedRelayRecord, honest: readonly string[]): Promise<void>;
-}
-
-/** Calls `send`, which returns the bytes that it has sent, as often as the bounds allow. */
-function flood(send: (i: number) => number): void {
-  let [packets, bytes, i] = [0, 0, 0];
-  const startedAt = performance.now();
-  setInterval(() => {
-    const seconds = (performance.now() - startedAt) / 1000;
-    // Whoever could not keep up does not make up for it.
-    for (let burst = 0; burst < 400; burst++) {
-      if (packets >= seconds * PACKETS_PER_SECOND || bytes >= seconds * BYTES_PER_SECOND) return;
-      packets += 1;
-      bytes += send(i++);
-    }
-  }, TURN_MS);
-}
-
-async function floodFrom(
-  record: SignedRelayRecord,
-  make: (i: number) => Uint8Array,
-  sockets = 16,
-): Promise<void> {
-  const open = await Promise.all(Array.from({ length: sockets }, async () => socketAt(FROM)));
-  flood((i) => {
-    const datagram = make(i);
-    open[i % open.length]?.send(datagram, record.port, record.ip);
-    return datagram.length;
-  });
-}
-
-/** Members who are there: connected and welcomed. */
-async function members(
-  record: SignedRelayRecord,
-  count: number,
-  onFrame?: (frame: string, stub: Stub) => void,
-): Promise<Stub[]> {
-  const stubs = await Promise.all(
-    Array.from({ length: count }, async () =>
-      Stub.open(record, { from: FROM, ...(onFrame === undefined ? {} : { onFrame }) }),
-    ),
-  );
-  for (let i = 0; i < 100 && stubs.some(({ isConnected }) => !isConnected); i++)
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  return stubs;
-}
 
 /** The datagrams of an honest beginning, as far as `isEnough` says. */
 async function beginning(
@@ -256,6 +204,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       });
     },
   },
+  ...CHATTER,
 };
 
 if (process.argv[1] === import.meta.filename) {

@@ -25,6 +25,7 @@ export class Stub {
   readonly #record: SignedRelayRecord;
   readonly #options: StubOptions;
   readonly #timer: NodeJS.Timeout;
+  #channel: number | null = null;
   /** What arrives is not read any more. */
   isDeaf = false;
   isConnected = false;
@@ -58,6 +59,14 @@ export class Stub {
     const isTaken = this.#session.send(now(), CHANNEL_ID, text);
     this.#drain();
     return isTaken;
+  }
+
+  /** Opens a channel, and closes the one before. */
+  reopenChannel(label: string): void {
+    if (this.#channel !== null) this.#session.closeChannel(now(), this.#channel);
+    const properties = { label, subprotocol: '', isUnordered: false };
+    this.#channel = this.#session.openChannel(now(), properties);
+    this.#drain();
   }
 
   /** Sends bytes as they are. */

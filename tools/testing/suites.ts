@@ -124,7 +124,7 @@ export const SUITES: readonly Suite[] = [
     name: 'attack',
     patterns: ['tests/attack/*.test.ts'],
     when: 'slow',
-    ceilingMinutes: 12,
+    ceilingMinutes: 18,
   },
   {
     ...PLAIN,

@@ -347,6 +347,19 @@ describe('signals', () => {
     assert.ok(shares.take('v', 'one', 8000, 33_000), 'what has arrived is forgotten');
   });
 
+  it('that are small are counted at what they cost in the queue, not by their bytes', () => {
+    const shares = new SignalShares<string>();
+    let queued = 40_000;
+    let taken = 0;
+    for (let i = 0; i < 10_000; i++) {
+      if (!shares.take('v', 'one', 120, queued)) continue;
+      taken += 1;
+      queued += 120 + 512;
+    }
+    assert.ok(taken > 100 && queued < 40_000 + 131_072, `${taken} taken, ${queued} wait`);
+    assert.ok(shares.take('v', 'another', 1000, queued), 'who sends little has a place');
+  });
+
   it('of one address are taken as fast as its bytes allow; the sessions stay', () => {
     const relay = new Relay({ bytesPerSecond: 10_000 });
     relay.open('192.0.2.1 a', '192.0.2.1 b', '203.0.113.1 c', '203.0.113.2 d');

@@ -330,12 +330,12 @@ export class LocalRooms<Session> {
     signal: { readonly room: string; readonly from: string; readonly data: string },
   ): boolean {
     const { queuedBytes, counters } = this.#options;
+    const frame = JSON.stringify({ action: 'signal', ...signal });
     const reachable = receivers.filter(({ session }) =>
-      this.#shares.take(session, sender, signal.data.length, queuedBytes(session)),
+      this.#shares.take(session, sender, frame.length, queuedBytes(session)),
     );
     if (reachable.length === 0) return false;
     counters.signals += 1;
-    const frame = JSON.stringify({ action: 'signal', ...signal });
     for (const { session } of reachable) this.#outputs.push({ type: 'send', session, frame });
     return true;
   }

@@ -5,6 +5,8 @@ import { Fifo } from '@lumamesh/base';
  * own news need.
  */
 const HIGH_WATER_BYTES = 262_144;
+/** What a message that waits costs besides its bytes, as `queuedBytes` counts it. */
+const MESSAGE_BYTES = 512;
 /** Below this nobody has to be compared with anybody. */
 const LOW_WATER_BYTES = 32_768;
 
@@ -23,10 +25,12 @@ export class SignalShares<Session> {
   readonly #waiting = new Map<Session, Waiting>();
 
   /**
-   * Whether a signal may be sent to a session; counts it.
+   * Whether a signal may be sent to a session; counts it at what it costs there, so that many small
+   * ones are no cheaper than a large one.
+   * @param frameBytes of the frame that would be sent
    * @param queuedBytes what waits for the session now
    */
-  take(session: Session, sender: string, bytes: number, queuedBytes: number): boolean {
+  take(session: Session, sender: string, frameBytes: number, queuedBytes: number): boolean {
     if (queuedBytes < LOW_WATER_BYTES) {
       this.#waiting.delete(session);
       return true;
@@ -36,6 +40,7 @@ export class SignalShares<Session> {
       this.#waiting.set(session, (waiting = { order: new Fifo(), bySender: new Map(), bytes: 0 }));
     forgetSent(waiting, queuedBytes);
     const own = waiting.bySender.get(sender) ?? 0;
+    const bytes = frameBytes + MESSAGE_BYTES;
     if (own + bytes > HIGH_WATER_BYTES - queuedBytes) return false;
     waiting.order.push({ sender, bytes });
     waiting.bySender.set(sender, own + bytes);
