@@ -2,6 +2,7 @@ export * from './attack.ts';
 export * from './go-program.ts';
 export * from './joining-peer.ts';
 export * from './mesh-relay.ts';
+export * from './rebinding-nat.ts';
 export * from './relay-client.ts';
 export * from './relay-process.ts';
 export * from './seeded-random.ts';

@@ -64,7 +64,8 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   get deadline(): Instant | null {
-    return earlier(this.#table.deadline, this.turn?.deadline ?? null);
+    const { paths } = this.#keeper;
+    return earlier(earlier(this.#table.deadline, paths.deadline), this.turn?.deadline ?? null);
   }
 
   /**
@@ -118,6 +119,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   handleTimeout(now: Instant): void {
     this.#keeper.now = now;
     this.turn?.handleTimeout(now);
+    this.#keeper.paths.handleTimeout(now);
     for (let slot = this.#table.takeDue(now); slot !== null; slot = this.#table.takeDue(now)) {
       slot.session.handleTimeout(now);
       this.#table.touch(slot);
@@ -175,7 +177,9 @@ export class Endpoint implements Machine<EndpointOutput> {
         if (slot.session.isClosed) this.#keeper.remove(slot);
         else this.#keeper.account(slot);
       } else if (output.type === 'transmit') {
-        return { type: 'transmit', remote: slot.remote, data: output.data };
+        if (this.#keeper.paths.admits(slot, output.data.length))
+          return { type: 'transmit', remote: slot.remote, data: output.data };
+        this.drops.count('endpoint.pathLimit');
       } else if (output.type !== 'secure' || this.#keeper.admit(slot)) {
         return { type: 'event', sessionId: slot.id, event: output };
       }
@@ -202,11 +206,15 @@ export class Endpoint implements Machine<EndpointOutput> {
     const verdict = this.#agent.handleDatagram(remote, datagram);
     if (verdict.kind === 'drop') return this.drops.count(verdict.drop);
     if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
-    if (slot === undefined) {
+    const { paths } = this.#keeper;
+    if (slot !== undefined) paths.handleOwnCheck(slot, verdict.remoteUfrag);
+    else if (!paths.handleCheck(now, remote, key, verdict.remoteUfrag)) {
       const refusal = this.#keeper.admission.refusal(source);
       if (refusal !== null) return this.drops.count(refusal);
-      if (this.#keeper.admission.takeUnproven(now, source))
+      if (this.#keeper.admission.takeUnproven(now, source)) {
         slot = this.#keeper.create(now, remote, key, 'unproven');
+        paths.handleOwnCheck(slot, verdict.remoteUfrag);
+      }
     }
     this.#reply(remote, verdict.response);
     slot?.session.amplification.count(datagram.length, verdict.response.length);
@@ -230,7 +238,11 @@ export class Endpoint implements Machine<EndpointOutput> {
     const verdict = this.#gate.inspect(now, remote, datagram);
     switch (verdict.kind) {
       case 'other':
-        if (slot === undefined) return this.drops.count('endpoint.unknownSession');
+        if (slot === undefined) {
+          if (!this.#keeper.paths.handleRecord(now, remote, key, datagram))
+            this.drops.count('endpoint.unknownSession');
+          return;
+        }
         // Only the cookie moves it on: a later fragment of the first ClientHello would get the
         // flight for whichever this session began with, numbered as the client does not expect.
         if (verdict.isHello && slot.isChallenged) return this.drops.count('endpoint.challenged');
@@ -268,6 +280,7 @@ export class Endpoint implements Machine<EndpointOutput> {
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
     slot.session.handleDatagram(now, datagram);
+    this.#keeper.paths.handleDelivered(slot, datagram.length);
     this.#table.touch(slot);
   }
 

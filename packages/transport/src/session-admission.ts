@@ -28,7 +28,8 @@ export interface EndpointLimits {
 
 /** What admission keeps of one session. `admission` belongs to {@link SessionAdmission}. */
 export interface Admitted {
-  readonly source: Source;
+  /** Where its peer is; changed by {@link SessionAdmission.handleMoved} only. */
+  source: Source;
   /**
    * `unproven`: nothing has proven the address. `proven`: a cookie has, the handshake is not done.
    * `open`: it is. `gone`: it counts nowhere any more.
@@ -130,6 +131,23 @@ export class SessionAdmission<Entry extends Admitted> {
     this.handleRemoved(session);
     session.admission = 'open';
     this.#open += 1;
+    this.#countOpen(session, 1);
+  }
+
+  /** @returns Why an open session may not go on from there: a drop reason, or `null`. */
+  refusalOfMove({ source: { host, network } }: Entry, to: Source): string | null {
+    const { sessionsPerHost, sessionsPerNetwork } = this.#sources;
+    if (to.host !== host && this.#openBySource.get(`h${to.host}`) >= sessionsPerHost)
+      return 'endpoint.addressFull';
+    return to.network !== network && this.#openBySource.get(`n${to.network}`) >= sessionsPerNetwork
+      ? 'endpoint.networkFull'
+      : null;
+  }
+
+  /** An open session goes on from another source. */
+  handleMoved(session: Entry, to: Source): void {
+    this.#countOpen(session, -1);
+    session.source = to;
     this.#countOpen(session, 1);
   }
 

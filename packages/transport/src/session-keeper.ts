@@ -3,6 +3,7 @@ import type { EndpointOptions } from './endpoint-types.ts';
 import type { Remote } from './five-tuple.ts';
 import { HeldLedger } from './held-ledger.ts';
 import { SessionAdmission } from './session-admission.ts';
+import { SessionPaths } from './session-paths.ts';
 import { SessionTable, type Slot } from './session-table.ts';
 import { Session } from './session.ts';
 import { sourceOf } from './source.ts';
@@ -16,6 +17,7 @@ export class SessionKeeper {
   readonly table = new SessionTable();
   readonly admission: SessionAdmission<Slot>;
   readonly ledger: HeldLedger<Slot>;
+  readonly paths: SessionPaths;
   /** The time of what the endpoint was told last. */
   now: Instant;
   readonly #options: EndpointOptions;
@@ -27,6 +29,7 @@ export class SessionKeeper {
     this.#options = options;
     this.#drops = drops;
     this.admission = new SessionAdmission(options.limits);
+    this.paths = new SessionPaths(this.table, this.admission, drops);
     this.ledger = new HeldLedger(options.limits.maxHeldBytes ?? Infinity);
   }
 
@@ -51,6 +54,7 @@ export class SessionKeeper {
   /** Ends a session to make room; it counts nowhere from now on. */
   #evict(slot: Slot, reason: string | null): void {
     if (reason !== null) this.#drops.count(reason);
+    this.paths.forget(slot);
     this.admission.handleRemoved(slot);
     this.ledger.update(slot, 0);
     slot.session.close(this.now);
@@ -74,6 +78,8 @@ export class SessionKeeper {
       heldBytes: 0,
       helloRandom: null,
       admission,
+      remoteUfrag: null,
+      paths: null,
       isChallenged: false,
       isDirty: false,
       deadline: null,
@@ -89,8 +95,10 @@ export class SessionKeeper {
     const refusal = this.admission.refusal(slot.source);
     // Thousands of sessions would keep it for nothing.
     slot.helloRandom = null;
-    if (refusal === null) this.admission.handleOpen(slot);
-    else this.#evict(slot, refusal);
+    if (refusal === null) {
+      this.admission.handleOpen(slot);
+      this.paths.handleOpen(slot);
+    } else this.#evict(slot, refusal);
     return refusal === null;
   }
 
@@ -106,6 +114,7 @@ export class SessionKeeper {
 
   /** The session has ended, and is drained. */
   remove(slot: Slot): void {
+    this.paths.forget(slot);
     this.admission.handleRemoved(slot);
     this.ledger.update(slot, 0);
     this.table.remove(slot);

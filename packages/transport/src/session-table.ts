@@ -1,6 +1,7 @@
 import { Fifo, type HeapEntry, type Instant, TimerHeap, type TokenBucket } from '@lumamesh/base';
 import type { Remote } from './five-tuple.ts';
 import type { Admitted } from './session-admission.ts';
+import type { PathState } from './path-state.ts';
 import type { Session } from './session.ts';
 
 /** Names a session for as long as it lives; never used again. */
@@ -9,8 +10,13 @@ export type SessionId = number & { readonly __unit: 'session id' };
 /** A session's place at an endpoint. */
 export interface Slot extends HeapEntry, Admitted {
   readonly id: SessionId;
-  readonly remote: Remote;
-  readonly key: string;
+  /** Where its peer is now; changed by {@link SessionTable.move} only. */
+  remote: Remote;
+  key: string;
+  /** By which checks of its peer are known, once one has come. */
+  remoteUfrag: string | null;
+  /** Other five-tuples of its peer; `null` for the many that have none. */
+  paths: PathState | null;
   readonly session: Session;
   /** Checks that are answered: strangers on the same five-tuple cost no more than its own. */
   readonly checks: TokenBucket;
@@ -65,6 +71,14 @@ export class SessionTable {
     this.#byKey.set(slot.key, slot);
     this.#byId.set(slot.id, slot);
     this.touch(slot);
+  }
+
+  /** The session is on another five-tuple now. */
+  move(slot: Slot, remote: Remote, key: string): void {
+    if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+    slot.remote = remote;
+    slot.key = key;
+    this.#byKey.set(key, slot);
   }
 
   /** Its five-tuple is free for another session; it still has to be drained. */

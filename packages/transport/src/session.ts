@@ -103,6 +103,11 @@ export class Session implements Machine<SessionOutput> {
     return this.#isEstablished;
   }
 
+  /** HEARTBEATs that the peer has acknowledged: each shows that it receives where we send to. */
+  get heartbeatAnswers(): number {
+    return this.#sctp?.heartbeatAnswers ?? 0;
+  }
+
   /** What the peer makes us hold, at what it costs; of it, what is on its way to the peer. */
   get held(): { readonly bytes: number; readonly sendingBytes: number } {
     return this.#sctp?.held ?? { bytes: 0, sendingBytes: 0 };
@@ -140,6 +145,23 @@ export class Session implements Machine<SessionOutput> {
     else if (isStun(first) && this.#agent !== null)
       drop = this.#handleStun(now, this.#agent, datagram);
     if (drop !== null) this.#onDrop(drop);
+  }
+
+  /**
+   * Takes a datagram that did not come from the peer's address.
+   * @returns Whether it was the peer's: only an authentic record has any effect.
+   */
+  handleFromElsewhere(now: Instant, datagram: Uint8Array): boolean {
+    this.#now = now;
+    if (this.#isClosed || !this.#isEstablished || this.#dtls === null) return false;
+    const drop = this.#dtls.handleDatagram(now, datagram);
+    if (drop !== null) this.#onDrop(drop);
+    return drop === null;
+  }
+
+  /** Sends a HEARTBEAT that counts none of those before it. */
+  askForHeartbeat(now: Instant): void {
+    this.#sctp?.askForHeartbeat(now);
   }
 
   handleTimeout(now: Instant): void {

@@ -22,6 +22,7 @@ const DATA_BYTES = 200_000;
 const CHUNK_BYTES = 10_000;
 
 let relayConnection: RTCPeerConnection | null = null;
+let toRelayNow: RTCDataChannel | null = null;
 let connection: RTCPeerConnection | null = null;
 let channel: RTCDataChannel | null = null;
 
@@ -36,6 +37,7 @@ async function dial(relay: TurnRelay, overTcp: boolean): Promise<RTCDataChannel>
   const sdp = relayAnswer(relay, [relay.ip], mid, overTcp ? relay.tcpPort : undefined);
   await made.setRemoteDescription({ type: 'answer', sdp });
   await opened;
+  toRelayNow = toRelay;
   return toRelay;
 }
 
@@ -54,6 +56,21 @@ async function enter(
     });
     toRelay.send(JSON.stringify({ action: 'join', room, peer }));
   });
+}
+
+/** Asks the relay whether it is there; answers how long that took. */
+async function ping(): Promise<number> {
+  const made = toRelayNow;
+  if (made === null) throw new Error('no relay');
+  const startedAt = performance.now();
+  const answered = new Promise<void>((resolve) => {
+    made.addEventListener('message', ({ data }: MessageEvent<string>) => {
+      if ((JSON.parse(data) as { action: string }).action === 'pong') resolve();
+    });
+  });
+  made.send('{"action":"ping"}');
+  await answered;
+  return performance.now() - startedAt;
 }
 
 /** A connection that may go over the relay only. */
@@ -144,4 +161,4 @@ function close(): void {
   relayConnection?.close();
 }
 
-Object.assign(globalThis, { harness: { enter, offer, answer, accept, exchange, close } });
+Object.assign(globalThis, { harness: { enter, ping, offer, answer, accept, exchange, close } });

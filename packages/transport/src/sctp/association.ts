@@ -221,6 +221,15 @@ export class Association implements Machine<SctpOutput> {
     this.#mustFlush = true;
   }
 
+  /** Sends a HEARTBEAT as soon as timers are looked at. */
+  askForHeartbeat(now: Instant): void {
+    this.#heartbeat.ask(now);
+  }
+
+  get heartbeatAnswers(): number {
+    return this.#heartbeat.answers;
+  }
+
   #handleHeartbeatTimer(now: Instant): void {
     const due = this.#heartbeat.takeDue(now, this.#rto.rtoMs);
     if (due === null) return;

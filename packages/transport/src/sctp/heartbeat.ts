@@ -20,6 +20,7 @@ const PARAMETER_HEADER_BYTES = 4;
 export class Heartbeat {
   readonly #randomBytes: RandomBytes;
   readonly #timers = new TimerTable<'Heartbeat'>();
+  #answers = 0;
   #pending: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
 
   constructor(randomBytes: RandomBytes) {
@@ -28,6 +29,17 @@ export class Heartbeat {
 
   get dueAt(): Instant | null {
     return this.#timers.next();
+  }
+
+  /** How many HEARTBEATs were acknowledged. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** A HEARTBEAT is due now; an acknowledgement of one before it counts for nothing. */
+  ask(now: Instant): void {
+    this.#pending = null;
+    this.#timers.arm('Heartbeat', now);
   }
 
   start(now: Instant): void {
@@ -69,6 +81,7 @@ export class Heartbeat {
       return null;
     const rttMs = now - this.#pending.sentAt;
     this.#pending = null;
+    this.#answers += 1;
     this.#arm(now, INTERVAL_MS);
     return rttMs;
   }

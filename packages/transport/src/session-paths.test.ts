@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Instant, later } from '@lumamesh/base';
+import {
+  SessionHost,
+  type VirtualNetwork,
+  clientOptions,
+  connectedPair,
+  testCrypto,
+} from '@lumamesh/testkit';
+import { ControllingAgent } from './ice/controlling-agent.ts';
+import type { EndpointLimits } from './session-admission.ts';
+import type { Remote } from './five-tuple.ts';
+
+const HERE: Remote = { address: '192.0.2.77', port: 40_000 };
+const THERE: Remote = { address: '198.51.100.9', port: 51_000 };
+const UFRAG = 'roam';
+
+/** A client that has a session, and the address that its datagrams seem to come from. */
+class Lab {
+  readonly net: VirtualNetwork;
+  readonly server: ReturnType<typeof connectedPair>['server'];
+  readonly client: SessionHost;
+  /** Where the endpoint sent to. */
+  readonly sentTo: Remote[] = [];
+
+  constructor(limits?: EndpointLimits) {
+    const pair = connectedPair({
+      link: { latencyMs: 20 },
+      client: { localUfrag: UFRAG },
+      ...(limits === undefined ? {} : { endpoint: { limits } }),
+    });
+    ({ net: this.net, server: this.server, client: this.client } = pair);
+    this.server.drain = (now: Instant, send: (data: Uint8Array) => void): Instant | null => {
+      const { endpoint } = this.server;
+      for (let output = endpoint.poll(); output !== null; output = endpoint.poll()) {
+        if (output.type === 'event')
+          this.server.events.push({ sessionId: output.sessionId, event: output.event, at: now });
+        else {
+          this.sentTo.push(output.remote);
+          // The network delivers to the client only what is sent to where it is.
+          if (output.remote.port === this.server.remote.port) send(output.data);
+        }
+      }
+      return endpoint.deadline;
+    };
+    this.check();
+  }
+
+  get where(): Remote | null {
+    const [first] = this.server.events;
+    assert.ok(first !== undefined);
+    return this.server.endpoint.remoteOf(first.sessionId);
+  }
+
+  /** A connectivity check from where the client is now. */
+  check(remote: Remote = this.server.remote, ufrag = UFRAG): void {
+    const agent = new ControllingAgent(this.net.now, testCrypto(9), ufrag, {
+      ufrag: 'luma',
+      password: '0123456789abcdef0123456789abcdef',
+    });
+    const output = agent.poll();
+    assert.ok(output?.type === 'transmit');
+    this.server.endpoint.handleDatagram(this.net.now, remote, output.data);
+    this.net.touch(this.server);
+  }
+
+  say(text: string): void {
+    assert.ok(this.client.session.send(this.net.now, 0, text));
+    this.net.touch(this.client);
+  }
+
+  /** One record of the client, which does not reach the endpoint by itself. */
+  record(text: string): Uint8Array {
+    this.client.session.send(this.net.now, 0, text);
+    for (;;) {
+      const output = this.client.session.poll();
+      assert.ok(output !== null);
+      if (output.type === 'transmit') return output.data;
+    }
+  }
+
+  hears(text: string): boolean {
+    return this.net.runUntil(() => this.server.messages().includes(text), 5000);
+  }
+}
+
+describe('a session whose peer goes on from elsewhere', () => {
+  it('goes with it, without a handshake, and answers there', () => {
+    const lab = new Lab();
+    lab.server.remote = THERE;
+    lab.check();
+    lab.say('here I am');
+    assert.ok(lab.hears('here I am'));
+    assert.deepEqual(lab.where, THERE);
+    const { server, net, client } = lab;
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    net.run(1000);
+    server.endpoint.send(net.now, first.sessionId, 0, 'x'.repeat(50_000));
+    net.touch(server);
+    assert.ok(net.runUntil(() => client.messages().some(({ length }) => length === 50_000), 5000));
+    assert.equal(server.endpoint.counts.sessions, 1);
+    assert.equal(server.endpoint.drops.get('endpoint.pathUnproven'), 0);
+    net.run(20_000);
+    assert.ok(!server.has('closed') && !client.has('closed'));
+  });
+
+  it('moves again and again, and back', () => {
+    const lab = new Lab();
+    for (let i = 0; i < 12; i++) {
+      lab.server.remote = i % 3 === 2 ? HERE : { ...THERE, port: 51_000 + (i % 3) };
+      lab.check();
+      lab.say(`move ${i}`);
+      assert.ok(lab.hears(`move ${i}`), `${i}`);
+      assert.equal(lab.where?.port, lab.server.remote.port);
+      lab.net.run(2000);
+    }
+  });
+
+  it('sends three times what came there at most, until it was answered there, and goes back', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    lab.check(THERE);
+    const record = lab.record('stolen and sent from elsewhere');
+    lab.sentTo.length = 0;
+    server.endpoint.handleDatagram(net.now, THERE, record);
+    server.endpoint.send(net.now, first.sessionId, 0, 'x'.repeat(60_000));
+    let bytes = 0;
+    const { endpoint } = server;
+    const drain = (): void => {
+      for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
+        if (output.type === 'transmit' && output.remote.port === THERE.port)
+          bytes += output.data.length;
+    };
+    drain();
+    assert.deepEqual(lab.where, THERE);
+    for (let ms = 0; ms < 2900; ms += 100) {
+      endpoint.handleTimeout(later(net.now, ms));
+      drain();
+    }
+    assert.ok(bytes > 0 && bytes <= 3 * record.length, `${bytes}`);
+    endpoint.handleTimeout(later(net.now, 3000));
+    assert.deepEqual(lab.where, HERE);
+    assert.equal(endpoint.drops.get('endpoint.pathUnproven'), 1);
+  });
+
+  it('is not moved by records that are copied, damaged, or come without a check of its ufrag', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    const record = lab.record('mine');
+    server.endpoint.handleDatagram(net.now, THERE, record);
+    assert.equal(server.endpoint.drops.get('endpoint.unknownSession'), 1);
+    lab.check(THERE, 'otherufrag');
+    assert.deepEqual(lab.where, HERE);
+    lab.check({ ...THERE, port: 52_000 });
+    const damaged = record.slice();
+    damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) ^ 1;
+    server.endpoint.handleDatagram(net.now, { ...THERE, port: 52_000 }, damaged);
+    assert.deepEqual(lab.where, HERE);
+    server.endpoint.handleDatagram(net.now, HERE, record);
+    server.endpoint.handleDatagram(net.now, { ...THERE, port: 52_000 }, record);
+    assert.deepEqual(lab.where, HERE, 'a record counts once');
+  });
+
+  it('does not go where its source has no place for it', () => {
+    const sources = {
+      sessionsPerHost: 1,
+      sessionsPerNetwork: 1,
+      halfOpenPerHost: 10,
+      handshakesPerSecond: 100,
+      stunPerSecond: 1000,
+    };
+    const lab = new Lab({ maxSessions: 5, cookieThreshold: 5, maxHalfOpen: 5, sources });
+    const { server, net } = lab;
+    const other = new SessionHost(net.now, clientOptions({ crypto: testCrypto(77) }));
+    const { endpoint } = server;
+    for (let round = 0; round < 40; round++) {
+      other.drain(net.now, (data) =>
+        endpoint.handleDatagram(net.now, { ...THERE, port: 999 }, data),
+      );
+      for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
+        if (output.type === 'transmit' && output.remote.port === 999)
+          other.handleDatagram(net.now, output.data);
+    }
+    assert.ok(other.has('connected'));
+    lab.check(THERE);
+    server.endpoint.handleDatagram(net.now, THERE, lab.record('move'));
+    assert.deepEqual(lab.where, HERE);
+    assert.equal(server.endpoint.drops.get('endpoint.addressFull'), 1);
+  });
+});

@@ -1,0 +1,203 @@
+import { type DropCounters, type Instant, TokenBucket, earlier, later } from '@lumamesh/base';
+import { AmplificationLimit } from './amplification-limit.ts';
+import type { Remote } from './five-tuple.ts';
+import type { PathCheck, PathState } from './path-state.ts';
+import type { SessionAdmission } from './session-admission.ts';
+import type { SessionTable, Slot } from './session-table.ts';
+import { sourceOf } from './source.ts';
+
+/** Browsers check a pair every 2.5 to 5 s; what is not checked any more is no path. */
+const CANDIDATE_MS = 30_000;
+const MAX_CANDIDATES = 4;
+/** A round trip, with one loss. */
+const CHECK_MS = 3000;
+const MOVES_PER_SECOND = 1;
+const MOVES_BURST = 8;
+/** Records from elsewhere that are tried. */
+const TRIES_PER_SECOND = 50;
+const TRIES_BURST = 200;
+
+/**
+ * Sessions that go on from another five-tuple: a NAT has forgotten its mapping, a laptop has left
+ * the Wi-Fi.
+ *
+ *   check with the ufrag of an open session ──▶ candidate ──authentic record──▶ the session is there,
+ *   within three times what comes ──HEARTBEAT answered──▶ proven
+ *                                 ──3 s without an answer──▶ back where it was
+ */
+export class SessionPaths {
+  readonly #table: SessionTable;
+  readonly #admission: SessionAdmission<Slot>;
+  readonly #drops: DropCounters;
+  readonly #byUfrag = new Map<string, Slot>();
+  readonly #byKey = new Map<string, Slot>();
+  readonly #checking = new Set<Slot>();
+
+  constructor(table: SessionTable, admission: SessionAdmission<Slot>, drops: DropCounters) {
+    this.#table = table;
+    this.#admission = admission;
+    this.#drops = drops;
+  }
+
+  get deadline(): Instant | null {
+    let next: Instant | null = null;
+    for (const { paths } of this.#checking) next = earlier(next, paths?.check?.until ?? null);
+    return next;
+  }
+
+  /** A check came on the session's own five-tuple, from this ufrag: the next one may come elsewhere. */
+  handleOwnCheck(slot: Slot, ufrag: string): void {
+    if (slot.remoteUfrag === ufrag) return;
+    this.#forgetUfrag(slot);
+    slot.remoteUfrag = ufrag;
+    if (slot.admission === 'open') this.#byUfrag.set(ufrag, slot);
+  }
+
+  /** The session is open: from now on it may go on elsewhere. */
+  handleOpen(slot: Slot): void {
+    if (slot.remoteUfrag !== null) this.#byUfrag.set(slot.remoteUfrag, slot);
+  }
+
+  /**
+   * A check came from a five-tuple without a session.
+   * @returns Whether it is one of an open session's peer.
+   */
+  handleCheck(now: Instant, remote: Remote, key: string, ufrag: string): boolean {
+    const slot = this.#byUfrag.get(ufrag);
+    if (slot === undefined) return false;
+    slot.paths ??= {
+      candidates: new Map(),
+      moves: new TokenBucket(MOVES_PER_SECOND, MOVES_BURST),
+      tries: new TokenBucket(TRIES_PER_SECOND, TRIES_BURST),
+      check: null,
+    };
+    this.#addCandidate(now, slot, slot.paths, remote, key);
+    return true;
+  }
+
+  /**
+   * A record came from a five-tuple without a session. Where it is authentic, the session that it is
+   * for goes on there.
+   * @returns Whether somebody took it.
+   */
+  handleRecord(now: Instant, remote: Remote, key: string, datagram: Uint8Array): boolean {
+    const slot = this.#byKey.get(key);
+    const paths = slot?.paths;
+    if (slot === undefined || paths === undefined || paths === null) return false;
+    if ((paths.candidates.get(key)?.until ?? now) <= now || !paths.tries.take(now)) return false;
+    if (!slot.session.handleFromElsewhere(now, datagram)) return true;
+    this.#table.touch(slot);
+    const source = sourceOf(remote.address);
+    const refusal = this.#admission.refusalOfMove(slot, source);
+    if (refusal !== null || !paths.moves.take(now))
+      this.#drops.count(refusal ?? 'endpoint.moveBudget');
+    else this.#moveOn(now, slot, paths, remote, key, datagram.length);
+    return true;
+  }
+
+  /** A datagram of the session came on its five-tuple. */
+  handleDelivered({ paths }: Slot, bytes: number): void {
+    paths?.check?.limit.count(bytes, 0);
+  }
+
+  /** Whether a datagram may be sent to the session where it is. */
+  admits(slot: Slot, bytes: number): boolean {
+    return pendingCheck(slot)?.limit.admit(bytes) !== false;
+  }
+
+  handleTimeout(now: Instant): void {
+    for (const slot of this.#checking) {
+      const check = pendingCheck(slot);
+      if (check === null) this.#checking.delete(slot);
+      else if (check.until <= now) {
+        this.#checking.delete(slot);
+        if (slot.paths !== null) slot.paths.check = null;
+        this.#drops.count('endpoint.pathUnproven');
+        if (this.#table.at(check.previousKey) === undefined)
+          this.#setRemote(slot, check.previous, check.previousKey);
+      }
+    }
+  }
+
+  /** The session has ended. */
+  forget(slot: Slot): void {
+    this.#forgetUfrag(slot);
+    this.#checking.delete(slot);
+    for (const key of slot.paths?.candidates.keys() ?? []) this.#forgetKey(slot, key);
+    slot.paths = null;
+  }
+
+  #moveOn(
+    now: Instant,
+    slot: Slot,
+    paths: PathState,
+    remote: Remote,
+    key: string,
+    bytes: number,
+  ): void {
+    const { remote: before, key: keyBefore } = slot;
+    const check = pendingCheck(slot);
+    const isBack = check?.previousKey === key;
+    // Who comes back to where it was proven needs no other proof.
+    const previous = check?.previous ?? before;
+    const previousKey = check?.previousKey ?? keyBefore;
+    this.#addCandidate(now, slot, paths, before, keyBefore);
+    this.#setRemote(slot, remote, key);
+    if (isBack) {
+      paths.check = null;
+      return;
+    }
+    const limit = new AmplificationLimit(false);
+    limit.count(bytes, 0);
+    paths.check = {
+      limit,
+      answersBefore: slot.session.heartbeatAnswers,
+      previous,
+      previousKey,
+      until: later(now, CHECK_MS),
+    };
+    this.#checking.add(slot);
+    slot.session.askForHeartbeat(now);
+  }
+
+  #setRemote(slot: Slot, remote: Remote, key: string): void {
+    this.#table.move(slot, remote, key);
+    this.#admission.handleMoved(slot, sourceOf(remote.address));
+  }
+
+  #addCandidate(now: Instant, slot: Slot, paths: PathState, remote: Remote, key: string): void {
+    const { candidates } = paths;
+    const until = later(now, CANDIDATE_MS);
+    const known = candidates.get(key);
+    if (known !== undefined) {
+      known.until = until;
+      return;
+    }
+    const [oldest] = candidates.keys();
+    if (candidates.size >= MAX_CANDIDATES && oldest !== undefined) {
+      candidates.delete(oldest);
+      this.#forgetKey(slot, oldest);
+    }
+    candidates.set(key, { remote, until });
+    this.#byKey.set(key, slot);
+  }
+
+  #forgetKey(slot: Slot, key: string): void {
+    if (this.#byKey.get(key) === slot) this.#byKey.delete(key);
+  }
+
+  #forgetUfrag(slot: Slot): void {
+    const { remoteUfrag } = slot;
+    if (remoteUfrag !== null && this.#byUfrag.get(remoteUfrag) === slot)
+      this.#byUfrag.delete(remoteUfrag);
+  }
+}
+
+/** What is not known yet of where a session is; once its HEARTBEAT is acknowledged, nothing. */
+function pendingCheck({ paths, session }: Slot): PathCheck | null {
+  const check = paths?.check ?? null;
+  if (paths === null || check === null || session.heartbeatAnswers === check.answersBefore)
+    return check;
+  paths.check = null;
+  return null;
+}
