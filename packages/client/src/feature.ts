@@ -215,6 +215,8 @@ export interface LinkState extends FrameSink {
   readonly hasNoDirectPath: boolean;
   /** Connectivity checks have found a path. */
   readonly hasPath: boolean;
+  /** It is this side that has offered, and not answered, last. */
+  readonly hasOffered: boolean;
   /** Asks for a sign of life, which also measures the round trip. */
   ask(now: Instant): void;
   /** Whether the other side has been heard after a moment. */

@@ -170,6 +170,10 @@ export class PeerLink implements LinkState {
     return !this.#isEnded && this._connection.iceConnectionState.startsWith('co');
   }
 
+  get hasOffered(): boolean {
+    return this._connection.localDescription?.type === 'offer';
+  }
+
   queuedBytes(lane: number): number {
     return this.#channels[lane]?.bufferedAmount ?? 0;
   }
@@ -336,6 +340,11 @@ export class PeerLink implements LinkState {
       this.#isSettingAnswer = description.type === 'answer';
       try {
         await connection.setRemoteDescription(description);
+      } catch (error) {
+        // Firefox forgets who of the two is the DTLS client while nothing is connected, and
+        // answers a restart from the other side so that Chromium refuses it: then all begins anew.
+        if (this.#isSettingAnswer && !this.#wasOpen) this.#end('failed');
+        throw error;
       } finally {
         this.#isSettingAnswer = false;
       }

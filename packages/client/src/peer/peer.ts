@@ -58,6 +58,7 @@ const NO_LINK = {
   isResponsive: false,
   hasNoDirectPath: false,
   hasPath: false,
+  hasOffered: false,
   _attempt: '',
   _isConnected: false,
   _rttMs: 0,

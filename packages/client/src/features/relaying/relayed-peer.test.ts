@@ -33,6 +33,7 @@ class Side {
   connection: RTCPeerConnection | null = null;
   heardAt = 0;
   restarts = 0;
+  hasOffered = false;
   neededChanges = 0;
   readonly told: string[] = [];
   #statusListener = (): void => undefined;
@@ -71,6 +72,7 @@ class Side {
       },
     };
     Object.defineProperty(link, 'hasPath', { get: live.isDirect });
+    Object.defineProperty(link, 'hasOffered', { get: () => this.hasOffered });
     const peer = {
       id,
       isPolite,
@@ -144,6 +146,8 @@ class World {
   /** A side offers (again): the other one answers, and then both check. */
   restart(side: Side): void {
     side.restarts += 1;
+    side.hasOffered = true;
+    side.other.hasOffered = false;
     side.gather();
     const said = (from: Side): Readonly<Record<string, unknown>> =>
       JSON.parse(JSON.stringify(from.part.describe())) as Record<string, unknown>;

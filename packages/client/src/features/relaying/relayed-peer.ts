@@ -6,14 +6,16 @@ import { readPair } from './selected-pair.ts';
 /*
  * When a peer is relayed, and by which relay. A connection is begun without TURN servers. Where it
  * finds no path, the two agree on a relay that both hold: each says in its descriptions which ones
- * it could use (`relays`) and which it does (`relay`), and the side that is not polite restarts
- * ICE with that one. Direct candidates are there as before, and win where they can.
+ * it could use (`relays`) and which it does (`relay`), and the side that
+ * had offered restarts ICE with that one: before the two are connected, a browser may take the
+ * other DTLS role when it is offered something by who had answered. Direct candidates are there as
+ * before, and win where they can.
  */
 
 /** What a direct path may take after both sides have described themselves. */
 const DIRECT_MS = 700;
-/** The polite side leaves it to the other one to begin. */
-const POLITE_MS = 1000;
+/** One of the two leaves it to the other one to begin. */
+const SECOND_MS = 1000;
 /** Where members are reached directly that could forward, they are asked first. */
 const FORWARDING_MS = 8000;
 /** What a relay may take to make a path; then another one is tried, ever later. */
@@ -103,11 +105,11 @@ export class RelayedPeer implements PeerPart {
     // The other side has found a direct path that lasts.
     else if (this.#used.length > 0 && this.#isRelayed === false) this.#use([], false);
     if (this.#isConnected || this.#attempts > 0) return;
-    const { isPolite, needsConnection } = this.#peer;
+    const { link, needsConnection } = this.#peer;
     const patience =
       this.#host._mayBeForwarded() && !needsConnection
         ? FORWARDING_MS
-        : DIRECT_MS + (isPolite ? POLITE_MS : 0);
+        : DIRECT_MS + (link.hasOffered ? 0 : SECOND_MS);
     const now = this.#peer.platform.now();
     this.#attemptAt = instant(Math.min(this.#attemptAt, later(now, patience)));
     this.#schedule();
@@ -204,7 +206,7 @@ export class RelayedPeer implements PeerPart {
     if (now >= this.#lookAt) void this.#look();
     if (this.#isRelayed) {
       link.ask(now);
-      const patience = SILENCE_MS + (this.#peer.isPolite ? POLITE_MS : 0);
+      const patience = SILENCE_MS + (this.#peer.isPolite ? SECOND_MS : 0);
       // A page whose timers are held back hears late, too.
       const isSilent = !link.wasHeardSince(instant(now - patience)) && unseenMs < MAX_UNSEEN_MS;
       if (isSilent && now - this.#replacedAt > patience) {
