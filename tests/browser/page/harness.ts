@@ -110,6 +110,8 @@ async function blockedWays(): Promise<string[]> {
 }
 
 let net: Net | null = null;
+let counter: ReturnType<typeof setInterval> | undefined;
+let counted = -1;
 let room: Room | null = null;
 
 function watch(peer: Peer): void {
@@ -156,6 +158,16 @@ Object.assign(globalThis, {
     transports: () => net?.status.relays.map(({ transport }) => transport),
     sendTo: (nick: string, value: unknown) =>
       room?.peers.find((peer) => peer.nick === nick)?.send(value),
+    /** Says 0, 1, 2, … to everybody, one every so many ms. */
+    count: (intervalMs: number) => {
+      counter = setInterval(() => void room?.broadcast((counted += 1)), intervalMs);
+    },
+    stopCounting: () => {
+      clearInterval(counter);
+      return counted;
+    },
+    statsOf: (nick: string) => room?.peers.find((peer) => peer.nick === nick)?.stats(),
+    wake: () => net?.wake(),
     leave: () => room?.leave(),
     close: () => net?.close(),
   },

@@ -54,7 +54,11 @@ class Connection extends EventTarget {
     return Promise.resolve();
   }
 
+  refusesAnswers = false;
+
   setRemoteDescription(description: { readonly type: string }): Promise<void> {
+    if (this.refusesAnswers && description.type === 'answer')
+      return Promise.reject(new Error('the DTLS role has changed'));
     this.remoteDescription = description;
     return Promise.resolve();
   }
@@ -249,6 +253,35 @@ describe('a connection is bound to who is at its ends', () => {
     await world.run(100);
     assert.equal(world.peer.isOpen, true);
     assert.deepEqual(world.data, []);
+  });
+});
+
+describe('an answer that the browser refuses', () => {
+  it('begins a connection anew that was never open, a few times, and costs an open one nothing', async () => {
+    const world = new World();
+    world.offer('first', 10);
+    await world.run(100);
+    const answer = (): void => {
+      const { attempt } = world.signals.at(-1) ?? { attempt: '' };
+      const description = { type: 'answer', sdp: '' } as const;
+      world.connection.refusesAnswers = true;
+      world.peer.receiveSignal({ attempt: 'first', to: attempt, description }, 11);
+    };
+    answer();
+    await world.run(100);
+    assert.equal(world.connections.length, 2);
+    assert.equal(world.connections[0]?.connectionState, 'closed');
+    assert.deepEqual(world.closed, []);
+    const open = await World.connected();
+    open.connection.refusesAnswers = true;
+    const { attempt } = open.signals.at(-1) ?? { attempt: '' };
+    open.peer.receiveSignal(
+      { attempt: 'first', to: attempt, description: { type: 'answer', sdp: '' } },
+      11,
+    );
+    await open.run(500);
+    assert.equal(open.connections.length, 1);
+    assert.equal(open.peer.state, 'open');
   });
 });
 

@@ -224,6 +224,14 @@ export class NatNetwork {
     this.forgetMappings(i);
   }
 
+  /** Router `i` lets everybody in from now on, and forgets nothing: what was there goes on. */
+  openUp(i: number): void {
+    const router = this.#router(i);
+    router.kind = 'full-cone';
+    router.forwarded = { port: null, address: this.address(i) };
+    this.#applyRules(router);
+  }
+
   /** Router `i` forgets whom its home talks to, as when it is turned off and on. */
   forgetMappings(i: number): void {
     // Masquerading ends with its device (nf_nat_masquerade.c, masq_device_event), and so do the routes over it.
