@@ -124,6 +124,7 @@ describe('two browsers without a direct path', () => {
         ada.waitFor('path', 'direct', LIMIT_MS),
         bob.waitFor('path', 'direct', LIMIT_MS),
       ]);
+      t.diagnostic(`directly after ${Math.max(...told.map(({ at }) => at)) - openedAt} ms`);
       await ada.call('sendTo', 'Bob', 'without anybody');
       await bob.waitFor('data', 'without anybody', LIMIT_MS);
       await until(
