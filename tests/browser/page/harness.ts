@@ -57,6 +57,18 @@ async function connectInARow(relay: RawRelay, count: number): Promise<number[]> 
   return durations;
 }
 
+/** Connects, says something as soon as the channel is open, and leaves when it comes back. */
+async function firstAnswer(relay: RawRelay): Promise<void> {
+  const { connection, channel } = await openRaw(relay, true);
+  await new Promise<void>((resolve) => {
+    channel.addEventListener('message', ({ data }) => {
+      if (data === 'join') resolve();
+    });
+    channel.send('join');
+  });
+  connection.close();
+}
+
 /** Sends strings and binary of these sizes to an echo and compares what comes back; answers the sizes that did. */
 async function echo(
   relay: RawRelay,
@@ -144,6 +156,7 @@ Object.assign(globalThis, {
   harness: {
     openRaw,
     connectInARow,
+    firstAnswer,
     echo,
     blockedWays,
     join,
