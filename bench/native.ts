@@ -36,6 +36,12 @@ for (const [path, source] of Object.entries(paths)) {
     calls.set(`open ${length} B, ${path}`, () => void aead.open(nonce, aad, sealed));
   }
 }
+for (const [path, source] of Object.entries(paths)) {
+  const [key, data] = [new Uint8Array(32), new Uint8Array(80)];
+  calls.set(`HMAC-SHA256 of 80 B, ${path}`, () => void source.hmac('sha256', key, data));
+  const mask = source.createRecordMask('aes-128-gcm', new Uint8Array(16));
+  calls.set(`mask of a record number, ${path}`, () => void mask.mask(new Uint8Array(16)));
+}
 const rounds = Number(process.argv.at(-1)) || 5;
 const samples = new Map<string, number[]>();
 for (const call of calls.values()) for (let i = 0; i < WARM_UP_CALLS; i++) call();

@@ -1,8 +1,9 @@
 import type { SyncCrypto } from '@lumamesh/base';
 import { loadFfi } from './native/ffi.ts';
 import { nativeAeads } from './native/native-aead.ts';
+import { nativeHmacs } from './native/native-hmac.ts';
 import { NativeUdp } from './native/native-udp.ts';
-import { aeadFault } from './native/self-test.ts';
+import { aeadFault, hmacFault, maskFault } from './native/self-test.ts';
 import { udpFault } from './native/udp-self-test.ts';
 import { nodeCrypto } from './node-crypto.ts';
 
@@ -39,10 +40,15 @@ function openNative(): IoPath {
   try {
     const { ffi, library } = loadFfi();
     const aeads = nativeAeads(ffi, library, nodeCrypto);
+    const hmacs = nativeHmacs(ffi, library, nodeCrypto);
     const udp = new NativeUdp(ffi, library);
-    const fault = aeadFault(aeads, nodeCrypto) ?? udpFault(udp);
+    const fault =
+      aeadFault(aeads, nodeCrypto) ??
+      maskFault(aeads, nodeCrypto) ??
+      hmacFault(hmacs, nodeCrypto) ??
+      udpFault(udp);
     if (fault !== null) return nodePath(fault);
-    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads }, udp };
+    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads, ...hmacs }, udp };
   } catch (error) {
     return nodePath((error as Error).message);
   }

@@ -67,24 +67,75 @@ export const AEAD_LAYOUT = {
  * data_size; size_t return_size`.
  */
 const OSSL_PARAM = { key: 0, dataType: 8, data: 16, dataSize: 24, returnSize: 32 } as const;
+/** `OSSL_PARAM_UTF8_STRING`. */
+const UTF8_STRING = 4;
 /** `OSSL_PARAM_OCTET_STRING`. */
 const OCTET_STRING = 5;
 /** `OSSL_PARAM_UNMODIFIED`. */
 const UNMODIFIED = 0xffff_ffff_ffff_ffffn;
 
+interface Part {
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/**
+ * Writes an `OSSL_PARAM[2]`, of which the second, all zeros, ends the list.
+ * @param type what OpenSSL calls the type of `data`.
+ */
+function writeParameter(slab: Slab, at: number, name: Part, type: number, data: Part): void {
+  slab.writePointer(at + OSSL_PARAM.key, name.offset, name.byteLength);
+  slab.view.setUint32(at + OSSL_PARAM.dataType, type, true);
+  slab.writePointer(at + OSSL_PARAM.data, data.offset, data.byteLength);
+  slab.view.setBigUint64(at + OSSL_PARAM.dataSize, BigInt(data.byteLength), true);
+  slab.view.setBigUint64(at + OSSL_PARAM.returnSize, UNMODIFIED, true);
+}
+
 /** A slab for AEADs, with the one parameter that they are asked for and given. */
 export function aeadSlab(ffi: Ffi): Slab {
   const slab = new Slab(ffi, AEAD_LAYOUT.end);
   const { tag, tagName, parameters } = AEAD_LAYOUT;
-  // "tag", ended by a zero; the second OSSL_PARAM is all zeros, and ends the list.
+  // "tag", ended by a zero.
   slab.bytes.set([0x74, 0x61, 0x67, 0], tagName.offset);
-  const at = parameters.offset;
-  slab.writePointer(at + OSSL_PARAM.key, tagName.offset, tagName.byteLength);
-  slab.view.setUint32(at + OSSL_PARAM.dataType, OCTET_STRING, true);
-  slab.writePointer(at + OSSL_PARAM.data, tag.offset, tag.byteLength);
-  slab.view.setBigUint64(at + OSSL_PARAM.dataSize, BigInt(tag.byteLength), true);
-  slab.view.setBigUint64(at + OSSL_PARAM.returnSize, UNMODIFIED, true);
+  writeParameter(slab, parameters.offset, tagName, OCTET_STRING, tag);
   return slab;
+}
+
+/** Where the parts of one HMAC lie: what is longer is a handshake's, and goes another way. */
+export const HMAC_LAYOUT = {
+  key: { offset: 0, byteLength: 256 },
+  output: { offset: 256, byteLength: 64 },
+  /** A `size_t` for OpenSSL to say how much it wrote. */
+  written: { offset: 320, byteLength: 8 },
+  algorithm: { offset: 328, byteLength: 8 },
+  parameterName: { offset: 336, byteLength: 8 },
+  digest: { offset: 344, byteLength: 8 },
+  parameters: { offset: 352, byteLength: 80 },
+  input: { offset: 432, byteLength: 2048 },
+  end: 2480,
+} as const;
+
+/** A slab for HMACs, with the names by which OpenSSL finds them. */
+export function hmacSlab(ffi: Ffi): Slab {
+  const slab = new Slab(ffi, HMAC_LAYOUT.end);
+  slab.bytes.set(asciiOf('HMAC'), HMAC_LAYOUT.algorithm.offset);
+  slab.bytes.set(asciiOf('digest'), HMAC_LAYOUT.parameterName.offset);
+  return slab;
+}
+
+/** Names the digest of an HMAC, for its next first use. */
+export function nameDigest(slab: Slab, name: string): void {
+  const { digest, parameterName, parameters } = HMAC_LAYOUT;
+  slab.bytes.fill(0, digest.offset, digest.offset + digest.byteLength);
+  slab.bytes.set(asciiOf(name), digest.offset);
+  writeParameter(slab, parameters.offset, parameterName, UTF8_STRING, {
+    offset: digest.offset,
+    byteLength: name.length,
+  });
+}
+
+function asciiOf(name: string): number[] {
+  return Array.from(name, (letter) => letter.charCodeAt(0));
 }
 
 /** `struct sockaddr_in` and `sockaddr_in6` (netinet/in.h); port and addresses are big-endian. */

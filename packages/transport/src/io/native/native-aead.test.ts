@@ -4,9 +4,17 @@ import { describe, it } from 'node:test';
 import type { AeadName } from '@lumamesh/base';
 import { nodeCrypto } from '../node-crypto.ts';
 import { loadFfi } from './ffi.ts';
-import { AEAD_LAYOUT, Slab, aeadSlab } from './memory.ts';
+import { AEAD_LAYOUT, HMAC_LAYOUT, Slab, aeadSlab, hmacSlab } from './memory.ts';
 import { nativeAeads } from './native-aead.ts';
-import { type AeadSource, aeadFault, areAlike } from './self-test.ts';
+import { nativeHmacs } from './native-hmac.ts';
+import {
+  type AeadSource,
+  type MaskSource,
+  aeadFault,
+  areAlike,
+  hmacFault,
+  maskFault,
+} from './self-test.ts';
 
 const ALGORITHMS: readonly (readonly [AeadName, number])[] = [
   ['aes-128-gcm', 16],
@@ -48,6 +56,14 @@ describe('native AEADs', { skip: !isLinux && 'native code is for Linux' }, () =>
       }),
     };
     assert.match(aeadFault(credulous, nodeCrypto) ?? '', /differs from node:crypto/);
+  });
+
+  it('mask record numbers as node:crypto does, and take no other samples', () => {
+    assert.equal(maskFault(native, nodeCrypto), null);
+    const wrong: MaskSource = { createRecordMask: () => ({ mask: () => new Uint8Array(16) }) };
+    assert.match(maskFault(wrong, nodeCrypto) ?? '', /differs from node:crypto/);
+    const mask = native.createRecordMask('aes-128-gcm', new Uint8Array(16));
+    for (const length of [0, 15, 17]) assert.throws(() => mask.mask(new Uint8Array(length)));
   });
 
   it('leave what does not fit into the slab to node:crypto', () => {
@@ -113,6 +129,29 @@ describe('native AEADs', { skip: !isLinux && 'native code is for Linux' }, () =>
   });
 });
 
+describe('native HMACs', { skip: !isLinux && 'native code is for Linux' }, () => {
+  const { ffi, library } = loadFfi();
+  const native = nativeHmacs(ffi, library, nodeCrypto);
+
+  it('agree with their specifications and with node:crypto, by turns of all digests', () => {
+    assert.equal(hmacFault(native, nodeCrypto), null);
+    for (let i = 0; i < 2000; i++) {
+      const algorithm = (['sha1', 'sha256', 'sha384'] as const)[i % 3] ?? 'sha1';
+      const key = nodeCrypto.randomBytes(1 + (i % 300));
+      const data = nodeCrypto.randomBytes((i * 7) % 2500);
+      assert.deepEqual(
+        [...native.hmac(algorithm, key, data)],
+        [...nodeCrypto.hmac(algorithm, key, data)],
+      );
+    }
+  });
+
+  it('are found out by their own test when they are wrong', () => {
+    const zeros = { hmac: () => new Uint8Array(32) };
+    assert.match(hmacFault(zeros, nodeCrypto) ?? '', /not as specified/);
+  });
+});
+
 describe('a slab', { skip: !isLinux && 'native code is for Linux' }, () => {
   const { ffi } = loadFfi();
 
@@ -133,15 +172,20 @@ describe('a slab', { skip: !isLinux && 'native code is for Linux' }, () => {
       assert.throws(() => slab.pointer(offset, byteLength), RangeError, `${offset} ${byteLength}`);
   });
 
-  it('for AEADs has parts that do not overlap, and lie where they should', () => {
-    const { end, ...parts } = AEAD_LAYOUT;
-    let last = 0;
-    for (const [name, { offset, byteLength }] of Object.entries(parts)) {
-      assert.ok(offset >= last && offset % 4 === 0, name);
-      last = offset + byteLength;
-    }
-    assert.ok(last <= end);
-    assert.equal(aeadSlab(ffi).bytes.length, end);
-    assert.equal(AEAD_LAYOUT.parameters.offset % 8, 0);
-  });
+  for (const [name, layout, slab] of [
+    ['AEADs', AEAD_LAYOUT, aeadSlab(ffi)],
+    ['HMACs', HMAC_LAYOUT, hmacSlab(ffi)],
+  ] as const)
+    it(`for ${name} has parts that do not overlap, and lie where they should`, () => {
+      const { end, ...parts } = layout;
+      let last = 0;
+      for (const [part, { offset, byteLength }] of Object.entries(parts)) {
+        assert.ok(offset >= last && offset % 4 === 0, part);
+        last = offset + byteLength;
+      }
+      assert.ok(last <= end);
+      assert.equal(slab.bytes.length, end);
+      assert.equal(layout.parameters.offset % 8, 0);
+      assert.equal(layout.written.offset % 8, 0);
+    });
 });

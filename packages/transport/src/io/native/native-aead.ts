@@ -1,12 +1,14 @@
 import { AEAD_TAG_BYTES, type Aead, type AeadName, shortLivedCopy } from '@lumamesh/base';
 import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
 import { AEAD_LAYOUT, NULL, aeadSlab } from './memory.ts';
-import type { AeadSource } from './self-test.ts';
+import type { AeadSource, MaskSource } from './self-test.ts';
 
 /** `EVP_CipherInit_ex2`'s last but one parameter. */
 const ENCRYPT = 1n;
 const DECRYPT = 0n;
 const OK = 1;
+/** Of AES. */
+const BLOCK_BYTES = 16;
 
 const NONCE_BYTES = AEAD_LAYOUT.nonce.byteLength;
 const KEY_BYTES: Readonly<Record<AeadName, number>> = {
@@ -26,7 +28,11 @@ interface Contexts {
  * node:crypto makes anew for every record. Throws when it lacks something; what exceeds the slab
  * goes to `fallback`.
  */
-export function nativeAeads(ffi: Ffi, library: Library, fallback: AeadSource): AeadSource {
+export function nativeAeads(
+  ffi: Ffi,
+  library: Library,
+  fallback: AeadSource & MaskSource,
+): AeadSource & MaskSource {
   const openssl = openSsl(library);
   const slab = aeadSlab(ffi);
   const { bytes } = slab;
@@ -111,7 +117,29 @@ export function nativeAeads(ffi: Ffi, library: Library, fallback: AeadSource): A
       },
     };
   };
-  return { createAead };
+  const ecb: Readonly<Record<'aes-128-gcm' | 'aes-256-gcm', bigint>> = {
+    'aes-128-gcm': makeContexts(openssl, openssl.EVP_aes_128_ecb()).encrypt,
+    'aes-256-gcm': makeContexts(openssl, openssl.EVP_aes_256_ecb()).encrypt,
+  };
+  const createRecordMask: MaskSource['createRecordMask'] = (algorithm, keyBytes) => {
+    // RFC 9147 §4.2.3: AES-ECB(sn_key, Ciphertext[0..15]); ChaCha20 is seldom asked for.
+    if (algorithm === 'chacha20-poly1305' || keyBytes.length !== KEY_BYTES[algorithm])
+      return fallback.createRecordMask(algorithm, keyBytes);
+    const context = ecb[algorithm];
+    return {
+      mask(sample) {
+        if (sample.length !== BLOCK_BYTES) throw new RangeError('a sample has 16 bytes');
+        bytes.set(keyBytes, at.key.offset);
+        bytes.set(sample, at.input.offset);
+        const isMasked =
+          openssl.EVP_CipherInit_ex2(context, NULL, key, NULL, ENCRYPT, NULL) === OK &&
+          openssl.EVP_CipherUpdate(context, output, written, input, integer(BLOCK_BYTES)) === OK;
+        if (!isMasked) throw new Error('OpenSSL did not mask a record');
+        return bytes.slice(at.output.offset, at.output.offset + BLOCK_BYTES);
+      },
+    };
+  };
+  return { createAead, createRecordMask };
 }
 
 type OpenSsl = ReturnType<typeof openSsl>;
@@ -120,6 +148,8 @@ function openSsl(library: Library) {
   return library.getFunctions({
     EVP_aes_128_gcm: { arguments: [], return: 'pointer' },
     EVP_aes_256_gcm: { arguments: [], return: 'pointer' },
+    EVP_aes_128_ecb: { arguments: [], return: 'pointer' },
+    EVP_aes_256_ecb: { arguments: [], return: 'pointer' },
     EVP_chacha20_poly1305: { arguments: [], return: 'pointer' },
     EVP_CIPHER_CTX_new: { arguments: [], return: 'pointer' },
     EVP_CipherInit_ex2: {

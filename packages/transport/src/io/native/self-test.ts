@@ -1,13 +1,19 @@
 import {
   AEAD_TAG_BYTES,
   type AeadName,
+  type HmacName,
+  type RecordMask,
   type SyncCrypto,
   bytesEqual,
   fromHex,
 } from '@lumamesh/base';
+import type { HmacSource } from './native-hmac.ts';
 
 /** The part of {@link SyncCrypto} that seals and opens. */
 export type AeadSource = Pick<SyncCrypto, 'createAead'>;
+
+/** The part of it that masks record sequence numbers. */
+export type MaskSource = Pick<SyncCrypto, 'createRecordMask'>;
 
 interface Vector {
   readonly algorithm: AeadName;
@@ -112,4 +118,52 @@ export function areAlike(
 
 function bytesOf(hex: string): Uint8Array {
   return fromHex(hex) ?? new Uint8Array(0);
+}
+
+/** RFC 2202 §3 and RFC 4231 §4.3, test case 2 of each. */
+const HMAC_KEY = '4a656665';
+const HMAC_DATA = '7768617420646f2079612077616e7420666f72206e6f7468696e673f';
+const HMAC_VECTORS: Readonly<Record<HmacName, string>> = {
+  sha1: 'effcdf6ae5eb2fa2d27416d5f184df9c259a7c79',
+  sha256: '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
+  sha384:
+    'af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649',
+};
+const HMAC_LENGTHS: readonly number[] = [0, 1, 63, 64, 65, 128, 129, 300, 2048, 2049];
+const HMAC_KEY_LENGTHS: readonly number[] = [0, 1, 20, 32, 48, 64, 65, 128, 129, 256, 257];
+
+/** As {@link aeadFault}, of HMACs. */
+export function hmacFault(ours: HmacSource, reference: SyncCrypto): string | null {
+  for (const [name, expected] of Object.entries(HMAC_VECTORS)) {
+    const algorithm = name as HmacName;
+    const mac = ours.hmac(algorithm, bytesOf(HMAC_KEY), bytesOf(HMAC_DATA));
+    if (!bytesEqual(mac, bytesOf(expected))) return `HMAC with ${algorithm} is not as specified`;
+    for (const keyLength of HMAC_KEY_LENGTHS) {
+      const key = reference.randomBytes(keyLength);
+      for (const length of HMAC_LENGTHS) {
+        const data = reference.randomBytes(length);
+        if (!bytesEqual(ours.hmac(algorithm, key, data), reference.hmac(algorithm, key, data)))
+          return `HMAC with ${algorithm} differs from node:crypto at ${keyLength} and ${length} bytes`;
+      }
+    }
+  }
+  return null;
+}
+
+const MASK_ROUNDS = 4;
+
+/** As {@link aeadFault}, of the masks of record sequence numbers. */
+export function maskFault(ours: MaskSource, reference: SyncCrypto): string | null {
+  for (const { algorithm, key } of VECTORS) {
+    const [mine, theirs] = [ours, reference].map((source) =>
+      source.createRecordMask(algorithm, bytesOf(key)),
+    ) as [RecordMask, RecordMask];
+    for (let i = 0; i < MASK_ROUNDS; i++) {
+      const sample = reference.randomBytes(16);
+      const [a, b] = [mine.mask(sample), theirs.mask(sample)];
+      if (a[0] !== b[0] || a[1] !== b[1])
+        return `the mask for ${algorithm} differs from node:crypto`;
+    }
+  }
+  return null;
 }
