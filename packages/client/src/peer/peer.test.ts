@@ -6,7 +6,7 @@ import type { PeerCloseReason } from '../api.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import { LANES, UNORDERED } from './peer-frame.ts';
-import type { PeerSignal } from './signal.ts';
+import { type PeerSignal, parsePeerSignal } from './signal.ts';
 
 /* A peer whose connections the test plays: what comes by them, and when they open. */
 
@@ -196,6 +196,43 @@ describe('a connection that is open', () => {
     await world.run(100);
     assert.equal(world.peer.state, 'open');
     assert.deepEqual(world.closed, []);
+  });
+});
+
+describe('signals without end', () => {
+  it('make the browser negotiate and check addresses no more than so often', async () => {
+    const world = await World.connected();
+    const { connection } = world;
+    let descriptions = 0;
+    connection.setRemoteDescription = (description) => {
+      descriptions += 1;
+      connection.remoteDescription = description;
+      return Promise.resolve();
+    };
+    const before = connection.candidates.length;
+    const candidate = { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 };
+    const [first] = world.signals;
+    for (let i = 0; i < 2000; i++) {
+      const candidates = Array.from({ length: 64 }, () => candidate);
+      const description = { type: 'offer', sdp: '' } as const;
+      const to = first?.attempt ?? '';
+      world.peer.receiveSignal({ attempt: 'first', to, description, candidates }, 100 + i);
+      if (i % 20 === 0) await world.run(0);
+    }
+    await world.run(1000);
+    assert.ok(descriptions > 0 && descriptions <= 60, `${descriptions} descriptions`);
+    const added = connection.candidates.length - before;
+    assert.ok(added > 0 && added <= 300, `${added} candidates`);
+    assert.equal(world.connections.length, 1);
+  });
+
+  it('of too many sections or of endless candidates are none', () => {
+    const sdp = `v=0\n${'m=audio 9 RTP 0\n'.repeat(600)}`;
+    assert.equal(parsePeerSignal({ attempt: 'a', description: { type: 'offer', sdp } }), null);
+    const candidates = [{ candidate: 'x'.repeat(2000), sdpMid: null, sdpMLineIndex: 0 }];
+    assert.equal(parsePeerSignal({ attempt: 'a', candidates }), null);
+    const whole = { attempt: 'a', description: { type: 'offer', sdp: sdp.slice(0, 2000) } };
+    assert.equal(parsePeerSignal(whole), whole);
   });
 });
 

@@ -13,6 +13,7 @@ import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
 import type { FrameSink, SendOptions } from './peer-frame.ts';
 import { PeerLink } from './peer-link.ts';
+import { SignalBudget } from './signal-budget.ts';
 import { BYE, type PeerSignal, fieldsOf } from './signal.ts';
 import type { StructuredCodec } from './value-frames.ts';
 
@@ -103,6 +104,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #reconnects = 0;
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
   #heldSignals: PeerSignal[] = [];
+  readonly #signalBudget = new SignalBudget();
   readonly #heldValues: (() => void)[] = [];
   /** No relay lists the peer any more; only the connection still says that it is there. */
   #hasLeft = false;
@@ -234,13 +236,18 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#host.onListenerError(error);
   }
 
-  receiveSignal(signal: PeerSignal, counter = this.#remoteCounter): void {
-    if (signal.bye) {
+  receiveSignal(received: PeerSignal, counter = this.#remoteCounter): void {
+    if (received.bye) {
       if (counter >= this.#remoteCounter) void this.end('refused-by-peer', { flush: false });
       return;
     }
+    const signal = this.#signalBudget._take(this.platform.now(), received);
     // For a connection of ours that is gone.
-    if (this.#state === 'closed' || (signal.to !== undefined && signal.to !== this.#link._attempt))
+    if (
+      signal === null ||
+      this.#state === 'closed' ||
+      (signal.to !== undefined && signal.to !== this.#link._attempt)
+    )
       return;
     if (this.#state === 'idle') {
       if (!this.#host._mayConnect()) return;

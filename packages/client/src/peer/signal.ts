@@ -31,6 +31,9 @@ export interface SignalCandidate {
 }
 
 const MAX_CANDIDATES = 64;
+const MAX_CANDIDATE_LENGTH = 1024;
+/** Each media section becomes a transceiver, which the browser keeps for as long as the connection. */
+const MAX_SECTIONS = 512;
 
 /**
  * A signal, or `null`. How long it may be is the relay's limit of a frame; descriptions and
@@ -48,7 +51,9 @@ export function parsePeerSignal(value: unknown): PeerSignal | null {
   const { type, sdp } = fieldsOf(description);
   if (
     description !== undefined &&
-    ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string')
+    ((type !== 'offer' && type !== 'answer') ||
+      typeof sdp !== 'string' ||
+      sdp.split('\nm=').length > MAX_SECTIONS)
   )
     return null;
   if (
@@ -65,7 +70,8 @@ export function parsePeerSignal(value: unknown): PeerSignal | null {
 }
 
 function isCandidate(value: unknown): boolean {
-  return typeof fieldsOf(value)['candidate'] === 'string';
+  const { candidate } = fieldsOf(value);
+  return typeof candidate === 'string' && candidate.length <= MAX_CANDIDATE_LENGTH;
 }
 
 /** The fields of whatever somebody has sent. */
