@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { CHATTER } from './chatter.ts';
 import { type Attack, FROM, flood, floodFrom, members } from './flood.ts';
+import { FORWARDING } from './forwarding.ts';
 import { KNOWN_ROOM } from './honest.ts';
 import { Stub } from './stub.ts';
 
@@ -205,6 +206,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     },
   },
   ...CHATTER,
+  ...FORWARDING,
 };
 
 if (process.argv[1] === import.meta.filename) {

@@ -10,6 +10,8 @@ const TURN_MS = 5;
 export interface Attack {
   /** What is attacked, in a line of the table. */
   readonly what: string;
+  /** Settings of the relay besides: what is off by default is attacked where it is on. */
+  readonly environment?: Readonly<Record<string, string>>;
   run(record: SignedRelayRecord, honest: readonly string[]): Promise<void>;
 }
 

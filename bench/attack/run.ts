@@ -49,7 +49,12 @@ export async function attack(
   const relay = new RelayProcess({
     cwd: folder,
     prefix: group?.prefix ?? [],
-    environment: { UDP_PORT: String(port), PUBLIC_IP: '127.0.0.1', LISTEN_IP: '127.0.0.1' },
+    environment: {
+      UDP_PORT: String(port),
+      PUBLIC_IP: '127.0.0.1',
+      LISTEN_IP: '127.0.0.1',
+      ...ATTACKS[name]?.environment,
+    },
   });
   const children: ChildProcess[] = [];
   try {

@@ -225,7 +225,7 @@ export class Endpoint implements Machine<EndpointOutput> {
     const key = fiveTupleKey(remote);
     if (
       this.turn?.holds(key) !== true &&
-      !this.#keeper.admission.rates.takeStun(now, sourceOf(remote.address))
+      !this.#keeper.admission.rates.takeTurn(now, sourceOf(remote.address))
     )
       return this.drops.count('endpoint.stunBudget');
     this.turn?.handleStun(now, remote, key, datagram);

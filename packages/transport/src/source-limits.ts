@@ -25,6 +25,8 @@ export const DEFAULT_SOURCE_LIMITS: SourceLimits = {
 
 /** Sixty browsers that each set up connections to a room of forty at once. */
 const STUN_BURST_SECONDS = 20;
+/** What a TURN request costs, in connectivity checks. */
+const CHECKS_PER_TURN_REQUEST = 4;
 /** A browser repeats its ClientHello five times at most. */
 const HELLOS_PER_HANDSHAKE = 5;
 
@@ -54,6 +56,11 @@ export class SourceRates {
   /** Before anything of a STUN request is looked at. */
   takeStun(now: Instant, source: Source): boolean {
     return this.#stun.take(now, source);
+  }
+
+  /** The same of a TURN request, which takes several HMACs to refuse. */
+  takeTurn(now: Instant, source: Source): boolean {
+    return this.#stun.take(now, source, CHECKS_PER_TURN_REQUEST);
   }
 
   /** Before a HelloVerifyRequest is made. */
