@@ -21,6 +21,8 @@ const ALL: readonly PeerName[] = [
   ...(WITHOUT_PION === false ? (['pion'] as const) : []),
   'ws over TLS',
 ];
+/** Other settings of ours; asked for by name. */
+const VARIANTS: readonly PeerName[] = ['lumamesh by hybrid', 'lumamesh by DTLS 1.2'];
 /** This takes long, and is asked for by name. */
 const BY_NAME_ONLY: readonly string[] = ['grown-to-10000'];
 const DEFAULT_CASES = Object.keys(CASES).filter((name) => !BY_NAME_ONLY.includes(name));
@@ -63,8 +65,9 @@ async function measure(name: string, peers: readonly PeerName[], rounds: number)
 
 if (WITHOUT_PION !== false) process.stderr.write(`SKIPPED: ${WITHOUT_PION}\n`);
 const peers = values.peers.split(',').map((peer) => {
-  const known = ALL.find((name) => name === peer);
-  if (known === undefined) throw new Error(`there is no peer ${peer}; there are ${ALL.join(', ')}`);
+  const known = [...ALL, ...VARIANTS].find((name) => name === peer);
+  if (known === undefined)
+    throw new Error(`there is no peer ${peer}; there are ${[...ALL, ...VARIANTS].join(', ')}`);
   return known;
 });
 const rounds = Number(values.rounds);

@@ -9,7 +9,13 @@ import type { Command, Target } from '../load-generator.ts';
 import type { Answer } from './answer-parent.ts';
 
 /** What is measured: ours by both paths, and what others would run. */
-export type PeerName = 'lumamesh' | 'lumamesh without native I/O' | 'pion' | 'ws over TLS';
+export type PeerName =
+  | 'lumamesh'
+  | 'lumamesh without native I/O'
+  | 'lumamesh by hybrid'
+  | 'lumamesh by DTLS 1.2'
+  | 'pion'
+  | 'ws over TLS';
 
 export interface Usage {
   readonly cpuMs: number;
@@ -124,7 +130,9 @@ function commandOf(name: PeerName): readonly [string, readonly string[]] {
 function settings(folder: string, name: PeerName, maxSessions: number): Record<string, string> {
   const many = '100000000';
   return {
-    NATIVE_IO: name === 'lumamesh' ? 'auto' : 'off',
+    NATIVE_IO: name === 'lumamesh without native I/O' ? 'off' : 'auto',
+    KEY_EXCHANGE: name === 'lumamesh by hybrid' ? 'hybrid' : 'x25519',
+    DTLS_MAX_VERSION: name === 'lumamesh by DTLS 1.2' ? '1.2' : '1.3',
     CERT_FILE: join(folder, 'server.crt'),
     KEY_FILE: join(folder, 'server.key'),
     NODE_KEY: join(folder, 'node.key'),

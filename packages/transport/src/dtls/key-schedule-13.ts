@@ -30,7 +30,8 @@ export function expandLabel(
 ): Uint8Array {
   const info = context.length === 0 ? emptyInfo(label, length) : infoOf(label, context, length);
   const block = crypto.hmac(hash, secret, info);
-  return block.length === length ? block : block.subarray(0, length);
+  // A small array of its own: what node:crypto gives keeps a buffer of several hundred bytes alive.
+  return new Uint8Array(block.length === length ? block : block.subarray(0, length));
 }
 
 type Label =
@@ -138,11 +139,11 @@ export function recordProtection13(
 ): RecordProtection13 {
   const expand = (label: Label, length: number): Uint8Array =>
     expandLabel(crypto, suite.hash, secret, label, EMPTY_BYTES, length);
-  return new RecordProtection13(
-    crypto.createAead(suite.aead, expand('key', suite.keyBytes)),
-    expand('iv', IV_BYTES),
-    crypto.createRecordMask(suite.aead, expand('sn', suite.keyBytes)),
-  );
+  return new RecordProtection13(() => ({
+    aead: crypto.createAead(suite.aead, expand('key', suite.keyBytes)),
+    iv: expand('iv', IV_BYTES),
+    mask: crypto.createRecordMask(suite.aead, expand('sn', suite.keyBytes)),
+  }));
 }
 
 /** The next secret of one direction (RFC 8446 §7.2). */

@@ -1,4 +1,4 @@
-import { bytesEqual } from '@lumamesh/base';
+import { bytesEqual, decoded } from '@lumamesh/base';
 import { type Negotiated13, negotiate13, offersDtls13 } from './client-hello-offer-13.ts';
 import {
   type ApplicationTraffic,
@@ -73,7 +73,8 @@ interface Keyed {
 }
 
 type State =
-  | { readonly name: 'awaitClientHello' }
+  /** With what is known of it already, for the version was chosen by it. */
+  | { readonly name: 'awaitClientHello'; readonly hello: ClientHello }
   | { readonly name: 'awaitSecondClientHello'; readonly first: Negotiated13 }
   | { readonly name: 'awaitCertificate'; readonly keyed: Keyed }
   | {
@@ -95,11 +96,12 @@ export class ServerHandshake13 implements Handshake {
   readonly #options: ServerHandshakeOptions;
   readonly #records: RecordLayer;
   readonly #transcript = new Transcript13();
-  #state: State = { name: 'awaitClientHello' };
+  #state: State;
 
-  constructor(options: ServerHandshakeOptions, records: RecordLayer) {
+  constructor(options: ServerHandshakeOptions, records: RecordLayer, hello: ClientHello) {
     this.#options = options;
     this.#records = records;
+    this.#state = { name: 'awaitClientHello', hello };
   }
 
   get expectsFirstMessage(): boolean {
@@ -145,13 +147,13 @@ export class ServerHandshake13 implements Handshake {
     message: HandshakeMessage,
     state: Extract<State, { name: 'awaitClientHello' | 'awaitSecondClientHello' }>,
   ): HandshakeStep {
-    const hello = decodeClientHello(message.body);
+    const isFirst = state.name === 'awaitClientHello';
+    const hello = isFirst ? decoded(state.hello) : decodeClientHello(message.body);
     if (!hello.ok) return failed(ALERT.decodeError, hello.drop);
     if (!offersDtls13(hello.value)) return failed(ALERT.illegalParameter, 'versionChanged');
     const result = negotiate13(hello.value, groupsOf(this.#options));
     if (!result.ok) return failed(result.failure.alert, result.failure.reason);
     const negotiated = result.value;
-    const isFirst = state.name === 'awaitClientHello';
     if (!isFirst) {
       // RFC 8446 §4.1.2: the second ClientHello brings the share, and changes nothing else of ours.
       const { first } = state;
@@ -313,6 +315,8 @@ export class ServerHandshake13 implements Handshake {
       recordProtection13(crypto, suite, application.client),
     );
     this.#records.forgetWriteKeysBefore(FIRST_APPLICATION_EPOCH);
+    // For a Finished that comes again.
+    this.#records.restReadKeys(HANDSHAKE_EPOCH);
     const traffic: ApplicationTraffic = {
       suite,
       readSecret: application.client,

@@ -58,7 +58,7 @@ export class ServerHandshake implements Handshake {
         offersDtls13(hello.value) &&
         chooseCipherSuite13(hello.value.cipherSuites) !== null;
       this.#chosen = is13
-        ? new ServerHandshake13(this.#options, this.#records)
+        ? new ServerHandshake13(this.#options, this.#records, hello.value)
         : new ServerHandshake12(this.#options, this.#records);
     }
     return this.#chosen.handleMessage(message);

@@ -121,6 +121,12 @@ export class RecordLayer {
     this.#read = this.#read.filter((keys) => keys.epoch >= epoch);
   }
 
+  /** Records of this epoch are seldom to come: of its keys only the secret is kept. */
+  restReadKeys(epoch: number): void {
+    const protection = this.#read.find((keys) => keys.epoch === epoch)?.protection;
+    if (protection instanceof RecordProtection13) protection.rest();
+  }
+
   /** How many bytes a record of an epoch has besides its content. */
   overheadBytes(epoch: number): number {
     if (epoch === 0) return RECORD_HEADER_BYTES;

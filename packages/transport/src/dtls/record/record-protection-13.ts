@@ -31,22 +31,31 @@ export interface Opened13 {
   readonly plaintext: Uint8Array;
 }
 
+export interface RecordKeys {
+  readonly aead: Aead;
+  /** 12 bytes. */
+  readonly iv: Uint8Array;
+  readonly mask: RecordMask;
+}
+
 /**
  * Seals or opens the records of one direction of one epoch of DTLS 1.3 (RFC 9147 §4, RFC 8446
  * §5.2). It keeps no sequence number.
  */
 export class RecordProtection13 {
-  readonly #aead: Aead;
-  readonly #iv: Uint8Array;
-  readonly #mask: RecordMask;
+  readonly #make: () => RecordKeys;
+  #keys: RecordKeys | null = null;
   /** How many bytes a sealed record is longer than its plaintext: header, content type, tag. */
   readonly overheadBytes = OWN_HEADER_BYTES + 1 + AEAD_TAG_BYTES;
 
-  /** @param iv 12 bytes */
-  constructor(aead: Aead, iv: Uint8Array, mask: RecordMask) {
-    this.#aead = aead;
-    this.#iv = iv;
-    this.#mask = mask;
+  /** @param make derives the keys, when they are first needed */
+  constructor(make: () => RecordKeys) {
+    this.#make = make;
+  }
+
+  /** Keeps the secret only, until there is a record again. */
+  rest(): void {
+    this.#keys = null;
   }
 
   seal(
@@ -55,6 +64,7 @@ export class RecordProtection13 {
     recordSequenceNumber: number,
     plaintext: Uint8Array,
   ): Uint8Array {
+    const { aead, iv, mask } = (this.#keys ??= this.#make());
     const record = shortLivedBytes(this.overheadBytes + plaintext.length);
     record[0] = ownFirstByte(epoch);
     writeUint16(record, 1, recordSequenceNumber & 0xffff);
@@ -63,34 +73,33 @@ export class RecordProtection13 {
     const inner = record.subarray(OWN_HEADER_BYTES, record.length - AEAD_TAG_BYTES);
     inner.set(plaintext);
     inner[plaintext.length] = contentType;
-    this.#setNonce(recordSequenceNumber);
+    setNonce(iv, recordSequenceNumber);
     // RFC 9147 §4: additional data is the header before its sequence number is masked.
     scratchHeader.set(record.subarray(0, OWN_HEADER_BYTES));
-    this.#aead.seal(scratchNonce, scratchHeader, inner, record, OWN_HEADER_BYTES);
-    const mask = this.#mask.mask(
-      record.subarray(OWN_HEADER_BYTES, OWN_HEADER_BYTES + MASK_SAMPLE_BYTES),
-    );
-    record[1] = (record[1] ?? 0) ^ (mask[0] ?? 0);
-    record[2] = (record[2] ?? 0) ^ (mask[1] ?? 0);
+    aead.seal(scratchNonce, scratchHeader, inner, record, OWN_HEADER_BYTES);
+    const bits = mask.mask(record.subarray(OWN_HEADER_BYTES, OWN_HEADER_BYTES + MASK_SAMPLE_BYTES));
+    record[1] = (record[1] ?? 0) ^ (bits[0] ?? 0);
+    record[2] = (record[2] ?? 0) ^ (bits[1] ?? 0);
     return record;
   }
 
   /** Unmasks the number, asks the window, opens. The window is not moved. */
   open(record: UnifiedRecord, window: DtlsReplayWindow): Decoded<Opened13> {
     const { header, sealed, sequenceBytes } = record;
-    const mask = this.#mask.mask(sealed.subarray(0, MASK_SAMPLE_BYTES));
+    const { aead, iv, mask } = (this.#keys ??= this.#make());
+    const bits = mask.mask(sealed.subarray(0, MASK_SAMPLE_BYTES));
     const additionalData = scratchHeader.subarray(0, header.length);
     additionalData.set(header);
     let lowBits = 0;
     for (let i = 0; i < sequenceBytes; i++) {
-      const byte = (header[1 + i] ?? 0) ^ (mask[i] ?? 0);
+      const byte = (header[1 + i] ?? 0) ^ (bits[i] ?? 0);
       additionalData[1 + i] = byte;
       lowBits = lowBits * 256 + byte;
     }
     const recordSequenceNumber = fullSequenceNumber(lowBits, sequenceBytes, window.highest + 1);
     if (!window.isFresh(recordSequenceNumber)) return dropped('dtls.record.replayed');
-    this.#setNonce(recordSequenceNumber);
-    const inner = this.#aead.open(scratchNonce, additionalData, sealed);
+    setNonce(iv, recordSequenceNumber);
+    const inner = aead.open(scratchNonce, additionalData, sealed);
     if (inner === null) return dropped('dtls.record.unauthentic');
     // RFC 8446 §5.4: the content type is the last byte that is not zero.
     let end = inner.length - 1;
@@ -102,13 +111,12 @@ export class RecordProtection13 {
       plaintext: inner.subarray(0, end),
     });
   }
+}
 
-  /** RFC 8446 §5.3: the padded sequence number XORed with the IV; the epoch is no part of it. */
-  #setNonce(recordSequenceNumber: number): void {
-    scratchNonce.fill(0, 0, 6);
-    writeUint16(scratchNonce, 6, Math.floor(recordSequenceNumber / 2 ** 32));
-    writeUint32(scratchNonce, 8, recordSequenceNumber >>> 0);
-    for (let i = 0; i < NONCE_BYTES; i++)
-      scratchNonce[i] = (scratchNonce[i] ?? 0) ^ (this.#iv[i] ?? 0);
-  }
+/** RFC 8446 §5.3: the padded sequence number XORed with the IV; the epoch is no part of it. */
+function setNonce(iv: Uint8Array, recordSequenceNumber: number): void {
+  scratchNonce.fill(0, 0, 6);
+  writeUint16(scratchNonce, 6, Math.floor(recordSequenceNumber / 2 ** 32));
+  writeUint32(scratchNonce, 8, recordSequenceNumber >>> 0);
+  for (let i = 0; i < NONCE_BYTES; i++) scratchNonce[i] = (scratchNonce[i] ?? 0) ^ (iv[i] ?? 0);
 }
