@@ -65,7 +65,12 @@ export class PeerProcess {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const lines = createInterface({ input: child.stdout });
-    const [target] = (await once(lines, 'line')) as [string];
+    const died = once(child, 'exit').then(() => {
+      throw new Error(`${name} ended before it served`);
+    });
+    const [target] = (await Promise.race([once(lines, 'line'), died])) as [string];
+    // From here on it ends when it is told to.
+    died.catch(() => undefined);
     const startMs = performance.now() - startedAt;
     JSON.parse(target) as Target;
     const generator = fork(join(import.meta.dirname, '../load-generator.ts'), [target]);
@@ -136,7 +141,7 @@ function settings(folder: string, name: PeerName, maxSessions: number): Record<s
     CERT_FILE: join(folder, 'server.crt'),
     KEY_FILE: join(folder, 'server.key'),
     NODE_KEY: join(folder, 'node.key'),
-    UDP_PORT: process.env['BENCH_PORT'] ?? '34780',
+    UDP_PORT: process.env['BENCH_PORT'] ?? '20478',
     MAX_SESSIONS: String(maxSessions),
     MAX_SESSIONS_PER_ADDRESS: String(maxSessions),
     MAX_SESSIONS_PER_NETWORK: String(maxSessions),

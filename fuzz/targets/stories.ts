@@ -140,6 +140,14 @@ function nativeStory(round: number): void {
         throw new Error(`${algorithm} differs from node:crypto at ${length} bytes`);
     }
   }
+  for (const algorithm of ['sha1', 'sha256', 'sha384'] as const)
+    for (let i = 0; i < 50; i++) {
+      const key = nodeCrypto.randomBytes(Math.floor(random() * 300));
+      const data = nodeCrypto.randomBytes(Math.floor(random() * 2500));
+      const [ours, theirs] = [native, nodeCrypto].map((one) => one.hmac(algorithm, key, data));
+      if (Buffer.compare(ours ?? key, theirs ?? data) !== 0)
+        throw new Error(`HMAC with ${algorithm} differs from node:crypto`);
+    }
 }
 
 const AEADS: readonly (readonly [AeadName, number])[] = [

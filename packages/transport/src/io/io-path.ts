@@ -46,9 +46,13 @@ function openNative(): IoPath {
       aeadFault(aeads, nodeCrypto) ??
       maskFault(aeads, nodeCrypto) ??
       hmacFault(hmacs, nodeCrypto) ??
-      udpFault(udp);
+      udpFault(udp) ??
+      (aeads.isIntact() && hmacs.isIntact() ? null : 'native code writes beside its memory');
     if (fault !== null) return nodePath(fault);
-    return { name: 'native', reason: '', crypto: { ...nodeCrypto, ...aeads, ...hmacs }, udp };
+    const { createAead, createRecordMask } = aeads;
+    const { hmac } = hmacs;
+    const crypto = { ...nodeCrypto, createAead, createRecordMask, hmac };
+    return { name: 'native', reason: '', crypto, udp };
   } catch (error) {
     return nodePath((error as Error).message);
   }

@@ -1,5 +1,9 @@
 import type { Ffi } from './ffi.ts';
 
+/** In front of each slab and behind it: a call that writes beside its memory is seen. */
+const GUARD_BYTES = 64;
+const GUARD = 0xa5;
+
 /*
  * All memory that native code is shown, and how it is laid out: for Linux on x64 and arm64, where
  * `size_t` and pointers have 8 bytes and numbers are little-endian.
@@ -11,15 +15,26 @@ import type { Ffi } from './ffi.ts';
 export class Slab {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  readonly #guarded: Uint8Array;
   readonly #address: bigint;
 
   constructor(ffi: Ffi, byteLength: number) {
     // An ArrayBuffer of its own: its bytes lie outside of the garbage collector's heap, where they
     // never move, and live as long as `bytes` does.
-    const buffer = new ArrayBuffer(byteLength);
-    this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
-    this.#address = ffi.getRawPointer(buffer);
+    const buffer = new ArrayBuffer(GUARD_BYTES + byteLength + GUARD_BYTES);
+    this.bytes = new Uint8Array(buffer, GUARD_BYTES, byteLength);
+    this.view = new DataView(buffer, GUARD_BYTES, byteLength);
+    this.#guarded = new Uint8Array(buffer);
+    this.#guarded.fill(GUARD, 0, GUARD_BYTES).fill(GUARD, GUARD_BYTES + byteLength);
+    this.#address = ffi.getRawPointer(buffer) + BigInt(GUARD_BYTES);
+  }
+
+  /** Whether nothing has written beside it. */
+  get isIntact(): boolean {
+    const end = GUARD_BYTES + this.bytes.length;
+    return [this.#guarded.subarray(0, GUARD_BYTES), this.#guarded.subarray(end)].every((guard) =>
+      guard.every((byte) => byte === GUARD),
+    );
   }
 
   /** The address of `byteLength` bytes at `offset`. Throws when they do not lie in the slab. */
@@ -73,6 +88,11 @@ const UTF8_STRING = 4;
 const OCTET_STRING = 5;
 /** `OSSL_PARAM_UNMODIFIED`. */
 const UNMODIFIED = 0xffff_ffff_ffff_ffffn;
+
+/** What owns a slab, and can be asked whether nothing was written beside it. */
+export interface Guarded {
+  isIntact(): boolean;
+}
 
 interface Part {
   readonly offset: number;

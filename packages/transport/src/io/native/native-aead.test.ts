@@ -144,6 +144,7 @@ describe('native HMACs', { skip: !isLinux && 'native code is for Linux' }, () =>
         [...nodeCrypto.hmac(algorithm, key, data)],
       );
     }
+    assert.ok(native.isIntact());
   });
 
   it('are found out by their own test when they are wrong', () => {
@@ -154,6 +155,16 @@ describe('native HMACs', { skip: !isLinux && 'native code is for Linux' }, () =>
 
 describe('a slab', { skip: !isLinux && 'native code is for Linux' }, () => {
   const { ffi } = loadFfi();
+
+  it('shows when something was written beside it', () => {
+    for (const offset of [-1, -64, 100, 163]) {
+      const slab = new Slab(ffi, 100);
+      slab.bytes.fill(0);
+      assert.ok(slab.isIntact);
+      new Uint8Array(slab.bytes.buffer)[slab.bytes.byteOffset + offset] = 0;
+      assert.ok(!slab.isIntact, `at ${offset}`);
+    }
+  });
 
   it('gives no pointer to what does not lie in it', () => {
     const slab = new Slab(ffi, 100);

@@ -1,6 +1,6 @@
 import { AEAD_TAG_BYTES, type Aead, type AeadName, shortLivedCopy } from '@lumamesh/base';
 import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
-import { AEAD_LAYOUT, NULL, aeadSlab } from './memory.ts';
+import { AEAD_LAYOUT, type Guarded, NULL, aeadSlab } from './memory.ts';
 import type { AeadSource, MaskSource } from './self-test.ts';
 
 /** `EVP_CipherInit_ex2`'s last but one parameter. */
@@ -32,7 +32,7 @@ export function nativeAeads(
   ffi: Ffi,
   library: Library,
   fallback: AeadSource & MaskSource,
-): AeadSource & MaskSource {
+): AeadSource & MaskSource & Guarded {
   const openssl = openSsl(library);
   const slab = aeadSlab(ffi);
   const { bytes } = slab;
@@ -139,7 +139,7 @@ export function nativeAeads(
       },
     };
   };
-  return { createAead, createRecordMask };
+  return { createAead, createRecordMask, isIntact: () => slab.isIntact };
 }
 
 type OpenSsl = ReturnType<typeof openSsl>;

@@ -1,6 +1,6 @@
 import type { HmacName, SyncCrypto } from '@lumamesh/base';
 import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
-import { HMAC_LAYOUT, NULL, hmacSlab, nameDigest } from './memory.ts';
+import { type Guarded, HMAC_LAYOUT, NULL, hmacSlab, nameDigest } from './memory.ts';
 
 const OK = 1;
 
@@ -19,7 +19,11 @@ export type HmacSource = Pick<SyncCrypto, 'hmac'>;
  * object of node:crypto costs more than the digest. Throws when OpenSSL lacks something; what
  * exceeds the slab goes to `fallback`.
  */
-export function nativeHmacs(ffi: Ffi, library: Library, fallback: HmacSource): HmacSource {
+export function nativeHmacs(
+  ffi: Ffi,
+  library: Library,
+  fallback: HmacSource,
+): HmacSource & Guarded {
   const openssl = library.getFunctions({
     EVP_MAC_fetch: { arguments: ['pointer', 'pointer', 'pointer'], return: 'pointer' },
     EVP_MAC_CTX_new: { arguments: ['pointer'], return: 'pointer' },
@@ -75,5 +79,6 @@ export function nativeHmacs(ffi: Ffi, library: Library, fallback: HmacSource): H
       if (!isDone) throw new Error('OpenSSL did not compute an HMAC');
       return bytes.slice(at.output.offset, at.output.offset + DIGESTS[algorithm].byteLength);
     },
+    isIntact: () => slab.isIntact,
   };
 }

@@ -3,7 +3,7 @@ import { getSystemErrorName } from 'node:util';
 import { shortLivedCopy } from '@lumamesh/base';
 import type { Remote } from '../../five-tuple.ts';
 import { type Ffi, INTEGER, type Library, integer } from './ffi.ts';
-import { DatagramSlab, NULL, SOCKADDR, Slab } from './memory.ts';
+import { DatagramSlab, type Guarded, NULL, SOCKADDR, Slab } from './memory.ts';
 import { AF_INET, AF_INET6, AddressReader, AddressWriter } from './socket-address.ts';
 
 /* Constants of Linux, the same on x64 and arm64. */
@@ -99,7 +99,7 @@ export class NativeUdp {
 }
 
 /** The two ways of one socket, each with a slab of its own. */
-export class NativeSocket {
+export class NativeSocket implements Guarded {
   readonly #ffi: Ffi;
   readonly #libc: Libc;
   readonly #errno: bigint;
@@ -123,6 +123,11 @@ export class NativeSocket {
     this.#writer = new AddressWriter(this.#out.slab, isV6);
     this.#reader = new AddressReader(this.#in.slab);
     this.#makeRoom(BATCH);
+  }
+
+  /** Whether nothing has written beside its memory. */
+  isIntact(): boolean {
+    return this.#out.slab.isIntact && this.#in.slab.isIntact;
   }
 
   /** Whether one more datagram can wait for {@link flush}. */

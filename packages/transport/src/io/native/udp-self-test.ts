@@ -46,6 +46,7 @@ function comesBack(
       return true;
     });
     return (
+      socket.isIntact() &&
       came.length === sent.length &&
       sent.every((data, i) => bytesEqual(data, came[i] ?? new Uint8Array(9)))
     );
