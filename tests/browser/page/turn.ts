@@ -140,7 +140,13 @@ async function exchange(): Promise<{ bytes: number; isIntact: boolean; kinds: st
   const chunk = Uint8Array.from({ length: CHUNK_BYTES }, (_, i) => i & 0xff);
   for (let sent = 0; sent < DATA_BYTES; sent += CHUNK_BYTES) made.send(chunk);
   await all;
-  return { bytes, isIntact, kinds: await pairKinds() };
+  let kinds = await pairKinds();
+  // Data may have come by a pair before the browser says that it is the one in use.
+  for (let i = 0; i < 50 && kinds.includes('undefined'); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    kinds = await pairKinds();
+  }
+  return { bytes, isIntact, kinds };
 }
 
 /** The types of both candidates of the pair in use. */
