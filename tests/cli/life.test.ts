@@ -235,8 +235,8 @@ describe('the life of a relay', () => {
   it('writes no address of a user down unless it is told to', () =>
     inFolder(async (folder, run) => {
       for (const [how, pattern] of [
-        ['redacted', /"from":"127\.0\.0\.0\/24","msg":"session opened"/],
-        ['full', /"from":"127\.0\.0\.1","msg":"session opened"/],
+        ['redacted', /"from":"127\.0\.0\.0\/24",.*"msg":"session opened"/],
+        ['full', /"from":"127\.0\.0\.1",.*"msg":"session opened"/],
       ] as const) {
         const relay = run({
           UDP_PORT: String(await freePort()),
