@@ -1,6 +1,7 @@
 import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { LinkState } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
+import { keepDtlsRole } from './dtls-role.ts';
 import { Liveness } from './liveness.ts';
 import { BULK, type Frame, HIGH_WATER_BYTES, LANES, UNORDERED } from './peer-frame.ts';
 import type { PeerSignal, SignalCandidate } from './signal.ts';
@@ -339,7 +340,7 @@ export class PeerLink implements LinkState {
       }
       this.#isSettingAnswer = description.type === 'answer';
       try {
-        await connection.setRemoteDescription(description);
+        await connection.setRemoteDescription(this.#withRole(description));
       } catch (error) {
         // Firefox forgets who of the two is the DTLS client while nothing is connected, and
         // answers a restart from the other side so that Chromium refuses it: then all begins anew.
@@ -366,6 +367,17 @@ export class PeerLink implements LinkState {
       if (connection.remoteDescription !== null) await this.#addCandidate(candidate);
       else if (this.#early.length < MAX_EARLY_CANDIDATES) this.#early.push(candidate);
     }
+  }
+
+  /** What Firefox answers to who had answered before, as Chromium takes it. */
+  #withRole(description: NonNullable<PeerSignal['description']>): RTCSessionDescriptionInit {
+    const { currentLocalDescription, currentRemoteDescription } = this._connection;
+    if (description.type !== 'answer' || !this.#wasOpen) return description;
+    const agreed = [
+      currentLocalDescription?.sdp ?? '',
+      currentRemoteDescription?.sdp ?? '',
+    ] as const;
+    return { type: 'answer', sdp: keepDtlsRole(description.sdp, agreed) };
   }
 
   async #addCandidate(candidate: SignalCandidate): Promise<void> {

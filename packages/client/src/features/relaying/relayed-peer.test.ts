@@ -227,6 +227,16 @@ describe('two peers', () => {
     assert.ok(world.ada.path !== vanished && world.ada.path !== 'none', world.ada.path);
   });
 
+  it('are so by a relay, too, that either came to hold after they had last described themselves', async () => {
+    const world = new World(['r1']);
+    world.begin();
+    await world.run(2000);
+    for (const side of [world.ada, world.bob]) side.held = side.known = ['r1', 'r2'];
+    world.dead.add('r1');
+    await world.run(3000);
+    assert.equal(world.ada.path, 'r2');
+  });
+
   it('are relayed by another when the first one makes no path', async () => {
     const world = new World();
     world.dead.add('r1');

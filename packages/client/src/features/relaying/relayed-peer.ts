@@ -206,7 +206,7 @@ export class RelayedPeer implements PeerPart {
     if (now >= this.#lookAt) void this.#look();
     if (this.#isRelayed) {
       link.ask(now);
-      const patience = SILENCE_MS + (this.#peer.isPolite ? SECOND_MS : 0);
+      const patience = SILENCE_MS + (link.hasOffered ? 0 : SECOND_MS);
       // A page whose timers are held back hears late, too.
       const isSilent = !link.wasHeardSince(instant(now - patience)) && unseenMs < MAX_UNSEEN_MS;
       if (isSilent && now - this.#replacedAt > patience) {
@@ -239,12 +239,15 @@ export class RelayedPeer implements PeerPart {
     const mine = this.#host._relays();
     const shared = mine.filter((nk) => this.#theirs.includes(nk) || this._needs.has(nk));
     const isFresh = (nk: string): boolean => (this.#avoided.get(nk) ?? 0) <= now;
-    // Better one that did not do than none: it may have been away for a moment.
-    const nk = preferred ?? shared.find(isFresh) ?? shared[0];
-    if (nk !== undefined) return this.#use([nk, ...this.#used.filter((one) => one !== nk)], true);
-    // None that both hold: those who know the same relays look for each other at the same ones.
-    for (const one of this.#host._known().slice(0, MAX_USED)) this._needs.add(one);
-    this.#host._handleNeeds();
+    // What the other side holds may be more than it could say; and better one that did not do than
+    // none: it may have been away for a moment.
+    const nk = preferred ?? shared.find(isFresh) ?? mine.find(isFresh) ?? shared[0];
+    if (shared.length === 0 && preferred === undefined) {
+      // Those who know the same relays look for each other at the same ones.
+      for (const one of this.#host._known().slice(0, MAX_USED)) this._needs.add(one);
+      this.#host._handleNeeds();
+    }
+    if (nk !== undefined) this.#use([nk, ...this.#used.filter((one) => one !== nk)], true);
   }
 
   /** The other side uses a relay: so does this one. */
