@@ -202,6 +202,8 @@ export interface PeerHandle extends BasePeer {
   end(reason: PeerCloseReason, options?: CloseOptions): Promise<void>;
   /** What waits may go on: the alternate path has capacity again. */
   pump(): void;
+  /** What is said to the peer by relays goes by all of them, until it is heard by one. */
+  reroute(): void;
   /** Begins another direct connection from the start. */
   restartConnection(): void;
 }

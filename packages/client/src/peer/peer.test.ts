@@ -115,6 +115,7 @@ class World {
       roomId: ROOM,
       onListenerError: (error) => assert.fail(String(error)),
       _iceServers: () => [],
+      _unroute: () => undefined,
       _sendSignal: (_to, signal) => this.signals.push(signal),
       _mayConnect: () => true,
       _handleReached: () => undefined,

@@ -41,6 +41,8 @@ export interface PeerHost {
   readonly roomId: string | null;
   _iceServers(): readonly RTCIceServer[];
   _sendSignal(to: string, signal: PeerSignal): void;
+  /** Signals to a peer go by all relays, until it is heard by one of them. */
+  _unroute(id: string): void;
   /** Whether there is a place for one connection more. */
   _mayConnect(): boolean;
   /** The direct connection to a peer is open: it needs no relay. */
@@ -342,6 +344,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   pump(): void {
     this.#delivery._pump();
+  }
+
+  reroute(): void {
+    this.#host._unroute(this.id);
   }
 
   restartConnection(): void {

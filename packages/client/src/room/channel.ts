@@ -204,7 +204,7 @@ export class RoomChannel {
     for (const id of this.#members._gone(now)) this.#drop(id);
     for (const [to, messages] of this.#unanswered._takeDue(now)) {
       // By all relays, also what follows, until the member is heard by one of them.
-      this.#routes.delete(to);
+      this._unroute(to);
       for (const message of messages) this.#host.send(null, message);
     }
   }
@@ -232,9 +232,14 @@ export class RoomChannel {
   }
 
   /** Whoever takes part has no use for a member any more. */
+  /** By all relays, until the member is heard by one of them. */
+  _unroute(id: string): void {
+    this.#routes.delete(id);
+  }
+
   _release(id: string): void {
     this._settle(id);
-    this.#routes.delete(id);
+    this._unroute(id);
     this.#outgoing.delete(id);
     this.#missed.delete(id);
   }

@@ -278,6 +278,10 @@ export class Room
     this.emit('leave', peer, reason);
   }
 
+  _unroute(id: string): void {
+    this.#channel._unroute(id);
+  }
+
   _handleReached(id: string): void {
     this.#channel._settle(id);
   }

@@ -33,6 +33,7 @@ class Side {
   connection: RTCPeerConnection | null = null;
   heardAt = 0;
   restarts = 0;
+  reroutes = 0;
   hasOffered = false;
   neededChanges = 0;
   readonly told: string[] = [];
@@ -90,6 +91,7 @@ class Side {
         return () => undefined;
       },
       emit: (_event: string, path: string) => this.told.push(path),
+      reroute: () => (this.reroutes += 1),
       onListenerError: (error: unknown) => assert.fail(String(error)),
     };
     for (const [name, get] of Object.entries(live)) Object.defineProperty(peer, name, { get });
@@ -225,6 +227,7 @@ describe('two peers', () => {
     world.dead.add(vanished);
     await world.run(3000);
     assert.ok(world.ada.path !== vanished && world.ada.path !== 'none', world.ada.path);
+    assert.ok(world.ada.reroutes + world.bob.reroutes > 0, 'signals go by all relays');
   });
 
   it('are so by a relay, too, that either came to hold after they had last described themselves', async () => {

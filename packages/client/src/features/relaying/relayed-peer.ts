@@ -211,6 +211,8 @@ export class RelayedPeer implements PeerPart {
       const isSilent = !link.wasHeardSince(instant(now - patience)) && unseenMs < MAX_UNSEEN_MS;
       if (isSilent && now - this.#replacedAt > patience) {
         this.#replacedAt = now;
+        // The relay that has fallen silent may be the one by which the other side was heard.
+        this.#peer.reroute();
         this.#attempt();
       } else if (now >= this.#retryDirectAt) this.#retryDirect(now);
     } else if (
