@@ -202,7 +202,10 @@ export interface PeerHandle extends BasePeer {
   end(reason: PeerCloseReason, options?: CloseOptions): Promise<void>;
   /** What waits may go on: the alternate path has capacity again. */
   pump(): void;
-  /** What is said to the peer by relays goes by all of them, until it is heard by one. */
+  /**
+   * Signals go to the peer by all relays, and not by the connection, which seems to be dead, until
+   * it is heard.
+   */
   reroute(): void;
   /** Begins another direct connection from the start. */
   restartConnection(): void;

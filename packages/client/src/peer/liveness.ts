@@ -32,6 +32,11 @@ export class Liveness {
     this.#unansweredAt = null;
   }
 
+  /** There is evidence that nothing goes through: it counts as unanswered until it is heard. */
+  _handleDoubt(): void {
+    this.#unansweredAt = instant(Number.NEGATIVE_INFINITY);
+  }
+
   _handleAsked(now: Instant): void {
     this.#askedAt = now;
     this.#unansweredAt ??= now;

@@ -224,6 +224,11 @@ export class PeerLink implements LinkState {
     if (this.isOpen) this.send(`p${now}`, UNORDERED);
   }
 
+  /** Nothing goes through, as far as is seen: what is urgent goes another way until it is heard. */
+  _doubt(): void {
+    this.#liveness._handleDoubt();
+  }
+
   useServers(servers: readonly RTCIceServer[], restarts: boolean): void {
     const { _connection: connection } = this;
     if (this.#isEnded) return;

@@ -71,6 +71,7 @@ const NO_LINK = {
   _close: nothing,
   useServers: nothing,
   ask: nothing,
+  _doubt: nothing,
   wasHeardSince: () => false,
   // All of a link that is used of one without a connection.
 } as unknown as PeerLink;
@@ -347,6 +348,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   reroute(): void {
+    this.#link._doubt();
     this.#host._unroute(this.id);
   }
 

@@ -28,6 +28,8 @@ const ASK_MS = 500;
 /** Silence after which another relay is taken, when that was not for want of time. */
 const SILENCE_MS = 1500;
 const MAX_UNSEEN_MS = 1250;
+/** What the other relay may take to be of use; then yet another one is tried. */
+const REPLACE_MS = 3000;
 /** How often the path of a connection that has TURN servers is looked at. */
 const LOOK_MS = 2000;
 /** A direct path that is there for this long is trusted: the relay is let go. */
@@ -74,7 +76,7 @@ export class RelayedPeer implements PeerPart {
   #attemptAt: Instant = instant(Number.POSITIVE_INFINITY);
   #attempts = 0;
   /** When another relay was taken for one that fell silent. */
-  #replacedAt: Instant = instant(0);
+  #replacedAt: Instant = instant(-REPLACE_MS);
   #directSince: Instant | null = null;
   #lookAt: Instant = instant(0);
   #retryDirectAt: Instant = instant(0);
@@ -209,7 +211,7 @@ export class RelayedPeer implements PeerPart {
       const patience = SILENCE_MS + (link.hasOffered ? 0 : SECOND_MS);
       // A page whose timers are held back hears late, too.
       const isSilent = !link.wasHeardSince(instant(now - patience)) && unseenMs < MAX_UNSEEN_MS;
-      if (isSilent && now - this.#replacedAt > patience) {
+      if (isSilent && now - this.#replacedAt > REPLACE_MS) {
         this.#replacedAt = now;
         // The relay that has fallen silent may be the one by which the other side was heard.
         this.#peer.reroute();
@@ -240,10 +242,15 @@ export class RelayedPeer implements PeerPart {
       this.#avoided.set(current, later(now, AVOID_MS));
     const mine = this.#host._relays();
     const shared = mine.filter((nk) => this.#theirs.includes(nk) || this._needs.has(nk));
-    const isFresh = (nk: string): boolean => (this.#avoided.get(nk) ?? 0) <= now;
+    const avoidedUntil = (nk: string): number => {
+      const until = this.#avoided.get(nk) ?? 0;
+      return until > now ? until : 0;
+    };
     // What the other side holds may be more than it could say; and better one that did not do than
-    // none: it may have been away for a moment.
-    const nk = preferred ?? shared.find(isFresh) ?? mine.find(isFresh) ?? shared[0];
+    // none, the longest ago first: it may have been away for a moment.
+    const others = mine.filter((nk) => !shared.includes(nk));
+    const [best] = [...shared, ...others].toSorted((a, b) => avoidedUntil(a) - avoidedUntil(b));
+    const nk = preferred ?? best;
     if (shared.length === 0 && preferred === undefined) {
       // Those who know the same relays look for each other at the same ones.
       for (const one of this.#host._known().slice(0, MAX_USED)) this._needs.add(one);
@@ -257,6 +264,7 @@ export class RelayedPeer implements PeerPart {
     if (this.#host._serverOf(nk) !== null) {
       this.#avoided.delete(nk);
       this.#attempts ||= 1;
+      this.#replacedAt = this.#peer.platform.now();
       this.#attemptAt = later(this.#peer.platform.now(), ATTEMPT_MS);
       return this.#use([nk, ...this.#used.filter((one) => one !== nk)], false);
     }
