@@ -98,7 +98,8 @@ describe('two browsers without a direct path', () => {
       const again = (await bob.log()).find(isNew);
       const goneMs = (again?.at ?? 0) - killedAt;
       t.diagnostic(`heard again ${goneMs} ms after the relay was killed`);
-      assert.ok(goneMs <= patience(4000), `${goneMs} ms`);
+      // 2.5 s as a rule, and now and then three more; a peer that is given up comes later than this.
+      assert.ok(goneMs <= patience(7400), `${goneMs} ms`);
       const last = await ada.call<number>('stopCounting');
       await bob.waitFor('data', last, LIMIT_MS);
       const counted = (await bob.log())

@@ -124,6 +124,7 @@ export class RelayedPeer implements PeerPart {
   onDirect(connection: RTCPeerConnection): void {
     this.#attemptAt = instant(Number.POSITIVE_INFINITY);
     this.#attempts = 0;
+    this.#replacedAt = instant(-REPLACE_MS);
     if (this.#watched !== connection) {
       this.#watched = connection;
       this.#isRelayed = null;
