@@ -20,6 +20,7 @@ export {
   type SessionLimits,
 } from './session-types.ts';
 export { type Rate, SourceBudget } from './source-budget.ts';
+export { SourceCounts } from './source-counts.ts';
 export { type Source, sourceOf } from './source.ts';
 export type { TurnLimits } from './turn/turn-limits.ts';
 export type { TurnCounts } from './turn/turn-server.ts';

@@ -1,5 +1,6 @@
 import { type Instant, TokenBucket } from '@lumamesh/base';
 import { CountMap } from './count-map.ts';
+import { SourceCounts } from './source-counts.ts';
 import type { Source } from './source.ts';
 import { HalfOpenPool } from './half-open-pool.ts';
 import { DEFAULT_SOURCE_LIMITS, type SourceLimits, SourceRates } from './source-limits.ts';
@@ -56,7 +57,7 @@ export class SessionAdmission<Entry extends Admitted> {
   readonly #unproven = new CountMap();
   readonly #proven = new HalfOpenPool<Entry>();
   /** Open sessions by address and by network. */
-  readonly #openBySource = new CountMap();
+  readonly #openBySource = new SourceCounts();
   #unprovenCount = 0;
   #open = 0;
 
@@ -83,11 +84,11 @@ export class SessionAdmission<Entry extends Admitted> {
   }
 
   /** @returns Why there can be no open session more of this source: a drop reason, or `null`. */
-  refusal({ host, network }: Source): string | null {
+  refusal(source: Source): string | null {
     const { sessionsPerHost, sessionsPerNetwork } = this.#sources;
     if (this.#open >= this.#limits.maxSessions) return 'endpoint.full';
-    if (this.#openBySource.get(`h${host}`) >= sessionsPerHost) return 'endpoint.addressFull';
-    return this.#openBySource.get(`n${network}`) >= sessionsPerNetwork
+    if (this.#openBySource.ofHost(source) >= sessionsPerHost) return 'endpoint.addressFull';
+    return this.#openBySource.ofNetwork(source) >= sessionsPerNetwork
       ? 'endpoint.networkFull'
       : null;
   }
@@ -131,24 +132,24 @@ export class SessionAdmission<Entry extends Admitted> {
     this.handleRemoved(session);
     session.admission = 'open';
     this.#open += 1;
-    this.#countOpen(session, 1);
+    this.#openBySource.change(session.source, 1);
   }
 
   /** @returns Why an open session may not go on from there: a drop reason, or `null`. */
   refusalOfMove({ source: { host, network } }: Entry, to: Source): string | null {
     const { sessionsPerHost, sessionsPerNetwork } = this.#sources;
-    if (to.host !== host && this.#openBySource.get(`h${to.host}`) >= sessionsPerHost)
+    if (to.host !== host && this.#openBySource.ofHost(to) >= sessionsPerHost)
       return 'endpoint.addressFull';
-    return to.network !== network && this.#openBySource.get(`n${to.network}`) >= sessionsPerNetwork
+    return to.network !== network && this.#openBySource.ofNetwork(to) >= sessionsPerNetwork
       ? 'endpoint.networkFull'
       : null;
   }
 
   /** An open session goes on from another source. */
   handleMoved(session: Entry, to: Source): void {
-    this.#countOpen(session, -1);
+    this.#openBySource.change(session.source, -1);
     session.source = to;
-    this.#countOpen(session, 1);
+    this.#openBySource.change(to, 1);
   }
 
   handleRemoved(session: Entry): void {
@@ -162,7 +163,7 @@ export class SessionAdmission<Entry extends Admitted> {
         break;
       case 'open':
         this.#open -= 1;
-        this.#countOpen(session, -1);
+        this.#openBySource.change(session.source, -1);
         break;
       case 'gone':
     }
@@ -171,10 +172,5 @@ export class SessionAdmission<Entry extends Admitted> {
 
   get #sources(): SourceLimits {
     return this.#limits.sources ?? DEFAULT_SOURCE_LIMITS;
-  }
-
-  #countOpen({ source }: Entry, by: 1 | -1): void {
-    this.#openBySource.change(`h${source.host}`, by);
-    this.#openBySource.change(`n${source.network}`, by);
   }
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Server, type Socket, createServer } from 'node:net';
 import { LumameshError, unmapIpv4 } from '@lumamesh/base';
-import { CountMap } from '../count-map.ts';
+import { SourceCounts } from '../source-counts.ts';
 import { type Remote, fiveTupleKey } from '../five-tuple.ts';
 import { type Source, sourceOf } from '../source.ts';
 import { StreamDeframer, frameForStream } from '../tcp/stream-framing.ts';
@@ -56,7 +56,7 @@ export class TcpListener {
   readonly #options: TcpListenerOptions;
   readonly #server: Server;
   readonly #connections = new Map<string, Connection>();
-  readonly #bySource = new CountMap();
+  readonly #bySource = new SourceCounts();
   readonly #sweep: NodeJS.Timeout;
   readonly #silenceMs: number;
   readonly #strangerMs: number;
@@ -155,7 +155,7 @@ export class TcpListener {
     };
     const key = fiveTupleKey(remote);
     this.#connections.set(key, connection);
-    this.#count(source, 1);
+    this.#bySource.change(source, 1);
     socket.on('data', (chunk: Buffer) => this.#take(connection, chunk));
     // A reset is followed by 'close'.
     socket.on('error', () => undefined);
@@ -163,15 +163,15 @@ export class TcpListener {
     socket.on('end', () => socket.destroy());
     socket.on('close', () => {
       this.#connections.delete(key);
-      this.#count(source, -1);
+      this.#bySource.change(source, -1);
     });
   }
 
-  #refusal({ host, network }: Source): string | null {
+  #refusal(source: Source): string | null {
     const { maxSockets, socketsPerHost, socketsPerNetwork } = this.#options.limits;
     if (this.#connections.size >= maxSockets) return 'tcp.full';
-    if (this.#bySource.get(`h${host}`) >= socketsPerHost) return 'tcp.addressFull';
-    return this.#bySource.get(`n${network}`) >= socketsPerNetwork ? 'tcp.networkFull' : null;
+    if (this.#bySource.ofHost(source) >= socketsPerHost) return 'tcp.addressFull';
+    return this.#bySource.ofNetwork(source) >= socketsPerNetwork ? 'tcp.networkFull' : null;
   }
 
   #take(connection: Connection, chunk: Uint8Array): void {
@@ -197,11 +197,6 @@ export class TcpListener {
   #dismiss(socket: Socket, reason: string): void {
     this.#options.onDrop(reason);
     socket.destroy();
-  }
-
-  #count({ host, network }: Source, by: 1 | -1): void {
-    this.#bySource.change(`h${host}`, by);
-    this.#bySource.change(`n${network}`, by);
   }
 }
 

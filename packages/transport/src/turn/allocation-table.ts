@@ -1,7 +1,7 @@
 import { type Instant, type RandomBytes, TimerHeap, readUint16, readUint32 } from '@lumamesh/base';
-import { CountMap } from '../count-map.ts';
 import { HalfOpenPool } from '../half-open-pool.ts';
 import type { Source } from '../source.ts';
+import { SourceCounts } from '../source-counts.ts';
 import type { TransportAddress } from '../stun/attributes/xor-mapped-address.ts';
 import type { Allocation } from './allocation.ts';
 import type { TurnGrant } from './turn-grants.ts';
@@ -20,7 +20,7 @@ export class AllocationTable {
   readonly #byKey = new Map<string, Allocation>();
   readonly #byRelayed = new Map<string, Allocation>();
   readonly #byGrant = new Map<TurnGrant, Set<Allocation>>();
-  readonly #bySource = new CountMap();
+  readonly #bySource = new SourceCounts();
   readonly #heap = new TimerHeap<Allocation>();
   /** Those that nothing was forwarded for. */
   readonly #idle = new HalfOpenPool<Allocation>();
@@ -73,8 +73,8 @@ export class AllocationTable {
     const ofNetwork = Math.max(allocationsPerSession, maxAllocations / NETWORK_SHARE);
     if (
       session.allocations >= allocationsPerSession ||
-      this.#bySource.get(`h${source.host}`) >= ofHost ||
-      this.#bySource.get(`n${source.network}`) >= ofNetwork
+      this.#bySource.ofHost(source) >= ofHost ||
+      this.#bySource.ofNetwork(source) >= ofNetwork
     )
       return 486;
     return this.size < maxAllocations || this.#idle.size > 0 ? null : 508;
@@ -129,11 +129,10 @@ export class AllocationTable {
     return next !== null && next.expiresAt <= now ? next : null;
   }
 
-  #count(grant: TurnGrant, { host, network }: Source, by: 1 | -1): void {
+  #count(grant: TurnGrant, source: Source, by: 1 | -1): void {
     grant.allocations += by;
     grant.session.allocations += by;
     grant.room.allocations += by;
-    this.#bySource.change(`h${host}`, by);
-    this.#bySource.change(`n${network}`, by);
+    this.#bySource.change(source, by);
   }
 }
