@@ -6,6 +6,7 @@ import { build } from 'esbuild';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { type MeshRelay, pause, until, withRelays } from '@lumamesh/testkit';
 import { RoomClient, isComplete } from '../tests/mesh/support.ts';
+import { cpuMs } from './process-usage.ts';
 
 /*
  * `npm run bench:mesh -- [relays] [rooms]`: relay processes (bundled, as they are published) in a
@@ -44,12 +45,6 @@ function wireBytes(): number {
     .split('\n')
     .find((text) => text.trim().startsWith('lo:'));
   return Number(line?.trim().split(/\s+/)[9] ?? 0);
-}
-
-/** User and system time of a process. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function sum(values: readonly number[]): number {

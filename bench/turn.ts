@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { RelayProcess, TurnClient, channelData, connectToRelay } from '@lumamesh/testkit';
 import { nodeCrypto } from '@lumamesh/transport/io';
+import { cpuMs } from './process-usage.ts';
 
 /*
  * `npm run bench:turn -- [--rounds 3] [--seconds 5] [--rate 4000] [--json FILE]`: what forwarding
@@ -21,7 +22,6 @@ const PAYLOAD = new Uint8Array(1200);
 const CHANNEL = 0x4000;
 const TURN_MS = 5;
 const REPLY_MS = 3000;
-const CLOCK_TICKS_PER_SECOND = 100;
 const COTURN_PORT = 27_478;
 const ROOM = 'f'.repeat(43);
 
@@ -200,18 +200,12 @@ async function measure({ pid, port, credentials }: Server): Promise<Figures> {
   // What a compiler does at first is not what is measured.
   await send(2);
   arrived = 0;
-  const before = cpuSeconds(pid);
+  const before = cpuMs(pid);
   const sent = await send(seconds);
-  const cpu = cpuSeconds(pid) - before;
+  const cpu = cpuMs(pid) - before;
   a.socket.close();
   b.socket.close();
-  return { microseconds: (cpu * 1e6) / arrived, arrived, sent };
-}
-
-/** Of a process and its threads (proc_pid_stat(5), fields 14 and 15). */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+  return { microseconds: (cpu * 1e3) / arrived, arrived, sent };
 }
 
 const hasCoturn = spawnSync('turnserver', ['--version'], { stdio: 'ignore' }).error === undefined;

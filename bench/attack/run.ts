@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RelayProcess } from '@lumamesh/testkit';
+import { cpuMs } from '../process-usage.ts';
 import { ATTACKS } from './attackers.ts';
 import type { HonestReport } from './honest.ts';
 import { makeMemoryGroup } from './memory-group.ts';
@@ -15,7 +16,6 @@ import { makeMemoryGroup } from './memory-group.ts';
  * `--memory`: the relay is killed beyond so much, as under MemoryMax. `--link`: all goes by one line
  * of that rate.
  */
-const CLOCK_TICKS_PER_SECOND = 100;
 const BOUND = { p99Factor: 3, p99Ms: 50, joinMs: 3000, residentMb: 256 };
 
 export interface AttackResult {
@@ -75,11 +75,11 @@ export async function attack(
     const [{ peers }] = (await once(honest, 'message')) as [{ readonly peers: readonly string[] }];
     const pid = relay.child.pid ?? 0;
     const measure = async (): Promise<[HonestReport, number]> => {
-      const before = cpuSeconds(pid);
+      const before = cpuSoFar(pid);
       const startedAt = performance.now();
       honest.send('begin');
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-      const cpu = (100_000 * (cpuSeconds(pid) - before)) / (performance.now() - startedAt);
+      const cpu = (100 * (cpuSoFar(pid) - before)) / (performance.now() - startedAt);
       honest.send('end');
       const [report] = (await once(honest, 'message')) as [HonestReport];
       return [report, Math.round(cpu)];
@@ -119,11 +119,9 @@ function findBroken(quiet: HonestReport, attacked: HonestReport, residentMb: num
   return broken;
 }
 
-/** What a process has used so far (proc_pid_stat(5), fields 14 and 15); NaN when it has ended. */
-function cpuSeconds(pid: number): number {
-  if (!existsSync(`/proc/${pid}/stat`)) return Number.NaN;
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+/** What a process has used so far; NaN when it has ended. */
+function cpuSoFar(pid: number): number {
+  return existsSync(`/proc/${pid}/stat`) ? cpuMs(pid) : Number.NaN;
 }
 
 function residentKb(pid: number): number {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Interface, createInterface } from 'node:readline';
 import { buildGo } from '@lumamesh/testkit';
 import type { Command, Target } from '../load-generator.ts';
+import { cpuMs } from '../process-usage.ts';
 import type { Answer } from './answer-parent.ts';
 
 /** What is measured: ours by both paths, and what others would run. */
@@ -28,8 +29,6 @@ export interface LoadResult {
   readonly generatorLoad: number;
 }
 
-/** Of utime and stime in /proc (USER_HZ). */
-const TICK_MS = 10;
 let pionProgram: string | null = null;
 
 /** A peer in a process of its own, and a generator of load in another. */
@@ -80,14 +79,19 @@ export class PeerProcess {
 
   /** CPU so far by the operating system, memory as a collection leaves it. */
   async usage(): Promise<Usage> {
-    const cpuMs = this.#cpuMs() - this.#gcMs;
+    const pid = this.#child.pid ?? 0;
+    const ownMs = cpuMs(pid) - this.#gcMs;
     const answered = once(this.#lines, 'line');
     this.#child.stdin?.write('\n');
     const [line] = (await answered) as [string];
     const { gcMs, loopDelayP99Ms } = JSON.parse(line) as Answer;
     this.#gcMs += gcMs;
-    const [, residentPages = '0'] = this.#proc('statm').split(' ');
-    return { cpuMs, rssBytes: Number(residentPages) * 4096, loopDelayP99Ms: loopDelayP99Ms ?? NaN };
+    const [, residentPages = '0'] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
+    return {
+      cpuMs: ownMs,
+      rssBytes: Number(residentPages) * 4096,
+      loopDelayP99Ms: loopDelayP99Ms ?? NaN,
+    };
   }
 
   async load<T>(command: Command): Promise<T & LoadResult> {
@@ -103,18 +107,6 @@ export class PeerProcess {
     this.#child.stdin?.end();
     await ended;
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #cpuMs(): number {
-    // Behind the name, which may have spaces in it.
-    const fields = this.#proc('stat')
-      .replace(/^.*\) /, '')
-      .split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  }
-
-  #proc(file: string): string {
-    return readFileSync(`/proc/${this.#child.pid}/${file}`, 'utf8');
   }
 }
 
