@@ -1,5 +1,6 @@
 import { type Instant, instant, later, toBase64Url } from '@lumamesh/base';
 import type { LinkState } from '../feature.ts';
+import { hasIcePath } from '../platform/ice-path.ts';
 import type { Platform } from '../platform/platform.ts';
 import { keepDtlsRole } from './dtls-role.ts';
 import { Liveness } from './liveness.ts';
@@ -167,8 +168,7 @@ export class PeerLink implements LinkState {
   }
 
   get hasPath(): boolean {
-    // `connected` or `completed`.
-    return !this.#isEnded && this._connection.iceConnectionState.startsWith('co');
+    return !this.#isEnded && hasIcePath(this._connection);
   }
 
   get hasOffered(): boolean {

@@ -6,10 +6,10 @@ import { readPair } from './selected-pair.ts';
 /*
  * When a peer is relayed, and by which relay. A connection is begun without TURN servers. Where it
  * finds no path, the two agree on a relay that both hold: each says in its descriptions which ones
- * it could use (`relays`) and which it does (`relay`), and the side that
- * had offered restarts ICE with that one: before the two are connected, a browser may take the
- * other DTLS role when it is offered something by who had answered. Direct candidates are there as
- * before, and win where they can.
+ * it could use (`relays`) and which it does (`relay`), and the side that had
+ * offered restarts ICE with that one: before the two are connected, a browser may take the other
+ * DTLS role when it is offered something by who had answered. Direct candidates are there as before,
+ * and win where they can.
  */
 
 /** What a direct path may take after both sides have described themselves. */
@@ -139,8 +139,7 @@ export class RelayedPeer implements PeerPart {
 
   onClose(): void {
     this.#cancelTimer?.();
-    this._needs.clear();
-    this.#host._handleNeeds();
+    this.#needNone();
     this.#host._handleClosed();
   }
 
@@ -257,7 +256,7 @@ export class RelayedPeer implements PeerPart {
       for (const one of this.#host._known().slice(0, MAX_USED)) this._needs.add(one);
       this.#host._handleNeeds();
     }
-    if (nk !== undefined) this.#use([nk, ...this.#used.filter((one) => one !== nk)], true);
+    if (nk !== undefined) this.#prefer(nk, true);
   }
 
   /** The other side uses a relay: so does this one. */
@@ -266,18 +265,27 @@ export class RelayedPeer implements PeerPart {
       this.#avoided.delete(nk);
       this.#attempts ||= 1;
       this.#replacedAt = this.#peer.platform.now();
-      this.#attemptAt = later(this.#peer.platform.now(), ATTEMPT_MS);
-      return this.#use([nk, ...this.#used.filter((one) => one !== nk)], false);
+      this.#attemptAt = later(this.#replacedAt, ATTEMPT_MS);
+      return this.#prefer(nk, false);
     }
     if (!this.#host._known().includes(nk) || this._needs.size >= MAX_NAMED) return;
     this._needs.add(nk);
     this.#host._handleNeeds();
   }
 
+  #prefer(nk: string, restarts: boolean): void {
+    this.#use([nk, ...this.#used.filter((one) => one !== nk)], restarts);
+  }
+
+  #needNone(): void {
+    if (this._needs.size === 0) return;
+    this._needs.clear();
+    this.#host._handleNeeds();
+  }
+
   #use(relays: readonly string[], restarts: boolean): void {
     this.#used = relays.slice(0, MAX_USED);
-    if (relays.length === 0) this._needs.clear();
-    if (relays.length === 0) this.#host._handleNeeds();
+    if (relays.length === 0) this.#needNone();
     try {
       this.#peer.link.useServers(this.#servers, restarts);
     } catch (error) {
@@ -291,17 +299,10 @@ export class RelayedPeer implements PeerPart {
     const { connection, platform } = this.#peer;
     this.#lookAt = later(platform.now(), LOOK_MS);
     if (connection === null) return;
-    let pair;
-    try {
-      pair = await readPair(connection);
-    } catch {
-      // Closed meanwhile.
-      return;
-    }
-    if (pair.pair === undefined || this.#peer.connection !== connection) return;
-    const isRelayed = [pair.local, pair.remote].some(
-      (candidate) => candidate?.candidateType === 'relay',
-    );
+    // `null`: closed meanwhile.
+    const found = await readPair(connection).catch(() => null);
+    if (found?.pair === undefined || this.#peer.connection !== connection) return;
+    const { isRelayed } = found;
     const now = platform.now();
     this.#directSince = isRelayed ? null : (this.#directSince ?? now);
     if (isRelayed && !this.#isRelayed) this.#retryDirectAt = later(now, RETRY_DIRECT_MS);

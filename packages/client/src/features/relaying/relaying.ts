@@ -28,7 +28,7 @@ export interface RelayingApi extends Api {
  * `connect`.
  */
 export function relaying(): Feature<RelayingApi> {
-  const peers = new Map<RelayedPeer, string | null>();
+  const peers = new Map<RelayedPeer, string>();
   let servers: TurnServers | null = null;
   let net: NetHandle | null = null;
   const handleNeeds = (): void => {
@@ -70,11 +70,9 @@ export function relaying(): Feature<RelayingApi> {
             return ranked.rank(roomId, MAX_KNOWN).map(({ nk }) => nk);
           },
           _mayBeForwarded: () =>
-            room.peers.some(
-              (other) =>
-                other.id !== peer.id &&
-                other.isDirect &&
-                (other as unknown as RelayingPeer).path === 'direct',
+            [...peers].some(
+              ([other, otherRoomId]) =>
+                other !== part && otherRoomId === roomId && other.api.path === 'direct',
             ),
           _handleNeeds: handleNeeds,
           _handleClosed: () => peers.delete(part),

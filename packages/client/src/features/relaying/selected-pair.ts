@@ -17,7 +17,7 @@ export interface StatsEntry {
   readonly tlsGroup?: string;
 }
 
-/** The pair of candidates in use, its ends, and all that it was chosen from. */
+/** The pair of candidates in use, its ends, whether one is a TURN server's, and what it was chosen from. */
 export async function readPair(connection: Pick<RTCPeerConnection, 'getStats'>) {
   const entries = new Map<string, StatsEntry>();
   (await connection.getStats()).forEach((entry: StatsEntry, id: string) => entries.set(id, entry));
@@ -25,13 +25,10 @@ export async function readPair(connection: Pick<RTCPeerConnection, 'getStats'>) 
   const pairs = all.filter(({ type }) => type === 'candidate-pair');
   const transport = all.find(({ type }) => type === 'transport');
   const pair = selectedOf(pairs, transport);
-  return {
-    pair,
-    local: entries.get(pair?.localCandidateId ?? ''),
-    remote: entries.get(pair?.remoteCandidateId ?? ''),
-    pairs,
-    transport,
-  };
+  const local = entries.get(pair?.localCandidateId ?? '');
+  const remote = entries.get(pair?.remoteCandidateId ?? '');
+  const isRelayed = [local, remote].some((end) => end?.candidateType === 'relay');
+  return { pair, local, remote, isRelayed, pairs, transport };
 }
 
 /** Not every browser names it in the same place. */

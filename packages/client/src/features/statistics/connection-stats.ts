@@ -38,10 +38,7 @@ export async function measure(
     await new Promise<void>((resolve) => {
       platform.setTimer(FIRST_WINDOW_MS, resolve);
     });
-  const { rttMs, ...found } = await read(connection);
-  const isRelayed = [found.localCandidate, found.remoteCandidate].some(
-    (candidate) => candidate?.type === 'relay',
-  );
+  const { rttMs, isRelayed, ...found } = await read(connection);
   const now: Sample = [platform.now(), found.bytesSent, found.bytesReceived];
   const [sendRate = 0, receiveRate = 0] = ratesOf(now, samples);
   return {
@@ -56,11 +53,12 @@ export async function measure(
 }
 
 async function read(connection: Pick<RTCPeerConnection, 'getStats'>) {
-  const { pair, local, remote, pairs, transport } = await readPair(connection);
+  const { pair, local, remote, isRelayed, pairs, transport } = await readPair(connection);
   // Chromium drops pairs that it gave up, and counts for the transport; Firefox counts for pairs.
   const total = (field: 'bytesSent' | 'bytesReceived'): number =>
     transport?.[field] ?? pairs.reduce((sum, entry) => sum + (entry[field] ?? 0), 0);
   return {
+    isRelayed,
     rttMs: Math.round((pair?.currentRoundTripTime ?? 0) * 1000),
     ...kindOf('localCandidate', local),
     ...kindOf('remoteCandidate', remote),

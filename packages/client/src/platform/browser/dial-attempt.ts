@@ -1,5 +1,6 @@
 import { CHANNEL_ID, CHANNEL_LABEL, midOf, relayAnswer } from '@lumamesh/protocol';
 import type { KnownRelay } from '../../net/relay-source.ts';
+import { hasIcePath } from '../ice-path.ts';
 import type { RelayChannel } from '../relay-channel.ts';
 
 /** What browsers show of a certificate that they refuse is its weight: an alert has 15 bytes. */
@@ -23,16 +24,11 @@ export interface DialAttemptEvents {
  * fingerprint, nor says why it failed.
  */
 async function verdictOn(connection: RTCPeerConnection): Promise<[code: string, text: string]> {
-  if (!isAnswered(connection)) return ['RELAY_UNREACHABLE', 'the relay does not answer'];
+  if (!hasIcePath(connection)) return ['RELAY_UNREACHABLE', 'the relay does not answer'];
   for (const { bytesReceived } of (await connection.getStats()).values())
     if (bytesReceived > MIN_CERTIFICATE_BYTES)
       return ['RELAY_FORGED', 'the browser refused the certificate that the relay showed'];
   return ['RELAY_HANDSHAKE_FAILED', 'the relay answers, but no secure connection came about'];
-}
-
-/** `connected` or `completed`. */
-function isAnswered(connection: RTCPeerConnection | null): boolean {
-  return connection?.iceConnectionState.startsWith('co') === true;
 }
 
 /**
@@ -115,7 +111,7 @@ export function dialOnce(
   queueMicrotask(() => void start());
   return {
     get _isAnswered() {
-      return isAnswered(connection);
+      return connection !== null && hasIcePath(connection);
     },
     send: (frame) => {
       if (channel?.readyState !== 'open') return false;
