@@ -25,6 +25,9 @@ let relayConnection: RTCPeerConnection | null = null;
 let toRelayNow: RTCDataChannel | null = null;
 let connection: RTCPeerConnection | null = null;
 let channel: RTCDataChannel | null = null;
+let bytes = 0;
+let isIntact = true;
+let arrived = Promise.withResolvers<void>();
 
 /** Opens a channel to the relay, over UDP or TCP; answers how long it took. */
 async function dial(relay: TurnRelay, overTcp: boolean): Promise<RTCDataChannel> {
@@ -83,6 +86,13 @@ function make(relay: TurnRelay, { username, password }: Credentials, overTcp: bo
   });
   channel = connection.createDataChannel('data', { negotiated: true, id: 1 });
   channel.binaryType = 'arraybuffer';
+  [bytes, isIntact, arrived] = [0, true, Promise.withResolvers<void>()];
+  // From the start: the other page may send before this one is told to.
+  channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
+    isIntact &&= new Uint8Array(data).every((byte, i) => byte === (i & 0xff));
+    bytes += data.byteLength;
+    if (bytes >= DATA_BYTES) arrived.resolve();
+  });
 }
 
 function current(): RTCPeerConnection {
@@ -126,20 +136,11 @@ async function accept(sdp: string): Promise<void> {
 async function exchange(): Promise<{ bytes: number; isIntact: boolean; kinds: string[] }> {
   const made = channel;
   if (made === null) throw new Error('no channel');
-  let bytes = 0;
-  let isIntact = true;
-  const all = new Promise<void>((resolve) => {
-    made.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
-      isIntact &&= new Uint8Array(data).every((byte, i) => byte === (i & 0xff));
-      bytes += data.byteLength;
-      if (bytes >= DATA_BYTES) resolve();
-    });
-  });
   if (made.readyState !== 'open')
     await new Promise((resolve) => made.addEventListener('open', resolve));
   const chunk = Uint8Array.from({ length: CHUNK_BYTES }, (_, i) => i & 0xff);
   for (let sent = 0; sent < DATA_BYTES; sent += CHUNK_BYTES) made.send(chunk);
-  await all;
+  await arrived.promise;
   let kinds = await pairKinds();
   // Data may have come by a pair before the browser says that it is the one in use.
   for (let i = 0; i < 50 && kinds.includes('undefined'); i++) {
