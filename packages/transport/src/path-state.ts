@@ -18,5 +18,5 @@ export interface PathCheck {
   readonly answersBefore: number;
   readonly previous: Remote;
   readonly previousKey: string;
-  readonly until: Instant;
+  until: Instant;
 }

@@ -23,6 +23,7 @@ class Lab {
   readonly client: SessionHost;
   /** Where the endpoint sent to. */
   readonly sentTo: Remote[] = [];
+  readonly #bytes = new Map<number, number>();
 
   constructor(limits?: EndpointLimits) {
     const pair = connectedPair({
@@ -38,6 +39,7 @@ class Lab {
           this.server.events.push({ sessionId: output.sessionId, event: output.event, at: now });
         else {
           this.sentTo.push(output.remote);
+          this.#bytes.set(output.remote.port, this.bytesTo(output.remote) + output.data.length);
           // The network delivers to the client only what is sent to where it is.
           if (output.remote.port === this.server.remote.port) send(output.data);
         }
@@ -63,6 +65,23 @@ class Lab {
     assert.ok(output?.type === 'transmit');
     this.server.endpoint.handleDatagram(this.net.now, remote, output.data);
     this.net.touch(this.server);
+  }
+
+  /** Another client, as far as it gets at once. */
+  newcomer(remote: Remote): SessionHost {
+    const { endpoint } = this.server;
+    const host = new SessionHost(this.net.now, clientOptions({ crypto: testCrypto(77) }));
+    for (let round = 0; round < 40; round++) {
+      host.drain(this.net.now, (data) => endpoint.handleDatagram(this.net.now, remote, data));
+      for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
+        if (output.type === 'transmit' && output.remote.port === remote.port)
+          host.handleDatagram(this.net.now, output.data);
+    }
+    return host;
+  }
+
+  bytesTo(remote: Remote): number {
+    return this.#bytes.get(remote.port) ?? 0;
   }
 
   say(text: string): void {
@@ -147,6 +166,87 @@ describe('a session whose peer goes on from elsewhere', () => {
     assert.equal(endpoint.drops.get('endpoint.pathUnproven'), 1);
   });
 
+  it('is sent three times what came there at most, while another session has its old place', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    lab.check(THERE);
+    const record = lab.record('from the address of somebody who knows nothing of it');
+    server.endpoint.handleDatagram(net.now, THERE, record);
+    net.touch(server);
+    // Who forges addresses begins another session where the first one would go back to.
+    lab.check(HERE, 'another');
+    const checkBytes = 200;
+    net.run(4000);
+    for (let i = 0; i < 5; i++)
+      server.endpoint.send(net.now, first.sessionId, 0, 'x'.repeat(20_000));
+    net.touch(server);
+    net.run(10_000);
+    assert.deepEqual(lab.where, THERE);
+    assert.ok(lab.bytesTo(THERE) <= 3 * (record.length + checkBytes), `${lab.bytesTo(THERE)}`);
+    assert.ok(server.endpoint.drops.get('endpoint.pathLimit') > 0);
+  });
+
+  it('takes no place of a source before it is known to be there', () => {
+    const sources = {
+      sessionsPerHost: 1,
+      sessionsPerNetwork: 1,
+      halfOpenPerHost: 10,
+      handshakesPerSecond: 100,
+      stunPerSecond: 1000,
+    };
+    const lab = new Lab({ maxSessions: 5, cookieThreshold: 5, maxHalfOpen: 5, sources });
+    const { server, net } = lab;
+    lab.check(THERE);
+    server.endpoint.handleDatagram(net.now, THERE, lab.record('forged'));
+    assert.deepEqual(lab.where, THERE);
+    assert.ok(lab.newcomer({ ...THERE, port: 999 }).has('connected'));
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    assert.equal(server.endpoint.sourceOf(first.sessionId).host, HERE.address);
+  });
+
+  it('is counted where it is, once it has answered there', () => {
+    const lab = new Lab();
+    const [first] = lab.server.events;
+    assert.ok(first !== undefined);
+    lab.server.remote = THERE;
+    lab.check();
+    lab.say('here I am');
+    assert.ok(lab.hears('here I am'));
+    lab.net.run(1000);
+    assert.equal(lab.server.endpoint.sourceOf(first.sessionId).host, THERE.address);
+  });
+
+  it('is not known to be there by what its peer answers from elsewhere', () => {
+    const lab = new Lab();
+    const { server, net, client } = lab;
+    const { endpoint } = server;
+    lab.check(THERE);
+    lab.check(HERE);
+    // Somebody between them moves it back and forth until it may not move any more.
+    for (let i = 0; i < 9; i++)
+      endpoint.handleDatagram(net.now, i % 2 === 0 ? THERE : HERE, lab.record(`${i}`));
+    endpoint.handleDatagram(net.now, THERE, lab.record('last'));
+    assert.deepEqual(lab.where, HERE);
+    assert.ok(endpoint.drops.get('endpoint.moveBudget') > 0);
+    net.run(1000);
+    endpoint.handleDatagram(net.now, THERE, lab.record('stays'));
+    assert.deepEqual(lab.where, THERE);
+    // What is sent there is carried to the peer, and its answer comes from where the peer is.
+    for (let i = 0; i < 10; i++) {
+      endpoint.handleTimeout(later(net.now, 10 * i));
+      for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
+        if (output.type === 'transmit') client.session.handleDatagram(net.now, output.data);
+      for (let output = client.session.poll(); output !== null; output = client.session.poll())
+        if (output.type === 'transmit') endpoint.handleDatagram(net.now, HERE, output.data);
+    }
+    assert.deepEqual(lab.where, THERE);
+    endpoint.handleTimeout(later(net.now, 3100));
+    assert.deepEqual(lab.where, HERE);
+  });
+
   it('is not moved by records that are copied, damaged, or come without a check of its ufrag', () => {
     const lab = new Lab();
     const { server, net } = lab;
@@ -175,17 +275,7 @@ describe('a session whose peer goes on from elsewhere', () => {
     };
     const lab = new Lab({ maxSessions: 5, cookieThreshold: 5, maxHalfOpen: 5, sources });
     const { server, net } = lab;
-    const other = new SessionHost(net.now, clientOptions({ crypto: testCrypto(77) }));
-    const { endpoint } = server;
-    for (let round = 0; round < 40; round++) {
-      other.drain(net.now, (data) =>
-        endpoint.handleDatagram(net.now, { ...THERE, port: 999 }, data),
-      );
-      for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
-        if (output.type === 'transmit' && output.remote.port === 999)
-          other.handleDatagram(net.now, output.data);
-    }
-    assert.ok(other.has('connected'));
+    assert.ok(lab.newcomer({ ...THERE, port: 999 }).has('connected'));
     lab.check(THERE);
     server.endpoint.handleDatagram(net.now, THERE, lab.record('move'));
     assert.deepEqual(lab.where, HERE);

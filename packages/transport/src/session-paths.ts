@@ -22,8 +22,8 @@ const TRIES_BURST = 200;
  * the Wi-Fi.
  *
  *   check with the ufrag of an open session ──▶ candidate ──authentic record──▶ the session is there,
- *   within three times what comes ──HEARTBEAT answered──▶ proven
- *                                 ──3 s without an answer──▶ back where it was
+ *   within three times what comes ──HEARTBEAT answered──▶ proven, and counted there
+ *                                 ──3 s without an answer──▶ back where it was, once nobody else is
  */
 export class SessionPaths {
   readonly #table: SessionTable;
@@ -90,7 +90,7 @@ export class SessionPaths {
     const source = sourceOf(remote.address);
     const refusal = this.#admission.refusalOfMove(slot, source);
     if (refusal !== null || !paths.moves.take(now))
-      this.#drops.count(refusal ?? 'endpoint.moveBudget');
+      this.#refuseMove(now, slot, refusal ?? 'endpoint.moveBudget');
     else this.#moveOn(now, slot, paths, remote, key, datagram.length);
     return true;
   }
@@ -102,19 +102,20 @@ export class SessionPaths {
 
   /** Whether a datagram may be sent to the session where it is. */
   admits(slot: Slot, bytes: number): boolean {
-    return pendingCheck(slot)?.limit.admit(bytes) !== false;
+    return this.#pendingCheck(slot)?.limit.admit(bytes) !== false;
   }
 
   handleTimeout(now: Instant): void {
     for (const slot of this.#checking) {
-      const check = pendingCheck(slot);
-      if (check === null) this.#checking.delete(slot);
-      else if (check.until <= now) {
-        this.#checking.delete(slot);
-        if (slot.paths !== null) slot.paths.check = null;
-        this.#drops.count('endpoint.pathUnproven');
-        if (this.#table.at(check.previousKey) === undefined)
-          this.#setRemote(slot, check.previous, check.previousKey);
+      const check = this.#pendingCheck(slot);
+      if (check === null || check.until > now) continue;
+      this.#drops.count('endpoint.pathUnproven');
+      if (this.#table.at(check.previousKey) === undefined) {
+        this.#endCheck(slot);
+        this.#table.move(slot, check.previous, check.previousKey);
+      } else {
+        // Another session is there by now: this one stays, and what it is sent stays limited.
+        check.until = later(now, CHECK_MS);
       }
     }
   }
@@ -136,17 +137,14 @@ export class SessionPaths {
     bytes: number,
   ): void {
     const { remote: before, key: keyBefore } = slot;
-    const check = pendingCheck(slot);
+    const check = this.#pendingCheck(slot);
     const isBack = check?.previousKey === key;
     // Who comes back to where it was proven needs no other proof.
     const previous = check?.previous ?? before;
     const previousKey = check?.previousKey ?? keyBefore;
     this.#addCandidate(now, slot, paths, before, keyBefore);
-    this.#setRemote(slot, remote, key);
-    if (isBack) {
-      paths.check = null;
-      return;
-    }
+    this.#table.move(slot, remote, key);
+    if (isBack) return this.#endCheck(slot);
     const limit = new AmplificationLimit(false);
     limit.count(bytes, 0);
     paths.check = {
@@ -160,9 +158,32 @@ export class SessionPaths {
     slot.session.askForHeartbeat(now);
   }
 
-  #setRemote(slot: Slot, remote: Remote, key: string): void {
-    this.#table.move(slot, remote, key);
-    this.#admission.handleMoved(slot, sourceOf(remote.address));
+  /** What it says counts, but an answer in it shows nothing about where the HEARTBEAT was sent. */
+  #refuseMove(now: Instant, slot: Slot, reason: string): void {
+    this.#drops.count(reason);
+    if (this.#pendingCheck(slot) !== null) slot.session.askForHeartbeat(now);
+  }
+
+  /**
+   * What is not known yet of where a session is; once its HEARTBEAT is acknowledged, nothing, and
+   * it takes a place of those of its new source. Not before: whoever forges addresses would use up
+   * the places of others.
+   */
+  #pendingCheck(slot: Slot): PathCheck | null {
+    const { paths, session } = slot;
+    const check = paths?.check ?? null;
+    if (check === null || session.heartbeatAnswers === check.answersBefore) return check;
+    this.#endCheck(slot);
+    const source = sourceOf(slot.remote.address);
+    // Where its place was taken meanwhile, it goes on having the one that it has.
+    if (this.#admission.refusalOfMove(slot, source) === null)
+      this.#admission.handleMoved(slot, source);
+    return null;
+  }
+
+  #endCheck(slot: Slot): void {
+    this.#checking.delete(slot);
+    if (slot.paths !== null) slot.paths.check = null;
   }
 
   #addCandidate(now: Instant, slot: Slot, paths: PathState, remote: Remote, key: string): void {
@@ -191,13 +212,4 @@ export class SessionPaths {
     if (remoteUfrag !== null && this.#byUfrag.get(remoteUfrag) === slot)
       this.#byUfrag.delete(remoteUfrag);
   }
-}
-
-/** What is not known yet of where a session is; once its HEARTBEAT is acknowledged, nothing. */
-function pendingCheck({ paths, session }: Slot): PathCheck | null {
-  const check = paths?.check ?? null;
-  if (paths === null || check === null || session.heartbeatAnswers === check.answersBefore)
-    return check;
-  paths.check = null;
-  return null;
 }

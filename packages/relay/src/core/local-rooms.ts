@@ -129,13 +129,13 @@ export class LocalRooms<Session> {
     if (existing !== null) this.leave(session, room);
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
     const isForgotten = existing !== null && this.#directory.sizeOf(room) === 0;
-    if (isProven) this.#dismissImpostors(session, room, peer);
+    const impostors = isProven ? this.#impostorsOf(session, room, peer) : [];
     const fault =
       this.#faultOfPresence(session, presence.length) ??
-      this.#faultOfJoining(session, room, peer, isProven, maxRoomSize);
+      this.#faultOfJoining(session, room, peer, isProven, maxRoomSize, impostors.length);
     if (fault !== null) return fault;
     const { remote, turn, takeDeliveries, counters } = this.#options;
-    const others = this.#directory.membersOf(room);
+    const others = this.#directory.membersOf(room).filter((member) => !impostors.includes(member));
     const elsewhere = (isForgotten ? [] : remote.membersOf(room)).filter(
       (member) => !this.#isProvenHere(room, member.peer),
     );
@@ -143,6 +143,8 @@ export class LocalRooms<Session> {
     const listed = others.length + elsewhere.length;
     const cost = 2 * others.length + listed / MEMBERS_PER_DELIVERY;
     if (!takeDeliveries(session, cost * weightOf(presence))) return TOO_MANY_JOINS;
+    // Not before it is sure to stand in their place: others are told nothing of their going.
+    this.#dismiss(impostors, room);
     const credentials = turn?.grant(session, room) ?? null;
     const members = [...others, ...elsewhere];
     const pages = joinedPages(room, members, remote.homesOf(room), credentials);
@@ -228,7 +230,7 @@ export class LocalRooms<Session> {
   ): RoomFault | null {
     if (isProven && !member.isProven) {
       member.isProven = true;
-      this.#dismissImpostors(member.session, room, member.peer);
+      this.#dismiss(this.#impostorsOf(member.session, room, member.peer), room);
     }
     if (member.presence === presence) return null;
     const grown = presence.length - member.presence.length;
@@ -262,16 +264,17 @@ export class LocalRooms<Session> {
     peer: string,
     isProven: boolean,
     maxRoomSize: number,
+    leaving: number,
   ): RoomFault | null {
     const { maxRoomsPerSession } = LIMITS;
     if (this.#directory.roomCountOf(session) >= maxRoomsPerSession)
       return fault('TOO_MANY_ROOMS', `a session is in at most ${maxRoomsPerSession} rooms`);
-    if (this.#directory.sizeOf(room) >= maxRoomSize)
+    if (this.#directory.sizeOf(room) - leaving >= maxRoomSize)
       return fault('ROOM_FULL', `a room has at most ${maxRoomSize} members`);
     const others = this.#directory.membersAs(room, peer);
     if (!isProven && others.some((other) => other.isProven))
       return fault('PEER_ID_IN_USE', 'this peer is in the room, and has shown that it is');
-    if (others.length >= MAX_SESSIONS_PER_PEER)
+    if (others.length - leaving >= MAX_SESSIONS_PER_PEER)
       return fault('PEER_ID_IN_USE', 'this peer is in the room over other sessions');
     return null;
   }
@@ -287,11 +290,17 @@ export class LocalRooms<Session> {
     return null;
   }
 
-  /** Whoever has taken an id that another session has shown to be its own is in the room no more. */
-  #dismissImpostors(session: Session, room: string, peer: string): void {
+  /** Who has taken an id that `session` has shown to be its own. */
+  #impostorsOf(session: Session, room: string, peer: string): Membership<Session>[] {
+    return this.#directory
+      .membersAs(room, peer)
+      .filter((member) => !member.isProven && member.session !== session);
+  }
+
+  /** Such members are in the room no more. */
+  #dismiss(impostors: readonly Membership<Session>[], room: string): void {
     const { code, message } = fault('PEER_ID_IN_USE', 'another session has shown to be this peer');
-    for (const member of this.#directory.membersAs(room, peer)) {
-      if (member.isProven || member.session === session) continue;
+    for (const member of impostors) {
       this.#directory.remove(member.session, room);
       this.#options.turn?.revoke(member.session, room);
       this.#news.forget(member.session, room);

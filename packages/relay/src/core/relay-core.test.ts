@@ -189,6 +189,30 @@ describe('rooms', () => {
       assert.equal(refused[0]?.['code'], 'PEER_ID_IN_USE');
     });
 
+    it('that cannot join leaves everybody where they are', () => {
+      const bench = new Bench().open('watcher', 'impostor', 'bob');
+      bench.join('watcher', 'watcher');
+      bench.join('impostor', 'bob');
+      for (let i = 0; i < LIMITS.maxRoomsPerSession; i++)
+        bench.join('bob', 'bob', `${i}`.padEnd(43, '_'));
+      const said = bench.say('bob', join('bob', 'challenge3'));
+      assert.equal(said[0]?.['code'], 'TOO_MANY_ROOMS');
+      assert.deepEqual(bench.heard('impostor', 'error'), []);
+      assert.equal(bench.core.counts.members, 2 + LIMITS.maxRoomsPerSession);
+      bench.core.handleSessionClosed('impostor');
+      bench.drain();
+      assert.equal(bench.heard('watcher', 'peer-left').length, 1);
+      assert.equal(bench.local.at(-1), `absent ${PEER('bob')}`);
+    });
+
+    it('has a place in a full room that others have taken under its id', () => {
+      const bench = new Bench({ maxRoomSize: 2 }).open('watcher', 'impostor', 'bob');
+      bench.join('watcher', 'watcher');
+      bench.join('impostor', 'bob');
+      assert.equal(bench.say('bob', join('bob', 'challenge3'))[0]?.action, 'joined');
+      assert.equal(bench.core.counts.members, 2);
+    });
+
     it('may do so over several sessions, as one that comes back does', () => {
       const bench = new Bench().open('one', 'two');
       bench.say('one', join('bob', 'challenge1'));

@@ -111,7 +111,7 @@ export class AllocationTable {
 
   remove(allocation: Allocation): void {
     if (allocation.isGone) return;
-    allocation.isGone = true;
+    allocation.end();
     const { key, relayed, grant, source } = allocation;
     this.#byKey.delete(key);
     this.#byRelayed.delete(relayed.address);

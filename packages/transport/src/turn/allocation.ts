@@ -38,7 +38,7 @@ export class Allocation implements HeapEntry {
   readonly createdAt: Instant;
   readonly requests = new TokenBucket(REQUESTS_PER_SECOND, REQUESTS_BURST);
   expiresAt: Instant;
-  isGone = false;
+  #isGone = false;
   /** Nothing was forwarded for it so far: it goes first when there is no room. */
   isIdle = true;
   deadline: Instant | null = null;
@@ -61,6 +61,20 @@ export class Allocation implements HeapEntry {
     this.xorRelayed = fields.xorRelayed;
     this.createdAt = fields.createdAt;
     this.expiresAt = fields.expiresAt;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /**
+   * It is no more. Peers may still have links to it, so it lets go of its own: else those that are
+   * gone would keep each other, one after another.
+   */
+  end(): void {
+    this.#isGone = true;
+    this.#links.clear();
+    this.#channels.clear();
   }
 
   /** The link to a peer that is still there, or `null`. */

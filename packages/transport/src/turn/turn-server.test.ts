@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type Instant, instant, later } from '@lumamesh/base';
 import {
   REQUESTED_UDP,
@@ -314,6 +316,32 @@ describe('TURN allocations', () => {
     lab.allocated(200, 'room', '192.0.2.1');
     assert.equal(lab.turn.counts.allocations, LIMITS.maxAllocations);
     assert.equal(lab.drops('turn.evicted'), 1);
+  });
+
+  it('keep nothing of those before them, when each had a permission for the last one', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const usedBytes = (): number => {
+      collect();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    };
+    const lab = new Lab();
+    let last = lab.allocated(1, 'room');
+    const replace = (rounds: number): void => {
+      for (let i = 0; i < rounds; i++) {
+        lab.pass(100);
+        const next = lab.allocated(1, 'room');
+        assert.equal(next.ask(next.client.permit(last.relayed)).code, null);
+        assert.equal(last.ask(last.client.refresh(0)).lifetime, 0);
+        last = next;
+      }
+    };
+    replace(1000);
+    const before = usedBytes();
+    replace(3000);
+    const perRound = (usedBytes() - before) / 3000;
+    assert.ok(perRound < 400, `${Math.round(perRound)} bytes of each are kept`);
   });
 });
 
