@@ -1,50 +1,53 @@
+interface Link<T> {
+  readonly item: T;
+  next: Link<T> | null;
+}
+
 /**
- * A first-in first-out queue without the cost of `Array.shift`: taking an item is O(1), amortised,
- * and an empty queue holds no items.
+ * A first-in first-out queue: putting in and taking out are O(1), and an empty one holds nothing.
+ * A chain, because most queues hold an item or two for the length of a call, and an array makes
+ * room for seventeen with the first.
  */
 export class Fifo<T> {
-  #items: (T | undefined)[] = [];
-  #head = 0;
+  #first: Link<T> | null = null;
+  #last: Link<T> | null = null;
+  #size = 0;
 
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#size;
   }
 
   push(item: T): void {
-    this.#items.push(item);
+    const link: Link<T> = { item, next: null };
+    if (this.#last === null) this.#first = link;
+    else this.#last.next = link;
+    this.#last = link;
+    this.#size += 1;
   }
 
   /** @returns The oldest item, which stays, or `undefined` when the queue is empty. */
   peek(): T | undefined {
-    return this.#items[this.#head];
+    return this.#first?.item;
   }
 
   /** @returns The oldest item, now removed, or `undefined` when the queue is empty. */
   shift(): T | undefined {
-    if (this.#head >= this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head] = undefined;
-    this.#head += 1;
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return item;
+    const first = this.#first;
+    if (first === null) return undefined;
+    this.#first = first.next;
+    if (first.next === null) this.#last = null;
+    this.#size -= 1;
+    return first.item;
   }
 
   clear(): void {
-    this.#items.length = 0;
-    this.#head = 0;
+    this.#first = null;
+    this.#last = null;
+    this.#size = 0;
   }
 
   /** The items from the oldest to the newest; none is removed. */
   *[Symbol.iterator](): IterableIterator<T> {
-    for (let i = this.#head; i < this.#items.length; i++) {
-      const item = this.#items[i];
-      if (item !== undefined) yield item;
-    }
+    for (let link = this.#first; link !== null; link = link.next) yield link.item;
   }
 }

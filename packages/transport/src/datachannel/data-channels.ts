@@ -65,7 +65,7 @@ export class DataChannels {
    * Ids whose channel the peer has already opened anew, though our own reset of the old one has no
    * response yet.
    */
-  readonly #staleResets = new Set<number>();
+  #staleResets: Set<number> | null = null;
   #isConnected = false;
 
   /** @param isDtlsClient decides who opens even and who odd stream ids (RFC 8832 §6). */
@@ -98,7 +98,7 @@ export class DataChannels {
    */
   open(now: Instant, properties: ChannelProperties): number | null {
     let id: number = this.#firstOwnId;
-    while (this.#channels.has(id) || this.#staleResets.has(id)) id += 2;
+    while (this.#channels.has(id) || this.#staleResets?.has(id) === true) id += 2;
     if (id >= this.#transport.outboundStreams || this.#channels.size >= this.#maxChannels)
       return null;
     if (!this.#transport.send(now, id, PPID.dcep, encodeDcepOpen(properties), false, {}))
@@ -248,7 +248,7 @@ export class DataChannels {
     if (existing !== undefined) {
       // Both streams are reset as far as the peer knows; only its response to our own reset was
       // late.
-      this.#staleResets.add(channelId);
+      (this.#staleResets ??= new Set()).add(channelId);
       this.#remove(channelId);
     }
     if (this.#channels.size >= this.#maxChannels) {
@@ -277,7 +277,7 @@ export class DataChannels {
   }
 
   #handleResetDone(channelId: number, isOneSided: boolean): void {
-    if (this.#staleResets.delete(channelId)) return;
+    if (this.#staleResets?.delete(channelId) === true) return;
     const channel = this.#channels.get(channelId);
     if (channel === undefined) return;
     channel.hasOutgoingReset = true;

@@ -6,7 +6,7 @@ import {
   utf8Encode,
 } from '@lumamesh/base';
 import type { CipherSuite13 } from './cipher-suite-13.ts';
-import { RecordProtection13 } from './record/record-protection-13.ts';
+import { type RecordKeys, RecordProtection13 } from './record/record-protection-13.ts';
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48 };
 /** RFC 9147 §5.9: instead of "tls13 ". */
@@ -137,13 +137,17 @@ export function recordProtection13(
   suite: CipherSuite13,
   secret: Uint8Array,
 ): RecordProtection13 {
+  return new RecordProtection13(() => recordKeys(crypto, suite, secret));
+}
+
+function recordKeys(crypto: SyncCrypto, suite: CipherSuite13, secret: Uint8Array): RecordKeys {
   const expand = (label: Label, length: number): Uint8Array =>
     expandLabel(crypto, suite.hash, secret, label, EMPTY_BYTES, length);
-  return new RecordProtection13(() => ({
+  return {
     aead: crypto.createAead(suite.aead, expand('key', suite.keyBytes)),
     iv: expand('iv', IV_BYTES),
     mask: crypto.createRecordMask(suite.aead, expand('sn', suite.keyBytes)),
-  }));
+  };
 }
 
 /** The next secret of one direction (RFC 8446 §7.2). */

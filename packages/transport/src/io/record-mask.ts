@@ -1,49 +1,22 @@
-import { type Cipheriv, createCipheriv } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 import type { AeadName, RecordMask } from '@lumamesh/base';
 
-/**
- * A cipher kept costs a third of a new one and 1.2 KB: so many that were made last are kept, and a
- * session that is idle while others are busy has none.
- */
-const MAX_KEPT = 256;
-const kept = new Set<AesMask>();
-
-/** RFC 9147 §4.2.3, over node:crypto. */
+/** RFC 9147 §4.2.3, over node:crypto. A cipher takes 1.2 KB; idle sessions keep no mask. */
 export function createRecordMask(algorithm: AeadName, keyBytes: Uint8Array): RecordMask {
   switch (algorithm) {
     case 'aes-128-gcm':
-      return new AesMask('aes-128-ecb', keyBytes);
+      return aesMask('aes-128-ecb', keyBytes);
     case 'aes-256-gcm':
-      return new AesMask('aes-256-ecb', keyBytes);
+      return aesMask('aes-256-ecb', keyBytes);
     case 'chacha20-poly1305':
       return chachaMask(keyBytes);
   }
 }
 
 /** Mask = AES-ECB(sn_key, Ciphertext[0..15]). */
-class AesMask implements RecordMask {
-  readonly #name: string;
-  readonly #keyBytes: Uint8Array;
-  #cipher: Cipheriv | null = null;
-
-  constructor(name: string, keyBytes: Uint8Array) {
-    this.#name = name;
-    this.#keyBytes = keyBytes;
-  }
-
-  mask(sample: Uint8Array): Uint8Array {
-    return (this.#cipher ?? this.#make()).update(sample);
-  }
-
-  #make(): Cipheriv {
-    for (const oldest of kept) {
-      if (kept.size < MAX_KEPT) break;
-      oldest.#cipher = null;
-      kept.delete(oldest);
-    }
-    kept.add(this);
-    return (this.#cipher = createCipheriv(this.#name, this.#keyBytes, null));
-  }
+function aesMask(name: string, keyBytes: Uint8Array): RecordMask {
+  const cipher = createCipheriv(name, keyBytes, null);
+  return { mask: (sample) => cipher.update(sample) };
 }
 
 /** Mask = ChaCha20(sn_key, Ciphertext[0..3], Ciphertext[4..15]): counter, then nonce. */

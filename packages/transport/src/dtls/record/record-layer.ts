@@ -67,7 +67,7 @@ export interface ReadResult {
  */
 export class RecordLayer {
   #plaintextSequenceNumber: number;
-  /** From the oldest to the newest; a handful each. */
+  /** From the oldest to the newest; a handful each. Copied, as a push makes room for 16 more. */
   #write: WriteEpoch[] = [];
   #read: ReadEpoch[] = [];
 
@@ -105,20 +105,21 @@ export class RecordLayer {
   }
 
   installWriteKeys(epoch: number, protection: Protection): void {
-    this.#write.push({ epoch, protection, nextSequenceNumber: 0 });
+    this.#write = [...this.#write, { epoch, protection, nextSequenceNumber: 0 }];
   }
 
   installReadKeys(epoch: number, protection: Protection): void {
-    this.#read.push({ epoch, protection, window: new DtlsReplayWindow(), unauthentic: 0 });
+    const window = new DtlsReplayWindow();
+    this.#read = [...this.#read, { epoch, protection, window, unauthentic: 0 }];
   }
 
   /** Keys of epochs before these are used no more. */
   forgetWriteKeysBefore(epoch: number): void {
-    this.#write = this.#write.filter((keys) => keys.epoch >= epoch);
+    this.#write = since(this.#write, epoch);
   }
 
   forgetReadKeysBefore(epoch: number): void {
-    this.#read = this.#read.filter((keys) => keys.epoch >= epoch);
+    this.#read = since(this.#read, epoch);
   }
 
   /** Records of this epoch are seldom to come: of its keys only the secret is kept. */
@@ -214,4 +215,9 @@ export class RecordLayer {
     keys.window.markSeen(recordSequenceNumber);
     return decoded({ contentType, epoch: keys.epoch, recordSequenceNumber, payload: plaintext });
   }
+}
+
+function since<Keys extends { readonly epoch: number }>(all: Keys[], epoch: number): Keys[] {
+  const first = all.findIndex((keys) => keys.epoch >= epoch);
+  return first < 0 ? [] : all.slice(first);
 }

@@ -39,6 +39,15 @@ export interface RecordKeys {
 }
 
 /**
+ * So many have their keys at hand; the one that derived them first makes room, and derives them
+ * anew with its next record (3 HMACs). Who is idle while others are busy keeps its secret only,
+ * which is a fifth of a session's memory.
+ */
+const MAX_AWAKE = 512;
+const awake: RecordProtection13[] = [];
+let nextAwake = 0;
+
+/**
  * Seals or opens the records of one direction of one epoch of DTLS 1.3 (RFC 9147 §4, RFC 8446
  * §5.2). It keeps no sequence number.
  */
@@ -58,13 +67,20 @@ export class RecordProtection13 {
     this.#keys = null;
   }
 
+  #wake(): RecordKeys {
+    awake[nextAwake]?.rest();
+    awake[nextAwake] = this;
+    nextAwake = (nextAwake + 1) % MAX_AWAKE;
+    return (this.#keys = this.#make());
+  }
+
   seal(
     contentType: number,
     epoch: number,
     recordSequenceNumber: number,
     plaintext: Uint8Array,
   ): Uint8Array {
-    const { aead, iv, mask } = (this.#keys ??= this.#make());
+    const { aead, iv, mask } = this.#keys ?? this.#wake();
     const record = shortLivedBytes(this.overheadBytes + plaintext.length);
     record[0] = ownFirstByte(epoch);
     writeUint16(record, 1, recordSequenceNumber & 0xffff);
@@ -86,7 +102,7 @@ export class RecordProtection13 {
   /** Unmasks the number, asks the window, opens. The window is not moved. */
   open(record: UnifiedRecord, window: DtlsReplayWindow): Decoded<Opened13> {
     const { header, sealed, sequenceBytes } = record;
-    const { aead, iv, mask } = (this.#keys ??= this.#make());
+    const { aead, iv, mask } = this.#keys ?? this.#wake();
     const bits = mask.mask(sealed.subarray(0, MASK_SAMPLE_BYTES));
     const additionalData = scratchHeader.subarray(0, header.length);
     additionalData.set(header);

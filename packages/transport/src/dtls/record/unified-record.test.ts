@@ -174,3 +174,37 @@ describe('the epochs of DTLS 1.3', () => {
     assert.deepEqual(receiver.read(record, 0).record, { ok: false, drop: 'dtls.record.epoch' });
   });
 });
+
+describe('keys of records', () => {
+  it('rest where many others are used, and are derived anew with the next record', () => {
+    let derived = 0;
+    const crypto = {
+      ...nodeCrypto,
+      createAead: (...parameters: Parameters<typeof nodeCrypto.createAead>) => {
+        derived += 1;
+        return nodeCrypto.createAead(...parameters);
+      },
+    };
+    const side = (i: number) =>
+      recordProtection13(crypto, AES_128, new Uint8Array(32).fill(i & 0xff));
+    const connections = Array.from({ length: 600 }, (_, i) => {
+      const sender = new RecordLayer();
+      const receiver = new RecordLayer();
+      sender.installWriteKeys(3, side(i));
+      receiver.installReadKeys(3, side(i));
+      return { sender, receiver };
+    });
+    const pass = (from: (typeof connections)[number], text: number): void => {
+      const sealed = from.sender.encodeProtected(CONTENT_TYPE.applicationData, Uint8Array.of(text));
+      const { record } = from.receiver.read(sealed ?? new Uint8Array(), 0);
+      assert.ok(record.ok);
+      assert.deepEqual([...record.value.payload], [text]);
+    };
+    for (const text of [1, 2, 3]) for (const connection of connections) pass(connection, text);
+    assert.equal(derived, 3 * 1200, 'who comes round once in 1200 has none left');
+    derived = 0;
+    const few = connections.slice(0, 100);
+    for (let text = 0; text < 10; text++) for (const connection of few) pass(connection, text);
+    assert.equal(derived, 200, 'who is busy keeps them');
+  });
+});
