@@ -1,7 +1,7 @@
 import { type Instant, TokenBucket } from '@lumamesh/base';
 import { SourceBudget } from '../source-budget.ts';
 import type { Allocation, Link } from './allocation.ts';
-import { FairShare } from './fair-share.ts';
+import { FairRate } from './fair-rate.ts';
 import type { GrantScope } from './turn-grants.ts';
 import type { TurnLimits } from './turn-limits.ts';
 
@@ -14,7 +14,7 @@ const MIN_BURST_BYTES = 131_072;
 export class TurnRates {
   readonly #limits: TurnLimits;
   readonly #sources: SourceBudget;
-  readonly #all: FairShare;
+  readonly #all: FairRate;
 
   constructor(limits: TurnLimits) {
     this.#limits = limits;
@@ -23,7 +23,7 @@ export class TurnRates {
       perSecond: bytesPerSecondOfHost,
       burst: burstOf(bytesPerSecondOfHost),
     });
-    this.#all = new FairShare(bytesPerSecond, burstOf(bytesPerSecond));
+    this.#all = new FairRate(bytesPerSecond, burstOf(bytesPerSecond));
   }
 
   newPair(): TokenBucket {

@@ -7,7 +7,7 @@ const WINDOW_MS = 250;
  * One rate that many share: whoever sends at most his equal part of it is served for as long as
  * there is anything, whoever sends more only while half of what is kept for bursts is there.
  */
-export class FairShare {
+export class FairRate {
   readonly #perSecond: number;
   readonly #all: TokenBucket;
   /** What only those have who keep to their share. */
