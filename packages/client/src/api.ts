@@ -127,6 +127,8 @@ export interface RoomOptions {
 export type RoomState = 'joining' | 'joined' | 'left';
 
 export type RoomEvents<Peer> = {
+  /** The keys are there, and with them this page's own id. */
+  ready: [selfId: string];
   /** Somebody is there (again). The connection follows: `peer.on('open')`. */
   peer: [peer: Peer];
   /** A peer is gone. */
@@ -144,8 +146,10 @@ export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
   /** Everybody seen in the room and not gone, connected or about to be. */
   readonly peers: readonly Peer[];
   readonly state: RoomState;
-  /** This page's own id in the room, as the others see it; empty until the room is prepared. */
+  /** This page's own id in the room, as the others see it; empty until `ready`. */
   readonly selfId: string;
+  /** Resolves with this page's own id; rejects with `ROOM_LEFT`, or what went wrong. */
+  readonly ready: Promise<string>;
   /**
    * Sends a value to every peer that is connected or about to be.
    * @returns like {@link BasePeer.send}: `true` when all have it
@@ -228,6 +232,8 @@ export interface NetStatus {
 
 export type NetEvents = {
   status: [status: NetStatus];
+  /** `net.iceServers` has changed: a relay was reached or lost, or offers something else. */
+  iceServers: [servers: readonly RTCIceServer[]];
   /** No relay can be used, and why; attempts go on. */
   error: [error: LumameshError];
 };
@@ -235,6 +241,13 @@ export type NetEvents = {
 /** The page's place in the network: its relays, its rooms, and who it is in them. */
 export interface BaseNet<Room, Options = RoomOptions> extends Listenable<NetEvents> {
   readonly status: NetStatus;
+  /**
+   * Servers for connections of the page's own, as they are now: STUN of the relays held,
+   * `connect({ iceServers })`, and with the feature `relaying`, which `lumamesh` has, TURN of relays
+   * that offer it, by the rooms and channels that the page is in. A relay forwards between members
+   * of one room only: for those of a channel there is `channel.iceServers`.
+   */
+  readonly iceServers: readonly RTCIceServer[];
   /**
    * Joins a room by name; everybody who names it the same (with the same password) is there. Who
    * is in it already gets the same room again, with the options of the first time.

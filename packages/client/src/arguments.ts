@@ -26,10 +26,10 @@ export function checkConnectOptions(options: ConnectOptions, { PeerConnection }:
   }
 }
 
-export function checkRoomOptions(name: unknown, options: RoomOptions): void {
-  expectType('joinRoom: name', name, 'string');
-  if (name === '') throw new LumameshError('BAD_ROOM_NAME', 'a room needs a name');
-  expectFields('joinRoom: ', options, 'nick password', 'string', 'undefined');
+export function checkRoomOptions(name: unknown, options: RoomOptions, call = 'joinRoom'): void {
+  expectType(`${call}: name`, name, 'string');
+  if (name === '') throw new LumameshError('BAD_ROOM_NAME', `${call}: a name is not empty`);
+  expectFields(`${call}: `, options, 'nick password', 'string', 'undefined');
   expectNumber('joinRoom: maxPeers', options.maxPeers, 1, Infinity);
   const { role = 'member' } = options;
   expectThat(['member', 'observer'].includes(role), 'joinRoom: role', 'member or observer', role);

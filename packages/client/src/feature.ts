@@ -1,5 +1,5 @@
 import type { Instant, LumameshError } from '@lumamesh/base';
-import type { ClientMessage, RelayMessage } from '@lumamesh/protocol';
+import type { ClientMessage, RelayMessage, RoomKind } from '@lumamesh/protocol';
 import type {
   BaseNet,
   BasePeer,
@@ -21,6 +21,8 @@ import type { FrameSink, SendOptions } from './peer/peer-frame.ts';
 import type { PeerSignal } from './peer/signal.ts';
 import type { StructuredCodec } from './peer/value-frames.ts';
 import type { Platform } from './platform/platform.ts';
+import type { ChannelOwner } from './room/channel-host.ts';
+import type { RoomChannel } from './room/channel.ts';
 import type { PeerIdentity } from './room/peer-identity.ts';
 
 /*
@@ -66,6 +68,8 @@ export interface NetHandle extends Listenable<NetEvents> {
   readonly isClosed: boolean;
   readonly status: NetStatus;
   readonly rooms: Iterable<RoomHandle>;
+  /** Rooms and channels that this page takes part in, by what its identity was used for there. */
+  readonly stays: Iterable<Pick<RoomHandle, 'roomId' | 'counter'>>;
   /** What relays know the rooms by that this page takes part in. */
   readonly roomIds: ReadonlySet<string>;
   /** Which relays are known. */
@@ -80,6 +84,16 @@ export interface NetHandle extends Listenable<NetEvents> {
   send(relay: string | null, message: ClientMessage): boolean;
   /** The page's own relays of one source that came later, in the place of those it had before. */
   setSeeds(source: string, relays: readonly KnownRelay[]): void;
+  /**
+   * Takes part in a channel, in which nobody is connected to. It begins with `_start()`.
+   * @param kind `room`: as who joins the room of that name sees it
+   */
+  openChannel(kind: RoomKind, name: string, password: string, owner: ChannelOwner): RoomChannel;
+  /** STUN of the relays held, the page's own servers, and what features have for some rooms. */
+  iceServersOf(roomIds: readonly string[]): readonly RTCIceServer[];
+  /** Who gives the same name and password means the same room. */
+  roomKey(name: string, password?: string): string;
+  readonly onListenerError: (error: unknown) => void;
   /** Something about a source of relays went wrong, or is well again; `key` names the source. */
   reportFault(key: string, error: LumameshError | null): void;
 }
@@ -98,6 +112,8 @@ export interface NetPart {
   addressesOf?(relay: KnownRelay): Promise<readonly string[] | null>;
   /** Who this page is in a room. */
   readonly identityFor?: (roomId: string) => Promise<PeerIdentity>;
+  /** Servers by which members of some rooms can be reached. */
+  iceServers?(roomIds: readonly string[]): readonly RTCIceServer[];
   onRelayOpen?(nk: string): void;
   /** A relay is not held any more. */
   onRelayGone?(nk: string): void;
@@ -132,18 +148,6 @@ export interface RoomHandle extends BaseRoom<PeerHandle> {
     value: unknown,
     options?: SendOptions,
   ): Promise<boolean>;
-  /**
-   * Takes part in a room beside this one, in which nobody is connected to.
-   * @param presence what the others learn of this page there, sealed
-   * @param onPresence hears what they say
-   * @returns leaves it
-   */
-  openChannel(
-    name: string,
-    password: string,
-    presence: unknown,
-    onPresence: (id: string, presence: unknown) => void,
-  ): () => void;
 }
 
 export interface RoomPart {

@@ -36,6 +36,13 @@ export type {
   RoomState,
 } from './api.ts';
 export type { Handshake } from './features/admission.ts';
+export type {
+  Channel,
+  ChannelEvents,
+  ChannelMember,
+  ChannelMemberEvents,
+  ChannelOptions,
+} from './features/channels/channel.ts';
 export type { FileOptions, IncomingFile } from './features/files.ts';
 export type { TrackOptions } from './features/media/hints.ts';
 export type { MediaEvents, ReceivedStream, TrackInfo } from './features/media/received-streams.ts';

@@ -15,6 +15,7 @@ import type {
   ActionsRoom,
 } from './features/actions.ts';
 import type { AdmissionOptions } from './features/admission.ts';
+import type { ChannelsNet } from './features/channels/channels.ts';
 import type { FilesEvents, FilesPeer } from './features/files.ts';
 import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
@@ -40,7 +41,8 @@ export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, Fo
 export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
 
 /** The page's place in the network, with all that the library has. */
-export interface Net extends BaseNet<Room, RoomOptions>, RelayListsNet, StatisticsNet {}
+export interface Net
+  extends BaseNet<Room, RoomOptions>, ChannelsNet, RelayListsNet, StatisticsNet {}
 
 export type ActionOptions = Options<Peer>;
 export type ActionSend<Value> = Send<Value, Peer>;

@@ -32,6 +32,14 @@ it('keeps its derivation: these values are what other versions compute', async (
     (await deriveRoomSecret(subtle, 'lobby', 'sesame')).roomId,
     'jCoNzBs46kpD93hECbyRUT5yEJbp3-1R34-nLgfLKKw',
   );
+  const channelIds = await Promise.all([
+    deriveRoomSecret(subtle, 'lobby', '', 'channel'),
+    deriveRoomSecret(subtle, 'lobby', 'sesame', 'channel'),
+  ]);
+  assert.deepEqual(
+    channelIds.map(({ roomId }) => roomId),
+    ['wGJhmaZF84Bc27Y_wIRP1ljvNVTYcBXLlG3BBz3BwEg', 'kY0JILcznmKM2WrdUvjqRpjITeBoqLvKOjtrRt9K5M4'],
+  );
 });
 
 it('writes the answer that browsers take, with one candidate per address', () => {

@@ -7,8 +7,11 @@ import type { WebCryptoKey, WebCryptoSubtle } from './web-crypto.ts';
  */
 export const PASSWORD_ITERATIONS = 600_000;
 
-const SALT_OPEN = 'lumamesh room 1';
+const SALTS = { room: 'lumamesh room 1', channel: 'lumamesh channel 1' } as const;
 const SALT_PASSWORD = 'lumamesh room with password 1\n';
+
+/** A room and a channel of one name and password have nothing in common. */
+export type RoomKind = keyof typeof SALTS;
 
 export interface RoomSecret {
   /** What the relay sees: 43 characters of base64url that tell nothing of the name. */
@@ -26,13 +29,14 @@ export async function deriveRoomSecret(
   subtle: WebCryptoSubtle,
   name: string,
   password: string,
+  kind: RoomKind = 'room',
 ): Promise<RoomSecret> {
   const nameBytes = utf8Encode(name.normalize('NFC'));
   const input =
     password === ''
       ? nameBytes
       : await stretch(subtle, nameBytes, utf8Encode(password.normalize('NFC')));
-  const expand = await hkdf(subtle, input, SALT_OPEN);
+  const expand = await hkdf(subtle, input, SALTS[kind]);
   return {
     roomId: toBase64Url(await expand('id')),
     key: await importSealingKey(subtle, await expand('key')),

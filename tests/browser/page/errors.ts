@@ -200,6 +200,12 @@ const scenarios: Readonly<Record<string, Run>> = {
       for (let i = 0; i < 30; i++) void peer.send(new Uint8Array(1_000_000));
     });
   },
+  ROOM_LEFT: () =>
+    thrown(async () => {
+      const channel = untyped({ relays: DEAD }).channel('left at once');
+      channel.leave();
+      await channel.ready;
+    }),
   NET_CLOSED: () =>
     thrown(() => {
       const net = untyped({ relays: DEAD });

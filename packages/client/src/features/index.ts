@@ -1,5 +1,6 @@
 import { actions } from './actions.ts';
 import { admission } from './admission.ts';
+import { channels } from './channels/channels.ts';
 import { diagnosis, hostNames } from './diagnosis/diagnosis.ts';
 import { directSignaling } from './direct-signaling.ts';
 import { discovery } from './discovery/discovery.ts';
@@ -18,6 +19,7 @@ import { structuredValues } from './structured-values.ts';
 export {
   actions,
   admission,
+  channels,
   diagnosis,
   directSignaling,
   discovery,
@@ -39,6 +41,7 @@ export function allFeatures() {
   return [
     actions(),
     admission(),
+    channels(),
     diagnosis(),
     directSignaling(),
     discovery(),
@@ -64,6 +67,14 @@ export type {
   ActionsRoom,
 } from './actions.ts';
 export type { AdmissionApi, AdmissionOptions, Handshake } from './admission.ts';
+export type {
+  Channel,
+  ChannelEvents,
+  ChannelMember,
+  ChannelMemberEvents,
+  ChannelOptions,
+} from './channels/channel.ts';
+export type { ChannelsApi, ChannelsNet } from './channels/channels.ts';
 export type { FileOptions, FilesApi, FilesEvents, FilesPeer, IncomingFile } from './files.ts';
 export type { ForwardingApi, ForwardingOptions } from './forwarding/forwarding.ts';
 export type { TrackOptions } from './media/hints.ts';

@@ -1,5 +1,6 @@
 import { LumameshError } from '@lumamesh/base';
-import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
+import { toError } from '../extend.ts';
+import type { Feature, NetHandle, RoomHandle, RoomPart } from '../feature.ts';
 
 /** Whoever shares the password is met within this time, once a relay has named who is there. */
 const GRACE_MS = 3000;
@@ -9,16 +10,21 @@ const GRACE_MS = 3000;
  * joins a room with a password also takes part in a password-check room of the same name, whichever
  * the password is. Nobody connects there, and nothing is said of the password: who sees others there
  * and none of them in the room itself has another one. Whoever knows the name sees that the room
- * exists.
+ * exists. One `passwordProbe()` for each `connect`.
  */
 export function passwordProbe(): Feature {
+  let net: NetHandle | null = null;
   return {
     name: 'passwordProbe',
-    room: (room) => ((room.options.password ?? '') === '' ? {} : probe(room)),
+    net: (ownNet) => {
+      net = ownNet;
+      return {};
+    },
+    room: (room) => (net === null || (room.options.password ?? '') === '' ? {} : probe(net, room)),
   };
 }
 
-function probe(room: RoomHandle): RoomPart {
+function probe(net: NetHandle, room: RoomHandle): RoomPart {
   let leave = (): void => undefined;
   let cancel = (): void => undefined;
   let isAsked = false;
@@ -35,10 +41,15 @@ function probe(room: RoomHandle): RoomPart {
   return {
     onReady: () => {
       // The password makes its derivation slow, so that a relay cannot try names in bulk either.
-      leave = room.openChannel(`${room.name}\nprobe`, 'probe', {}, () => {
-        if (!isAsked) wait();
-        isAsked = true;
+      const channel = net.openChannel('room', `${room.name}\nprobe`, 'probe', {
+        _presence: () => ({}),
+        _handleMember: () => {
+          if (!isAsked) wait();
+          isAsked = true;
+        },
       });
+      leave = () => channel._leave();
+      channel._start().catch((cause: unknown) => room.reportError(toError(cause)));
     },
     onLeave: () => {
       cancel();

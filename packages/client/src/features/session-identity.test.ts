@@ -80,7 +80,7 @@ class Page {
         ...(frame && { self: windowOf(frame) }),
       },
     } as unknown as Platform;
-    const net = { platform, rooms: this.#rooms } as unknown as NetHandle;
+    const net = { platform, stays: this.#rooms } as unknown as NetHandle;
     this.#part = sessionIdentity().net?.(net) ?? {};
   }
 

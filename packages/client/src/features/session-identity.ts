@@ -17,7 +17,7 @@ export function sessionIdentity(): Feature {
       return {
         identityFor: async (roomId) => store._take(roomId),
         onPageHide: () => {
-          for (const { roomId, counter } of net.rooms)
+          for (const { roomId, counter } of net.stays)
             if (roomId !== null) store._keep(roomId, counter);
         },
       };

@@ -1,5 +1,5 @@
 import { Emitter, type Instant, LumameshError } from '@lumamesh/base';
-import type { ClientMessage, RelayMessage } from '@lumamesh/protocol';
+import type { ClientMessage, RelayMessage, RoomKind } from '@lumamesh/protocol';
 import type {
   BaseNet,
   CloseOptions,
@@ -12,7 +12,8 @@ import { checkConnectOptions, checkRoomOptions } from '../arguments.ts';
 import { extend } from '../extend.ts';
 import type { Feature, NetHandle, NetPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { ChannelHost, RoomChannel } from '../room/channel.ts';
+import type { ChannelHost, ChannelOwner, HeldChannel } from '../room/channel-host.ts';
+import { RoomChannel } from '../room/channel.ts';
 import { type PeerIdentity, createPeerIdentity } from '../room/peer-identity.ts';
 import { Room } from '../room/room.ts';
 import { RelayPool, type RelayPoolOwner } from './relay-pool.ts';
@@ -34,12 +35,14 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   /** By name and password: joining a room twice is being in it once. */
   readonly #rooms = new Map<string, Room>();
   /** All that is told of relays: rooms, and channels beside them. */
-  readonly #channels = new Set<RoomChannel>();
+  readonly #channels = new Set<HeldChannel>();
   readonly #onListenerError: (error: unknown) => void;
   readonly #stopWatching: () => void;
   #cancelTick = (): void => undefined;
   #tickedAt: Instant;
   #isClosed = false;
+  /** The ICE servers of which pages were told, as JSON. */
+  #toldIceServers = '';
   #ended: Promise<void> = Promise.resolve();
 
   /**
@@ -49,7 +52,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     checkConnectOptions(options, platform);
     const onListenerError = options.onListenerError ?? rethrowLater;
-    super(onListenerError, ['status', 'error']);
+    super(onListenerError, ['status', 'iceServers', 'error']);
     const { relays = [], signal } = options;
     this.platform = platform;
     this.options = options;
@@ -106,6 +109,10 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return this.#rooms.values();
   }
 
+  get stays(): Iterable<HeldChannel> {
+    return this.#channels;
+  }
+
   get roomIds(): ReadonlySet<string> {
     const ids = [...this.#channels].map(({ roomId }) => roomId);
     return new Set(ids.filter((id) => id !== null));
@@ -122,17 +129,43 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   joinRoom(name: string, options: RoomOptions = {}): Room {
     if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
     checkRoomOptions(name, options);
-    const key = JSON.stringify([name, options.password ?? ''].map((text) => text.normalize('NFC')));
+    const key = this.roomKey(name, options.password);
     const joined = this.#rooms.get(key);
     if (joined !== undefined) return joined;
     const room: Room = new Room(name, options, this.#features, {
       ...this.#channelHost,
       _handleRoomLeft: () => this.#rooms.delete(key),
-      _iceServers: () => this.#iceServers(),
+      _iceServers: () => this.iceServersOf([]),
     });
     this.#rooms.set(key, room);
     void room._start();
     return room;
+  }
+
+  get iceServers(): readonly RTCIceServer[] {
+    return this.iceServersOf([...this.roomIds]);
+  }
+
+  get onListenerError(): (error: unknown) => void {
+    return this.#onListenerError;
+  }
+
+  iceServersOf(roomIds: readonly string[]): readonly RTCIceServer[] {
+    const urls = [...this.#pool._stunUrls];
+    return [
+      ...(urls.length === 0 ? [] : [{ urls }]),
+      ...(this.options.iceServers ?? []),
+      ...this.#parts.flatMap((part) => part.iceServers?.(roomIds) ?? []),
+    ];
+  }
+
+  roomKey(name: string, password = ''): string {
+    return JSON.stringify([name, password].map((text) => text.normalize('NFC')));
+  }
+
+  openChannel(kind: RoomKind, name: string, password: string, owner: ChannelOwner): RoomChannel {
+    if (this.#isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
+    return new RoomChannel(kind, name, password, this.#channelHost, owner);
   }
 
   async close(options?: CloseOptions): Promise<void> {
@@ -196,6 +229,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       for (const channel of this.#channels)
         if (channel.roomId === message.room) channel._handleMessage(nk, message);
     for (const part of this.#parts) part.onRelayMessage?.(nk, message);
+    this.#tellIceServers();
   }
 
   _handleRelayGone(nk: string): void {
@@ -221,6 +255,15 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   #handleStatus(): void {
     this.emit('status', this.status);
+    this.#tellIceServers();
+  }
+
+  #tellIceServers(): void {
+    const { iceServers } = this;
+    const text = JSON.stringify(iceServers);
+    if (text === this.#toldIceServers) return;
+    this.#toldIceServers = text;
+    this.emit('iceServers', iceServers);
   }
 
   #tick(): void {
@@ -282,11 +325,6 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   #sync(): void {
     this.#pool._sync(this.#channels);
-  }
-
-  #iceServers(): readonly RTCIceServer[] {
-    const urls = [...this.#pool._stunUrls];
-    return [...(urls.length === 0 ? [] : [{ urls }]), ...(this.options.iceServers ?? [])];
   }
 }
 

@@ -2,7 +2,7 @@ import { type Instant, LumameshError } from '@lumamesh/base';
 import type { ClientMessage, RelayMessage, SignedRelayRecord } from '@lumamesh/protocol';
 import type { ConnectOptions, RelayStatus } from '../api.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { RoomChannel } from '../room/channel.ts';
+import type { HeldChannel } from '../room/channel-host.ts';
 import { diagnose } from './diagnosis.ts';
 import { RelayBook } from './relay-book.ts';
 import { RelayChoice } from './relay-choice.ts';
@@ -91,9 +91,9 @@ export class RelayPool {
   }
 
   /** Tells relays of the page's rooms, as far as they are not told and take them. */
-  _sync(channels: Iterable<RoomChannel>): void {
+  _sync(channels: Iterable<HeldChannel>): void {
     const links = this.#open;
-    const isKnown = ({ roomId }: RoomChannel): boolean =>
+    const isKnown = ({ roomId }: HeldChannel): boolean =>
       links.some(({ _rooms }) => _rooms._has(roomId ?? ''));
     // Who is nowhere yet comes first; of those who came first.
     const wanted = [...channels].toSorted((a, b) => Number(isKnown(a)) - Number(isKnown(b)));

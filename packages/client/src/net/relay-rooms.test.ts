@@ -13,6 +13,9 @@ class World {
   readonly there = new Set<string>();
   readonly refused: string[] = [];
   wanted: string[] = [];
+  presence = '';
+  /** What was said in joins, in its order. */
+  readonly said: string[] = [];
   /** Those whose keys are not there yet. */
   readonly unready = new Set<string>();
   strikes = 0;
@@ -30,7 +33,8 @@ class World {
     this.rooms._sync(
       this.wanted.map((name) => {
         const room = idOf(name);
-        const message = { action: 'join', room, peer: idOf('me'), presence: '' } as const;
+        const { presence } = this;
+        const message = { action: 'join', room, peer: idOf('me'), presence } as const;
         return { roomId: room, _joinMessage: this.unready.has(name) ? null : message };
       }),
       instant(this.now),
@@ -52,6 +56,7 @@ class World {
     if (message.action !== 'join') return true;
     const { room } = message;
     this.joins += 1;
+    this.said.push(message.presence);
     if (!this.bucket.take(instant(this.now))) {
       this.strikes += 1;
       this.refuse(room, 'RATE_LIMITED');
@@ -161,6 +166,44 @@ describe('the rooms of a page at a relay', () => {
     world.wanted = ['full'];
     world.pass(16_000);
     assert.deepEqual([...world.there], [idOf('full')]);
+  });
+
+  it('are told what is new of the page: the latest, as fast as the relay takes it', async () => {
+    const world = new World();
+    world.wanted = ['a'];
+    for (let i = 0; i < 2000; i++) {
+      world.presence = `p${i}`;
+      world.now += 50;
+      world.sync();
+      await settle();
+    }
+    assert.equal(world.strikes, 0);
+    assert.ok(world.said.length > 100 && world.said.length < 160, `${world.said.length} joins`);
+    world.pass(2000);
+    assert.equal(world.said.at(-1), 'p1999');
+    const { joins } = world;
+    world.pass(60_000);
+    assert.equal(world.joins, joins, 'what is known is not said again');
+  });
+
+  it('stay joined when what is new is refused, which is said again later', async () => {
+    const world = new World();
+    world.wanted = ['a', 'b'];
+    world.sync();
+    for (const code of ['RATE_LIMITED', 'TOO_MANY_ROOMS']) {
+      world.presence = code;
+      world.sync();
+      const { joins } = world;
+      world.rooms._handleRefused(idOf('a'), code, instant(world.now));
+      assert.ok(world.rooms._has(idOf('a')), 'signals still go by this relay');
+      world.pass(2000);
+      assert.equal(world.joins, joins);
+      world.pass(60_000);
+      assert.equal(world.joins, joins + 1);
+    }
+    world.wanted.push('c');
+    world.sync();
+    assert.ok(world.there.has(idOf('c')), 'and there is a place for another');
   });
 
   it('are told when the relay can be told, and not what it can never take', async () => {

@@ -1,5 +1,6 @@
 import { type Instant, TokenBucket, instant, later } from '@lumamesh/base';
 import { type ClientMessage, LIMITS, type RelayLimits } from '@lumamesh/protocol';
+import type { JoinMessage } from '../room/channel-host.ts';
 
 /** A room that a relay refused is asked for again after this, doubling. */
 const RETRY_INITIAL_MS = 3000;
@@ -8,10 +9,20 @@ const RETRY_MAX_MS = 15_000;
 const SHARE = 0.9;
 /** Refusals that may pass: a place becomes free; our own session of before counts for 25 s. */
 const TRANSIENT = /^(ROOM_FULL|TOO_MANY_ROOMS|PEER_ID_IN_USE|RATE_LIMITED|NOT_IN_ROOM)$/;
+/** Of these what concerns new presence in a room that we are in. */
+const OF_PRESENCE = /^(TOO_MANY_ROOMS|RATE_LIMITED)$/;
 
 export interface WantedRoom {
   readonly roomId: string | null;
-  readonly _joinMessage: ClientMessage | null;
+  readonly _joinMessage: JoinMessage | null;
+}
+
+/** A room that the relay was asked for. */
+interface Asked {
+  /** What the relay was told of this page; `null` where that was refused. */
+  presence: string | null;
+  /** It has taken us in. */
+  isJoined: boolean;
 }
 
 /**
@@ -22,7 +33,7 @@ export class RelayRooms {
   readonly #joins: TokenBucket;
   #maxRooms: number;
   /** What the relay was asked for, and has not refused. */
-  readonly #asked = new Set<string>();
+  readonly #asked = new Map<string, Asked>();
   readonly #refusals = new Map<string, { readonly retryAt: Instant; readonly delayMs: number }>();
 
   /** @param limits what the relay says; relays of before say less. */
@@ -38,25 +49,38 @@ export class RelayRooms {
     return this.#asked.has(roomId);
   }
 
+  /** Whether the relay has said who is in a room, or that it does not take us in. */
+  _isAnswered(roomId: string): boolean {
+    return this.#asked.get(roomId)?.isJoined ?? this.#refusals.has(roomId);
+  }
+
   /** The relay has taken us in. */
   _handleJoined(roomId: string): void {
     this.#refusals.delete(roomId);
+    const asked = this.#asked.get(roomId);
+    if (asked !== undefined) asked.isJoined = true;
   }
 
   _handleRefused(roomId: string, code: string, now: Instant): void {
     if (!TRANSIENT.test(code)) return;
-    this.#asked.delete(roomId);
-    // It has fewer places than it says.
-    if (code === 'TOO_MANY_ROOMS') this.#maxRooms = Math.max(1, this.#asked.size);
-    const delayMs = Math.min(
-      2 * (this.#refusals.get(roomId)?.delayMs ?? RETRY_INITIAL_MS / 2),
-      RETRY_MAX_MS,
-    );
+    const asked = this.#asked.get(roomId);
+    if (asked?.isJoined === true && OF_PRESENCE.test(code)) {
+      // We are in: what it does not take is what this page says of itself now.
+      asked.presence = null;
+    } else {
+      this.#asked.delete(roomId);
+      // It has fewer places than it says.
+      if (code === 'TOO_MANY_ROOMS') this.#maxRooms = Math.max(1, this.#asked.size);
+    }
+    const last = this.#refusals.get(roomId);
+    // New presence is not answered: what was refused long ago was taken since.
+    const isOld = last === undefined || now > later(last.retryAt, RETRY_MAX_MS);
+    const delayMs = isOld ? RETRY_INITIAL_MS : Math.min(2 * last.delayMs, RETRY_MAX_MS);
     this.#refusals.set(roomId, { retryAt: later(now, delayMs), delayMs });
   }
 
   /**
-   * Leaves and joins.
+   * Leaves, joins, and says what is new of this page.
    * @param wanted whom to serve first comes first
    * @param send returns false when the relay cannot be told now
    * @param refuse there is no place for a room
@@ -68,7 +92,7 @@ export class RelayRooms {
     refuse: (room: Room) => void,
   ): void {
     const ids = new Set(wanted.map(({ roomId }) => roomId));
-    for (const room of this.#asked)
+    for (const room of this.#asked.keys())
       if (!ids.has(room)) {
         send({ action: 'leave', room });
         this.#asked.delete(room);
@@ -81,10 +105,15 @@ export class RelayRooms {
         kept += 1;
         continue;
       }
-      if (this.#asked.has(roomId)) continue;
+      const asked = this.#asked.get(roomId);
+      if (asked?.presence === message.presence) continue;
       if (now < (this.#refusals.get(roomId)?.retryAt ?? instant(0))) continue;
-      if (this.#asked.size + kept >= this.#maxRooms) refuse(room);
-      else if (this.#joins.take(now) && send(message)) this.#asked.add(roomId);
+      if (asked === undefined && this.#asked.size + kept >= this.#maxRooms) refuse(room);
+      else if (this.#joins.take(now) && send(message))
+        this.#asked.set(roomId, {
+          presence: message.presence,
+          isJoined: asked?.isJoined ?? false,
+        });
     }
   }
 }

@@ -16,7 +16,7 @@ export function encodePlain(value: unknown): EncodedValue | null {
     const body = new Uint8Array(value);
     return { kind: 'b', length: body.length, body };
   }
-  if (value === undefined || !isPlain(value, 0)) return null;
+  if (value === undefined || !isPlain(value)) return null;
   const json = JSON.stringify(value);
   const body = json.length <= MAX_TEXT_LENGTH ? json : jsonBytes(json);
   return { kind: 'j', length: body.length, body };
@@ -30,7 +30,7 @@ export function jsonBytes(json: string): Uint8Array<ArrayBuffer> {
 }
 
 /** Whether JSON gives back what it was given. */
-function isPlain(value: unknown, depth: number): boolean {
+export function isPlain(value: unknown, depth = 0): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -74,7 +74,7 @@ export function refuse(value: unknown): never {
       typeof inner === 'object' && inner !== null && (Array.isArray(inner) || isRecord(inner))
         ? Object.entries(inner)
         : [];
-    const found = entries.find(([, part]) => !isPlain(part, 0));
+    const found = entries.find(([, part]) => !isPlain(part));
     if (found === undefined) break;
     place += `.${found[0]}`;
     inner = found[1];

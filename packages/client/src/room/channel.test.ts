@@ -44,6 +44,7 @@ class Page {
   readonly signals: unknown[] = [];
   readonly reached = new Set<string>();
   readonly errors: string[] = [];
+  nick = 'Ada';
   now: Instant = instant(0);
 
   constructor(identity: PeerIdentity) {
@@ -54,6 +55,7 @@ class Page {
       random: Math.random,
     } as unknown as Platform;
     this.channel = new RoomChannel(
+      'room',
       NAME,
       '',
       {
@@ -69,8 +71,8 @@ class Page {
         _handleLeft: () => undefined,
       },
       {
-        _presence: () => ({ nick: identity.id }),
-        _handleMember: (id, presence) => this.met.push(`${id} ${JSON.stringify(presence)}`),
+        _presence: () => ({ nick: this.nick }),
+        _handleMember: (id, { presence }) => this.met.push(`${id} ${JSON.stringify(presence)}`),
         _handleSignal: (from, payload) => {
           this.signals.push([from, (payload as { readonly n?: unknown }).n]);
           return true;
@@ -182,6 +184,66 @@ describe('a room over relays that may lie', () => {
     page.hear('b', { action: 'peer-joined', peer: bob.id, presence: old });
     await page.settle();
     assert.deepEqual(page.met, [`${bob.id} {"nick":"young"}`, `${bob.id} {"nick":"young"}`]);
+  });
+
+  it('signals to a member in its stay, however often that says something else of itself', async () => {
+    const page = await Page.make();
+    const bob = await member(1000);
+    const first = await bob.sealer.seal('presence', EVERYONE, { stay: 1000, nick: 'first' });
+    const second = await bob.sealer.seal('presence', EVERYONE, { stay: 1000, nick: 'second' });
+    for (const [relay, presence] of [
+      ['a', first],
+      ['a', second],
+      // Kept by a relay, and shown to who has heard the latest.
+      ['b', first],
+    ] as const) {
+      page.hear(relay, { action: 'peer-joined', peer: bob.id, presence });
+      await page.settle();
+    }
+    assert.deepEqual(
+      page.met.map((line) => /"nick":"(.*)"/.exec(line)?.[1]),
+      ['first', 'second', 'second'],
+    );
+    page.channel._signal(bob.id, { n: 1 });
+    await page.settle();
+    const { message } = page.sent.at(-1) ?? {};
+    assert.ok(message?.action === 'signal');
+    assert.equal(await openAs(bob, page, message.data), 1);
+  });
+
+  it('says something else of this page by the latest presence, in the stay that it has', async () => {
+    const page = await Page.make(7);
+    const bob = await member();
+    const read = async (): Promise<unknown> => {
+      const join = page.channel._joinMessageFor('relay', undefined);
+      assert.ok(join?.action === 'join');
+      const opened = await bob.sealer.open('presence', page.identity.id, join.presence);
+      return opened.ok ? [opened.value.value, opened.value.counter] : opened.drop;
+    };
+    assert.deepEqual(await read(), [{ nick: 'Ada', stay: 7 }, 7]);
+    for (const nick of ['1', '2', '3']) {
+      page.nick = nick;
+      void page.channel._say();
+    }
+    await page.settle();
+    // The first of them was being sealed already; those between were never said.
+    assert.deepEqual(await read(), [{ nick: '3', stay: 7 }, 9]);
+    const data = await bob.sealer.seal('signal', page.identity.id, { n: 1, stay: 0 }, 7);
+    page.hear('relay', { action: 'signal', from: bob.id, data });
+    await page.settle();
+    assert.deepEqual(page.signals, [[bob.id, 1]]);
+  });
+
+  it('takes no stay that a member cannot have', async () => {
+    const page = await Page.make();
+    for (const stay of [-1, 1.5, 2 ** 60, 'x', {}, null]) {
+      const mallory = await member(20);
+      const presence = await mallory.sealer.seal('presence', EVERYONE, { stay });
+      page.hear('relay', { action: 'peer-joined', peer: mallory.id, presence });
+      await page.settle();
+      assert.equal(page.channel._member(mallory.id)?.stay, 20, JSON.stringify(stay));
+    }
+    assert.deepEqual(page.errors, []);
   });
 
   it('opens no signal that was sealed for an earlier stay of this page', async () => {

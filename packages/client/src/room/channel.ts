@@ -1,8 +1,8 @@
-import { type Instant, LumameshError, dropOldest } from '@lumamesh/base';
+import { type Instant, LumameshError } from '@lumamesh/base';
 import {
-  type ClientMessage,
   type JoinProof,
   type RelayMessage,
+  type RoomKind,
   type RoomMember,
   type RoomSecret,
   deriveRoomSecret,
@@ -10,82 +10,40 @@ import {
 } from '@lumamesh/protocol';
 import { toError } from '../extend.ts';
 import { fieldsOf } from '../peer/signal.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { ChannelHost, ChannelOwner, HeldChannel, JoinMessage } from './channel-host.ts';
 import { Inbox } from './inbox.ts';
-import { Members } from './members.ts';
-import type { PeerIdentity } from './peer-identity.ts';
+import { JoinProofs } from './join-proofs.ts';
+import { type Member, Members } from './members.ts';
+import { Outbox } from './outbox.ts';
 import { EVERYONE, Sealer } from './sealing.ts';
-import { Unanswered } from './unanswered.ts';
 
 const MAX_LISTED = 1000;
-/** Relays whose challenges are remembered; more than a page holds. */
-const MAX_PROOFS = 32;
-
-/** What a channel needs of the net around it. */
-export interface ChannelHost {
-  readonly platform: Platform;
-  readonly onListenerError: (error: unknown) => void;
-  readonly _identityFor: (roomId: string) => Promise<PeerIdentity>;
-  /** Sends by one relay, or by all of them when `relay` is null; returns whether any took it. */
-  readonly send: (relay: string | null, message: ClientMessage) => boolean;
-  readonly _handleStart: (channel: RoomChannel) => void;
-  readonly _handleReady: () => void;
-  readonly _handleLeft: (channel: RoomChannel) => void;
-}
-
-/** What a channel tells whoever takes part in it. */
-export interface ChannelOwner {
-  /** What the others learn of us; asked once, when the room's keys are there. */
-  _presence(): unknown;
-  /**
-   * A member was seen (again).
-   * @param isListed it was there before us; @param hasMissed a signal to it found no relay
-   */
-  _handleMember(id: string, presence: unknown, isListed: boolean, hasMissed: boolean): void;
-  /** No relay lists a member any more. */
-  _handleMemberGone?(id: string): void;
-  /**
-   * @param counter rises with each signal of the sender
-   * @returns whether its sender is of interest: the relay it came by is the way back
-   */
-  _handleSignal?(from: string, payload: unknown, counter: number): boolean;
-  /** Whether somebody is connected to the member, who so keeps its place in a crowd. */
-  _isReached?(id: string): boolean;
-  /** A relay has taken us in and named all members. */
-  _handleJoined?(): void;
-  _handleError?(error: LumameshError): void;
-}
 
 /**
- * A room as relays carry it: keys, members with their sealed presence, sealed signals. It connects
- * to nobody.
+ * What relays carry: keys, members with their sealed presence, sealed signals. It connects to
+ * nobody. Rooms stand on it, and the channels of pages.
  */
-export class RoomChannel {
+export class RoomChannel implements HeldChannel {
+  readonly #kind: RoomKind;
   readonly #name: string;
   readonly #password: string;
   readonly #host: ChannelHost;
   readonly #owner: ChannelOwner;
   readonly #members: Members;
-  /** The relay a member was last heard through: the way back. */
-  readonly #routes = new Map<string, string>();
-  /** Sealing takes time; what is sent to and heard from a member keeps its order. */
-  readonly #outgoing = new Map<string, Promise<void>>();
-  readonly #unanswered = new Unanswered();
+  readonly #outbox: Outbox;
   /** By relay. */
   readonly #inboxes = new Map<string, Inbox>();
-  /** Members to whom something was to be said while there was no relay. */
-  readonly #missed = new Set<string>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
-  /** By relay: what it has asked, and the answer once it is signed. */
-  readonly #proofs = new Map<
-    string,
-    { readonly challenge: string; readonly proof: JoinProof | null }
-  >();
+  readonly #proofs = new JoinProofs();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
   #release = (): void => undefined;
   #presence = '';
+  /** What is said of this page is sealed once after another; `null` while nothing is to be said. */
+  #saying: Promise<void> | null = null;
+  #isSayingDue = false;
+  readonly #ready = Promise.withResolvers<string>();
   /** Why a relay has not taken us in; said once. */
   #refusal = '';
   #hasSaidMismatch = false;
@@ -93,12 +51,27 @@ export class RoomChannel {
   /** This page's own id; empty until the keys are there. */
   selfId = '';
 
-  constructor(name: string, password: string, host: ChannelHost, owner: ChannelOwner) {
+  constructor(
+    kind: RoomKind,
+    name: string,
+    password: string,
+    host: ChannelHost,
+    owner: ChannelOwner,
+  ) {
+    this.#kind = kind;
     this.#name = name;
     this.#password = password;
     this.#host = host;
     this.#owner = owner;
-    this.#members = new Members(host.platform.random);
+    this.#outbox = new Outbox(host);
+    this.#members = new Members(host.platform.random, (id) => owner._handlePushedOut?.(id));
+    // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+    this.#ready.promise.catch(() => undefined);
+  }
+
+  /** This page's id, once it is known; rejects with `ROOM_LEFT`, or what went wrong. */
+  get _ready(): Promise<string> {
+    return this.#ready.promise;
   }
 
   /** What relays know the room by; `null` until it is derived. */
@@ -115,27 +88,29 @@ export class RoomChannel {
    * What to tell a relay that has just come up, once this page's id is proven to it. `challenge`
    * is what its welcome asks; relays of before ask nothing.
    */
-  _joinMessageFor(relay: string, challenge: string | undefined): ClientMessage | null {
+  _joinMessageFor(relay: string, challenge: string | undefined): JoinMessage | null {
     if (this.#presence === '' || this.#isLeft) return null;
     // There is presence once there are keys.
     const room = this.roomId ?? '';
     const message = { action: 'join', room, peer: this.selfId, presence: this.#presence } as const;
     if (challenge === undefined) return message;
-    const known = this.#proofs.get(relay);
-    if (known?.challenge !== challenge)
-      this.#prove(relay, challenge, room).catch(this.#host.onListenerError);
-    else if (known.proof !== null) return { ...message, proof: known.proof };
-    return null;
+    const proof = this.#proofs._for(
+      relay,
+      challenge,
+      () => this.#prove(relay, challenge, room),
+      this.#host._handleReady,
+    );
+    return proof === null ? null : { ...message, proof };
   }
 
   /** The members that relays list now. */
-  get _members(): Iterable<readonly [id: string, presence: unknown]> {
+  get _members(): readonly (readonly [id: string, member: Member])[] {
     return this.#members._listed;
   }
 
-  /** What a member says of itself; `undefined` for who is none. */
-  _presenceOf(id: string): unknown {
-    return this.#members._get(id)?.presence;
+  /** A member that was seen or heard; `undefined` for who is none. */
+  _member(id: string): Member | undefined {
+    return this.#members._get(id);
   }
 
   /**
@@ -144,24 +119,43 @@ export class RoomChannel {
    * @param prepare what is to be there before this page says anything of itself
    */
   async _start(prepare?: () => Promise<void>): Promise<void> {
-    const { platform, _identityFor, _handleStart, _handleReady } = this.#host;
+    const { platform, _identityFor, _handleStart } = this.#host;
     _handleStart(this);
-    await prepare?.();
-    const secret = await deriveRoomSecret(platform.crypto.subtle, this.#name, this.#password);
-    const identity = await _identityFor(secret.roomId);
-    this.#release = identity.release ?? this.#release;
-    if (this.#isLeft) return this.#release();
-    const sealer = new Sealer(platform.crypto, secret, identity);
-    this.#secret = secret;
-    this.#sealer = sealer;
-    this.selfId = identity.id;
-    this.#presence = await sealer.seal('presence', EVERYONE, this.#owner._presence());
-    if (!this.#isLeft) _handleReady();
+    try {
+      await prepare?.();
+      const { subtle } = platform.crypto;
+      const secret = await deriveRoomSecret(subtle, this.#name, this.#password, this.#kind);
+      const identity = await _identityFor(secret.roomId);
+      this.#release = identity.release ?? this.#release;
+      if (this.#isLeft) return this.#release();
+      this.#secret = secret;
+      this.#sealer = new Sealer(platform.crypto, secret, identity);
+      this.selfId = identity.id;
+      // The page is told what it is before others are.
+      this.#ready.resolve(identity.id);
+      this.#owner._handleReady?.(identity.id);
+      await this._say();
+    } catch (cause) {
+      const error = toError(cause, 'CRYPTO_FAILED');
+      this.#ready.reject(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Tells the others what the owner says of this page now: the latest, and as often as relays take
+   * it. Rejects with what went wrong.
+   */
+  _say(): Promise<void> {
+    this.#isSayingDue = true;
+    this.#saying ??= this.#sayLatest().finally(() => (this.#saying = null));
+    return this.#saying;
   }
 
   _leave(): void {
     if (this.#isLeft) return;
     this.#isLeft = true;
+    this.#ready.reject(new LumameshError('ROOM_LEFT', 'it was left before it was prepared'));
     this.#host._handleLeft(this);
     this.#release();
   }
@@ -202,56 +196,59 @@ export class RoomChannel {
   /** To be called about every second. */
   _handleTick(now: Instant): void {
     for (const id of this.#members._gone(now)) this.#drop(id);
-    for (const [to, messages] of this.#unanswered._takeDue(now)) {
-      // By all relays, also what follows, until the member is heard by one of them.
-      this._unroute(to);
-      for (const message of messages) this.#host.send(null, message);
-    }
+    this.#outbox._handleTick(now);
   }
 
-  /** Seals a signal and sends it by the relay that its receiver was last heard through. */
-  _signal(to: string, payload: object): void {
+  /**
+   * Seals a signal and sends it by the relay that its receiver was last heard through.
+   * @returns whether a relay took it; never rejects
+   */
+  _signal(to: string, payload: object): Promise<boolean> {
     const sealer = this.#sealer;
     const room = this.roomId;
-    if (sealer === null || room === null) return;
-    const sent = (this.#outgoing.get(to) ?? Promise.resolve()).then(async () => {
+    if (sealer === null || room === null) return Promise.resolve(false);
+    return this.#outbox._send(to, async () => {
+      if (this.#isLeft) return null;
       const stay = this.#members._get(to)?.stay ?? 0;
       const data = await sealer.seal('signal', to, { ...payload, stay: sealer.stay }, stay);
-      const message = { action: 'signal', room, to, data } as const;
-      if (this.#isLeft) return;
-      if (this.#host.send(this.#routes.get(to) ?? null, message))
-        this.#unanswered._add(to, message, this.#host.platform.now());
-      else this.#missed.add(to);
+      return this.#isLeft ? null : { action: 'signal', room, to, data };
     });
-    this.#outgoing.set(to, sent.catch(this.#host.onListenerError));
   }
 
   /** The member needs no relay to be reached. */
   _settle(id: string): void {
-    this.#unanswered._settle(id);
+    this.#outbox._settle(id);
+  }
+
+  /** By all relays, until the member is heard by one of them. */
+  _unroute(id: string): void {
+    this.#outbox._unroute(id);
   }
 
   /** Whoever takes part has no use for a member any more. */
-  /** By all relays, until the member is heard by one of them. */
-  _unroute(id: string): void {
-    this.#routes.delete(id);
-  }
-
   _release(id: string): void {
-    this._settle(id);
-    this._unroute(id);
-    this.#outgoing.delete(id);
-    this.#missed.delete(id);
+    this.#outbox._release(id);
   }
 
-  async #prove(relay: string, challenge: string, room: string): Promise<void> {
-    this.#proofs.set(relay, { challenge, proof: null });
-    dropOldest(this.#proofs, MAX_PROOFS);
-    const text = joinProofText(relay, challenge, room, this.selfId);
-    const proof = (await this.#sealer?.prove(text)) ?? null;
-    if (this.#proofs.get(relay)?.challenge !== challenge) return;
-    this.#proofs.set(relay, { challenge, proof });
-    this.#host._handleReady();
+  async #sayLatest(): Promise<void> {
+    while (this.#isSayingDue) {
+      this.#isSayingDue = false;
+      const sealer = this.#sealer;
+      if (sealer === null || this.#isLeft) return;
+      const said = { ...this.#owner._presence(), stay: sealer.stay };
+      this.#presence = await sealer.seal('presence', EVERYONE, said);
+      if (!this.#isLeft) this.#host._handleReady();
+    }
+  }
+
+  async #prove(relay: string, challenge: string, room: string): Promise<JoinProof | null> {
+    try {
+      const text = joinProofText(relay, challenge, room, this.selfId);
+      return (await this.#sealer?.prove(text)) ?? null;
+    } catch (error) {
+      this.#host.onListenerError(error);
+      return null;
+    }
   }
 
   async #apply(relay: string, message: RelayMessage): Promise<void> {
@@ -292,7 +289,7 @@ export class RoomChannel {
         this.#members._hear(from, stay, this.#host.platform.now(), this.#mayGo);
         this._settle(from);
         if (this.#owner._handleSignal?.(from, value, counter) === true)
-          this.#routes.set(from, relay);
+          this.#outbox._route(from, relay);
         return;
       }
       case 'error':
@@ -330,9 +327,13 @@ export class RoomChannel {
     }
     const { value, counter } = opened.value;
     const now = this.#host.platform.now();
-    const { presence } = this.#members._see(id, value, counter, relay, now, this.#mayGo);
-    this.#routes.set(id, relay);
-    this.#owner._handleMember(id, presence, isListed, this.#missed.delete(id));
+    const { stay } = fieldsOf(value);
+    // Pages of before do not name it, and say what they are once in a stay.
+    const isNamed = Number.isSafeInteger(stay) && Number(stay) >= 0 && Number(stay) <= counter;
+    const ofStay = isNamed ? Number(stay) : counter;
+    const member = this.#members._see(id, value, ofStay, counter, relay, now, this.#mayGo);
+    this.#outbox._route(id, relay);
+    this.#owner._handleMember(id, member, isListed, this.#outbox._takeMissed(id));
   }
 
   readonly #mayGo = (id: string): boolean => this.#owner._isReached?.(id) !== true;

@@ -7,8 +7,10 @@ const MAX_MEMBERS = 1000;
 export interface Member {
   /** What it says of itself, opened. */
   presence: unknown;
-  /** The counter of that: names its stay in the room, and only rises. */
+  /** Names its stay in the room, and only rises. */
   stay: number;
+  /** The counter of the presence: what it says later has a higher one. -1 while nothing was heard. */
+  revision: number;
   /** The relays that list it. */
   readonly relays: Set<string>;
   /** When it counts as gone, while no relay lists it. */
@@ -22,9 +24,12 @@ export interface Member {
 export class Members {
   readonly #members = new Map<string, Member>();
   readonly #random: () => number;
+  readonly #onPushedOut: (id: string) => void;
 
-  constructor(random: () => number) {
+  /** @param onPushedOut hears of a member that has made place for another */
+  constructor(random: () => number, onPushedOut: (id: string) => void) {
     this.#random = random;
+    this.#onPushedOut = onPushedOut;
   }
 
   get _ids(): readonly string[] {
@@ -32,10 +37,8 @@ export class Members {
   }
 
   /** The members that relays list now. */
-  get _listed(): readonly (readonly [id: string, presence: unknown])[] {
-    return [...this.#members]
-      .filter(([, { relays }]) => relays.size > 0)
-      .map(([id, { presence }]) => [id, presence]);
+  get _listed(): readonly (readonly [id: string, member: Member])[] {
+    return [...this.#members].filter(([, { relays }]) => relays.size > 0);
   }
 
   _get(id: string): Member | undefined {
@@ -44,25 +47,28 @@ export class Members {
 
   /**
    * Its presence was heard, by a relay that lists it.
+   * @param revision the counter of the presence, which is not below that of its `stay`
    * @param mayGo whether a member may make place for another
    */
   _see(
     id: string,
     presence: unknown,
     stay: number,
+    revision: number,
     relay: string,
     now: Instant,
     mayGo: (id: string) => boolean,
   ): Member {
-    const member = this.#take(id, presence, stay, now, mayGo);
-    if (stay >= member.stay) Object.assign(member, { presence, stay });
+    const member = this.#take(id, stay, now, mayGo);
+    if (stay >= member.stay && revision >= member.revision)
+      Object.assign(member, { presence, stay, revision });
     member.relays.add(relay);
     return member;
   }
 
   /** It has signaled: it is there, whoever lists it or not. */
   _hear(id: string, stay: number, now: Instant, mayGo: (id: string) => boolean): void {
-    const member = this.#take(id, {}, stay, now, mayGo);
+    const member = this.#take(id, stay, now, mayGo);
     // What it says of this stay may yet come.
     member.stay = Math.max(member.stay, stay);
   }
@@ -88,23 +94,19 @@ export class Members {
     this.#members.delete(id);
   }
 
-  #take(
-    id: string,
-    presence: unknown,
-    stay: number,
-    now: Instant,
-    mayGo: (id: string) => boolean,
-  ): Member {
+  #take(id: string, stay: number, now: Instant, mayGo: (id: string) => boolean): Member {
     const known = this.#members.get(id);
     if (known !== undefined) return known;
     // Members cost those who make them up nothing: any of those who are not met gives its place.
     if (this.#members.size >= MAX_MEMBERS) {
       const idle = this._ids.filter(mayGo);
-      this.#members.delete(idle[Math.floor(this.#random() * idle.length)] ?? '');
+      const chosen = idle[Math.floor(this.#random() * idle.length)] ?? '';
+      if (this.#members.delete(chosen)) this.#onPushedOut(chosen);
     }
     const member = {
-      presence,
+      presence: {},
       stay,
+      revision: -1,
       relays: new Set<string>(),
       goneAt: later(now, REJOIN_GRACE_MS),
     };

@@ -14,7 +14,9 @@ import type { SendOptions } from '../peer/peer-frame.ts';
 import { Peer, type PeerHost } from '../peer/peer.ts';
 import { BYE, type PeerSignal, fieldsOf, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
-import { type ChannelHost, type ChannelOwner, RoomChannel } from './channel.ts';
+import type { ChannelHost, ChannelOwner } from './channel-host.ts';
+import { RoomChannel } from './channel.ts';
+import type { Member } from './members.ts';
 
 const MAX_NICK_LENGTH = 64;
 /**
@@ -54,12 +56,12 @@ export class Room
   #hasSaidFull = false;
 
   constructor(name: string, options: RoomOptions, features: readonly Feature[], host: RoomHost) {
-    super(host.onListenerError, ['peer', 'leave', 'joined', 'status', 'error']);
+    super(host.onListenerError, ['ready', 'peer', 'leave', 'joined', 'status', 'error']);
     this.name = name;
     this.options = options;
     this.#host = host;
     this.#features = features;
-    this.#channel = new RoomChannel(name, options.password ?? '', host, this);
+    this.#channel = new RoomChannel('room', name, options.password ?? '', host, this);
     this.#parts = features.map((feature) => feature.room?.(this) ?? {});
     for (const part of this.#parts) extend(this, part.api);
   }
@@ -86,6 +88,10 @@ export class Room
 
   get roomId(): string | null {
     return this.#channel.roomId;
+  }
+
+  get ready(): Promise<string> {
+    return this.#channel._ready;
   }
 
   get counter(): number {
@@ -146,20 +152,6 @@ export class Room
     }
   }
 
-  openChannel(
-    name: string,
-    password: string,
-    presence: unknown,
-    onPresence: (id: string, presence: unknown) => void,
-  ): () => void {
-    const channel = new RoomChannel(name, password, this.#host, {
-      _presence: () => presence,
-      _handleMember: onPresence,
-    });
-    channel._start().catch(this.onListenerError);
-    return () => channel._leave();
-  }
-
   /** Begins: derives the keys, and asks to join. */
   async _start(): Promise<void> {
     try {
@@ -197,7 +189,7 @@ export class Room
         void peer.end('failed');
       }
     }
-    for (const [id, presence] of this.#channel._members) {
+    for (const [id, { presence }] of this.#channel._members) {
       if (this.#peers.has(id) || now < (this.#retryAt.get(id) ?? now)) continue;
       this.#retryAt.set(id, later(now, MEMBER_RETRY_MS));
       try {
@@ -208,13 +200,13 @@ export class Room
     }
   }
 
-  _presence(): unknown {
+  _presence(): object {
     const nick = (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH);
     const fields = this.#features.map(({ name }, i) => [name, this.#parts[i]?.presence?.()]);
     return { ...Object.fromEntries(fields), nick, role: this.options.role };
   }
 
-  _handleMember(id: string, presence: unknown, isListed: boolean, hasMissed: boolean): void {
+  _handleMember(id: string, { presence }: Member, isListed: boolean, hasMissed: boolean): void {
     this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
     for (const [i, { name }] of this.#features.entries())
       this.#parts[i]?.onPresence?.(id, fieldsOf(presence)[name]);
@@ -236,7 +228,7 @@ export class Room
     const signal = parsePeerSignal(payload);
     if (signal === null) return false;
     // A peer that was given up is still in the room, and tries again.
-    const presence = this.#channel._presenceOf(from);
+    const presence = this.#channel._member(from)?.presence;
     const isNews = presence !== undefined && signal.description?.type === 'offer';
     if (signal.bye) this.#refusing.add(from);
     // It may not have heard that it was sent away.
@@ -248,6 +240,10 @@ export class Room
 
   _isReached(id: string): boolean {
     return this.#peers.get(id)?.isOpen === true;
+  }
+
+  _handleReady(selfId: string): void {
+    this.emit('ready', selfId);
   }
 
   _handleJoined(): void {
@@ -264,12 +260,12 @@ export class Room
   }
 
   _sendSignal(to: string, signal: PeerSignal): void {
-    this.#channel._signal(to, signal);
+    void this.#channel._signal(to, signal);
   }
 
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void {
     const { id } = peer;
-    if (this.#channel._presenceOf(id) !== undefined)
+    if (this.#channel._member(id) !== undefined)
       this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
     if (reason === 'refused') this.#refused.add(id);
     if (reason === 'refused-by-peer') this.#refusing.add(id);

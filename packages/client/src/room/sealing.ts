@@ -37,6 +37,10 @@ const NONCE_BYTES = 12;
 /** The bytes in front of the sealed part. */
 export const SEALED_HEAD_BYTES = 1 + COUNTER_BYTES + NONCE_BYTES;
 const SIGNATURE_BYTES = 64;
+const AUTHENTICATION_TAG_BYTES = 16;
+/** What a sealed text has beside its payload. */
+export const SEALED_OVERHEAD_BYTES =
+  SEALED_HEAD_BYTES + PEER_KEY_BYTES + SIGNATURE_BYTES + AUTHENTICATION_TAG_BYTES;
 /** Senders whose counters are remembered, those that have left included. */
 const MAX_SENDERS = 1024;
 

@@ -6,6 +6,8 @@ import { TurnServers } from './turn-servers.ts';
 
 /** Relays that are looked at where the two hold none together. */
 const MAX_KNOWN = 4;
+/** Of `net.iceServers`: each costs an allocation of each connection. */
+const MAX_SERVERS = 4;
 
 export interface RelayingPeer {
   /** How values go to the peer now; the event `path` tells when that changes. */
@@ -51,6 +53,7 @@ export function relaying(): Feature<RelayingApi> {
           for (const [peer, roomId] of peers) if (roomId === message.room) peer._handleOffered(nk);
         },
         onRelayGone: (nk) => made._lose(nk),
+        iceServers: (roomIds) => roomIds.flatMap((id) => made._serversOf(id)).slice(0, MAX_SERVERS),
         onWake: () => {
           for (const [peer] of peers) peer._handleWake();
         },

@@ -4,6 +4,8 @@ import type { KnownEntry, RelayBook } from '../../net/relay-book.ts';
 
 /** Rooms of a page, and some that it has left. */
 const MAX_ROOMS = 1024;
+/** Two are enough for one of them to be there. */
+const MAX_SERVERS = 2;
 
 /** What the relays of a page have given it to be relayed by, for each of its rooms. */
 export class TurnServers {
@@ -35,6 +37,12 @@ export class TurnServers {
     return [...(this.#credentials.get(roomId)?.keys() ?? [])].toSorted(
       (a, b) => connectMs(a) - connectMs(b),
     );
+  }
+
+  /** The fastest of them, as browsers need them. */
+  _serversOf(roomId: string): readonly RTCIceServer[] {
+    const servers = this._of(roomId).map((nk) => this._serverOf(roomId, nk));
+    return servers.filter((server) => server !== null).slice(0, MAX_SERVERS);
   }
 
   /** What a browser needs to be relayed by `nk`; `null` without credentials. */
