@@ -61,6 +61,7 @@ function layerOf(file: string): string {
 
 function checkImport(file: string, line: number, specifier: string): void {
   const name = /packages\/([^/]+)\//.exec(file)?.[1] ?? '';
+  if (name === 'adapters') return checkAdapterImport(file, line, specifier);
   const allowed = ALLOWED[name];
   if (allowed === undefined || isTest(file)) return;
   const layer = layerOf(file);
@@ -100,6 +101,22 @@ function checkImport(file: string, line: number, specifier: string): void {
       fault(file, line, `only outer folders import ${specifier}`);
   } else if (!specifier.startsWith('node:') && !OUTER_FOLDERS.includes(layer))
     fault(file, line, `${specifier}: libraries are for the outer folders`);
+}
+
+/** What is published with nothing but peers imports nothing else. */
+function checkAdapterImport(file: string, line: number, specifier: string): void {
+  if (isTest(file)) return;
+  const path = resolve(dirname(file), specifier);
+  if (specifier.startsWith('.'))
+    return void imports.set(file, [...(imports.get(file) ?? []), path]);
+  const [folder = ''] = /^.*packages\/adapters\/[^/]+/.exec(file) ?? [];
+  const { peerDependencies = {} } = JSON.parse(
+    readFileSync(join(folder, 'package.json'), 'utf8'),
+  ) as { peerDependencies?: Record<string, string> };
+  const isPeer = Object.keys(peerDependencies).some(
+    (peer) => specifier === peer || specifier.startsWith(`${peer}/`),
+  );
+  if (!isPeer) fault(file, line, `${specifier} is no peer dependency of this adapter`);
 }
 
 function checkSource(file: string): void {

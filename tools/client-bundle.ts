@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { type BuildOptions, type Plugin, build } from 'esbuild';
 import { type MinifyOptions, minify } from 'terser';
+import { type Adapter, adapterFolder, adapterManifest } from './adapter-entries.ts';
 import { ENTRIES, type Entry, FILES_APART, GLOBAL_FILE, GLOBAL_NAME } from './client-entries.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -68,6 +69,32 @@ export async function bundleEntry(entry: Entry, kind: Kind): Promise<Bundle> {
   return { file, code: `${made.text}${hint}`, map: made.map };
 }
 
+/** An adapter as an ES module, which imports its peers. */
+export async function bundleAdapter(adapter: Adapter): Promise<Bundle> {
+  const file = `${adapter.name}.js`;
+  const dist = `${adapterFolder(adapter)}/dist`;
+  const external = Object.keys(adapterManifest(adapter).peerDependencies);
+  const { text, map } = await run(
+    {
+      entryPoints: [join(ROOT, adapterFolder(adapter), 'src/index.ts')],
+      outfile: join(ROOT, dist, file),
+      format: 'esm',
+      platform: 'neutral',
+      target: BROWSERS,
+      minify: true,
+      external,
+    },
+    dist,
+  );
+  const made = await shorten(file, text, map, 'esm');
+  return { file, code: made.text, map: made.map };
+}
+
+/** What is imported of peers, be it a part of one. */
+export function peersOf(peerDependencies: Readonly<Record<string, string>>): RegExp {
+  return new RegExp(`^(${Object.keys(peerDependencies).join('|')})(/|$)`);
+}
+
 /** A file that is fetched only when it is needed. Its names are those of its sources. */
 async function bundleApart(file: string, source: string): Promise<Bundle> {
   const { text, map } = await run({
@@ -133,7 +160,8 @@ export async function namesOf({ source }: Entry): Promise<readonly string[]> {
   return Object.values(metafile.outputs).flatMap((output) => output.exports);
 }
 
-async function run(options: BuildOptions): Promise<Output> {
+/** @param dist where the file is to be, from the root of the repository */
+async function run(options: BuildOptions, dist = 'packages/client/dist'): Promise<Output> {
   const { outputFiles = [] } = await build({
     bundle: true,
     write: false,
@@ -143,13 +171,12 @@ async function run(options: BuildOptions): Promise<Output> {
   });
   const find = (isMap: boolean): string =>
     outputFiles.find(({ path }) => path.endsWith('.map') === isMap)?.text ?? '';
-  return { text: find(false), map: fromRoot(find(true)) };
+  return { text: find(false), map: fromRoot(find(true), dist) };
 }
 
-/** The paths of a map of packages/client/dist, from the root of the repository. */
-function fromRoot(map: string): string {
+/** The paths of a map in a folder, from the root of the repository. */
+function fromRoot(map: string, dist: string): string {
   const { sources, ...rest } = JSON.parse(map) as { sources: string[] };
-  const dist = 'packages/client/dist';
   return JSON.stringify({ ...rest, sources: sources.map((source) => join(dist, source)) });
 }
 

@@ -36,7 +36,7 @@ export async function declareEntries(): Promise<ReadonlyMap<string, string>> {
     const declarations = new Map<string, string>();
     for (const entry of ENTRIES) {
       const input = join(tree, 'client/src', declarationOf(entry.source));
-      const rolled = await rollUp(tree, input);
+      const rolled = await rollUp(tree, input, EXTERNAL);
       declarations.set(entry.file, withValues(rolled, await namesOf(entry)));
     }
     return declarations;
@@ -51,7 +51,7 @@ const declarationOf = (source: string): string => source.replace(/\.tsx?$/, '.d.
  * Without members that the published files call by shorter names, and without the mark of private
  * ones: by it each entry's declaration of a class would be a type of its own.
  */
-function withoutInternals(text: string): string {
+export function withoutInternals(text: string): string {
   const file = typescript.createSourceFile('a.d.ts', text, typescript.ScriptTarget.Latest);
   const ranges: (readonly [start: number, end: number])[] = [];
   const visit = (node: typescript.Node): void => {
@@ -79,11 +79,12 @@ function withValues(declarations: string, values: readonly string[]): string {
   });
 }
 
-async function rollUp(tree: string, input: string): Promise<string> {
+/** @param external what the declarations may import */
+export async function rollUp(tree: string, input: string, external: RegExp): Promise<string> {
   const bundle = await rollup({
     input,
     plugins: [
-      findIn(tree),
+      findIn(tree, external),
       // Paths of the workspace would lead it out of the tree.
       dts({ compilerOptions: { paths: {}, types: [] } }),
     ],
@@ -96,7 +97,7 @@ async function rollUp(tree: string, input: string): Promise<string> {
     const { output } = await bundle.generate({ format: 'es' });
     const [{ code, imports }] = output;
     for (const specifier of imports)
-      if (!EXTERNAL.test(specifier))
+      if (!external.test(specifier))
         throw new Error(`${input}: its declarations need ${specifier}, which is not published`);
     return code;
   } finally {
@@ -104,7 +105,7 @@ async function rollUp(tree: string, input: string): Promise<string> {
   }
 }
 
-function findIn(tree: string): Plugin {
+function findIn(tree: string, external: RegExp): Plugin {
   return {
     name: 'find-in-tree',
     resolveId: (specifier, importer) => {
@@ -112,7 +113,7 @@ function findIn(tree: string): Plugin {
       if (inTree !== undefined) return join(tree, `${inTree}.d.ts`);
       if (specifier.startsWith('.') && importer !== undefined)
         return join(dirname(importer), declarationOf(specifier));
-      return EXTERNAL.test(specifier) ? { id: specifier, external: true } : null;
+      return external.test(specifier) ? { id: specifier, external: true } : null;
     },
   };
 }

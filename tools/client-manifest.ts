@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { ENTRIES, FILES_APART, GLOBAL_FILE, NODE_MAIN } from './client-entries.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -18,7 +18,7 @@ const SOURCE = JSON.parse(
 ) as Manifest;
 
 /** What a registry shows and installers need, as the workspace's package has it. */
-const KEPT = [
+export const KEPT = [
   'name',
   'version',
   'description',
@@ -103,9 +103,17 @@ export function folders(): readonly (readonly [folder: string, manifest: object]
 
 /** The README, with links that lead somewhere from a registry's page, too. */
 export function publishedReadme(): string {
+  return linkedReadme(ROOT, '');
+}
+
+/**
+ * The README of a folder, with such links.
+ * @param path of the folder, from the root of the repository
+ */
+export function linkedReadme(folder: string, path: string): string {
   const home = SOURCE.repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
-  return readFileSync(join(ROOT, 'README.md'), 'utf8').replaceAll(
+  return readFileSync(join(folder, 'README.md'), 'utf8').replaceAll(
     /\]\((?!https?:|#)([^)]+)\)/g,
-    (_whole, path: string) => `](${home}/blob/main/${path})`,
+    (_whole, target: string) => `](${home}/blob/main/${posix.join(path, target)})`,
   );
 }

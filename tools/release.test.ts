@@ -12,15 +12,17 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { ADAPTERS, adapterFolder } from './adapter-entries.ts';
 import { collect, faultsOfTag, wrongFiles, writeSums } from './release.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+const FOLDERS = ['.', 'packages/client', 'packages/relay', ...ADAPTERS.map(adapterFolder)];
 const folder = mkdtempSync(join(tmpdir(), 'lumamesh-release-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 function makeTree(name: string, version: string, changes: string): string {
   const root = join(folder, name);
-  for (const path of ['.', 'packages/client', 'packages/relay', 'dist/relay']) {
+  for (const path of [...FOLDERS, 'dist/relay']) {
     mkdirSync(join(root, path), { recursive: true });
     writeFileSync(join(root, path, 'package.json'), JSON.stringify({ version }));
   }
@@ -39,7 +41,7 @@ describe('a release', () => {
     assert.equal(faultsOfTag('1.2.3', root).length, 1);
     assert.equal(faultsOfTag('v1.2.3; true', root).length, 1);
     const faults = faultsOfTag('v1.2.4', root);
-    assert.equal(faults.length, 4, faults.join('\n'));
+    assert.equal(faults.length, FOLDERS.length + 1, faults.join('\n'));
     assert.match(faults.join(), /packages\/client\/package\.json says 1\.2\.3/);
     assert.match(faults.join(), /no section "## 1\.2\.4"/);
   });

@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { ADAPTERS, adapterFolder } from './adapter-entries.ts';
 
 /*
  * The steps of a release that are ours (.github/workflows/release.yml, docs/releasing.md):
@@ -20,7 +21,12 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..');
 const SUMS = 'SHA256SUMS';
 /** What carries the version of a release. */
-const VERSIONED = ['package.json', 'packages/client/package.json', 'packages/relay/package.json'];
+const VERSIONED = [
+  '.',
+  'packages/client',
+  'packages/relay',
+  ...ADAPTERS.map((adapter) => adapterFolder(adapter)),
+].map((folder) => join(folder, 'package.json'));
 
 /** What is wrong with a tag; nothing when it may be released. */
 export function faultsOfTag(tag: string, root = ROOT): readonly string[] {

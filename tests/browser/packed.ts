@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import type { Plugin } from 'esbuild';
+import { type Adapter, adapterFolder } from '../../tools/adapter-entries.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Of the project's own, what the package asks its users for. */
@@ -25,6 +26,16 @@ after(() => {
   if (folder !== null) rmSync(folder, { recursive: true, force: true });
 });
 
+/** The folders of adapters that were built, by their names. */
+const adapters = new Set<string>();
+
+/** The module of an adapter, as it is published. */
+function builtAdapter(name: string): string {
+  if (!adapters.has(name)) buildAdapters(name, '--scripts');
+  adapters.add(name);
+  return join(ROOT, 'packages/adapters', name, 'dist', `${name}.js`);
+}
+
 /** A file of the installed package. */
 export function packedFile(file: string): string {
   return join(installPacked(), 'node_modules/lumamesh', file);
@@ -41,14 +52,40 @@ export function packClient(destination: string, ...parameters: readonly string[]
     { cwd: ROOT, encoding: 'utf8' },
   );
   assert.equal(status, 0, stderr);
+  return pack(join(ROOT, 'packages/client/dist'), destination);
+}
+
+function pack(folder: string, destination: string): string {
   const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', destination], {
-    cwd: join(ROOT, 'packages/client/dist'),
+    cwd: folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [name] = /[\w.-]+\.tgz/.exec(packed) ?? [];
   assert.ok(name !== undefined, packed);
   return join(destination, name);
+}
+
+/**
+ * Builds the adapters and packs one as it would be published; returns the tarball.
+ * @param parameters of tools/build-adapters.ts
+ */
+export function packAdapter(
+  adapter: Adapter,
+  destination: string,
+  ...parameters: readonly string[]
+): string {
+  buildAdapters(adapter.name, ...parameters);
+  return pack(join(ROOT, adapterFolder(adapter), 'dist'), destination);
+}
+
+function buildAdapters(...parameters: readonly string[]): void {
+  const build = join(ROOT, 'tools/build-adapters.ts');
+  const { status, stderr } = spawnSync(process.execPath, [build, ...parameters], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
 }
 
 /** Installs a tarball into a folder that has nothing else. It needs no network: it depends on nothing. */
@@ -75,12 +112,20 @@ function install(): string {
 export function fromPacked(): Plugin {
   return {
     name: 'packed',
-    setup: (bundler) =>
+    setup: (bundler) => {
+      bundler.onResolve(
+        { filter: /^@lumamesh\/(yjs|trystero|tinybase|automerge|rxdb)$/ },
+        ({ path }) =>
+          process.env['TEST_SOURCES'] === '1'
+            ? undefined
+            : { path: builtAdapter(path.replace('@lumamesh/', '')) },
+      );
       bundler.onResolve({ filter: /^(lumamesh|react|react-dom)(\/|$)/ }, async (found) => {
         const { path, kind, importer, pluginData: isAsked } = found;
         if (isAsked === true || process.env['TEST_SOURCES'] === '1') return undefined;
         const resolveDir = installPacked();
         return bundler.resolve(path, { kind, importer, resolveDir, pluginData: true });
-      }),
+      });
+    },
   };
 }

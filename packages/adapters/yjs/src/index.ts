@@ -1,0 +1,6 @@
+export {
+  LumameshProvider,
+  type ProviderEvents,
+  type ProviderOptions,
+  type RoomToJoin,
+} from './provider.ts';
