@@ -6,12 +6,16 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { monotonicNow, queryStun, queryStunOverTcp } from '@lumamesh/transport/io';
 import { isSignedRecord } from '../record.ts';
 import type { Finding } from './finding.ts';
+import { machineSlowness } from './machine-speed.ts';
 import { type ProbeReport, type ProbeStage, probeRelay } from './relay-probe.ts';
 
 const STUN_TIMEOUT_MS = 4000;
 const SILENCE_MS = 5000;
 const DAY_SECONDS = 86_400;
 const EXPIRES_SOON_DAYS = 30;
+/** What to do about a relay that stops in the middle, whose certificate or key nobody has seen to be wrong. */
+const SLOW_MEND =
+  'it, or the way to it, is slow or overloaded: try again; `lumamesh-relay status` on its machine shows how it is';
 /** What a relay says of an error is a stranger's text. */
 const MAX_FAULT_LENGTH = 300;
 
@@ -65,17 +69,24 @@ export async function* checkHost({
     };
 }
 
-/** Everything, of a record; `address` is dialled instead of the record's. */
+export interface CheckOptions {
+  /** Dialled instead of the record's. */
+  readonly address?: string;
+  /** How long a relay that has answered may be silent; on a slow machine, longer. */
+  readonly answerMs?: number;
+}
+
+/** Everything, of a record. */
 export async function* checkRecord(
   record: SignedRelayRecord,
-  { address }: { readonly address?: string } = {},
+  { address, answerMs }: CheckOptions = {},
 ): AsyncGenerator<Finding> {
   yield* inspect(record);
   if (record.host !== undefined) yield* compareHost(record, record.host);
-  yield* connect(record, address ?? record.ip);
+  yield* connect(record, address ?? record.ip, answerMs);
   if (record.tcpPort !== undefined) yield* reachOverTcp(address ?? record.ip, record.tcpPort);
   if (record.ip6 === undefined || address !== undefined) return;
-  if (hasIpv6()) yield* connect(record, record.ip6);
+  if (hasIpv6()) yield* connect(record, record.ip6, answerMs);
   else
     yield {
       name: 'IPv6',
@@ -155,7 +166,7 @@ async function* resolve(host: string): AsyncGenerator<Finding, readonly string[]
 async function* reach(address: string, port: number): AsyncGenerator<Finding, boolean> {
   const where = `${address}, port ${port}`;
   try {
-    const answer = await queryStun({ address, port }, STUN_TIMEOUT_MS);
+    const answer = await queryStun({ address, port }, STUN_TIMEOUT_MS * (await machineSlowness()));
     if (answer !== null) {
       const { address: mapped, port: mappedPort } = answer.mappedAddress;
       yield {
@@ -188,7 +199,10 @@ async function* reachOverTcp(address: string, port: number): AsyncGenerator<Find
   const where = `${address}, TCP port ${port}`;
   const mend = `let TCP ${port} through its firewall (ufw allow ${port}/tcp); behind NAT, forward TCP ${port} to it`;
   try {
-    const answer = await queryStunOverTcp({ address, port }, STUN_TIMEOUT_MS);
+    const answer = await queryStunOverTcp(
+      { address, port },
+      STUN_TIMEOUT_MS * (await machineSlowness()),
+    );
     yield answer === null
       ? {
           name: 'TCP',
@@ -207,9 +221,18 @@ async function* reachOverTcp(address: string, port: number): AsyncGenerator<Find
   }
 }
 
-async function* connect(record: SignedRelayRecord, address: string): AsyncGenerator<Finding> {
+async function* connect(
+  record: SignedRelayRecord,
+  address: string,
+  answerMs?: number,
+): AsyncGenerator<Finding> {
   if (!(yield* reach(address, record.port))) return;
-  const probe = await probeRelay(record, { address, joins: true, silenceMs: SILENCE_MS });
+  const probe = await probeRelay(record, {
+    address,
+    joins: true,
+    silenceMs: SILENCE_MS,
+    ...(answerMs === undefined ? {} : { answerMs }),
+  });
   let before = 0;
   for (const [stage, name, detail, mend] of STAGES) {
     const reached = probe.stages.find((one) => one.stage === stage);
@@ -246,7 +269,11 @@ async function* connect(record: SignedRelayRecord, address: string): AsyncGenera
     };
 }
 
-function explain({ result, fault }: ProbeReport, name: string, mend: string): Finding {
+function explain(
+  { result, fault, isSilent, stages }: ProbeReport,
+  name: string,
+  mend: string,
+): Finding {
   if (result === 'full')
     return {
       name,
@@ -254,7 +281,13 @@ function explain({ result, fault }: ProbeReport, name: string, mend: string): Fi
       detail: 'the relay is full: it is well, but has no session to spare',
       mend: 'raise MAX_SESSIONS, or try later',
     };
-  return { name, verdict: 'fail', detail: (fault ?? 'no answer').slice(0, MAX_FAULT_LENGTH), mend };
+  return {
+    name,
+    verdict: 'fail',
+    detail: (fault ?? 'no answer').slice(0, MAX_FAULT_LENGTH),
+    // Credentials that nobody knows are met with silence; a wrong certificate or key never is.
+    mend: isSilent && stages.length > 0 ? SLOW_MEND : mend,
+  };
 }
 
 /** Whether this machine has an IPv6 address that the world may answer to. */

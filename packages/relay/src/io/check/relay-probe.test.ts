@@ -49,6 +49,18 @@ describe('a relay that is probed and does not play by the rules', () => {
     signature: 'A'.repeat(86),
   });
 
+  it('is slow for all that is known, when it says nothing', async () => {
+    firstWord = new Uint8Array(0);
+    const shown = record();
+    let last: Finding | null = null;
+    for await (const finding of checkRecord(shown, { answerMs: 1000 })) last = finding;
+    assert.ok(last !== null);
+    assert.deepEqual([last.name, last.verdict], ['node key', 'fail']);
+    assert.match(last.detail, /^no answer within \d+(\.\d)? s$/);
+    assert.match(last.mend ?? '', /slow or overloaded/);
+    assert.doesNotMatch(last.mend ?? '', /another relay/);
+  });
+
   it('is dead, whatever it shows, and no exception', async () => {
     const welcome = (node: unknown): string =>
       JSON.stringify({ action: 'welcome', version: 1, node, limits: {} });

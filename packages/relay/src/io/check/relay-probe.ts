@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   CHANNEL_ID,
   LUMAMESH_CHANNEL,
@@ -11,6 +12,7 @@ import {
 import type { NegotiatedSecurity, SessionEvent } from '@lumamesh/transport';
 import { UdpClient, monotonicNow } from '@lumamesh/transport/io';
 import type { CheckResult } from '../../core/mesh/directory-output.ts';
+import { machineSlowness } from './machine-speed.ts';
 
 /**
  * How far a client came: its ICE credentials were answered, the certificate was the one of the
@@ -26,6 +28,8 @@ export interface ProbeReport {
   readonly negotiated: NegotiatedSecurity | null;
   /** Why it went no further. */
   readonly fault: string | null;
+  /** It said nothing wrong, it said nothing more: it may be gone, or slow. */
+  readonly isSilent: boolean;
   /** The record that the relay showed. */
   readonly shown: SignedRelayRecord | null;
 }
@@ -35,20 +39,27 @@ export interface ProbeOptions {
   readonly address?: string;
   /** Joins an empty room, too. */
   readonly joins?: boolean;
-  /** Nothing at all for this long means that nobody is there. */
+  /** Nothing at all for this long means that nobody is there; on a slow machine, for longer. */
   readonly silenceMs?: number;
+  /** Who has answered is given so long for the rest; on a slow machine, longer. */
+  readonly answerMs?: number;
+  /** Limits grow so many times at most. */
+  readonly maxSlowness?: number;
 }
 
 const SILENCE_MS = 2000;
-/** Who has answered is given longer for the rest. */
-const PROBE_TIMEOUT_MS = 6000;
+const ANSWER_MS = 6000;
+/** A machine that has become so much slower is given the rest of what it is due. */
+const WORTH_WAITING = 1.2;
+/** A check of the mesh holds a place that others wait for. */
+const MESH_MAX_SLOWNESS = 4;
 
 /**
  * Whether a relay answers as its record says; `unknown` when this machine could not even ask. Never
  * rejects.
  */
 export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult> {
-  return (await probeRelay(record)).result;
+  return (await probeRelay(record, { maxSlowness: MESH_MAX_SLOWNESS })).result;
 }
 
 /**
@@ -74,6 +85,8 @@ class Probe {
   #shown: SignedRelayRecord | null = null;
   #negotiated: NegotiatedSecurity | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #isSilent = false;
+  #hasEnded = false;
 
   constructor(record: SignedRelayRecord, options: ProbeOptions) {
     this.#record = record;
@@ -83,7 +96,7 @@ class Probe {
   async run(): Promise<ProbeReport> {
     const { ip, port, ufrag, pwd, fingerprint } = this.#record;
     const { address = ip, silenceMs = SILENCE_MS } = this.#options;
-    this.#expect(silenceMs, 'nothing was heard');
+    this.#expect(silenceMs, await this.#slowness());
     const certificateFingerprint = fingerprintBytes(fingerprint) ?? new Uint8Array(0);
     try {
       const server = { remote: { address, port }, ufrag, password: pwd, certificateFingerprint };
@@ -97,19 +110,24 @@ class Probe {
       // No socket to be had, or one that would not close.
       return { ...this.#seen, result: 'unknown', fault: (error as Error).message };
     } finally {
-      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.#end('unknown', null);
     }
   }
 
-  get #seen(): Pick<ProbeReport, 'stages' | 'shown' | 'negotiated'> {
-    return { stages: this.#stages, shown: this.#shown, negotiated: this.#negotiated };
+  get #seen(): Pick<ProbeReport, 'stages' | 'shown' | 'negotiated' | 'isSilent'> {
+    return {
+      stages: this.#stages,
+      shown: this.#shown,
+      negotiated: this.#negotiated,
+      isSilent: this.#isSilent,
+    };
   }
 
   #handleEvent(event: SessionEvent): void {
     if (event.type === 'closed') this.#end('dead', `${event.reason}: ${event.detail}`);
     else if (event.type === 'reachable') {
       this.#reach('ice');
-      this.#expect(PROBE_TIMEOUT_MS, 'it fell silent');
+      void this.#expectAnswer();
     } else if (event.type === 'secure') {
       this.#negotiated = event.negotiated;
       this.#reach('dtls');
@@ -146,12 +164,41 @@ class Probe {
     this.#stages.push({ stage, atMs: monotonicNow() - this.#startedAt });
   }
 
-  #expect(ms: number, fault: string): void {
+  async #slowness(): Promise<number> {
+    return Math.min(this.#options.maxSlowness ?? Infinity, await machineSlowness());
+  }
+
+  async #expectAnswer(): Promise<void> {
+    const slowness = await this.#slowness();
+    if (!this.#hasEnded) this.#expect(this.#options.answerMs ?? ANSWER_MS, slowness);
+  }
+
+  /** Ends after a silence of so many milliseconds times how much slower this machine is. */
+  #expect(idleMs: number, slowness: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#end('dead', fault), ms);
+    const limitMs = idleMs * slowness;
+    const timer = setTimeout(() => void this.#judge(timer, idleMs, slowness), limitMs);
+    this.#timer = timer;
+  }
+
+  /**
+   * Before a relay is called silent: whether this machine has become slower meanwhile, or has only
+   * not come round to reading what is there.
+   */
+  async #judge(timer: NodeJS.Timeout, idleMs: number, before: number): Promise<void> {
+    const slowness = await this.#slowness();
+    await turn();
+    if (this.#timer !== timer) return;
+    if (slowness > before * WORTH_WAITING) return this.#expect(idleMs, slowness - before);
+    this.#isSilent = true;
+    const seconds = Math.round((idleMs * slowness) / 100) / 10;
+    this.#end('dead', `no answer within ${seconds} s`);
   }
 
   #end(result: CheckResult, fault: string | null): void {
+    this.#hasEnded = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     this.#done.resolve([result, fault]);
   }
 }
