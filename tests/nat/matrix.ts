@@ -33,7 +33,7 @@ const { values } = parseArgs({
 });
 const runs = Number(values.runs);
 const kinds = values.kinds.split(',') as HomeKind[];
-const unknown = kinds.find((kind) => !HOME_KINDS.includes(kind));
+const unknown = kinds.find((kind) => !(HOME_KINDS as readonly HomeKind[]).includes(kind));
 if (unknown !== undefined) throw new Error(`no kind ${unknown}: ${HOME_KINDS.join(', ')}`);
 const skipped = whySkipped();
 if (skipped !== null) throw new Error(skipped);

@@ -7,7 +7,7 @@ import { diagnose } from './diagnosis.ts';
 import { RelayBook } from './relay-book.ts';
 import { RelayChoice } from './relay-choice.ts';
 import { RelayLink } from './relay-link.ts';
-import { type KnownRelay, stunUrl } from './relay-source.ts';
+import { type KnownRelay, stunUrls } from './relay-source.ts';
 
 /** With no relay for this long the page is told why. */
 const OFFLINE_AFTER_MS = 12_000;
@@ -76,9 +76,9 @@ export class RelayPool {
     return this.#links.size === 0 || [...this.#links.values()].some((link) => !link?._isOpen);
   }
 
-  /** libwebrtc gathers from every server: two are enough to find one's address. */
+  /** libwebrtc gathers from every server: two are enough to find one's addresses. */
   get _stunUrls(): readonly string[] {
-    return this.#open.slice(0, 2).map(({ relay }) => stunUrl(relay));
+    return this.#open.slice(0, 2).flatMap(({ relay }) => stunUrls(relay));
   }
 
   /** Sends by one relay, or by all when `relay` is null, or cannot take it. */

@@ -22,9 +22,14 @@ export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signatur
 
 type Warn = ((message: string) => void) | undefined;
 
-/** Every relay is a STUN server as well. */
-export function stunUrl({ ip, port }: Pick<RelayRecord, 'ip' | 'port'>): string {
-  return `stun:${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+/**
+ * Every relay is a STUN server as well, at each of its addresses: by IPv4 nobody learns the IPv6
+ * address that others reach it at, and browsers do not tell those of their interfaces.
+ */
+export function stunUrls({ ip, ip6, port }: Pick<RelayRecord, 'ip' | 'ip6' | 'port'>): string[] {
+  const urlOf = (address: string): string =>
+    `stun:${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return [ip, ...(ip6 === undefined ? [] : [ip6])].map(urlOf);
 }
 
 /**

@@ -75,7 +75,7 @@ async function obey(request: AgentRequest): Promise<unknown> {
     case 'killTab':
       return tabOf(request.tab).browser.process()?.kill('SIGKILL');
     case 'openSocket':
-      return openSocket();
+      return openSocket(request.isIpv6);
     case 'send':
       return socketOf(request.socket).socket.send(
         request.text,
@@ -182,8 +182,8 @@ async function closeTab(id: number): Promise<void> {
   await tab.served.close();
 }
 
-async function openSocket(): Promise<number> {
-  const socket = createSocket('udp4');
+async function openSocket(isIpv6: boolean): Promise<number> {
+  const socket = createSocket(isIpv6 ? 'udp6' : 'udp4');
   const received: Datagram[] = [];
   socket.on('message', (data, from) => {
     // Answers to STUN begin with a byte below 4; everything else is text that another home has sent.

@@ -46,8 +46,8 @@ export class NatHost {
     );
   }
 
-  async openSocket(): Promise<NatSocket> {
-    return new NatSocket(this, await this.ask<number>({ command: 'openSocket' }));
+  async openSocket(isIpv6 = false): Promise<NatSocket> {
+    return new NatSocket(this, await this.ask<number>({ command: 'openSocket', isIpv6 }));
   }
 
   async fetchJson(url: string): Promise<unknown> {

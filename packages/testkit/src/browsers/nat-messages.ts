@@ -23,7 +23,7 @@ export type AgentCommand =
   | { readonly command: 'startProxy'; readonly port: number }
   | { readonly command: 'evaluate'; readonly tab: number; readonly expression: string }
   | { readonly command: 'pageErrors' | 'closeTab' | 'killTab'; readonly tab: number }
-  | { readonly command: 'openSocket' }
+  | { readonly command: 'openSocket'; readonly isIpv6: boolean }
   | {
       readonly command: 'send';
       readonly socket: number;

@@ -7,6 +7,30 @@ import type { BrowserName } from './launch.ts';
 import { NatHost, type NatSocket, type NatTab } from './nat-host.ts';
 import { type CommandOutcome, NatRelay, runRelayCommand } from './nat-relay.ts';
 import {
+  type HomeKind,
+  INTERNET_ADDRESS,
+  INTERNET_LINK_LOCAL,
+  NO_MDNS_RULES,
+  PROXY_PORT,
+  ROUTER_LINK_LOCAL,
+  type RelayFamilies,
+  type RouterRules,
+  UNROUTED_PREFIXES,
+  UNROUTED_PREFIXES_6,
+  hasIpv4,
+  hasIpv6,
+  lanAddress,
+  lanAddress6,
+  preferredAddress,
+  preferredAddress6,
+  prefixLength,
+  relayAddress,
+  relayAddress6,
+  rulesFor,
+  wanAddress,
+  wanRoutes,
+} from './nat-topology.ts';
+import {
   SYSTEM_PATH,
   addNamespace,
   inNamespace,
@@ -18,59 +42,70 @@ import {
 } from './namespaces.ts';
 
 /*
- * An internet of its own, in network namespaces of Linux (IPv4 only):
+ * An internet of its own, in network namespaces of Linux:
  *
- *     home i                 router i                                  internet
- *   ┌────────┐ eth0   lan ┌───────────────┐ wan          wan<i> ┌──────────────────────┐
- *   │ agent, │────────────│ nftables: NAT │─────────────────────│ routes, and relays   │
- *   │browsers│            │ and firewall  │                     │ at 203.0.113.10, …   │
- *   └────────┘            └───────────────┘                     └──────────────────────┘
- *   192.168.<i+1>.2      .1       198.51.100.<i+1>         .254
+ *     home i                 router i                               internet                    relay k
+ *   ┌────────┐ eth0   lan ┌───────────────┐ wan        wan<i> ┌────────────────┐ relay<k>  wan ┌─────────┐
+ *   │ agent, │────────────│ nftables: NAT │───────────────────│ routes, and    │───────────────│ program │
+ *   │browsers│            │ and firewall  │                   │ nothing else   │               │         │
+ *   └────────┘            └───────────────┘                   └────────────────┘               └─────────┘
+ *   192.168.<i+1>.2      .1     198.51.100.<i+1>        .254                       203.0.113.<10+k>
  *   open: 192.0.2.<16i+2>
+ *   2001:db8:<i+1>::2    ::1              fe80::2    fe80::1    fe80::1    fe80::2  2001:db8:ffff::<16+k>
  *
- * The internet routes the documentation prefixes of RFC 5737 and swallows private ones. A test can therefore not reach the machine's own network, nor
- * depend on it.
+ * The internet routes the documentation prefixes of RFC 5737 and RFC 3849 and swallows private ones. A test can therefore not reach the machine's own
+ * network, nor depend on it.
  */
-
-/**
- * What stands between a home and the internet. All of these but `open` and `full-cone` let nothing in that was not asked for from inside, by the very
- * address and port that answers (RFC 4787 §5: address and port-dependent filtering).
- * - `open`: no NAT and no firewall; the home has public addresses
- * - `full-cone`: a socket has the same port outside, whomever it talks to, and is reached there by everybody
- * - `cone`: the same port (endpoint-independent mapping, RFC 4787 §4.1), for those who were talked to ("port-restricted")
- * - `symmetric`: another port for every destination (address and port-dependent mapping)
- * - `tcp-only`: as `cone`, and no UDP passes
- * - `proxy`: nothing passes but what the router's HTTP proxy connects to (CONNECT, RFC 9110 §9.3.6); browsers there are told of it
- */
-export const HOME_KINDS = ['open', 'full-cone', 'cone', 'symmetric', 'tcp-only', 'proxy'] as const;
-export type HomeKind = (typeof HOME_KINDS)[number];
 
 const MAX_HOMES = 15;
 const MAX_RELAYS = 8;
-const PROXY_PORT = 3128;
-const INTERNET_ADDRESS = '198.51.100.254';
-const PRIVATE_PREFIXES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'];
+/** What a namespace has besides the defaults of the kernel. Addresses are there at once: nobody else can have them. */
 const NO_IPV6 = { 'ipv6/conf/all/disable_ipv6': '1', 'ipv6/conf/default/disable_ipv6': '1' };
+const IPV6 = {
+  'ipv6/conf/all/disable_ipv6': '0',
+  'ipv6/conf/default/disable_ipv6': '0',
+  'ipv6/conf/default/accept_dad': '0',
+  'ipv6/conf/default/accept_ra': '0',
+};
+const FORWARDING = { 'ipv4/ip_forward': '1' };
+const FORWARDING_6 = { 'ipv6/conf/all/forwarding': '1' };
+/** Of the way out by a second interface: higher than those of the first. */
+const SPARE_METRIC = 2048;
 let networksMade = 0;
 
-interface Router {
+interface Router extends RouterRules {
   readonly namespace: string;
   kind: HomeKind;
   isUdpBlocked: boolean;
-  /** A UDP port that is sent on to a home; `null`: all of them. */
-  forwarded: { readonly port: number | null; readonly address: string } | null;
+  forwarded: RouterRules['forwarded'];
   /** Where its proxy runs. */
   host: NatHost | null;
   /** The last number of the next address it gives away. */
   nextHost: number;
 }
 
+/** A network interface of a home. */
+interface Uplink {
+  readonly device: 'eth0' | 'eth1';
+  /** The router it is behind. */
+  readonly router: number;
+  address: string;
+  address6: string;
+}
+
 interface Home {
   readonly namespace: string;
   readonly host: NatHost;
-  /** The router it is behind now. */
-  router: number;
-  address: string;
+  /** By which it goes out. */
+  uplink: Uplink;
+  /** By which it goes when that is gone. */
+  spare: Uplink | null;
+}
+
+export interface NatRelayOptions {
+  readonly families?: RelayFamilies;
+  /** Gives its machine one more address of each family, from which the kernel sends unless it is told otherwise. */
+  readonly isMultihomed?: boolean;
 }
 
 /** Why there can be no such network here, or `null`. */
@@ -83,10 +118,7 @@ export function whyNoNatNetwork(): string | null {
   const probe = `lumamesh-nat-${process.pid}-probe`;
   try {
     addNamespace(probe);
-    setRules(
-      probe,
-      rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null, host: null }),
-    );
+    setRules(probe, rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null }));
     return null;
   } catch (error) {
     return `no namespaces with NAT here: ${String(error)}`;
@@ -134,17 +166,28 @@ export class NatNetwork {
     }
   }
 
-  /** The relay's program at the next address from 203.0.113.10 on. With MESH_SALT it listens for other relays too. */
-  async startRelay(environment: Readonly<Record<string, string>> = {}): Promise<NatRelay> {
+  /** The relay's program on a machine of its own, at the next address from 203.0.113.10 and 2001:db8:ffff::10 on. With MESH_SALT it listens for other
+   * relays too. */
+  async startRelay(
+    environment: Readonly<Record<string, string>> = {},
+    options: NatRelayOptions = {},
+  ): Promise<NatRelay> {
     const k = this.#relays.length;
     if (k === MAX_RELAYS) throw new RangeError(`at most ${MAX_RELAYS} relays`);
     this.#internetHost ??= new NatHost(this.#internet);
+    const families = options.families ?? 'ipv4';
+    const namespace = this.#makeRelayMachine(k, families, options.isMultihomed ?? false);
     const relay = new NatRelay(
-      this.#internet,
+      namespace,
       this.#internetHost,
-      relayAddress(k),
+      hasIpv4(families) ? relayAddress(k) : relayAddress6(k),
       this.#folder,
-      environment,
+      {
+        // Without LISTEN_IP it listens on all its addresses, as relays do. A record names an IPv4 address, even where it leads nowhere.
+        PUBLIC_IP: relayAddress(k),
+        ...(hasIpv6(families) ? { PUBLIC_IP6: relayAddress6(k) } : {}),
+        ...environment,
+      },
     );
     this.#relays.push(relay);
     await relay.start();
@@ -153,8 +196,8 @@ export class NatNetwork {
 
   /** The relay's program in home `i`, which its router does not forward to before {@link forwardUdp}. Its record names the address of the router. */
   async startHomeRelay(i: number): Promise<NatRelay> {
-    const { namespace, host, address } = this.#home(i);
-    const relay = new NatRelay(namespace, host, address, this.#folder, {
+    const { namespace, host } = this.#home(i);
+    const relay = new NatRelay(namespace, host, this.address(i), this.#folder, {
       PUBLIC_IP: this.publicAddress(i),
     });
     this.#homeRelays.push(relay);
@@ -180,7 +223,8 @@ export class NatNetwork {
 
   /** A browser in home `i`, whose page runs `script` under the strict policy of {@link serveStrictPage}. */
   async openTab(i: number, browser: BrowserName, script: string): Promise<NatTab> {
-    const { host, router } = this.#home(i);
+    const { host, uplink } = this.#home(i);
+    const { router } = uplink;
     const { kind } = this.#router(router);
     const proxy = kind === 'proxy' ? `${lanAddress(kind, router, 1)}:${PROXY_PORT}` : undefined;
     if (proxy !== undefined) await this.#startProxy(this.#router(router));
@@ -192,8 +236,9 @@ export class NatNetwork {
     return this.#home(i).host.fetchJson(url);
   }
 
-  async openSocket(i: number): Promise<NatSocket> {
-    return this.#home(i).host.openSocket();
+  /** A socket of IPv4, or of IPv6, in home `i`. */
+  async openSocket(i: number, isIpv6 = false): Promise<NatSocket> {
+    return this.#home(i).host.openSocket(isIpv6);
   }
 
   /** Once for each router. */
@@ -203,15 +248,22 @@ export class NatNetwork {
     await router.host.ask({ command: 'startProxy', port: PROXY_PORT });
   }
 
-  /** The address that home `i` has itself. */
+  /** The address that home `i` has itself: the IPv4 one, where it has one. */
   address(i: number): string {
-    return this.#home(i).address;
+    const { address, address6 } = this.#home(i).uplink;
+    return address === '' ? address6 : address;
   }
 
-  /** The address by which the internet sees home `i`. */
+  /** The IPv6 address of home `i`; empty where it has none. */
+  address6(i: number): string {
+    return this.#home(i).uplink.address6;
+  }
+
+  /** The address by which the internet sees home `i`: the IPv4 one, where it has one. */
   publicAddress(i: number): string {
-    const { router, address } = this.#home(i);
-    return this.#router(router).kind === 'open' ? address : wanAddress(router);
+    const { router, address } = this.#home(i).uplink;
+    const { kind } = this.#router(router);
+    return kind === 'open' || address === '' ? this.address(i) : wanAddress(router);
   }
 
   /** Changes the kind of router `i`, which forgets all its mappings, as one does that is turned off and on. */
@@ -235,7 +287,8 @@ export class NatNetwork {
   /** Router `i` forgets whom its home talks to, as when it is turned off and on. */
   forgetMappings(i: number): void {
     // Masquerading ends with its device (nf_nat_masquerade.c, masq_device_event), and so do the routes over it.
-    ip(this.#router(i).namespace, ['link set wan down', 'link set wan up', ...wanRoutes()]);
+    const { namespace, kind } = this.#router(i);
+    ip(namespace, ['link set wan down', 'link set wan up', ...wanUp(kind)]);
   }
 
   /** Router `i` drops all UDP, in both directions; TCP still passes. */
@@ -247,21 +300,46 @@ export class NatNetwork {
     this.#setBlocked(i, false);
   }
 
-  /** Home `i` gets another address from its router, and loses the one it had, with all routes: as when a laptop's lease changes. Answers the new one. */
+  /** Home `i` has no neighbours that answer to names: multicast DNS (RFC 6762) goes neither in nor out. */
+  blockMdns(i: number): void {
+    setRules(this.#home(i).namespace, NO_MDNS_RULES);
+  }
+
+  /** Home `i` gets other addresses from its router, and loses those it had, with all routes: as when a laptop's lease changes. Answers the new one. */
   changeAddress(i: number): string {
-    const home = this.#home(i);
-    ip(home.namespace, [
-      `addr del ${home.address}/${prefixLength(this.#router(home.router).kind)} dev eth0`,
+    const { namespace, uplink } = this.#home(i);
+    ip(namespace, [
+      `addr flush dev ${uplink.device} scope global`,
+      ...(hasIpv6(this.#router(uplink.router).kind)
+        ? [`route del default via ${lanAddress6(uplink.router, 1)} dev ${uplink.device}`]
+        : []),
     ]);
-    return this.#giveAddress(home);
+    this.#giveAddress(namespace, uplink);
+    return this.address(i);
   }
 
   /** Home `i` moves behind the router of home `j`, as a laptop does that is carried to another Wi-Fi. Answers its new address. */
   moveHome(i: number, j: number): string {
     const home = this.#home(i);
-    ip(home.namespace, ['link del eth0']);
-    this.#plugIn(i, home, j);
-    return this.#giveAddress(home);
+    ip(home.namespace, [`link del ${home.uplink.device}`]);
+    home.uplink = this.#plugIn(i, 'eth0', j);
+    return this.address(i);
+  }
+
+  /** Home `i` has a second interface, behind the router of home `j`, which it uses when the first is gone: LTE beside Wi-Fi. Answers the address there. */
+  addSpare(i: number, j: number): string {
+    const spare = this.#plugIn(i, 'eth1', j, SPARE_METRIC);
+    this.#home(i).spare = spare;
+    return spare.address === '' ? spare.address6 : spare.address;
+  }
+
+  /** The first interface of home `i` goes away, with its addresses and routes; the second remains. */
+  loseUplink(i: number): void {
+    const home = this.#home(i);
+    if (home.spare === null) throw new Error(`home ${i} has one interface only`);
+    ip(home.namespace, [`link del ${home.uplink.device}`]);
+    home.uplink = home.spare;
+    home.spare = null;
   }
 
   /** Closes all browsers and relays, and takes the network down. */
@@ -280,13 +358,39 @@ export class NatNetwork {
   }
 
   #makeInternet(): void {
-    this.#addNamespace(this.#internet);
-    setKernelSettings(this.#internet, { 'ipv4/ip_forward': '1' });
+    this.#addNamespace(this.#internet, true, true);
     ip(this.#internet, [
       `addr add ${INTERNET_ADDRESS}/32 dev lo`,
-      ...Array.from({ length: MAX_RELAYS }, (_, k) => `addr add ${relayAddress(k)}/32 dev lo`),
-      ...PRIVATE_PREFIXES.map((prefix) => `route add blackhole ${prefix}`),
+      ...UNROUTED_PREFIXES.map((prefix) => `route add blackhole ${prefix}`),
+      ...UNROUTED_PREFIXES_6.map((prefix) => `route add blackhole ${prefix}`),
     ]);
+  }
+
+  /** A machine on the internet, at the addresses of relay `k`. Answers its namespace. */
+  #makeRelayMachine(k: number, families: RelayFamilies, isMultihomed: boolean): string {
+    const namespace = this.#nameOf(`relay-${k}`);
+    this.#addNamespace(namespace, hasIpv6(families), false);
+    const addresses = [
+      ...(hasIpv4(families) ? [relayAddress(k)] : []),
+      ...(hasIpv6(families) ? [relayAddress6(k)] : []),
+      ...(isMultihomed && hasIpv4(families) ? [preferredAddress(k)] : []),
+      ...(isMultihomed && hasIpv6(families) ? [preferredAddress6(k)] : []),
+    ];
+    const source = isMultihomed
+      ? ([preferredAddress(k), preferredAddress6(k)] as const)
+      : undefined;
+    ip(namespace, [
+      `link add wan type veth peer name relay${k} netns ${this.#internet}`,
+      ...addresses.map((address) => `addr add ${hostPrefix(address)} dev wan`),
+      'link set wan up',
+    ]);
+    ip(this.#internet, [
+      `link set relay${k} up`,
+      ...internetEnd(`relay${k}`, families),
+      ...addresses.map((address) => routeTo(hostPrefix(address), `relay${k}`)),
+    ]);
+    ip(namespace, wanUp(families, source));
+    return namespace;
   }
 
   async #makeRouter(kind: HomeKind): Promise<void> {
@@ -299,31 +403,33 @@ export class NatNetwork {
       host: null,
       nextHost: 2,
     };
-    this.#addNamespace(router.namespace);
+    this.#addNamespace(router.namespace, hasIpv6(kind), true);
     this.#routers.push(router);
-    setKernelSettings(router.namespace, { 'ipv4/ip_forward': '1' });
-    const lan = `${lanAddress(kind, i, 1)}/${prefixLength(kind)}`;
     if (this.#delayMs > 0) await this.#makeDelayLine(router.namespace, `wan${i}`);
+    const [isIpv4, isIpv6] = [hasIpv4(kind), hasIpv6(kind)];
     ip(router.namespace, [
       'link add lan type bridge',
-      `addr add ${lan} dev lan`,
+      ...(isIpv4 ? [`addr add ${lanAddress(kind, i, 1)}/${prefixLength(kind)} dev lan`] : []),
+      ...(isIpv6 ? [`addr add ${lanAddress6(i, 1)}/64 dev lan nodad`] : []),
       'link set lan up',
       this.#delayMs > 0
         ? `link set wan${i} netns ${this.#internet}`
         : `link add wan type veth peer name wan${i} netns ${this.#internet}`,
-      `addr add ${wanAddress(i)}/32 dev wan`,
+      ...(isIpv4 ? [`addr add ${wanAddress(i)}/32 dev wan`] : []),
       'link set wan up',
-      ...wanRoutes(),
     ]);
     ip(this.#internet, [
       `link set wan${i} up`,
-      `route add ${wanAddress(i)}/32 dev wan${i}`,
+      ...internetEnd(`wan${i}`, kind),
+      ...(isIpv4 ? [`route add ${wanAddress(i)}/32 dev wan${i}`] : []),
+      ...(isIpv6 ? [routeTo(`${lanAddress6(i, 0)}/64`, `wan${i}`)] : []),
       ...(kind === 'open'
         ? [
             `route add ${lanAddress(kind, i, 0)}/${prefixLength(kind)} via ${wanAddress(i)} dev wan${i} onlink`,
           ]
         : []),
     ]);
+    ip(router.namespace, wanUp(kind));
     this.#applyRules(router);
   }
 
@@ -351,34 +457,54 @@ export class NatNetwork {
 
   #makeHome(i: number): void {
     const namespace = this.#nameOf(`home-${i}`);
-    this.#addNamespace(namespace);
-    const home: Home = { namespace, host: new NatHost(namespace), router: i, address: '' };
+    // It may move to a router that has IPv6; behind one that has not, it has no more than its link.
+    this.#addNamespace(namespace, true, false);
+    const host = new NatHost(namespace);
+    // What it is plugged in by needs the home to be known.
+    const uplink: Uplink = { device: 'eth0', router: i, address: '', address6: '' };
+    const home: Home = { namespace, host, uplink, spare: null };
     this.#homes.push(home);
-    this.#plugIn(i, home, i);
-    this.#giveAddress(home);
+    home.uplink = this.#plugIn(i, 'eth0', i);
   }
 
-  #plugIn(i: number, home: Home, router: number): void {
-    home.router = router;
+  #plugIn(i: number, device: Uplink['device'], router: number, metric?: number): Uplink {
+    const { namespace } = this.#home(i);
     ip(this.#router(router).namespace, [
-      `link add home${i} type veth peer name eth0 netns ${home.namespace}`,
+      `link add home${i} type veth peer name ${device} netns ${namespace}`,
       `link set home${i} master lan up`,
     ]);
-    ip(home.namespace, ['link set eth0 up']);
+    const has6 = hasIpv6(this.#router(router).kind);
+    setKernelSettings(namespace, { [`ipv6/conf/${device}/disable_ipv6`]: has6 ? '0' : '1' });
+    ip(namespace, [`link set ${device} up`]);
+    const uplink: Uplink = { device, router, address: '', address6: '' };
+    this.#giveAddress(namespace, uplink, metric);
+    return uplink;
   }
 
-  #giveAddress(home: Home): string {
-    const router = this.#router(home.router);
-    home.address = lanAddress(router.kind, home.router, router.nextHost++);
-    ip(home.namespace, [
-      `addr add ${home.address}/${prefixLength(router.kind)} dev eth0`,
-      `route add default via ${lanAddress(router.kind, home.router, 1)}`,
-    ]);
-    if (router.kind === 'full-cone') {
-      router.forwarded = { port: null, address: home.address };
+  #giveAddress(namespace: string, uplink: Uplink, metric?: number): void {
+    const { device } = uplink;
+    const router = this.#router(uplink.router);
+    const { kind } = router;
+    const host = router.nextHost++;
+    const how = `dev ${device}${metric === undefined ? '' : ` metric ${metric}`}`;
+    if (hasIpv4(kind)) {
+      uplink.address = lanAddress(kind, uplink.router, host);
+      ip(namespace, [
+        `addr add ${uplink.address}/${prefixLength(kind)} dev ${device}`,
+        `route add default via ${lanAddress(kind, uplink.router, 1)} ${how}`,
+      ]);
+    }
+    if (hasIpv6(kind)) {
+      uplink.address6 = lanAddress6(uplink.router, host);
+      ip(namespace, [
+        `addr add ${uplink.address6}/64 dev ${device} nodad`,
+        `route add default via ${lanAddress6(uplink.router, 1)} ${how}`,
+      ]);
+    }
+    if (kind === 'full-cone') {
+      router.forwarded = { port: null, address: uplink.address };
       this.#applyRules(router);
     }
-    return home.address;
   }
 
   #setBlocked(i: number, isUdpBlocked: boolean): void {
@@ -391,10 +517,14 @@ export class NatNetwork {
     setRules(router.namespace, rulesFor(router));
   }
 
-  #addNamespace(name: string): void {
+  #addNamespace(name: string, isIpv6: boolean, isRouter: boolean): void {
     addNamespace(name);
     this.#namespaces.push(name);
-    setKernelSettings(name, NO_IPV6);
+    setKernelSettings(name, {
+      ...(isIpv6 ? IPV6 : NO_IPV6),
+      ...(isRouter ? FORWARDING : {}),
+      ...(isRouter && isIpv6 ? FORWARDING_6 : {}),
+    });
     ip(name, ['link set lo up']);
   }
 
@@ -421,60 +551,24 @@ export class NatNetwork {
   }
 }
 
-function relayAddress(k: number): string {
-  return `203.0.113.${10 + k}`;
+/** Of a router or relay: what its end of the wire has, once that is up. */
+function wanUp(kind: HomeKind | RelayFamilies, source?: readonly [string, string]): string[] {
+  return [
+    ...(hasIpv6(kind) ? [`addr replace ${ROUTER_LINK_LOCAL}/64 dev wan nodad`] : []),
+    ...wanRoutes(kind, source),
+  ];
 }
 
-function wanAddress(i: number): string {
-  return `198.51.100.${i + 1}`;
+function internetEnd(device: string, kind: HomeKind | RelayFamilies): string[] {
+  return hasIpv6(kind) ? [`addr add ${INTERNET_LINK_LOCAL}/64 dev ${device} nodad`] : [];
 }
 
-function lanAddress(kind: HomeKind, i: number, host: number): string {
-  return kind === 'open' ? `192.0.2.${16 * i + host}` : `192.168.${i + 1}.${host}`;
+function hostPrefix(address: string): string {
+  return address.includes(':') ? `${address}/128` : `${address}/32`;
 }
 
-function prefixLength(kind: HomeKind): number {
-  return kind === 'open' ? 28 : 24;
-}
-
-function wanRoutes(): string[] {
-  return [`route add default via ${INTERNET_ADDRESS} dev wan onlink`];
-}
-
-/**
- * What comes from outside is dropped, not refused: an entry for the refusal would hold the port that the home is about to be given. Questions for names
- * are refused, as there is nobody to answer: a Firefox that waits for its resolver takes five seconds longer to end.
- */
-function rulesFor({
-  kind,
-  isUdpBlocked,
-  forwarded,
-}: Omit<Router, 'namespace' | 'nextHost'>): string {
-  const masquerade =
-    kind === 'open'
-      ? ''
-      : `oifname "wan" masquerade ${kind === 'symmetric' ? 'random,fully-random' : ''}`;
-  return `
-    table inet lumamesh_firewall {
-      chain input {
-        type filter hook input priority 0; policy drop;
-        ${kind === 'proxy' ? `iifname "lan" tcp dport ${PROXY_PORT} accept; iifname "wan" ct state established accept; iif "lo" accept` : ''}
-      }
-      chain forward {
-        type filter hook forward priority 0; policy drop;
-        iifname "lan" meta l4proto { tcp, udp } th dport 53 reject
-        ${isUdpBlocked ? 'meta l4proto udp drop' : ''}
-        ${kind === 'proxy' ? 'drop' : ''}
-        ct state established,related accept
-        ct status dnat accept
-        ${kind === 'open' ? 'accept' : 'iifname "lan" oifname "wan" accept'}
-      }
-    }
-    table ip lumamesh_nat {
-      chain prerouting { type nat hook prerouting priority dstnat;
-        ${forwarded === null ? '' : `iifname "wan" ${forwarded.port === null ? 'meta l4proto udp' : `udp dport ${forwarded.port}`} dnat to ${forwarded.address}`}
-      }
-      chain postrouting { type nat hook postrouting priority srcnat; ${masquerade}
-      }
-    }`;
+function routeTo(prefix: string, device: string): string {
+  return prefix.includes(':')
+    ? `route add ${prefix} via ${ROUTER_LINK_LOCAL} dev ${device}`
+    : `route add ${prefix} dev ${device}`;
 }

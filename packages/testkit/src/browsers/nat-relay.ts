@@ -34,12 +34,10 @@ export class NatRelay {
       NODE_KEY: file('node'),
       MESH_FILE: file('mesh'),
     };
-    // A relay that listens everywhere answers from the first address of its namespace, whichever was asked.
     const addresses = {
       PUBLIC_IP: address,
-      LISTEN_IP: address,
       UDP_PORT,
-      HEALTH_LISTEN: `${address}:${HEALTH_PORT}`,
+      HEALTH_LISTEN: `${inUrl(address)}:${HEALTH_PORT}`,
     };
     const mesh = 'MESH_SALT' in environment ? { MESH_LISTEN: this.meshAddress } : {};
     this.#environment = {
@@ -65,7 +63,7 @@ export class NatRelay {
 
   /** For MESH_PEERS of other relays; this one listens there when MESH_SALT is set. */
   get meshAddress(): string {
-    return `${this.address}:${MESH_PORT}`;
+    return `${inUrl(this.address)}:${MESH_PORT}`;
   }
 
   /** For {@link NatSocket.mapped}. */
@@ -75,7 +73,7 @@ export class NatRelay {
 
   /** Where /statsz is. */
   get statsUrl(): string {
-    return `http://${this.address}:${HEALTH_PORT}/statsz`;
+    return `http://${inUrl(this.address)}:${HEALTH_PORT}/statsz`;
   }
 
   /** What /statsz of the relay tells. */
@@ -122,4 +120,8 @@ export async function runRelayCommand(
   });
   const code = await command.exitCode();
   return { code, stdout: command.stdout, stderr: command.stderr };
+}
+
+function inUrl(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }

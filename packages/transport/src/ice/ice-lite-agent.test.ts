@@ -12,7 +12,7 @@ import {
 import { decodeUnknownAttributes } from '../stun/attributes/unknown-attributes.ts';
 import { decodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
 import { ATTRIBUTE, StunBuilder, decodeStun, findAttribute } from '../stun/message.ts';
-import { IceLiteAgent, PLAIN_AMPLIFICATION_LIMIT } from './ice-lite-agent.ts';
+import { IceLiteAgent } from './ice-lite-agent.ts';
 
 const REMOTE = { address: '203.0.113.9', port: 50_123 };
 const PASSWORD = 'lumalumalumalumalumaluma';
@@ -142,22 +142,21 @@ describe('an ice-lite agent', () => {
     assert.ok(verdict.kind === 'check' && !verdict.nominated);
   });
 
-  it('is a plain STUN server, within 1.6 times the request and without SOFTWARE', () => {
+  it('is a plain STUN server, within 2.2 times the request and without SOFTWARE', () => {
     const bare = new StunBuilder('request', 1, new Uint8Array(12).fill(7)).finish();
     const verdict = agent().handleDatagram(REMOTE, bare);
     assert.ok(verdict.kind === 'respond');
-    assert.ok(verdict.response.length <= bare.length * PLAIN_AMPLIFICATION_LIMIT);
+    assert.ok(verdict.response.length <= bare.length * 1.6);
     const response = decodeStun(verdict.response);
     assert.ok(response.ok);
     assert.deepEqual(
       response.value.attributes.map(({ type }) => type),
       [ATTRIBUTE.xorMappedAddress],
     );
-    // Over IPv6 the answer to 20 bytes would be 44.
-    assert.deepEqual(agent().handleDatagram({ address: '2001:db8::9', port: 1 }, bare), {
-      kind: 'drop',
-      drop: 'stun.plain.amplification',
-    });
+    // Over IPv6 the response to 20 bytes has 44: as much as may be.
+    const over6 = agent().handleDatagram({ address: '2001:db8::9', port: 1 }, bare);
+    assert.ok(over6.kind === 'respond');
+    assert.equal(over6.response.length, bare.length * 2.2);
     const padded = addFingerprint(
       new StunBuilder('request', 1, new Uint8Array(12)).attribute(0x8022, new Uint8Array(8)),
     ).finish();

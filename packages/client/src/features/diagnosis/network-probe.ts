@@ -1,5 +1,5 @@
 import { addressPrefix, scopeOf } from '@lumamesh/base';
-import { type KnownRelay, stunUrl } from '../../net/relay-source.ts';
+import { type KnownRelay, stunUrls } from '../../net/relay-source.ts';
 import type { Platform } from '../../platform/platform.ts';
 
 const PROBE_MS = 5000;
@@ -65,7 +65,7 @@ async function answersStun(
   platform: Platform,
 ): Promise<boolean> {
   if (platform.PeerConnection === null) return false;
-  const urls = relays.slice(0, 4).map(stunUrl);
+  const urls = relays.slice(0, 4).flatMap(stunUrls);
   const connection = new platform.PeerConnection({
     iceServers: [...(urls.length === 0 ? [] : [{ urls }]), ...iceServers],
   });
