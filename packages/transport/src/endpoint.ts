@@ -116,6 +116,19 @@ export class Endpoint implements Machine<EndpointOutput> {
     }
   }
 
+  /**
+   * The connection of a five-tuple has ended, which may be another's soon. An allocation ends with
+   * it, and a session that is not open yet; one that is may go on from elsewhere.
+   */
+  handleDisconnected(now: Instant, remote: Remote): void {
+    const key = fiveTupleKey(remote);
+    this.turn?.handleDisconnected(key);
+    const slot = this.#table.at(key);
+    if (slot === undefined) return;
+    if (slot.admission === 'open') this.#table.leave(slot);
+    else this.close(now, slot.id);
+  }
+
   handleTimeout(now: Instant): void {
     this.#keeper.now = now;
     this.turn?.handleTimeout(now);

@@ -125,6 +125,21 @@ describe('a session whose peer goes on from elsewhere', () => {
     assert.ok(!server.has('closed') && !client.has('closed'));
   });
 
+  it('goes on from elsewhere when its connection has ended, whose five-tuple is free', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    server.endpoint.handleDisconnected(net.now, HERE);
+    assert.ok(lab.newcomer(HERE).has('connected'));
+    assert.equal(server.endpoint.counts.sessions, 2);
+    server.remote = THERE;
+    lab.check();
+    lab.say('still here');
+    assert.ok(lab.hears('still here'));
+    net.run(4000);
+    assert.deepEqual(lab.where, THERE);
+    assert.equal(server.endpoint.drops.get('endpoint.pathUnproven'), 0);
+  });
+
   it('moves again and again, and back', () => {
     const lab = new Lab();
     for (let i = 0; i < 12; i++) {

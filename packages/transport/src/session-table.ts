@@ -75,22 +75,27 @@ export class SessionTable {
 
   /** The session is on another five-tuple now. */
   move(slot: Slot, remote: Remote, key: string): void {
-    if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+    this.leave(slot);
     slot.remote = remote;
     slot.key = key;
     this.#byKey.set(key, slot);
   }
 
-  /** Its five-tuple is free for another session; it still has to be drained. */
-  release(slot: Slot): void {
+  /** Its five-tuple is free for another session. */
+  leave(slot: Slot): void {
     if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+  }
+
+  /** The same of one that ends, and still has to be drained. */
+  release(slot: Slot): void {
+    this.leave(slot);
     this.touch(slot);
   }
 
   remove(slot: Slot): void {
     this.#heap.set(slot, null);
     this.#byId.delete(slot.id);
-    if (this.#byKey.get(slot.key) === slot) this.#byKey.delete(slot.key);
+    this.leave(slot);
   }
 
   /** The session has to be drained. */

@@ -296,6 +296,23 @@ describe('strangers who can write into a handshake of DTLS 1.3', () => {
     assert.equal(wire.ended('server'), null);
   });
 
+  it('make it open one record of a datagram, however many they forge', () => {
+    const wire = new Wire().run(500);
+    wire.client.send(Uint8Array.of(5));
+    wire.lose = () => true;
+    wire.run(1);
+    const record = wire.sent.at(-1)?.data ?? NO_BYTES;
+    const forged = record.slice();
+    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+    const datagram = concatBytes([...Array.from({ length: 100 }, () => forged), record]);
+    assert.equal(wire.server.handleDatagram(wire.now, datagram), 'dtls.record.unauthentic');
+    wire.run(1);
+    assert.deepEqual(wire.data('server'), []);
+    assert.equal(wire.server.handleDatagram(wire.now, record), null);
+    wire.run(1);
+    assert.deepEqual(wire.data('server'), [5]);
+  });
+
   it('with any number of damaged datagrams, of either side, before and after', () => {
     for (let seed = 0; seed < 6; seed++) {
       const wire = new Wire();

@@ -1,4 +1,4 @@
-import { type Instant, type SyncCrypto, later } from '@lumamesh/base';
+import { type Instant, type SyncCrypto, TokenBucket, later } from '@lumamesh/base';
 import type { FlightSender } from './flight/flight-sender.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import type { ApplicationTraffic } from './handshake.ts';
@@ -22,6 +22,12 @@ const KEY_UPDATE_AFTER_RECORDS = 2 ** 23;
 /** A client that has not heard our ACK repeats its Finished for no longer than this. */
 const FINISHED_KEYS_MS = 60_000;
 const FIRST_APPLICATION_EPOCH = 3;
+/**
+ * Each costs a key schedule, for 45 bytes. Who sends more waits for the ACK, before which he may
+ * not use the new keys (RFC 9147 §8).
+ */
+const KEY_UPDATES_PER_SECOND = 1;
+const KEY_UPDATES_BURST = 20;
 
 const ACKNOWLEDGE: PostHandshakeStep = { type: 'acknowledge' };
 
@@ -46,6 +52,8 @@ export class PostHandshake13 implements PostHandshake {
   /** Until when the client's Finished may come again, under the keys of epoch 2. */
   #finishedKeysUntil: Instant | null;
   #isUpdating = false;
+  /** Made with the first one of the peer's, which few sessions see. */
+  #peerUpdates: TokenBucket | null = null;
   /** The peer asked for our KeyUpdate while another flight was under way. */
   #owesUpdate = false;
 
@@ -75,6 +83,8 @@ export class PostHandshake13 implements PostHandshake {
     if (fragment.messageSeq < this.#nextReceiveSeq) return ACKNOWLEDGE;
     // Whatever is new comes under the newest keys that the peer may use.
     if (epoch !== this.#records.readEpoch) return { type: 'drop', drop: 'dtls.handshake.epoch' };
+    if (fragment.type === HANDSHAKE_TYPE.keyUpdate && !this.#mayUpdate(now))
+      return { type: 'drop', drop: 'dtls.keyUpdate.budget' };
     const reassembler = (this.#reassembler ??= new HandshakeReassembler(
       MAX_HELD_BYTES,
       this.#nextReceiveSeq,
@@ -138,6 +148,11 @@ export class PostHandshake13 implements PostHandshake {
     );
     this.#nextSendSeq += 1;
     this.#flights.send(now, [{ type: 'message', message }], 'byAck');
+  }
+
+  #mayUpdate(now: Instant): boolean {
+    this.#peerUpdates ??= new TokenBucket(KEY_UPDATES_PER_SECOND, KEY_UPDATES_BURST);
+    return this.#peerUpdates.take(now);
   }
 
   #handleMessage(now: Instant, message: HandshakeMessage): PostHandshakeStep {

@@ -69,6 +69,7 @@ async function listen(options: Partial<TcpListenerOptions> = {}) {
     limits: LIMITS,
     onDatagram: (remote) => heard.push(remote),
     isKnown: () => true,
+    onEnd: () => undefined,
     onDrop: (reason) => drops.push(reason),
     ...options,
   });
@@ -246,6 +247,81 @@ describe('TCP connections', () => {
     client.socket.destroy();
     await until(() => listener.sockets === 0, 'still there', 2000);
     assert.equal(listener.send(remote, datagram), false);
+  });
+
+  it('of slow readers are counted at their cost: of small datagrams they hold fewer', async () => {
+    const { listener, drops, heard } = await listen();
+    const client = new Client(listener.port, 'turn');
+    client.send(new TurnClient(nodeCrypto, { username: '', password: '' }).allocate());
+    await until(() => heard.length === 1, 'not heard', 2000);
+    const [remote] = heard;
+    assert.ok(remote !== undefined);
+    client.socket.pause();
+    const small = channelData(0x4000, new Uint8Array(1));
+    while (listener.waitingBytes === 0) {
+      listener.send(remote, new Uint8Array(4096));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    let taken = 0;
+    while (drops.length === 0) taken += Number(listener.send(remote, small));
+    assert.ok(taken > 400 && taken <= 512, `${taken}`);
+    client.socket.destroy();
+    await until(() => listener.waitingBytes === 0, 'still counted', 2000);
+  });
+
+  it('that are opened anew from where one was just reset have their place, and are ended', async () => {
+    const COUNT = 80;
+    const { listener, drops } = await listen({ silenceMs: 1000 });
+    const connectAll = async (ports: readonly number[]): Promise<Socket[]> => {
+      const sockets = ports.map((localPort) =>
+        createConnection({ port: listener.port, host: '127.0.0.1', localPort }),
+      );
+      for (const socket of sockets) {
+        socket.on('error', () => undefined);
+        open.push({ close: () => socket.destroy() });
+      }
+      await Promise.all(sockets.map(async (socket) => once(socket, 'connect')));
+      return sockets;
+    };
+    const first = await connectAll(Array.from({ length: COUNT }, () => 0));
+    await until(() => listener.sockets === COUNT, 'not all are there', 3000);
+    const ports = first.map(({ localPort }) => localPort ?? 0);
+    // Without a turn of the event loop in between: the listener sees both at once.
+    for (const socket of first) socket.resetAndDestroy();
+    const again = await connectAll(ports);
+    await until(
+      () => listener.sockets === COUNT,
+      () => `${listener.sockets} are known`,
+      3000,
+    );
+    await until(() => again.every(({ destroyed }) => destroyed), 'some are never ended', 6000);
+    assert.equal(drops.length, COUNT);
+    assert.equal(listener.sockets, 0);
+  });
+
+  it('take allocations and unfinished handshakes with them', async () => {
+    const udp = await echo();
+    const port = udp.tcp?.port ?? 0;
+    const turn = udp.endpoint.turn;
+    assert.ok(turn !== null);
+    const visitor = new Client(port, 'turn');
+    const client = new TurnClient(nodeCrypto, turn.grant(1 as SessionId, 'room'));
+    visitor.send(client.allocate());
+    assert.equal(client.read(await visitor.next())?.code, 401);
+    visitor.send(client.allocate());
+    assert.equal(client.read(await visitor.next())?.code, null);
+    const stranger = new Client(port, 'ice');
+    stranger.send(check());
+    await stranger.next();
+    assert.equal(turn.counts.allocations, 1);
+    assert.equal(udp.endpoint.counts.halfOpen, 1);
+    visitor.socket.destroy();
+    stranger.socket.resetAndDestroy();
+    await until(
+      () => turn.counts.allocations === 0 && udp.endpoint.counts.sessions === 0,
+      'kept for nobody',
+      3000,
+    );
   });
 
   it('have a port of their own, or say why not', async () => {

@@ -17,6 +17,11 @@ const SWEEPS = 5;
 const CLOSING_MS = 500;
 /** What waits for a slow reader; beyond it datagrams are dropped, as on the way. */
 const MAX_WAITING_BYTES = 256 * 1024;
+/** What waits for all of them; beyond it only who reads almost as fast as he is sent to is kept anything for. */
+const MAX_ALL_WAITING_BYTES = 32 * 1024 * 1024;
+const LITTLE_WAITING_BYTES = 16 * 1024;
+/** What a write that waits costs besides its bytes. */
+const WRITE_OVERHEAD_BYTES = 512;
 
 export interface TcpLimits {
   readonly maxSockets: number;
@@ -33,6 +38,8 @@ export interface TcpListenerOptions {
   readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
   /** Whether there is a session or an allocation on a five-tuple. */
   readonly isKnown: (remote: Remote) => boolean;
+  /** A connection has ended; its five-tuple may be another's soon. */
+  readonly onEnd: (remote: Remote) => void;
   readonly onDrop: (reason: string) => void;
   /** Shorter for tests; defaults: {@link SILENCE_MS}, {@link STRANGER_MS}. */
   readonly silenceMs?: number;
@@ -41,11 +48,14 @@ export interface TcpListenerOptions {
 
 interface Connection {
   readonly socket: Socket;
+  readonly key: string;
   readonly remote: Remote;
   readonly source: Source;
   readonly deframer: StreamDeframer;
   readonly since: number;
   hasSpoken: boolean;
+  /** What waits for its reader, at what it costs. */
+  waitingBytes: number;
 }
 
 /**
@@ -57,6 +67,7 @@ export class TcpListener {
   readonly #server: Server;
   readonly #connections = new Map<string, Connection>();
   readonly #bySource = new SourceCounts();
+  #waitingBytes = 0;
   readonly #sweep: NodeJS.Timeout;
   readonly #silenceMs: number;
   readonly #strangerMs: number;
@@ -98,16 +109,31 @@ export class TcpListener {
     return this.#connections.size;
   }
 
+  /** What waits for slow readers, at what it costs. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   /** @returns False when the connection is gone, or its reader is so slow that this is dropped. */
   send(remote: Remote, data: Uint8Array): boolean {
     const connection = this.#connections.get(fiveTupleKey(remote));
     const kind = connection?.deframer.kind;
     if (connection === undefined || kind === undefined || kind === null) return false;
-    if (connection.socket.writableLength + data.length > MAX_WAITING_BYTES) {
+    const { socket } = connection;
+    const frame = frameForStream(kind, data);
+    // The kernel may take it at once; if not, it is the only one that waits and is not counted.
+    if (socket.writableLength === 0) {
+      socket.write(frame);
+      return true;
+    }
+    const cost = frame.length + WRITE_OVERHEAD_BYTES;
+    if (!this.#mayWait(connection, cost)) {
       this.#options.onDrop('tcp.slowReader');
       return false;
     }
-    connection.socket.write(frameForStream(kind, data));
+    this.#countWaiting(connection, cost);
+    // Called as well when the connection ends before that.
+    socket.write(frame, () => this.#countWaiting(connection, -cost));
     return true;
   }
 
@@ -130,6 +156,18 @@ export class TcpListener {
     await listening;
   }
 
+  #mayWait({ waitingBytes }: Connection, cost: number): boolean {
+    return (
+      waitingBytes + cost <= MAX_WAITING_BYTES &&
+      (this.#waitingBytes + cost <= MAX_ALL_WAITING_BYTES || waitingBytes < LITTLE_WAITING_BYTES)
+    );
+  }
+
+  #countWaiting(connection: Connection, bytes: number): void {
+    connection.waitingBytes += bytes;
+    this.#waitingBytes += bytes;
+  }
+
   #accept(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) {
@@ -139,6 +177,10 @@ export class TcpListener {
     const address = unmapIpv4(remoteAddress);
     const remote: Remote = { address, port: remotePort, transport: 'tcp' };
     const source = sourceOf(address);
+    const key = fiveTupleKey(remote);
+    // The one before was reset, and is to say so later in this turn.
+    const before = this.#connections.get(key);
+    if (before !== undefined) this.#forget(before);
     const refusal = this.#refusal(source);
     if (refusal !== null) {
       this.#options.onDrop(refusal);
@@ -147,13 +189,14 @@ export class TcpListener {
     }
     const connection: Connection = {
       socket,
+      key,
       remote,
       source,
       deframer: new StreamDeframer(),
       since: monotonicNow(),
       hasSpoken: false,
+      waitingBytes: 0,
     };
-    const key = fiveTupleKey(remote);
     this.#connections.set(key, connection);
     this.#bySource.change(source, 1);
     socket.on('data', (chunk: Buffer) => this.#take(connection, chunk));
@@ -161,10 +204,16 @@ export class TcpListener {
     socket.on('error', () => undefined);
     // Half a connection is of no use.
     socket.on('end', () => socket.destroy());
-    socket.on('close', () => {
-      this.#connections.delete(key);
-      this.#bySource.change(source, -1);
-    });
+    socket.on('close', () => this.#forget(connection));
+  }
+
+  #forget(connection: Connection): void {
+    const { key, socket, source, remote } = connection;
+    if (this.#connections.get(key) !== connection) return;
+    this.#connections.delete(key);
+    this.#bySource.change(source, -1);
+    socket.destroy();
+    this.#options.onEnd(remote);
   }
 
   #refusal(source: Source): string | null {

@@ -87,6 +87,7 @@ export class UdpEndpoint {
         ...(options.address === undefined ? {} : { address: options.address }),
         onDatagram: (remote, data) => shell.#handleDatagram(remote, data),
         isKnown: (remote) => shell.endpoint.knows(remote),
+        onEnd: (remote) => shell.#handleDisconnected(remote),
         onDrop: (reason) => shell.endpoint.drops.count(reason),
       }).catch(async (error: unknown) => {
         await shell.close();
@@ -145,6 +146,11 @@ export class UdpEndpoint {
     this.traffic.datagramsIn += 1;
     this.traffic.bytesIn += data.length;
     this.endpoint.handleDatagram(monotonicNow(), remote, data);
+    this.#drainSoon();
+  }
+
+  #handleDisconnected(remote: Remote): void {
+    this.endpoint.handleDisconnected(monotonicNow(), remote);
     this.#drainSoon();
   }
 

@@ -156,6 +156,12 @@ export class TurnServer implements Machine<TurnOutput> {
     this.#respond(remote, this.#answer(request, key, allocation));
   }
 
+  /** The connection of a five-tuple has ended, and the allocation on it. */
+  handleDisconnected(key: string): void {
+    const allocation = this.#table.at(key);
+    if (allocation !== undefined) this.#table.remove(allocation);
+  }
+
   handleTimeout(now: Instant): void {
     for (let grant = this.#grants.takeEnded(now); grant !== null;) {
       for (const allocation of this.#table.of(grant)) this.#table.remove(allocation);

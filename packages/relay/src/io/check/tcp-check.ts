@@ -16,6 +16,7 @@ export async function* checkTcpPort({ tcpPort, listenIp }: RelayConfig): AsyncGe
       limits: { maxSockets: 0, socketsPerHost: 0, socketsPerNetwork: 0 },
       onDatagram: () => undefined,
       isKnown: () => false,
+      onEnd: () => undefined,
       onDrop: () => undefined,
     });
     await listener.close();
