@@ -48,7 +48,10 @@ async function bundle(): Promise<void> {
     format: 'esm',
     target: 'node22',
     outfile: BUNDLE,
-    define: { LUMAMESH_COMMIT: JSON.stringify(commitOf()) },
+    define: {
+      LUMAMESH_COMMIT: JSON.stringify(commitOf()),
+      LUMAMESH_RELAY_LIST: JSON.stringify(readFileSync(join(ROOT, 'relay.txt'), 'utf8')),
+    },
     // Libraries in CommonJS ask for Node's own modules by require.
     banner: {
       js: "#!/usr/bin/env node\nimport{createRequire}from'node:module';const require=createRequire(import.meta.url);",

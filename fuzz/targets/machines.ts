@@ -329,6 +329,7 @@ const relay: Target = {
         messagesPerSecond: 50,
         deliveriesPerSecond: 100,
         bytesPerSecond: 10_000,
+        dialBacksPerMinute: 30,
         sourceOf: (session) => sourceOf(`198.51.100.${session % 5}`),
         queuedBytes: (session) => (session % 3) * 100_000,
         joinProofs: { challenge: () => 'c', verify: (_peer, { key }) => key.startsWith('A') },
@@ -363,7 +364,10 @@ const relay: Target = {
       } else if (what === 3) say({ action: 'leave', room });
       else if (what === 4)
         say({ action: 'signal', room, to: PEERS[script.pick(3)], data: 'x'.repeat(script.byte()) });
-      else if (what === 5) core.handleFrame(now, session, String.fromCharCode(...script.bytes()));
+      else if (what === 6 && script.pick(2) === 0) {
+        if (script.pick(2) === 0) say({ action: 'dial-back', record: RECORD });
+        else core.handleDialledBack(session, { result: 'unreached', address: '203.0.113.1' });
+      } else if (what === 5) core.handleFrame(now, session, String.fromCharCode(...script.bytes()));
       else now = later(now, script.byte() * 10);
       core.handleTimeout(now);
       drainCore();

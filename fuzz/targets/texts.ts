@@ -4,6 +4,7 @@ import {
   decodeRecordLine,
   encodeRecordLine,
   parseClientMessage,
+  parseDialledBack,
   parseRelayMessage,
 } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
@@ -187,7 +188,10 @@ export const TEXTS: readonly Target[] = [
       { action: 'nodes', nodes: [RECORD], next: 'x' },
       { action: 'error', code: 'x', message: 'y', room: ROOM },
     ],
-    (text) => void parseRelayMessage(text),
+    (text) => {
+      parseRelayMessage(text);
+      parseDialledBack(text);
+    },
   ),
   ofText('mesh-frames', MESH_FRAMES, (text) => {
     const frame = decodeMeshFrame(text);

@@ -364,7 +364,16 @@ describe('lumamesh-relay doctor', () => {
 
       const empty = await diagnose();
       assert.deepEqual(
-        verdicts(empty, 'identity', 'disk', 'UDP port', 'PUBLIC_IP', 'NAT', 'clock', 'dial back'),
+        verdicts(
+          empty,
+          'identity',
+          'disk',
+          'UDP port',
+          'PUBLIC_IP',
+          'NAT',
+          'clock',
+          'from outside',
+        ),
         ['warn', 'ok', 'ok', 'warn', 'skip', 'skip', 'skip'],
       );
       assert.deepEqual(

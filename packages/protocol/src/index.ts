@@ -1,3 +1,4 @@
+export * from './dial-back.ts';
 export * from './join-proof.ts';
 export * from './limits.ts';
 export * from './relay-answer.ts';

@@ -1,7 +1,7 @@
 import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
 import { type JoinProof, isJoinProof } from './join-proof.ts';
 import { LIMITS } from './limits.ts';
-import type { SignedRelayRecord } from './relay-record.ts';
+import { type SignedRelayRecord, parseRecordJson } from './relay-record.ts';
 
 /*
  * The frames between a browser and a relay: text, one JSON object each, told apart by `action`
@@ -49,6 +49,8 @@ export type ClientMessage =
   | { readonly action: 'signal'; readonly room: string; readonly to: string; readonly data: string }
   /** `after`: where the last answer ended. */
   | { readonly action: 'nodes'; readonly limit: number; readonly after: string }
+  /** Of relays: the record of the one that asks. */
+  | { readonly action: 'dial-back'; readonly record: SignedRelayRecord }
   | { readonly action: 'ping' };
 
 export type RelayMessage =
@@ -195,6 +197,12 @@ export function parseClientMessage(
           after: after ?? '',
         },
       };
+    case 'dial-back': {
+      const record = parseRecordJson(fields['record']);
+      return record.ok
+        ? { ok: true, value: { action, record: record.value } }
+        : fault('BAD_FRAME', `dial-back: ${record.drop}`);
+    }
     case 'ping':
       return { ok: true, value: { action } };
     default:

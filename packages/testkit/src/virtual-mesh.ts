@@ -340,7 +340,7 @@ export class VirtualMesh {
   #drainRooms(node: VirtualNode): void {
     node.rooms.handleTimeout(this.now);
     for (let output = node.rooms.poll(); output !== null; output = node.rooms.poll()) {
-      if (output.type === 'close') continue;
+      if (output.type === 'close' || output.type === 'dialBack') continue;
       if (output.type !== 'send') {
         node.core.handleLocalRooms(this.now, output);
         this.#drain(node);

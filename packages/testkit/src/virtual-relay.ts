@@ -93,6 +93,7 @@ export function makeVirtualNode(setup: VirtualNodeSetup): VirtualNode {
     messagesPerSecond: 500,
     deliveriesPerSecond: 1e6,
     bytesPerSecond: 1e9,
+    dialBacksPerMinute: 30,
   };
   return {
     name,

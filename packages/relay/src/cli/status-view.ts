@@ -44,6 +44,7 @@ export function drawStatus(
       'cyan',
       history((one) => one.sessions.established),
     )}`,
+    `${label('outside')}${outsideText(stats.outside, paint)}`,
     `${label('rooms')}${rooms.rooms}, ${rooms.members} members; ${rate((one) => one.joins)} joins/s`,
     `${label('signals')}${rate((one) => one.signals)}/s, ${stats.signals} in all  ${paint('cyan', sparkline(differences(samples, (one) => one.signals)))}`,
     `${label('errors')}${rate((one) => one.errors)}/s, ${stats.errors} in all`,
@@ -65,6 +66,21 @@ export function drawStatus(
   }
   lines.push('', ...drawDrops(samples, { ...stats.drops, ...mesh?.drops }, paint));
   return lines.map((text) => clip(text, columns));
+}
+
+function outsideText(
+  { verdict, by, ageSeconds, elsewhere, helpers }: HealthStats['outside'],
+  paint: (style: 'green' | 'red', text: string) => string,
+): string {
+  const ago = ageSeconds === null ? '' : `, ${formatDuration(ageSeconds)} ago`;
+  if (verdict === 'reached')
+    return `${paint('green', 'reachable')}: ${by === 'session' ? 'somebody came in' : 'a relay dialled back'}${ago}`;
+  if (verdict === 'unreached')
+    return `${paint('red', 'NOT REACHABLE')}: relays that were asked found nobody${ago}`;
+  if (elsewhere !== null) return `not known: others see this machine at ${elsewhere}`;
+  return helpers === 0
+    ? 'not known yet: no relay to ask, and nobody has come in'
+    : `not known yet: ${helpers} relays to ask`;
 }
 
 function drawDrops(

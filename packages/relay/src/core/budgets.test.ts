@@ -17,6 +17,7 @@ const LIMITS: RelayCoreLimits = {
   messagesPerSecond: 500,
   deliveriesPerSecond: 2000,
   bytesPerSecond: 2_000_000,
+  dialBacksPerMinute: 30,
 };
 
 interface Frame {

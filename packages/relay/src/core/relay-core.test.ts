@@ -37,6 +37,7 @@ const LIMITS_OF_CORE: RelayCoreLimits = {
   messagesPerSecond: 100,
   deliveriesPerSecond: 2000,
   bytesPerSecond: 2_000_000,
+  dialBacksPerMinute: 30,
 };
 
 class Bench {
@@ -102,6 +103,9 @@ class Bench {
           break;
         case 'close':
           this.closed.push(output.session);
+          break;
+        case 'dialBack':
+          this.local.push(`dial ${output.session}`);
           break;
         case 'localPresent':
           this.local.push(`present ${output.peer} ${output.presence}`);
@@ -683,5 +687,47 @@ describe('mistakes and attacks', () => {
       const codes = Array.from({ length: 60 }, () => bench.say('a', { action: 'nodes' })[0]);
       assert.ok(codes.some((answer) => answer?.['code'] === 'RATE_LIMITED'));
     });
+  });
+});
+
+describe('a relay that asks to be dialled back', () => {
+  const SIGNED = {
+    fingerprint: `AA${':AA'.repeat(31)}`,
+    ip: '203.0.113.1',
+    port: 3478,
+    ufrag: 'luma',
+    pwd: 'x'.repeat(22),
+    nk: 'A'.repeat(43),
+    sequence: 1,
+    expires: 2,
+    signature: 'A'.repeat(86),
+  };
+
+  it('is told what came of it, once, and not after it has gone', () => {
+    const bench = new Bench().open('a', 'b');
+    assert.deepEqual(bench.say('a', { action: 'dial-back', record: SIGNED }), []);
+    assert.deepEqual(bench.local, ['dial a']);
+    const answer = { result: 'reached', address: '203.0.113.1' } as const;
+    bench.core.handleDialledBack('b', answer);
+    bench.core.handleDialledBack('a', answer);
+    bench.core.handleDialledBack('a', answer);
+    assert.deepEqual(
+      bench.drain().map(({ to, frame }) => [to, frame]),
+      [['a', { action: 'dialled-back', ...answer }]],
+    );
+    bench.say('b', { action: 'dial-back', record: SIGNED });
+    bench.core.handleSessionClosed('b');
+    bench.core.handleDialledBack('b', answer);
+    assert.deepEqual(bench.drain(), []);
+    assert.equal(bench.core.counters.dialBacks.reached, 2);
+  });
+
+  it('is refused where the operator wants none, which is no mistake of its', () => {
+    const bench = new Bench({ dialBacksPerMinute: 0 }).open('a');
+    for (let i = 0; i < 50; i++) {
+      const [frame] = bench.say('a', { action: 'dial-back', record: SIGNED });
+      assert.equal(frame?.['code'], 'DIAL_BACK_OFF');
+    }
+    assert.deepEqual(bench.closed, []);
   });
 });

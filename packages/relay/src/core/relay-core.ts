@@ -2,12 +2,14 @@ import { DropCounters, Fifo, type Instant, type Machine, instant } from '@lumame
 import { type Rate, type Source, SourceBudget } from '@lumamesh/transport';
 import {
   type ClientMessage,
+  type DialledBack,
   LIMITS,
   type RelayMessage,
   type SignedRelayRecord,
   joinProofText,
   parseClientMessage,
 } from '@lumamesh/protocol';
+import { DialBacks } from './dial-backs.ts';
 import type { JoinProofs } from './join-proofs.ts';
 import { LocalRooms, type RoomFault, TOO_MANY_JOINS } from './local-rooms.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
@@ -26,6 +28,8 @@ export interface RelayCoreLimits extends PlaceLimits {
   readonly deliveriesPerSecond: number;
   /** Frames taken from one address, in the long run. */
   readonly bytesPerSecond: number;
+  /** Relays dialled because they asked to be; 0: none. */
+  readonly dialBacksPerMinute: number;
 }
 
 export interface RelayCoreOptions<Session> extends RelayCoreLimits {
@@ -49,7 +53,12 @@ const CLOSING = 'this relay is about to stop: go on by another one';
  */
 export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly drops = new DropCounters();
-  readonly counters: RelayCounters = { joins: 0, signals: 0, errors: 0 };
+  readonly counters: RelayCounters = {
+    joins: 0,
+    signals: 0,
+    errors: 0,
+    dialBacks: { reached: 0, unreached: 0, unknown: 0 },
+  };
   readonly #rooms: LocalRooms<Session>;
   readonly #sessions = new Map<Session, SessionBudget>();
   readonly #outputs = new Fifo<RelayOutput<Session>>();
@@ -57,6 +66,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly #joinProofs: JoinProofs;
   readonly #budgets = new SessionBudgets();
   readonly #places = new SourcePlaces();
+  readonly #dialBacks: DialBacks<Session>;
   readonly #deliveries: SourceBudget;
   readonly #bytes: SourceBudget;
   readonly #sourceOf: (session: Session) => Source;
@@ -79,6 +89,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#sourceOf = sourceOf;
     this.#deliveries = new SourceBudget(burstOf(options.deliveriesPerSecond));
     this.#bytes = new SourceBudget(burstOf(options.bytesPerSecond));
+    this.#dialBacks = new DialBacks(options.dialBacksPerMinute);
     const hostOf = (session: Session): string => this.#sessions.get(session)?.source.host ?? '';
     const networkOf = (session: Session): string =>
       this.#sessions.get(session)?.source.network ?? '';
@@ -126,6 +137,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#limits = limits;
     this.#deliveries.setRate(burstOf(limits.deliveriesPerSecond));
     this.#bytes.setRate(burstOf(limits.bytesPerSecond));
+    this.#dialBacks.setRate(limits.dialBacksPerMinute);
     this.#welcome = encodeWelcome(this.#record, this.#limits);
   }
 
@@ -215,6 +227,14 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       );
   }
 
+  /** What came of the `dialBack` of a session, which may be gone meanwhile. */
+  handleDialledBack(session: Session, { result, address }: Omit<DialledBack, 'action'>): void {
+    if (!this.#dialBacks.finish(session)) return;
+    this.counters.dialBacks[result] += 1;
+    const answer: DialledBack = { action: 'dialled-back', result, address };
+    if (this.#sessions.has(session)) this.#send(session, answer);
+  }
+
   /** Rooms of this relay have changed over other relays. */
   handleRemoteRooms(event: RemoteRoomEvent): void {
     this.#rooms.handleRemote(event);
@@ -267,6 +287,8 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       }
       case 'nodes':
         return this.#nodes(now, session, budget, message.limit, message.after);
+      case 'dial-back':
+        return this.#dialBack(now, session, budget, message.record);
       case 'ping':
         return this.#send(session, { action: 'pong' });
     }
@@ -292,6 +314,20 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     });
   }
 
+  #dialBack(
+    now: Instant,
+    session: Session,
+    budget: SessionBudget,
+    record: SignedRelayRecord,
+  ): void {
+    const charge = this.#dialBacks.take(now, session, budget.source);
+    if (charge === 'taken') this.#outputs.push({ type: 'dialBack', session, record });
+    else if (charge === 'off') this.#fail(session, 'DIAL_BACK_OFF', 'this relay dials nobody back');
+    else if (charge === 'othersExceeded')
+      this.#fail(session, 'RATE_LIMITED', 'too many ask to be dialled back just now');
+    else this.#strike(now, session, budget, 'RATE_LIMITED', 'asking to be dialled back too often');
+  }
+
   #report(
     now: Instant,
     session: Session,
@@ -305,7 +341,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     else this.#fail(session, code, message, room);
   }
 
-  #send(session: Session, message: RelayMessage): void {
+  #send(session: Session, message: RelayMessage | DialledBack): void {
     this.#outputs.push({ type: 'send', session, frame: JSON.stringify(message) });
   }
 

@@ -97,5 +97,6 @@ export function coreLimits(config: RelayConfig): RelayCoreLimits {
     messagesPerSecond: config.maxMessagesPerSecond,
     deliveriesPerSecond: config.maxDeliveriesPerSecond,
     bytesPerSecond: config.maxBytesPerSecond,
+    dialBacksPerMinute: config.dialBacksPerMinute,
   };
 }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getHeapStatistics } from 'node:v8';
 import type { Source } from '@lumamesh/transport';
 import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
@@ -16,6 +15,7 @@ import {
   warmUp,
 } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
+import type { RelayCounters } from '../core/relay-output.ts';
 import { type RelayConfig, reloadable } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import { joinProofs } from './join-proofs.ts';
@@ -23,17 +23,27 @@ import { type SelfCheck, checkSelf } from './health/self-check.ts';
 import type { Logger } from './log.ts';
 import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
+import { dialBack } from './outside/dial-back.ts';
+import { readHelpers } from './outside/helpers.ts';
+import { NOT_LOOKED_AT, type OutsideStats, OutsideWatch } from './outside/outside-watch.ts';
 import { OwnRecord } from './own-record.ts';
 import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import { securityOptions } from './security-options.ts';
-import type { RelayStats } from './relay-stats.ts';
+import { type RelayStats, readMemory } from './relay-stats.ts';
 
 /** About 0.2 s: enough for the compiler to have seen what matters. */
 const WARM_UP_ROUNDS = 150;
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
 const MOVE_ON_POLL_MS = 50;
+const MAX_MESH_HELPERS = 16;
+const NO_COUNTERS: RelayCounters = {
+  joins: 0,
+  signals: 0,
+  errors: 0,
+  dialBacks: { reached: 0, unreached: 0, unknown: 0 },
+};
 const SESSION_LIMITS: SessionLimits = {
   ...DEFAULT_SESSION_LIMITS,
   maxMessageBytes: LIMITS.maxFrameBytes,
@@ -47,6 +57,8 @@ export interface RelayCondition {
   readonly conflictAgeMs: number | null;
   /** Links to other relays, where there are some to be linked to. */
   readonly meshLinks: number | null;
+  /** Whether relays that were asked to dial it have found nobody. */
+  readonly isUnreached: boolean;
 }
 
 /** A running relay: its sessions, its record, and the mesh where there is one. */
@@ -61,6 +73,7 @@ export class RelayServer {
   #udp: UdpEndpoint | null = null;
   #ownRecord: OwnRecord | null = null;
   #mesh: MeshServer | null = null;
+  #outside: OutsideWatch | null = null;
   #isClosing = false;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
@@ -106,14 +119,20 @@ export class RelayServer {
       isClosing: this.#isClosing,
       conflictAgeMs: this.#ownRecord?.conflictAgeMs ?? null,
       meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null,
+      isUnreached: this.outside.verdict === 'unreached',
     };
+  }
+
+  /** Whether anybody gets in from outside. */
+  get outside(): OutsideStats {
+    return this.#outside?.stats ?? NOT_LOOKED_AT;
   }
 
   /** What /statsz tells: no addresses of users, no room ids. */
   stats(): RelayStats {
     const counts = this.#udp?.endpoint.counts ?? { sessions: 0, halfOpen: 0 };
     const rooms = this.#core?.counts ?? { sessions: 0, rooms: 0, members: 0 };
-    const { joins, signals, errors } = this.#core?.counters ?? { joins: 0, signals: 0, errors: 0 };
+    const { joins, signals, errors, dialBacks } = this.#core?.counters ?? NO_COUNTERS;
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
@@ -128,6 +147,8 @@ export class RelayServer {
       joins,
       signals,
       errors,
+      outside: this.outside,
+      dialBacks: { ...dialBacks },
       traffic: this.#udp?.traffic ?? {
         datagramsIn: 0,
         datagramsOut: 0,
@@ -166,6 +187,7 @@ export class RelayServer {
     this.#core?.setLimits(coreLimits(next));
     this.#udp?.endpoint.setLimits(endpointLimits(next));
     this.#ownRecord?.adopt(next, record);
+    this.#outside?.recheck();
     await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize: next.maxRoomSize });
   }
 
@@ -185,6 +207,7 @@ export class RelayServer {
 
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
+    this.#outside?.stop();
     this.#ownRecord?.stop();
     this.#sessions?.stop();
     await this.#mesh?.close();
@@ -192,7 +215,8 @@ export class RelayServer {
   }
 
   async #listen(): Promise<void> {
-    const { udpPort, listenIp } = this.#config;
+    const { udpPort, listenIp, reachabilityRelays } = this.#config;
+    const helpers = readHelpers(reachabilityRelays, Date.now());
     const { name, reason } = this.#io;
     if (name === 'node') this.#log.info({ reason }, 'the relay runs without native I/O');
     const early: [SessionId, SessionEvent][] = [];
@@ -242,10 +266,13 @@ export class RelayServer {
       log: this.#log,
       logsFullAddresses: () => this.#config.logAddresses === 'full',
       onLocalRooms: (event) => this.#mesh?.handleLocalRooms(event),
+      dialBack,
+      onOpened: (address) => this.#outside?.handleSession(address),
     });
     this.#sessions = sessions;
     for (const [session, event] of early) sessions.handleEvent(session, event);
     ownRecord.startRenewing();
+    this.#watchOutside(ownRecord, helpers);
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
       this.#log.warn(
@@ -269,6 +296,7 @@ export class RelayServer {
       (record) => {
         this.#core?.setRecord(record);
         this.#mesh?.setRecord(record);
+        this.#outside?.handleRecord(record);
       },
     );
     this.#ownRecord = ownRecord;
@@ -277,6 +305,20 @@ export class RelayServer {
         this.#handleMeshEvent(ownRecord, event),
       );
     return ownRecord;
+  }
+
+  /** Relays of the list are asked first; those of the mesh, whom anybody may run, where it has none. */
+  #watchOutside(ownRecord: OwnRecord, listed: readonly SignedRelayRecord[]): void {
+    const isOff = this.#config.reachabilityRelays === 'off';
+    const ofMesh = (): readonly SignedRelayRecord[] =>
+      isOff ? [] : (this.#mesh?.rooms.nodes(MAX_MESH_HELPERS, '').nodes ?? []);
+    this.#outside = new OutsideWatch({
+      log: this.#log,
+      record: () => ownRecord.current,
+      helpers: () => (listed.length > 0 ? listed : ofMesh()),
+      listenIp: this.#config.listenIp,
+    });
+    this.#outside.start();
   }
 
   #handleMeshEvent(ownRecord: OwnRecord, event: MeshEvent): void {
@@ -302,14 +344,4 @@ function extraStats(
     ...(turn === undefined ? {} : { turn: { ...turn, bytesPerSecond } }),
     ...(sockets === undefined ? {} : { tcp: { sockets } }),
   };
-}
-
-/** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */
-function readMemory(): Pick<RelayStats['memory'], 'rssBytes' | 'heapUsedBytes'> {
-  try {
-    const { rss, heapUsed } = process.memoryUsage();
-    return { rssBytes: rss, heapUsedBytes: heapUsed };
-  } catch {
-    return { rssBytes: 0, heapUsedBytes: getHeapStatistics().used_heap_size };
-  }
 }

@@ -1,11 +1,19 @@
 import { addressPrefix } from '@lumamesh/base';
-import { CHANNEL_ID, CHANNEL_LABEL } from '@lumamesh/protocol';
+import {
+  CHANNEL_ID,
+  CHANNEL_LABEL,
+  type DialBackResult,
+  type SignedRelayRecord,
+} from '@lumamesh/protocol';
 import type { SessionEvent, SessionId } from '@lumamesh/transport';
 import { Alarm, type UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import type { RelayCore } from '../core/relay-core.ts';
 import type { RelayOutput } from '../core/relay-output.ts';
 import type { LocalRoomEvent } from '../core/remote-rooms.ts';
 import type { Logger } from './log.ts';
+
+/** Dials the relay of a record at an address. Never rejects. */
+export type DialBack = (record: SignedRelayRecord, address: string) => Promise<DialBackResult>;
 
 export interface RelaySessionsOptions {
   readonly udp: UdpEndpoint;
@@ -15,6 +23,9 @@ export interface RelaySessionsOptions {
   readonly logsFullAddresses: () => boolean;
   /** For the mesh, where there is one. */
   readonly onLocalRooms: (event: LocalRoomEvent) => void;
+  readonly dialBack: DialBack;
+  /** A session was opened from this address. */
+  readonly onOpened: (address: string) => void;
 }
 
 /**
@@ -68,6 +79,7 @@ export class RelaySessions {
         // Before SCTP is up: the welcome rides on our COOKIE ECHO.
         const from = this.#shownAddress(sessionId);
         log.debug({ sessionId, from, dtls: version, group, cipherSuite }, 'session opened');
+        this.#options.onOpened(udp.endpoint.remoteOf(sessionId)?.address ?? '');
         return this.drive((core) => core.handleSessionOpen(sessionId));
       }
       case 'channelOpen':
@@ -108,9 +120,21 @@ export class RelaySessions {
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
         return udp.closeGracefully(output.session);
+      case 'dialBack':
+        return void this.#dialBack(output.session, output.record);
       default:
         onLocalRooms(output);
     }
+  }
+
+  /** At the address that the session comes from, and at no other. */
+  async #dialBack(session: SessionId, record: SignedRelayRecord): Promise<void> {
+    const address = this.#options.udp.endpoint.remoteOf(session)?.address;
+    const result =
+      address === undefined ? 'unknown' : await this.#options.dialBack(record, address);
+    this.drive((core) =>
+      core.handleDialledBack(session, { result, address: address ?? '0.0.0.0' }),
+    );
   }
 
   /**

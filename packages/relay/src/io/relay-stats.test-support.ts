@@ -15,6 +15,8 @@ const STATS: HealthStats = {
   joins: 10,
   signals: 100,
   errors: 0,
+  outside: { verdict: 'reached', by: 'dialBack', ageSeconds: 61, elsewhere: null, helpers: 3 },
+  dialBacks: { reached: 4, unreached: 1, unknown: 0 },
   traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
   drops: { 'ice.username': 3 },
   memory: { rssBytes: 90_000_000, heapUsedBytes: 1, heldBytes: 2, maxHeldBytes: 3 },

@@ -1,5 +1,8 @@
+import { getHeapStatistics } from 'node:v8';
 import type { TurnCounts } from '@lumamesh/transport';
+import type { DialBackResult } from '@lumamesh/protocol';
 import type { IoPath, UdpTraffic } from '@lumamesh/transport/io';
+import type { OutsideStats } from './outside/outside-watch.ts';
 
 export interface MeshPurposeTraffic {
   readonly inFrames: number;
@@ -57,6 +60,10 @@ export interface RelayStats {
   readonly joins: number;
   readonly signals: number;
   readonly errors: number;
+  /** Whether anybody gets in from outside. */
+  readonly outside: OutsideStats;
+  /** Relays that were dialled because they asked, by what came of it. */
+  readonly dialBacks: Readonly<Record<DialBackResult, number>>;
   readonly traffic: Readonly<UdpTraffic>;
   readonly drops: Readonly<Record<string, number>>;
   readonly memory: {
@@ -87,4 +94,14 @@ export interface HealthStats extends RelayStats {
   /** Why the relay is not well; empty when it is. */
   readonly health: readonly string[];
   readonly eventLoop: EventLoopDelay;
+}
+
+/** Where there is no /proc, as in a bare chroot, the kernel does not tell what is resident: 0. */
+export function readMemory(): Pick<RelayStats['memory'], 'rssBytes' | 'heapUsedBytes'> {
+  try {
+    const { rss, heapUsed } = process.memoryUsage();
+    return { rssBytes: rss, heapUsedBytes: heapUsed };
+  } catch {
+    return { rssBytes: 0, heapUsedBytes: getHeapStatistics().used_heap_size };
+  }
 }

@@ -60,6 +60,11 @@ export function setKernelSettings(
   run(inNamespace(namespace, ['sh', '-e', '-c', script.join('\n')]));
 }
 
+/** Runs a line of shell in a namespace. Throws when it fails. */
+export function runShell(namespace: string, line: string): void {
+  run(inNamespace(namespace, ['sh', '-e', '-c', line]));
+}
+
 function run(command: readonly string[], input = ''): void {
   const { status, stderr, error } = spawnSync(command[0] ?? '', command.slice(1), {
     input,

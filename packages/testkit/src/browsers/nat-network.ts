@@ -37,6 +37,7 @@ import {
   ip,
   isInstalled,
   removeNamespace,
+  runShell,
   setKernelSettings,
   setRules,
 } from './namespaces.ts';
@@ -195,10 +196,14 @@ export class NatNetwork {
   }
 
   /** The relay's program in home `i`, which its router does not forward to before {@link forwardUdp}. Its record names the address of the router. */
-  async startHomeRelay(i: number): Promise<NatRelay> {
+  async startHomeRelay(
+    i: number,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<NatRelay> {
     const { namespace, host } = this.#home(i);
     const relay = new NatRelay(namespace, host, this.address(i), this.#folder, {
       PUBLIC_IP: this.publicAddress(i),
+      ...environment,
     });
     this.#homeRelays.push(relay);
     await relay.start();
@@ -210,6 +215,16 @@ export class NatNetwork {
     const router = this.#router(i);
     router.forwarded = { port, address: this.address(i) };
     this.#applyRules(router);
+  }
+
+  /** The firewall of home `i` itself, in nft's language; it has none before. */
+  setHostRules(i: number, rules: string): void {
+    setRules(this.#home(i).namespace, rules);
+  }
+
+  /** Runs a line as an operator would, with a shell, in home `i`. */
+  runLine(i: number, line: string): void {
+    runShell(this.#home(i).namespace, line);
   }
 
   /** What a command of the relay's program says in home `i`. */

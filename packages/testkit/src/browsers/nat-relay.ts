@@ -61,6 +61,16 @@ export class NatRelay {
     return this.#process.record;
   }
 
+  /** What it has logged. */
+  get log(): string {
+    return this.#process?.stderr ?? '';
+  }
+
+  /** Has it read its settings again, and look at what may have changed around it. */
+  reload(): void {
+    this.#process?.child.kill('SIGHUP');
+  }
+
   /** For MESH_PEERS of other relays; this one listens there when MESH_SALT is set. */
   get meshAddress(): string {
     return `${inUrl(this.address)}:${MESH_PORT}`;

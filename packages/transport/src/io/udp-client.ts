@@ -15,6 +15,8 @@ import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
 export interface UdpClientOptions extends ClientSessionOptions {
   readonly remote: Remote;
+  /** An address of this machine to come from; else the kernel chooses. */
+  readonly localAddress?: string;
   readonly onEvent: (event: SessionEvent) => void;
 }
 
@@ -58,7 +60,7 @@ export class UdpClient {
     const client = new UdpClient(options);
     client.#socket = await bindUdpSocket({
       port: 0,
-      address: isIPv6(options.remote.address) ? '::' : '0.0.0.0',
+      address: options.localAddress ?? (isIPv6(options.remote.address) ? '::' : '0.0.0.0'),
       onDatagram: (remote, data) => {
         if (remote.address !== address || remote.port !== options.remote.port) return;
         client.#session.handleDatagram(monotonicNow(), data);
@@ -78,8 +80,10 @@ export class UdpClient {
     server: KnownServer,
     channel: NegotiatedChannel,
     onEvent: UdpClientOptions['onEvent'],
+    { localAddress }: Pick<UdpClientOptions, 'localAddress'> = {},
   ): Promise<UdpClient> {
     return UdpClient.connect({
+      ...(localAddress === undefined ? {} : { localAddress }),
       crypto: nodeCrypto,
       limits: { ...DEFAULT_SESSION_LIMITS, maxChannels: 1 },
       negotiatedChannels: [channel],

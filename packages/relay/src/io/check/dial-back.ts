@@ -21,7 +21,7 @@ const NAME = 'dial back';
  * the time it takes.
  */
 export async function* dialBack(config: RelayConfig, isPortFree: boolean): AsyncGenerator<Finding> {
-  if (config.meshSalt === undefined || config.meshPeers === undefined) {
+  if (config.meshSalt === undefined || (config.meshPeers === undefined && isPortFree)) {
     yield {
       name: NAME,
       verdict: 'skip',
@@ -32,7 +32,7 @@ export async function* dialBack(config: RelayConfig, isPortFree: boolean): Async
   else yield await askRunning(config);
 }
 
-async function askRunning({ healthListen }: RelayConfig): Promise<Finding> {
+async function askRunning({ healthListen, meshPeers }: RelayConfig): Promise<Finding> {
   if (healthListen === undefined)
     return {
       name: NAME,
@@ -41,10 +41,15 @@ async function askRunning({ healthListen }: RelayConfig): Promise<Finding> {
     };
   try {
     const { mesh } = await fetchStats(healthListen);
-    return judge(
-      mesh?.links.accepted ?? 0,
-      mesh === undefined ? 0 : mesh.links.outbound + mesh.links.inbound,
-    );
+    const links = mesh === undefined ? 0 : mesh.links.outbound + mesh.links.inbound;
+    // The first relay of a mesh dials nobody; others find it.
+    if (links === 0 && meshPeers === undefined)
+      return {
+        name: NAME,
+        verdict: 'skip',
+        detail: 'no other relay of the mesh is linked yet, and MESH_PEERS names none',
+      };
+    return judge(mesh?.links.accepted ?? 0, links);
   } catch (error) {
     return {
       name: NAME,
@@ -56,10 +61,24 @@ async function askRunning({ healthListen }: RelayConfig): Promise<Finding> {
 }
 
 async function tryOut(config: RelayConfig): Promise<Finding> {
+  return withRelay(config, NAME, async (relay) => {
+    const endsAt = Date.now() + DIAL_BACK_MS;
+    while (relay.stats().mesh?.links.accepted === 0 && Date.now() < endsAt) await sleep(POLL_MS);
+    const links = relay.stats().mesh?.links;
+    return judge(links?.accepted ?? 0, (links?.outbound ?? 0) + (links?.inbound ?? 0));
+  });
+}
+
+/** Looks at a relay that runs with these settings for as long as it takes. */
+export async function withRelay(
+  config: RelayConfig,
+  name: string,
+  look: (relay: RelayServer) => Promise<Finding>,
+): Promise<Finding> {
   const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
   if (identity === null)
     return {
-      name: NAME,
+      name,
       verdict: 'skip',
       detail: 'there is no identity to dial back to yet (`keys make`)',
     };
@@ -69,17 +88,14 @@ async function tryOut(config: RelayConfig): Promise<Finding> {
   try {
     unlock = await lockIdentity(identity, config.nodeKey);
     relay = await RelayServer.start(
-      { ...config, meshFile: join(folder, 'mesh-relays.txt') },
+      { ...config, meshFile: join(folder, 'mesh-relays.txt'), reachabilityRelays: 'off' },
       silentLogger,
       identity,
     );
-    const endsAt = Date.now() + DIAL_BACK_MS;
-    while (relay.stats().mesh?.links.accepted === 0 && Date.now() < endsAt) await sleep(POLL_MS);
-    const links = relay.stats().mesh?.links;
-    return judge(links?.accepted ?? 0, (links?.outbound ?? 0) + (links?.inbound ?? 0));
+    return await look(relay);
   } catch (error) {
     return {
-      name: NAME,
+      name,
       verdict: 'fail',
       detail: `no relay could be started to be dialled back: ${(error as Error).message}`,
       mend: 'mend what it names',

@@ -1,17 +1,17 @@
-import { stat, statfs } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { dirname, resolve } from 'node:path';
 import { LumameshError, isWildcard, scopeOf } from '@lumamesh/base';
 import { RECEIVE_BUFFER_BYTES, bindUdpSocket, queryStun } from '@lumamesh/transport/io';
 import type { RelayConfig } from '../config/config.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
-import { identityPaths } from '../key-backup.ts';
 import { resolveHost } from '../service/host-watch.ts';
 import { askClock } from './clock-check.ts';
 import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
+import { checkFiles } from './files-check.ts';
 import type { Finding } from './finding.ts';
+import { checkFirewall } from './firewall-check.ts';
 import { checkIo } from './io-check.ts';
+import { checkOutside } from './outside-check.ts';
 import { checkTcpPort } from './tcp-check.ts';
 
 export interface DoctorOptions {
@@ -24,8 +24,6 @@ const STUN_TIMEOUT_MS = 3000;
 const NTP_TIMEOUT_MS = 3000;
 /** Records are refused when they are further in the future than this. */
 const MAX_CLOCK_ERROR_MS = 60_000;
-const FREE_BYTES_WANTED = 10 * 1024 * 1024;
-const OTHERS = 0o077;
 const CGNAT = /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 
 /**
@@ -44,59 +42,9 @@ export async function* diagnoseHost(
   yield* checkNat(config, options.stun);
   yield* checkName(config);
   yield* checkClock(options.timeServer);
-  yield* dialBack(config, isFree);
-}
-
-async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
-  const files = identityFiles(config);
-  const modes = await Promise.all(
-    identityPaths(files).map(async ({ path }) => ({ path, mode: await modeOf(path) })),
-  );
-  const missing = modes.filter(({ mode }) => mode === null);
-  const folder = resolve(dirname(files.nodeKeyFile));
-  if (missing.length === modes.length) {
-    yield {
-      name: 'identity',
-      verdict: 'warn',
-      detail: `there is none in ${folder} yet`,
-      mend: '`lumamesh-relay keys make` makes one, as does the first start; `keys restore` brings one back',
-    };
-  } else {
-    const open = modes.filter(({ mode }) => mode !== null && (mode & OTHERS) !== 0);
-    yield open.length === 0
-      ? { name: 'file modes', verdict: 'ok', detail: 'only their owner reads the identity files' }
-      : {
-          name: 'file modes',
-          verdict: 'fail',
-          detail: `others on this machine may read ${open.map(({ path }) => path).join(', ')}`,
-          mend: `chmod 600 ${open.map(({ path }) => path).join(' ')}`,
-        };
-    try {
-      const { nk } = await loadIdentity(files, { mayMake: false });
-      yield { name: 'identity', verdict: 'ok', detail: nk };
-    } catch (error) {
-      yield { name: 'identity', verdict: 'fail', detail: (error as Error).message };
-    }
-  }
-  try {
-    const { bavail, bsize } = await statfs(folder);
-    const isShort = bavail * bsize < FREE_BYTES_WANTED;
-    yield {
-      name: 'disk',
-      verdict: isShort ? 'warn' : 'ok',
-      detail: `${Math.floor((bavail * bsize) / 1e6)} MB free in ${folder}`,
-      ...(isShort
-        ? { mend: 'free some space: keys and the list of relays are written there' }
-        : {}),
-    };
-  } catch (error) {
-    yield {
-      name: 'disk',
-      verdict: 'fail',
-      detail: (error as Error).message,
-      mend: `make the folder ${folder}`,
-    };
-  }
+  yield* checkFirewall(config);
+  yield* checkOutside(config, isFree);
+  if (config.meshSalt !== undefined) yield* dialBack(config, isFree);
 }
 
 /**
@@ -337,12 +285,4 @@ function ownAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((list) =>
     (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
   );
-}
-
-async function modeOf(file: string): Promise<number | null> {
-  try {
-    return (await stat(file)).mode;
-  } catch {
-    return null;
-  }
 }

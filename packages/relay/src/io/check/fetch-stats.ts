@@ -19,6 +19,13 @@ const STATS = v.looseObject({
   errors: v.number(),
   sessions: counts,
   rooms: counts,
+  outside: v.looseObject({
+    verdict: v.picklist(['unknown', 'reached', 'unreached']),
+    by: v.nullable(v.string()),
+    ageSeconds: v.nullable(v.number()),
+    elsewhere: v.nullable(v.string()),
+    helpers: v.number(),
+  }),
   traffic: counts,
   drops: counts,
   memory: counts,

@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   CHANNEL_ID,
+  type DialledBack,
   LUMAMESH_CHANNEL,
   type RelayMessage,
   type SignedRelayRecord,
   fingerprintBytes,
+  parseDialledBack,
   parseRecordJson,
   parseRelayMessage,
 } from '@lumamesh/protocol';
@@ -32,6 +34,8 @@ export interface ProbeReport {
   readonly isSilent: boolean;
   /** The record that the relay showed. */
   readonly shown: SignedRelayRecord | null;
+  /** What it said when it was asked to dial back. */
+  readonly dialledBack: DialledBack | null;
 }
 
 export interface ProbeOptions {
@@ -39,6 +43,10 @@ export interface ProbeOptions {
   readonly address?: string;
   /** Joins an empty room, too. */
   readonly joins?: boolean;
+  /** Asks to dial the relay of this record back, which is this machine's. */
+  readonly dialBack?: SignedRelayRecord;
+  /** An address of this machine to come from. */
+  readonly localAddress?: string;
   /** Nothing at all for this long means that nobody is there; on a slow machine, for longer. */
   readonly silenceMs?: number;
   /** Who has answered is given so long for the rest; on a slow machine, longer. */
@@ -83,6 +91,7 @@ class Probe {
   readonly #done = Promise.withResolvers<readonly [CheckResult, string | null]>();
   #client: UdpClient | null = null;
   #shown: SignedRelayRecord | null = null;
+  #dialledBack: DialledBack | null = null;
   #negotiated: NegotiatedSecurity | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isSilent = false;
@@ -95,13 +104,16 @@ class Probe {
 
   async run(): Promise<ProbeReport> {
     const { ip, port, ufrag, pwd, fingerprint } = this.#record;
-    const { address = ip, silenceMs = SILENCE_MS } = this.#options;
+    const { address = ip, silenceMs = SILENCE_MS, localAddress } = this.#options;
     this.#expect(silenceMs, await this.#slowness());
     const certificateFingerprint = fingerprintBytes(fingerprint) ?? new Uint8Array(0);
     try {
       const server = { remote: { address, port }, ufrag, password: pwd, certificateFingerprint };
-      this.#client = await UdpClient.toKnownServer(server, LUMAMESH_CHANNEL, (event) =>
-        this.#handleEvent(event),
+      this.#client = await UdpClient.toKnownServer(
+        server,
+        LUMAMESH_CHANNEL,
+        (event) => this.#handleEvent(event),
+        localAddress === undefined ? {} : { localAddress },
       );
       const [result, fault] = await this.#done.promise;
       await this.#client.close();
@@ -114,12 +126,13 @@ class Probe {
     }
   }
 
-  get #seen(): Pick<ProbeReport, 'stages' | 'shown' | 'negotiated' | 'isSilent'> {
+  get #seen(): Omit<ProbeReport, 'result' | 'fault'> {
     return {
       stages: this.#stages,
       shown: this.#shown,
       negotiated: this.#negotiated,
       isSilent: this.#isSilent,
+      dialledBack: this.#dialledBack,
     };
   }
 
@@ -133,7 +146,11 @@ class Probe {
       this.#reach('dtls');
     } else if (event.type === 'message' && typeof event.data === 'string') {
       const message = parseRelayMessage(event.data);
-      if (message.ok) this.#handleMessage(message.value);
+      if (message.ok) return this.#handleMessage(message.value);
+      const dialled = parseDialledBack(event.data);
+      if (!dialled.ok || this.#options.dialBack === undefined) return;
+      this.#dialledBack = dialled.value;
+      this.#end('alive', null);
     }
   }
 
@@ -144,6 +161,11 @@ class Probe {
       this.#shown = shown.value;
       if (this.#shown.nk !== this.#record.nk) return this.#end('dead', 'it has another node key');
       this.#reach('welcome');
+      const { dialBack: record } = this.#options;
+      if (record !== undefined) {
+        this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'dial-back', record }));
+        return void this.#expectAnswer();
+      }
       if (this.#options.joins !== true) return this.#end('alive', null);
       this.#client?.send(
         CHANNEL_ID,

@@ -63,6 +63,8 @@ export const SCHEMA = v.object({
   maxHeldMb: automatic(1, 65_536),
   maxRoomSize: wholeNumber(2, 10_000),
   maxMessagesPerSecond: wholeNumber(1, 1_000_000),
+  reachabilityRelays: file,
+  dialBacksPerMinute: wholeNumber(0, 1000),
   nativeIo: v.picklist(['auto', 'off']),
   keyExchange: v.picklist(['hybrid', 'x25519']),
   dtlsMaxVersion: v.picklist(['1.2', '1.3']),

@@ -32,6 +32,7 @@ const RELOADABLE: readonly string[] = [
   'MAX_HELD_MB',
   'MAX_ROOM_SIZE',
   'MAX_MESSAGES_PER_SECOND',
+  'DIAL_BACKS_PER_MINUTE',
   'LOG_LEVEL',
   'LOG_ADDRESSES',
 ];

@@ -264,6 +264,20 @@ export const SETTINGS = {
     '500',
     'a whole number between 1 and 1000000',
   ),
+  reachabilityRelays: setting(
+    'REACHABILITY_RELAYS',
+    '<relays>',
+    'relays that are asked to dial this one, to see whether it is reached from outside; auto: those of the public list that came with the program, else those of the mesh',
+    'auto',
+    'auto, off, or lines (luma1.…), files of lines, and names or addresses of relays of the public list, separated by commas',
+  ),
+  dialBacksPerMinute: setting(
+    'DIAL_BACKS_PER_MINUTE',
+    '<n>',
+    'relays dialled because they asked to be, to see whether they are reached; 0: none',
+    '30',
+    'a whole number between 0 and 1000',
+  ),
   nativeIo: setting(
     'NATIVE_IO',
     '<how>',

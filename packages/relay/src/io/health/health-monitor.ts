@@ -48,7 +48,7 @@ export class HealthMonitor {
   }
 
   #facts(): HealthFacts {
-    const { isClosing, conflictAgeMs } = this.#relay.condition;
+    const { isClosing, conflictAgeMs, isUnreached } = this.#relay.condition;
     const aloneMs = this.#aloneSinceMs === null ? 0 : Date.now() - this.#aloneSinceMs;
     return {
       isClosing,
@@ -56,6 +56,7 @@ export class HealthMonitor {
       failedSelfChecks: this.#failures,
       eventLoopP99Ms: this.#last.p99Ms,
       aloneMs,
+      isUnreached,
     };
   }
 

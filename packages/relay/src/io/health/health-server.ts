@@ -123,6 +123,7 @@ export class HealthServer {
           nodeId: this.#relay.identity.nk,
           ok,
           ts: Date.now(),
+          outside: this.#relay.outside.verdict,
           ...(ok ? {} : { reasons }),
         });
       }

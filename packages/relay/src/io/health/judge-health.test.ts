@@ -8,6 +8,7 @@ const WELL: HealthFacts = {
   eventLoopP99Ms: 3,
   conflictAgeMs: null,
   aloneMs: 0,
+  isUnreached: false,
 };
 
 describe('the health of a relay', () => {
@@ -22,6 +23,7 @@ describe('the health of a relay', () => {
       [{ conflictAgeMs: 1000 }, ['identity.conflict']],
       [{ conflictAgeMs: 2 * 3_600_000 }, []],
       [{ aloneMs: 299_000 }, []],
+      [{ isUnreached: true }, ['outside.unreached']],
       [{ aloneMs: 301_000 }, ['mesh.alone']],
       [{ isClosing: true, failedSelfChecks: 9 }, ['closing', 'udp.noAnswer']],
     ];

@@ -8,6 +8,8 @@ export interface HealthFacts {
   readonly conflictAgeMs: number | null;
   /** In a mesh: how long no other relay has been linked. */
   readonly aloneMs: number;
+  /** Relays that were asked to dial it have found nobody; not so while that is not known. */
+  readonly isUnreached: boolean;
 }
 
 /** One lost datagram is none. */
@@ -26,6 +28,7 @@ export function judgeHealth(facts: HealthFacts): readonly string[] {
   const reasons: readonly (readonly [string, boolean])[] = [
     ['closing', facts.isClosing],
     ['udp.noAnswer', facts.failedSelfChecks >= MAX_FAILED_SELF_CHECKS],
+    ['outside.unreached', facts.isUnreached],
     ['eventLoop.slow', facts.eventLoopP99Ms > MAX_EVENT_LOOP_P99_MS],
     ['identity.conflict', facts.conflictAgeMs !== null && facts.conflictAgeMs < CONFLICT_MS],
     ['mesh.alone', facts.aloneMs > MAX_ALONE_MS],

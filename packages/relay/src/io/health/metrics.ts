@@ -93,6 +93,22 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'Error frames sent to sessions.',
     read: one(({ errors }) => errors),
   },
+  lumamesh_outside: {
+    kind: 'gauge',
+    help: 'Whether the relay is reached from outside: 1 for what is so, unknown while nobody has seen it.',
+    labels: ['verdict'],
+    read: byLabel('verdict', ({ outside: { verdict } }) => ({
+      reached: verdict === 'reached' ? 1 : 0,
+      unreached: verdict === 'unreached' ? 1 : 0,
+      unknown: verdict === 'unknown' ? 1 : 0,
+    })),
+  },
+  lumamesh_dial_backs_total: {
+    kind: 'counter',
+    help: 'Relays dialled because they asked to be, by what came of it.',
+    labels: ['result'],
+    read: byLabel('result', ({ dialBacks }) => dialBacks),
+  },
   lumamesh_datagrams_total: {
     kind: 'counter',
     help: 'UDP datagrams of the browser-facing port.',

@@ -47,7 +47,11 @@ describe('health under fire', () => {
   });
 
   it('connections on which nobody asks keep no watcher out', async () => {
-    const relay = { identity: { nk: 'test' }, stats: () => sampleStats() };
+    const relay = {
+      identity: { nk: 'test' },
+      outside: sampleStats().outside,
+      stats: () => sampleStats(),
+    };
     const monitor = { reasons: [], eventLoop: { p50Ms: 0, p99Ms: 0, maxMs: 0 } };
     const server = await HealthServer.start(
       relay as unknown as RelayServer,
