@@ -59,6 +59,7 @@ for (const name of BROWSERS)
         assert.doesNotMatch(report, /planted/);
         assert.doesNotMatch(report, /\d+\.\d+\.\d+\.\d+:/);
         assert.match(report, /1 peers\n {2}- .{6}: member, open, direct \w+\/udp → \w+\/udp/);
+        if (name === 'chromium') assert.match(report, /\n- .{6}: open, .*, DTLS 1\.3, /);
         assert.match(report, name === 'firefox' ? /browser: .*Firefox/ : /browser: .*Chrome/);
       } finally {
         for (const tab of tabs) await tab.close().catch(() => undefined);

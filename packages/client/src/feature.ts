@@ -16,6 +16,7 @@ import type {
 } from './api.ts';
 import type { RelayBook } from './net/relay-book.ts';
 import type { RelayChoice } from './net/relay-choice.ts';
+import type { Measurable } from './platform/relay-channel.ts';
 import type { KnownRelay } from './net/relay-source.ts';
 import type { FrameSink, SendOptions } from './peer/peer-frame.ts';
 import type { PeerSignal } from './peer/signal.ts';
@@ -82,6 +83,8 @@ export interface NetHandle extends Listenable<NetEvents> {
    * @returns whether any relay took it
    */
   send(relay: string | null, message: ClientMessage): boolean;
+  /** What measures the connection to a relay that is dialled or held. */
+  connectionTo(relay: string): Measurable | null;
   /** The page's own relays of one source that came later, in the place of those it had before. */
   setSeeds(source: string, relays: readonly KnownRelay[]): void;
   /**

@@ -11,6 +11,7 @@ import type {
 import { checkConnectOptions, checkRoomOptions } from '../arguments.ts';
 import { extend } from '../extend.ts';
 import type { Feature, NetHandle, NetPart } from '../feature.ts';
+import type { Measurable } from '../platform/relay-channel.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ChannelHost, ChannelOwner, HeldChannel } from '../room/channel-host.ts';
 import { RoomChannel } from '../room/channel.ts';
@@ -198,6 +199,10 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   send(relay: string | null, message: ClientMessage): boolean {
     return this.#pool.send(relay, message);
+  }
+
+  connectionTo(relay: string): Measurable | null {
+    return this.#pool._connectionTo(relay);
   }
 
   setSeeds(source: string, relays: readonly KnownRelay[]): void {

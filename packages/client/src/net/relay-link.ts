@@ -1,7 +1,7 @@
 import { type Instant, LumameshError, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, parseRelayMessage } from '@lumamesh/protocol';
 import type { Platform } from '../platform/platform.ts';
-import type { RelayChannel, RelayChannelEvents } from '../platform/relay-channel.ts';
+import type { Measurable, RelayChannel, RelayChannelEvents } from '../platform/relay-channel.ts';
 import { RelayRooms } from './relay-rooms.ts';
 import type { KnownRelay } from './relay-source.ts';
 
@@ -61,6 +61,10 @@ export class RelayLink {
 
   get _isOpen(): boolean {
     return this.#isChannelOpen && this.#isWelcomed && !this.#isEnded;
+  }
+
+  get _connection(): Measurable | null {
+    return this.#channel.connection;
   }
 
   /** False when the link is not open. */

@@ -5,6 +5,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { HeldChannel } from '../room/channel-host.ts';
 import { diagnose } from './diagnosis.ts';
 import { RelayBook } from './relay-book.ts';
+import type { Measurable } from '../platform/relay-channel.ts';
 import { RelayChoice } from './relay-choice.ts';
 import { RelayLink } from './relay-link.ts';
 import { type KnownRelay, stunUrls } from './relay-source.ts';
@@ -79,6 +80,10 @@ export class RelayPool {
   /** libwebrtc gathers from every server: two are enough to find one's addresses. */
   get _stunUrls(): readonly string[] {
     return this.#open.slice(0, 2).flatMap(({ relay }) => stunUrls(relay));
+  }
+
+  _connectionTo(relay: string): Measurable | null {
+    return this.#links.get(relay)?._connection ?? null;
   }
 
   /** Sends by one relay, or by all when `relay` is null, or cannot take it. */

@@ -1,7 +1,12 @@
 import type { KnownRelay } from '../net/relay-source.ts';
 
+/** What tells how a connection is, as a browser's `RTCPeerConnection` does. */
+export type Measurable = Pick<RTCPeerConnection, 'getStats'>;
+
 /** A message channel to a relay, as a browser or a Node program opens it. */
 export interface RelayChannel {
+  /** `null` while there is none. */
+  readonly connection: Measurable | null;
   /** Returns false when it is not open. */
   send(frame: string): boolean;
   /** No event follows. */

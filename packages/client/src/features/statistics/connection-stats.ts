@@ -69,7 +69,7 @@ async function read(connection: Pick<RTCPeerConnection, 'getStats'>) {
 }
 
 /** As on the wire: FEFC is DTLS 1.3, FEFD 1.2. */
-function securityOf({ tlsVersion, tlsGroup }: StatsEntry = {}): Partial<PeerStats> {
+export function securityOf({ tlsVersion, tlsGroup }: StatsEntry = {}): Partial<PeerStats> {
   const dtlsVersion = ({ FEFC: '1.3', FEFD: '1.2' } as const)[tlsVersion ?? ''];
   return {
     ...(dtlsVersion === undefined ? {} : { dtlsVersion }),

@@ -2,6 +2,8 @@ import { type Instant, scopeOf } from '@lumamesh/base';
 import type { RelayStatus } from '../../api.ts';
 import type { NetHandle, PeerHandle, RoomHandle } from '../../feature.ts';
 import { VERSION } from '../../version.ts';
+import { readPair } from '../relaying/selected-pair.ts';
+import { securityOf } from './connection-stats.ts';
 import type { CandidateKind, Incidents, PeerStats } from './peer-stats.ts';
 
 const MAX_PEERS = 100;
@@ -18,6 +20,7 @@ export async function writeReport(net: NetHandle, incidents: Incidents): Promise
   const { navigator, self } = platform.scope;
   const now = platform.now();
   const rooms = await Promise.all([...net.rooms].map(roomLines));
+  const relays = await Promise.all(status.relays.map(async (relay) => relayLine(net, relay)));
   const kinds = (options.iceServers ?? []).flatMap(({ urls }) => urls).map(kindOfServer);
   return [
     `Lumamesh ${VERSION}`,
@@ -32,7 +35,7 @@ export async function writeReport(net: NetHandle, incidents: Incidents): Promise
     `ICE servers of the page: ${kinds.length === 0 ? 'none' : kinds.join(', ')}`,
     '',
     `relays: ${status.relays.length}`,
-    ...status.relays.map(relayLine),
+    ...relays,
     '',
     `rooms: ${rooms.length}`,
     ...rooms.flatMap((lines, i) => [`- room ${i + 1}: ${lines[0] ?? ''}`, ...lines.slice(1)]),
@@ -43,13 +46,17 @@ export async function writeReport(net: NetHandle, incidents: Incidents): Promise
   ].join('\n');
 }
 
-function relayLine({ nk, address, state, connectMs, transport, error }: RelayStatus): string {
+async function relayLine(net: NetHandle, relay: RelayStatus): Promise<string> {
+  const { nk, address, state, connectMs, transport, error } = relay;
+  const connection = net.connectionTo(nk);
+  const security =
+    connection === null ? [] : securityWords(securityOf((await readPair(connection)).transport));
   const colon = address.lastIndexOf(':');
   const [ip, port] = [address.slice(0, colon), address.slice(colon + 1)];
   const took = connectMs > 0 ? `, connected in ${Math.round(connectMs)} ms` : '';
-  return `- ${nk.slice(0, PREFIX)}: ${state}, ${scopeOf(ip)} ${
-    ip.includes(':') ? 'IPv6' : 'IPv4'
-  }, ${transport}, port ${port}${took}${suffix(error?.code ?? '')}`;
+  const family = ip.includes(':') ? 'IPv6' : 'IPv4';
+  const how = [state, `${scopeOf(ip)} ${family}`, transport, `port ${port}`, ...security];
+  return `- ${nk.slice(0, PREFIX)}: ${how.join(', ')}${took}${suffix(error?.code ?? '')}`;
 }
 
 async function roomLines(room: RoomHandle): Promise<readonly string[]> {
@@ -75,24 +82,19 @@ async function peerLine(peer: PeerHandle): Promise<string> {
   )} ms, waiting ${bufferedAmount} bytes${traffic}`;
 }
 
-function pathOf({
-  state,
-  path,
-  connectionState,
-  localCandidate,
-  remoteCandidate,
-  dtlsVersion,
-  keyExchange,
-}: PeerStats): string {
+function pathOf(stats: PeerStats): string {
+  const { state, path, connectionState, localCandidate, remoteCandidate } = stats;
   const ends =
     localCandidate === undefined || remoteCandidate === undefined
       ? ''
       : ` ${endOf(localCandidate)} → ${endOf(remoteCandidate)}`;
-  const security = dtlsVersion === undefined ? '' : `DTLS ${dtlsVersion}`;
-  return [`${state}, ${path}${ends}`, connectionState, security, keyExchange]
-    .filter((text) => text !== undefined && text !== '')
+  return [`${state}, ${path}${ends}`, connectionState, ...securityWords(stats)]
+    .filter((text) => text !== undefined)
     .join(', ');
 }
+
+const securityWords = ({ dtlsVersion, keyExchange }: Partial<PeerStats>): readonly string[] =>
+  [dtlsVersion && `DTLS ${dtlsVersion}`, keyExchange].filter((text) => text !== undefined);
 
 const endOf = ({ type, protocol }: CandidateKind): string => `${type}/${protocol}`;
 const suffix = (code: string): string => (code === '' ? '' : `, ${code}`);

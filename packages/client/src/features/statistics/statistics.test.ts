@@ -156,6 +156,11 @@ describe('a report', () => {
         },
       ],
     },
+    connectionTo: (nk: string) =>
+      nk === SECRETS.key
+        ? scene(() => [{ id: 'T', type: 'transport', tlsVersion: 'FEFC', tlsGroup: 'X25519' }], 0)
+            .connection
+        : null,
     rooms: [
       {
         name: SECRETS.room,
@@ -193,7 +198,7 @@ describe('a report', () => {
       'browser: Browser/1 - forged: line',
       'ICE servers of the page: turn, turns',
       '- plante: open, ',
-      'port 3478, connected in 81 ms, RELAY_LOST',
+      'port 3478, DTLS 1.3, X25519, connected in 81 ms, RELAY_LOST',
       '- room 1: joined, member, private, 2 peers',
       'observer, open, direct host/udp → srflx/udp, connected, rtt 31 ms, waiting 7 bytes, ' +
         'sent 11 bytes (13/s), received 12 (14/s)',

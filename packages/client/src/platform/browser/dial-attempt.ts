@@ -110,6 +110,9 @@ export function dialOnce(
   // Whoever dials has the channel in hand before it hears anything of it.
   queueMicrotask(() => void start());
   return {
+    get connection() {
+      return connection;
+    },
     get _isAnswered() {
       return connection !== null && hasIcePath(connection);
     },

@@ -62,5 +62,11 @@ export function dialRelay(
 
   const udp = dial(undefined);
   if (!hasTriedTcp) timer = setTimeout(dialTcp, tcpAfterMs);
-  return { send: (frame) => chosen?.send(frame) ?? false, close };
+  return {
+    get connection() {
+      return chosen?.connection ?? null;
+    },
+    send: (frame) => chosen?.send(frame) ?? false,
+    close,
+  };
 }

@@ -34,6 +34,7 @@ function tampered(tamper: Tamper, onDial?: (inject: (frame: object) => void) => 
       },
     });
     return {
+      connection: null,
       send: (text) => {
         let isSent = true;
         for (const frame of tamper(JSON.parse(text) as Record<string, unknown>, false))

@@ -16,6 +16,7 @@ export function dialRelay(
   let client: UdpClient | null = null;
   let isEnded = false;
   let isOpen = false;
+  let security: object = {};
   const close = (): void => {
     isEnded = true;
     void client?.close();
@@ -27,7 +28,10 @@ export function dialRelay(
   };
   const handleEvent = (event: SessionEvent): void => {
     if (isEnded) return;
-    if (event.type === 'connected') {
+    if (event.type === 'secure') {
+      const { version, group } = event.negotiated;
+      security = { tlsVersion: version === '1.3' ? 'FEFC' : 'FEFD', tlsGroup: group };
+    } else if (event.type === 'connected') {
       isOpen = true;
       events.open(false);
     } else if (event.type === 'message') {
@@ -64,6 +68,9 @@ export function dialRelay(
   // Whoever dials has the channel in hand before it hears anything of it.
   queueMicrotask(() => void start());
   return {
+    connection: {
+      getStats: async () => new Map([['T', { id: 'T', type: 'transport', ...security }]]),
+    },
     send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false),
     close,
   };
