@@ -210,13 +210,15 @@ export class Endpoint implements Machine<EndpointOutput> {
     const key = fiveTupleKey(remote);
     let slot = this.#table.at(key);
     const source = slot?.source ?? sourceOf(remote.address);
-    const isWithin =
-      slot === undefined
-        ? this.#keeper.admission.rates.takeStun(now, source)
-        : slot.checks.take(now);
-    if (!isWithin && !bytesEqual(stunTransactionId(datagram), this.#ownQuestion))
+    if (
+      slot === undefined &&
+      !this.#keeper.admission.rates.takeStun(now, source) &&
+      !bytesEqual(stunTransactionId(datagram), this.#ownQuestion)
+    )
       return this.drops.count('endpoint.stunBudget');
-    const verdict = this.#agent.handleDatagram(remote, datagram);
+    const refusal = (ufrag: string | null): string | null =>
+      slot === undefined || this.#keeper.takeCheck(slot, ufrag) ? null : 'endpoint.stunBudget';
+    const verdict = this.#agent.handleDatagram(remote, datagram, refusal);
     if (verdict.kind === 'drop') return this.drops.count(verdict.drop);
     if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
     const { paths } = this.#keeper;
@@ -270,7 +272,7 @@ export class Endpoint implements Machine<EndpointOutput> {
         const response = verdict.respond();
         if (slot !== undefined) {
           slot.isChallenged = true;
-          // Smaller than any ClientHello, so it may always be sent.
+          // Less than twice the smallest ClientHello, so it may always be sent.
           slot.session.amplification.count(datagram.length, response.length);
         }
         return this.#reply(remote, response);

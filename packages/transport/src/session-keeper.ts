@@ -74,11 +74,13 @@ export class SessionKeeper {
       key,
       session,
       source: sourceOf(remote.address),
-      checks: new TokenBucket(CHECKS_PER_SECOND, CHECKS_BURST),
+      checks: checksBucket(),
+      otherChecks: null,
       heldBytes: 0,
       helloRandom: null,
       admission,
       remoteUfrag: null,
+      firstUfrag: null,
       paths: null,
       isChallenged: false,
       isDirty: false,
@@ -88,6 +90,13 @@ export class SessionKeeper {
     this.table.add(slot);
     this.admission.handleCreated(slot);
     return slot;
+  }
+
+  /** Whether a check on its five-tuple is answered; those of its peer whatever others send. */
+  takeCheck(slot: Slot, ufrag: string | null): boolean {
+    const isOwn = ufrag !== null && ufrag === (slot.firstUfrag ?? slot.remoteUfrag);
+    const bucket = isOwn ? slot.checks : (slot.otherChecks ??= checksBucket());
+    return bucket.take(this.now);
   }
 
   /** The handshake is done. @returns Whether there is room for the session. */
@@ -119,4 +128,8 @@ export class SessionKeeper {
     this.ledger.update(slot, 0);
     this.table.remove(slot);
   }
+}
+
+function checksBucket(): TokenBucket {
+  return new TokenBucket(CHECKS_PER_SECOND, CHECKS_BURST);
 }

@@ -140,6 +140,48 @@ describe('a session whose peer goes on from elsewhere', () => {
     assert.equal(server.endpoint.drops.get('endpoint.pathUnproven'), 0);
   });
 
+  it('is checked from, and found again, whatever ufrags somebody checks with who forges its five-tuple', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    const answers = (): number => lab.sentTo.length;
+    let answered = 0;
+    for (let second = 0; second < 20; second++) {
+      for (let i = 0; i < 50; i++) lab.check(HERE, `forged${i % 2}`);
+      net.run(1);
+      const before = answers();
+      lab.check();
+      net.run(1);
+      answered += Number(answers() > before);
+      lab.check(HERE, 'forged');
+      net.run(1000);
+    }
+    assert.ok(server.endpoint.drops.get('endpoint.stunBudget') > 500);
+    assert.equal(answered, 20);
+    server.remote = THERE;
+    lab.check();
+    lab.say('here I am');
+    assert.ok(lab.hears('here I am'));
+    assert.deepEqual(lab.where, THERE);
+  });
+
+  it('is found by the ufrag of an ICE restart as well', () => {
+    const lab = new Lab();
+    for (const ufrag of ['restarted', 'again']) {
+      lab.check(HERE, ufrag);
+      lab.server.remote = { ...THERE, port: lab.server.remote.port + 1 };
+      lab.check(lab.server.remote, ufrag);
+      lab.say(ufrag);
+      assert.ok(lab.hears(ufrag));
+      assert.equal(lab.where?.port, lab.server.remote.port);
+      lab.net.run(2000);
+      lab.server.remote = HERE;
+      lab.check();
+      lab.say(`${ufrag} and back`);
+      assert.ok(lab.hears(`${ufrag} and back`));
+    }
+    assert.equal(lab.server.endpoint.counts.sessions, 1);
+  });
+
   it('moves again and again, and back', () => {
     const lab = new Lab();
     for (let i = 0; i < 12; i++) {

@@ -45,16 +45,20 @@ export class SessionPaths {
     return next;
   }
 
-  /** A check came on the session's own five-tuple, from this ufrag: the next one may come elsewhere. */
+  /**
+   * A check came on the session's own five-tuple, from this ufrag: the next one may come elsewhere.
+   * So may one of the first ufrag for as long as the session lives: this check may be forged.
+   */
   handleOwnCheck(slot: Slot, ufrag: string): void {
     if (slot.remoteUfrag === ufrag) return;
-    this.#forgetUfrag(slot);
+    if (slot.remoteUfrag !== slot.firstUfrag) this.#forgetUfrag(slot, slot.remoteUfrag);
     slot.remoteUfrag = ufrag;
-    if (slot.admission === 'open') this.#byUfrag.set(ufrag, slot);
+    if (slot.admission === 'open') this.handleOpen(slot);
   }
 
   /** The session is open: from now on it may go on elsewhere. */
   handleOpen(slot: Slot): void {
+    slot.firstUfrag ??= slot.remoteUfrag;
     if (slot.remoteUfrag !== null) this.#byUfrag.set(slot.remoteUfrag, slot);
   }
 
@@ -122,7 +126,8 @@ export class SessionPaths {
 
   /** The session has ended. */
   forget(slot: Slot): void {
-    this.#forgetUfrag(slot);
+    this.#forgetUfrag(slot, slot.remoteUfrag);
+    this.#forgetUfrag(slot, slot.firstUfrag);
     this.#checking.delete(slot);
     for (const key of slot.paths?.candidates.keys() ?? []) this.#forgetKey(slot, key);
     slot.paths = null;
@@ -207,9 +212,7 @@ export class SessionPaths {
     if (this.#byKey.get(key) === slot) this.#byKey.delete(key);
   }
 
-  #forgetUfrag(slot: Slot): void {
-    const { remoteUfrag } = slot;
-    if (remoteUfrag !== null && this.#byUfrag.get(remoteUfrag) === slot)
-      this.#byUfrag.delete(remoteUfrag);
+  #forgetUfrag(slot: Slot, ufrag: string | null): void {
+    if (ufrag !== null && this.#byUfrag.get(ufrag) === slot) this.#byUfrag.delete(ufrag);
   }
 }

@@ -13,13 +13,17 @@ export interface Slot extends HeapEntry, Admitted {
   /** Where its peer is now; changed by {@link SessionTable.move} only. */
   remote: Remote;
   key: string;
-  /** By which checks of its peer are known, once one has come. */
+  /** By which checks of its peer are known: that of the last one, once one has come. */
   remoteUfrag: string | null;
+  /** That of when the session was opened: what anybody checks as since then does not change it. */
+  firstUfrag: string | null;
   /** Other five-tuples of its peer; `null` for the many that have none. */
   paths: PathState | null;
   readonly session: Session;
-  /** Checks that are answered: strangers on the same five-tuple cost no more than its own. */
+  /** Checks that are answered, of its peer's ufrag. */
   readonly checks: TokenBucket;
+  /** The same of others, which come from whoever forges its five-tuple, or after an ICE restart. */
+  otherChecks: TokenBucket | null;
   heldBytes: number;
   /** Of the ClientHello that the handshake began with, while nothing has proven the address. */
   helloRandom: Uint8Array | null;

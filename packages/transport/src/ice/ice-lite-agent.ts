@@ -68,7 +68,15 @@ export class IceLiteAgent {
     this.#key = iceKey(local.password);
   }
 
-  handleDatagram(remote: TransportAddress, datagram: Uint8Array): StunVerdict {
+  /**
+   * @param refusal why what claims to be a check of this ufrag, or none (`null`), is not to be looked
+   * at further: asked before anything dear is computed
+   */
+  handleDatagram(
+    remote: TransportAddress,
+    datagram: Uint8Array,
+    refusal: (remoteUfrag: string | null) => string | null = () => null,
+  ): StunVerdict {
     const result = decodeStun(datagram);
     if (!result.ok) return { kind: 'drop', drop: result.drop };
     const message = result.value;
@@ -78,10 +86,12 @@ export class IceLiteAgent {
     if (fingerprint === 'mismatch') return drop('stun.fingerprint');
 
     const username = findAttribute(message, ATTRIBUTE.username);
+    const remoteUfrag = username === null ? null : this.#remoteUfrag(username);
+    const refused = refusal(remoteUfrag);
+    if (refused !== null) return drop(refused);
     if (username === null) return this.#respondToPlainRequest(remote, message);
     // RFC 8445 §7.1: a connectivity check carries FINGERPRINT.
     if (fingerprint === 'missing') return drop('ice.fingerprintMissing');
-    const remoteUfrag = this.#remoteUfrag(username);
     if (remoteUfrag === null) return drop('ice.username');
     const integrity = checkMessageIntegrity(datagram, message, this.#crypto, this.#key);
     if (integrity !== 'valid') return drop(`ice.integrity.${integrity}`);

@@ -1,4 +1,4 @@
-import { type HeapEntry, type Instant, TokenBucket } from '@lumamesh/base';
+import { type HeapEntry, type Instant, TokenBucket, bytesEqual } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
 import type { Source } from '../source.ts';
 import type { TransportAddress } from '../stun/attributes/xor-mapped-address.ts';
@@ -36,13 +36,16 @@ export class Allocation implements HeapEntry {
   /** `relayed` as the value of XOR-PEER-ADDRESS, which for IPv4 no transaction id changes. */
   readonly xorRelayed: Uint8Array;
   readonly createdAt: Instant;
-  readonly requests = new TokenBucket(REQUESTS_PER_SECOND, REQUESTS_BURST);
+  /** What its client was told, and somebody who forges its five-tuple has not heard. */
+  nonce: Uint8Array;
   expiresAt: Instant;
   #isGone = false;
   /** Nothing was forwarded for it so far: it goes first when there is no room. */
   isIdle = true;
   deadline: Instant | null = null;
   heapIndex = -1;
+  readonly #requests = new TokenBucket(REQUESTS_PER_SECOND, REQUESTS_BURST);
+  #strangersRequests: TokenBucket | null = null;
   /** By the address of the peer's allocation. */
   readonly #links = new Map<string, Link>();
   readonly #channels = new Map<number, Link>();
@@ -50,7 +53,15 @@ export class Allocation implements HeapEntry {
   constructor(
     fields: Pick<
       Allocation,
-      'remote' | 'key' | 'source' | 'grant' | 'relayed' | 'xorRelayed' | 'createdAt' | 'expiresAt'
+      | 'remote'
+      | 'key'
+      | 'source'
+      | 'grant'
+      | 'relayed'
+      | 'xorRelayed'
+      | 'createdAt'
+      | 'expiresAt'
+      | 'nonce'
     >,
   ) {
     this.remote = fields.remote;
@@ -61,6 +72,20 @@ export class Allocation implements HeapEntry {
     this.xorRelayed = fields.xorRelayed;
     this.createdAt = fields.createdAt;
     this.expiresAt = fields.expiresAt;
+    this.nonce = fields.nonce;
+  }
+
+  /** Whether a nonce is the one that its client has. */
+  knows(nonce: Uint8Array | undefined): boolean {
+    return nonce !== undefined && bytesEqual(nonce, this.nonce);
+  }
+
+  /** Whether a request on its five-tuple is looked at; those of its client whatever others send. */
+  takeRequest(now: Instant, nonce: Uint8Array | undefined): boolean {
+    const bucket = this.knows(nonce)
+      ? this.#requests
+      : (this.#strangersRequests ??= new TokenBucket(REQUESTS_PER_SECOND, REQUESTS_BURST));
+    return bucket.take(now);
   }
 
   get isGone(): boolean {

@@ -299,6 +299,22 @@ describe('TURN allocations', () => {
     assert.equal(visitor.ask(visitor.client.refresh(600)).code, 437);
   });
 
+  it('are refreshed whatever requests come from who forges their five-tuple', () => {
+    const lab = new Lab();
+    const visitor = lab.allocated(1, 'room');
+    const forged = new TurnClient(nodeCrypto, NO_CREDENTIALS).refresh(0);
+    // Longer than a nonce lasts.
+    for (let minute = 0; minute < 120; minute++) {
+      for (let i = 0; i < 800; i++) lab.exchange(visitor.remote, forged);
+      const reply = visitor.ask(visitor.client.refresh(600));
+      if (reply.code === 438) assert.equal(visitor.ask(visitor.client.refresh(600)).code, null);
+      else assert.equal(reply.code, null);
+      lab.pass(60_000);
+    }
+    assert.ok(lab.drops('turn.requestBudget') > 1000);
+    assert.ok(lab.drops('turn.refused.438') > 0);
+  });
+
   it('are bounded by session, source and in all; the idle ones of the greediest go first', () => {
     const lab = new Lab();
     for (let i = 0; i < LIMITS.allocationsPerSession; i++) lab.allocated(1, `room${i}`);

@@ -146,10 +146,17 @@ export class TurnServer implements Machine<TurnOutput> {
       return this.#drops.count('turn.notRequest');
     if (checkFingerprint(datagram, message) === 'mismatch')
       return this.#drops.count('stun.fingerprint');
-    if (allocation?.requests.take(now) === false) return this.#drops.count('turn.requestBudget');
+    const nonce = findAttribute(message, TURN_ATTRIBUTE.nonce)?.value;
+    if (allocation?.takeRequest(now, nonce) === false)
+      return this.#drops.count('turn.requestBudget');
     const verdict = this.#authentication.check(now, remote, datagram, message);
-    if (verdict.kind === 'refused')
+    if (verdict.kind === 'refused') {
+      // Its client hears the next one.
+      if (verdict.code === 438 && allocation?.knows(nonce) === true)
+        allocation.nonce = this.#authentication.nonceFor(now, remote);
       return this.#refuse(now, remote, datagram.length, message, verdict.code);
+    }
+    if (allocation !== undefined && nonce !== undefined) allocation.nonce = nonce.slice();
     const { grant, key: integrityKey } = verdict;
     const covered = { ...message, attributes: protectedAttributes(message) };
     const request = { now, remote, message, covered, grant, key: integrityKey };
@@ -233,6 +240,7 @@ export class TurnServer implements Machine<TurnOutput> {
       xorRelayed,
       createdAt: now,
       expiresAt: later(now, LIFETIME_SECONDS * 1000),
+      nonce: this.#authentication.nonceFor(now, remote),
     });
     this.#table.add(allocation);
     return this.#allocated(request, allocation);
