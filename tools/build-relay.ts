@@ -38,6 +38,15 @@ function commitOf(): string {
   }
 }
 
+/** When it was made: the same for everybody who builds it. A checkout without git does not know. */
+function commitTimeOf(): string {
+  const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%ct'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  return status === 0 && /^\d+$/.test(stdout.trim()) ? stdout.trim() : 'undefined';
+}
+
 async function bundle(): Promise<void> {
   await build({
     absWorkingDir: ROOT,
@@ -50,6 +59,7 @@ async function bundle(): Promise<void> {
     outfile: BUNDLE,
     define: {
       LUMAMESH_COMMIT: JSON.stringify(commitOf()),
+      LUMAMESH_COMMIT_TIME: commitTimeOf(),
       LUMAMESH_RELAY_LIST: JSON.stringify(readFileSync(join(ROOT, 'relay.txt'), 'utf8')),
     },
     // Libraries in CommonJS ask for Node's own modules by require.

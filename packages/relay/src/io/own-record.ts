@@ -8,6 +8,21 @@ import { RECORD_RENEWAL_MS, type RecordPlace, makeRecord } from './record.ts';
 const MIN_RENEWAL_MS = 60_000;
 const UNPROVEN_NOTICE_MS = 10 * 60_000;
 
+/** A clock that is set, or a machine that has slept, takes a new record within this. */
+const LOOK_MS = 60_000;
+const CLOCK_STEP_MS = 60_000;
+
+export interface TwoClocks {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
+/** Whether the time of day has gone another way than time has. */
+export function isClockSet(before: TwoClocks, now: TwoClocks): boolean {
+  const gone = now.wallMs - before.wallMs;
+  return Math.abs(gone - (now.monotonicMs - before.monotonicMs)) > CLOCK_STEP_MS;
+}
+
 /** This relay's record: signed now and then, and what other relays make known about it. */
 export class OwnRecord {
   readonly #identity: Identity;
@@ -17,6 +32,7 @@ export class OwnRecord {
   readonly #place: RecordPlace;
   #current: SignedRelayRecord;
   #renewal: NodeJS.Timeout | null = null;
+  #looked: TwoClocks = { wallMs: Date.now(), monotonicMs: performance.now() };
   #renewedAtMs = 0;
   #conflicts = 0;
   #conflictAtMs: number | null = null;
@@ -64,9 +80,17 @@ export class OwnRecord {
     return this.#conflictAtMs === null ? null : Date.now() - this.#conflictAtMs;
   }
 
-  /** Signs a new record every day from now on. */
+  /** Signs a new record every day from now on, and when the clock was set. */
   startRenewing(): void {
-    this.#renewal = setInterval(() => void this.#renew(), RECORD_RENEWAL_MS).unref();
+    this.#renewal = setInterval(() => {
+      const sinceSigned = Date.now() - this.#current.sequence * 1000;
+      const wasSet = isClockSet(this.#looked, {
+        wallMs: Date.now(),
+        monotonicMs: performance.now(),
+      });
+      this.#looked = { wallMs: Date.now(), monotonicMs: performance.now() };
+      if (wasSet || sinceSigned >= RECORD_RENEWAL_MS) void this.#renew();
+    }, LOOK_MS).unref();
   }
 
   stop(): void {

@@ -29,6 +29,7 @@ import { NOT_LOOKED_AT, type OutsideStats, OutsideWatch } from './outside/outsid
 import { OwnRecord } from './own-record.ts';
 import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
 import { RelaySessions } from './relay-sessions.ts';
+import { MachineWatch } from './service/machine-watch.ts';
 import { securityOptions } from './security-options.ts';
 import { type RelayStats, readMemory } from './relay-stats.ts';
 
@@ -59,6 +60,8 @@ export interface RelayCondition {
   readonly meshLinks: number | null;
   /** Whether relays that were asked to dial it have found nobody. */
   readonly isUnreached: boolean;
+  /** What is wrong with the machine it runs on. */
+  readonly machine: readonly string[];
 }
 
 /** A running relay: its sessions, its record, and the mesh where there is one. */
@@ -74,6 +77,7 @@ export class RelayServer {
   #ownRecord: OwnRecord | null = null;
   #mesh: MeshServer | null = null;
   #outside: OutsideWatch | null = null;
+  #machine: MachineWatch | null = null;
   #isClosing = false;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
@@ -120,6 +124,7 @@ export class RelayServer {
       conflictAgeMs: this.#ownRecord?.conflictAgeMs ?? null,
       meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null,
       isUnreached: this.outside.verdict === 'unreached',
+      machine: this.#machine?.reasons ?? [],
     };
   }
 
@@ -208,6 +213,7 @@ export class RelayServer {
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
     this.#outside?.stop();
+    this.#machine?.stop();
     this.#ownRecord?.stop();
     this.#sessions?.stop();
     await this.#mesh?.close();
@@ -273,6 +279,7 @@ export class RelayServer {
     for (const [session, event] of early) sessions.handleEvent(session, event);
     ownRecord.startRenewing();
     this.#watchOutside(ownRecord, helpers);
+    this.#machine = new MachineWatch(() => this.#config, this.#log);
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
       this.#log.warn(

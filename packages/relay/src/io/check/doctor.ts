@@ -1,9 +1,10 @@
-import { networkInterfaces } from 'node:os';
 import { LumameshError, isWildcard, scopeOf } from '@lumamesh/base';
 import { RECEIVE_BUFFER_BYTES, bindUdpSocket, queryStun } from '@lumamesh/transport/io';
+import { BUILD } from '../build-info.ts';
 import type { RelayConfig } from '../config/config.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
 import { resolveHost } from '../service/host-watch.ts';
+import { ownAddresses } from '../service/machine-watch.ts';
 import { askClock } from './clock-check.ts';
 import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
@@ -12,6 +13,7 @@ import type { Finding } from './finding.ts';
 import { checkFirewall } from './firewall-check.ts';
 import { checkIo } from './io-check.ts';
 import { checkOutside } from './outside-check.ts';
+import { checkService } from './service-check.ts';
 import { checkTcpPort } from './tcp-check.ts';
 
 export interface DoctorOptions {
@@ -34,6 +36,7 @@ export async function* diagnoseHost(
   config: RelayConfig,
   options: DoctorOptions,
 ): AsyncGenerator<Finding> {
+  yield* checkService();
   yield* checkFiles(config);
   yield checkIo(config);
   const isFree = yield* checkPort(config);
@@ -253,6 +256,15 @@ async function* checkName({
 }
 
 async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
+  if (Date.now() / 1000 < BUILD.madeUnixSeconds) {
+    yield {
+      name: 'clock',
+      verdict: 'fail',
+      detail: `it says ${new Date().toISOString().slice(0, 10)}, which is before this program was made: what the relay signs has expired for everybody else`,
+      mend: 'timedatectl set-ntp true',
+    };
+    return;
+  }
   const errorMs = await askClock(parseHostPort(timeServer), NTP_TIMEOUT_MS).catch(() => null);
   if (errorMs === null)
     yield {
@@ -278,11 +290,4 @@ async function* checkClock(timeServer: string): AsyncGenerator<Finding> {
 function parseHostPort(text: string): { readonly host: string; readonly port?: number } {
   const [, host = text, port] = /^(.+?)(?::(\d+))?$/.exec(text) ?? [];
   return { host, ...(port === undefined ? {} : { port: Number(port) }) };
-}
-
-/** Addresses of the network interfaces that are not loopback. */
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) =>
-    (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
-  );
 }

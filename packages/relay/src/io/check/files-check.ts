@@ -3,16 +3,16 @@ import { dirname, resolve } from 'node:path';
 import type { RelayConfig } from '../config/config.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
 import { identityPaths } from '../key-backup.ts';
+import { FULL_BELOW_BYTES, LOW_BELOW_BYTES } from '../service/machine-watch.ts';
 import type { Finding } from './finding.ts';
 
-const FREE_BYTES_WANTED = 10 * 1024 * 1024;
 const OTHERS = 0o077;
 
 /** The identity, who may read it, and the disk that it is on. */
 export async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> {
   const files = identityFiles(config);
   const modes = await Promise.all(
-    identityPaths(files).map(async ({ path }) => ({ path, mode: await modeOf(path) })),
+    identityPaths(files).map(async ({ path }) => ({ path, ...(await statOf(path)) })),
   );
   const missing = modes.filter(({ mode }) => mode === null);
   const folder = resolve(dirname(files.nodeKeyFile));
@@ -33,6 +33,7 @@ export async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> 
           detail: `others on this machine may read ${open.map(({ path }) => path).join(', ')}`,
           mend: `chmod 600 ${open.map(({ path }) => path).join(' ')}`,
         };
+    yield* checkOwners(folder, modes);
     try {
       const { nk } = await loadIdentity(files, { mayMake: false });
       yield { name: 'identity', verdict: 'ok', detail: nk };
@@ -42,14 +43,17 @@ export async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> 
   }
   try {
     const { bavail, bsize } = await statfs(folder);
-    const isShort = bavail * bsize < FREE_BYTES_WANTED;
+    const free = bavail * bsize;
+    const verdict = free < FULL_BELOW_BYTES ? 'fail' : free < LOW_BELOW_BYTES ? 'warn' : 'ok';
     yield {
       name: 'disk',
-      verdict: isShort ? 'warn' : 'ok',
-      detail: `${Math.floor((bavail * bsize) / 1e6)} MB free in ${folder}`,
-      ...(isShort
-        ? { mend: 'free some space: keys and the list of relays are written there' }
-        : {}),
+      verdict,
+      detail: `${Math.floor(free / 1e6)} MB free in ${folder}`,
+      ...(verdict === 'ok'
+        ? {}
+        : {
+            mend: 'free some space: keys and the list of relays are written there, and on a full disk a restart of the service fails',
+          }),
     };
   } catch (error) {
     yield {
@@ -61,10 +65,31 @@ export async function* checkFiles(config: RelayConfig): AsyncGenerator<Finding> 
   }
 }
 
-async function modeOf(file: string): Promise<number | null> {
+/** Root reads everything; the service, whose folder it is, does not. */
+async function* checkOwners(
+  folder: string,
+  files: readonly { readonly path: string; readonly uid: number | null }[],
+): AsyncGenerator<Finding> {
+  if (process.getuid?.() !== 0) return;
+  const { uid } = await statOf(folder);
+  const foreign = files.filter((file) => file.uid !== null && uid !== null && file.uid !== uid);
+  if (foreign.length === 0) return;
+  const paths = foreign.map(({ path }) => path).join(' ');
+  yield {
+    name: 'file owners',
+    verdict: 'fail',
+    detail: `who owns ${folder} cannot read ${paths}: the relay that runs there will not start again`,
+    mend: `chown --reference=${folder} ${paths}`,
+  };
+}
+
+async function statOf(
+  file: string,
+): Promise<{ readonly mode: number | null; readonly uid: number | null }> {
   try {
-    return (await stat(file)).mode;
+    const { mode, uid } = await stat(file);
+    return { mode, uid };
   } catch {
-    return null;
+    return { mode: null, uid: null };
   }
 }

@@ -9,6 +9,7 @@ const WELL: HealthFacts = {
   conflictAgeMs: null,
   aloneMs: 0,
   isUnreached: false,
+  machine: [],
 };
 
 describe('the health of a relay', () => {
@@ -23,6 +24,7 @@ describe('the health of a relay', () => {
       [{ conflictAgeMs: 1000 }, ['identity.conflict']],
       [{ conflictAgeMs: 2 * 3_600_000 }, []],
       [{ aloneMs: 299_000 }, []],
+      [{ machine: ['disk.full'] }, ['disk.full']],
       [{ isUnreached: true }, ['outside.unreached']],
       [{ aloneMs: 301_000 }, ['mesh.alone']],
       [{ isClosing: true, failedSelfChecks: 9 }, ['closing', 'udp.noAnswer']],

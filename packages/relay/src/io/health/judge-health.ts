@@ -10,6 +10,8 @@ export interface HealthFacts {
   readonly aloneMs: number;
   /** Relays that were asked to dial it have found nobody; not so while that is not known. */
   readonly isUnreached: boolean;
+  /** What is wrong with the machine, as reasons. */
+  readonly machine: readonly string[];
 }
 
 /** One lost datagram is none. */
@@ -33,5 +35,5 @@ export function judgeHealth(facts: HealthFacts): readonly string[] {
     ['identity.conflict', facts.conflictAgeMs !== null && facts.conflictAgeMs < CONFLICT_MS],
     ['mesh.alone', facts.aloneMs > MAX_ALONE_MS],
   ];
-  return reasons.flatMap(([reason, isSo]) => (isSo ? [reason] : []));
+  return [...reasons.flatMap(([reason, isSo]) => (isSo ? [reason] : [])), ...facts.machine];
 }

@@ -80,6 +80,7 @@ export class ServiceNotify {
     if (assignments === undefined) return;
     const child = spawn('systemd-notify', assignments, {
       timeout: NOTIFY_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
       env: this.#environment,
       stdio: 'ignore',
     });
@@ -87,7 +88,8 @@ export class ServiceNotify {
     child.unref();
     child.once('error', (error) => this.#complain(error.message));
     child.once('exit', (code, signal) => {
-      if (code !== 0) this.#complain(`it ended with ${signal ?? code}`);
+      // A stop of the service ends all its processes, this one as well: no fault of it.
+      if (code !== 0 && signal !== 'SIGTERM') this.#complain(`it ended with ${signal ?? code}`);
     });
     // Behind either of them.
     child.once('close', () => this.#sayNext());
