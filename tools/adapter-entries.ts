@@ -13,7 +13,12 @@ export interface Adapter {
   readonly maxBytes: number;
 }
 
-export const ADAPTERS: readonly Adapter[] = [{ name: 'yjs', maxBytes: 5050 }];
+export const ADAPTERS: readonly Adapter[] = [
+  { name: 'yjs', maxBytes: 5050 },
+  { name: 'tinybase', maxBytes: 1000 },
+  { name: 'automerge', maxBytes: 1100 },
+  { name: 'rxdb', maxBytes: 1000 },
+];
 
 export interface AdapterManifest {
   readonly name: string;

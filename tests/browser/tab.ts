@@ -64,9 +64,10 @@ export class Tab {
   }
 
   /** Opens another tab beside this one, which the same visitor has. */
-  async openBeside(url: string): Promise<void> {
+  async openBeside(url: string): Promise<Page> {
     const page = await this.#context.newPage();
     await page.goto(url);
+    return page;
   }
 
   /** Calls a function of the harness. */

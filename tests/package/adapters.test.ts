@@ -49,10 +49,9 @@ describe('the published adapters', { skip }, () => {
     });
 
     it(`${name} is imported by Node, and its types are those of its peers`, () => {
-      shop.write(
-        'uses.mts',
-        `import * as adapter from '${name}';\nconsole.log(Object.keys(adapter));\n`,
-      );
+      const program = `import * as adapter from '${name}';\nconsole.log(Object.keys(adapter).join());\n`;
+      shop.write('uses.mts', program);
+      shop.write('uses.mjs', program);
       for (const resolution of ['nodenext', 'bundler']) {
         const compilerOptions = {
           ...{ target: 'es2022', lib: ['es2022', 'dom'], types: [], noEmit: true, strict: true },
@@ -63,7 +62,7 @@ describe('the published adapters', { skip }, () => {
         shop.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['uses.mts'] }));
         runs(process.execPath, '../node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
       }
-      assert.match(runs(process.execPath, 'uses.mts'), /Lumamesh|'/);
+      assert.match(runs(process.execPath, 'uses.mjs'), /Lumamesh/);
     });
   }
 });

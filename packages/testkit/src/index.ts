@@ -1,6 +1,7 @@
 export * from './attack.ts';
 export * from './go-program.ts';
 export * from './joining-peer.ts';
+export * from './memory-rooms.ts';
 export * from './mesh-relay.ts';
 export * from './rebinding-nat.ts';
 export * from './relay-client.ts';
