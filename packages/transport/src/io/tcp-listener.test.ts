@@ -227,6 +227,35 @@ describe('TCP connections', () => {
     await until(() => listener.sockets === 0, 'places are still taken', 2000);
   });
 
+  it('of strangers who crowd a network make room for others, those of friends do not', async () => {
+    const friends = new Set<number>();
+    const { listener, drops } = await listen({
+      address: '0.0.0.0',
+      limits: { maxSockets: 4, socketsPerHost: 4, socketsPerNetwork: 4 },
+      isKnown: ({ port }) => friends.has(port),
+    });
+    const connect = async (localAddress: string): Promise<Socket> => {
+      const socket = createConnection({ port: listener.port, host: '127.0.0.1', localAddress });
+      socket.on('error', () => undefined);
+      open.push({ close: () => socket.destroy() });
+      await once(socket, 'connect');
+      return socket;
+    };
+    const crowd: Socket[] = [];
+    for (let i = 1; i <= 3; i++) crowd.push(await connect(`127.1.0.${i}`));
+    const [friend, oldest] = crowd;
+    friends.add(friend?.localPort ?? 0);
+    const other = await connect('127.2.0.1');
+    await until(() => listener.sockets === 4, 'not all are there', 2000);
+    const newcomer = await connect('127.3.0.1');
+    await until(() => oldest?.destroyed === true, 'nobody made room', 2000);
+    assert.ok(friend?.destroyed === false && !other.destroyed && !newcomer.destroyed);
+    assert.deepEqual(drops, ['tcp.evicted']);
+    for (const { localPort } of [...crowd, other, newcomer]) friends.add(localPort ?? 0);
+    await once(await connect('127.4.0.1'), 'close');
+    assert.deepEqual(drops, ['tcp.evicted', 'tcp.full']);
+  });
+
   it('of slow readers hold 256 KB, and lose the rest', async () => {
     const { listener, drops, heard } = await listen();
     const client = new Client(listener.port, 'ice');

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type Server, type Socket, createServer } from 'node:net';
 import { LumameshError, unmapIpv4 } from '@lumamesh/base';
+import { HalfOpenPool } from '../half-open-pool.ts';
 import { SourceCounts } from '../source-counts.ts';
 import { type Remote, fiveTupleKey } from '../five-tuple.ts';
 import { type Source, sourceOf } from '../source.ts';
@@ -67,6 +68,8 @@ export class TcpListener {
   readonly #server: Server;
   readonly #connections = new Map<string, Connection>();
   readonly #bySource = new SourceCounts();
+  /** Those without a session or an allocation, as far as is known. */
+  readonly #strangers = new HalfOpenPool<Connection>();
   #waitingBytes = 0;
   readonly #sweep: NodeJS.Timeout;
   readonly #silenceMs: number;
@@ -181,7 +184,7 @@ export class TcpListener {
     // The one before was reset, and is to say so later in this turn.
     const before = this.#connections.get(key);
     if (before !== undefined) this.#forget(before);
-    const refusal = this.#refusal(source);
+    const refusal = this.#refusal(source) ?? this.#makeRoom(source);
     if (refusal !== null) {
       this.#options.onDrop(refusal);
       socket.destroy();
@@ -198,6 +201,7 @@ export class TcpListener {
       waitingBytes: 0,
     };
     this.#connections.set(key, connection);
+    this.#strangers.add(connection);
     this.#bySource.change(source, 1);
     socket.on('data', (chunk: Buffer) => this.#take(connection, chunk));
     // A reset is followed by 'close'.
@@ -211,16 +215,30 @@ export class TcpListener {
     const { key, socket, source, remote } = connection;
     if (this.#connections.get(key) !== connection) return;
     this.#connections.delete(key);
+    this.#strangers.delete(connection);
     this.#bySource.change(source, -1);
     socket.destroy();
     this.#options.onEnd(remote);
   }
 
   #refusal(source: Source): string | null {
-    const { maxSockets, socketsPerHost, socketsPerNetwork } = this.#options.limits;
-    if (this.#connections.size >= maxSockets) return 'tcp.full';
+    const { socketsPerHost, socketsPerNetwork } = this.#options.limits;
     if (this.#bySource.ofHost(source) >= socketsPerHost) return 'tcp.addressFull';
     return this.#bySource.ofNetwork(source) >= socketsPerNetwork ? 'tcp.networkFull' : null;
+  }
+
+  /** When all places are taken, the oldest stranger of the most crowded network goes. @returns A drop reason, or `null`. */
+  #makeRoom(source: Source): string | null {
+    const { limits, isKnown, onDrop } = this.#options;
+    while (this.#connections.size >= limits.maxSockets) {
+      const stranger = this.#strangers.inTheWay(source, 0, Infinity);
+      if (stranger === null) return 'tcp.full';
+      this.#strangers.delete(stranger);
+      if (isKnown(stranger.remote)) continue;
+      onDrop('tcp.evicted');
+      this.#forget(stranger);
+    }
+    return null;
   }
 
   #take(connection: Connection, chunk: Uint8Array): void {
@@ -235,11 +253,12 @@ export class TcpListener {
 
   #dismissIdlers(): void {
     const now = monotonicNow();
-    for (const { socket, remote, since, hasSpoken } of this.#connections.values()) {
+    for (const connection of this.#connections.values()) {
+      const { socket, remote, since, hasSpoken } = connection;
       const age = now - since;
       if (!hasSpoken && age >= this.#silenceMs) this.#dismiss(socket, 'tcp.silent');
-      else if (age >= this.#strangerMs && !this.#options.isKnown(remote))
-        this.#dismiss(socket, 'tcp.stranger');
+      else if (this.#options.isKnown(remote)) this.#strangers.delete(connection);
+      else if (age >= this.#strangerMs) this.#dismiss(socket, 'tcp.stranger');
     }
   }
 
