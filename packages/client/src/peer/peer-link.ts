@@ -124,6 +124,8 @@ export class PeerLink implements LinkState {
       iceServers: [...iceServers],
     });
     this._connection = connection;
+    // Before there is anything to negotiate: node-datachannel says so while the first channel is made.
+    connection.addEventListener('negotiationneeded', () => void this.#offer());
     this.#channels = [...LANES, UNORDERED].map((lane) => {
       // Chromium sends what has a higher priority first; others take no notice.
       const init: RTCDataChannelInit & { priority: string } = {
@@ -146,7 +148,6 @@ export class PeerLink implements LinkState {
       );
       return channel;
     });
-    connection.addEventListener('negotiationneeded', () => void this.#offer());
     connection.addEventListener('icecandidate', ({ candidate }) =>
       this.#handleCandidate(candidate),
     );
@@ -238,7 +239,7 @@ export class PeerLink implements LinkState {
     });
     if (!restarts) return;
     this.#mayOffer = true;
-    connection.restartIce();
+    this.#restartIce();
   }
 
   _handleSignal(signal: PeerSignal): void {
@@ -449,7 +450,16 @@ export class PeerLink implements LinkState {
     if (!isFirstOffer) this.#negotiations += 1;
     if (connection.signalingState === 'have-local-offer') this.#sendDescription();
     else if (connection.remoteDescription === null) void this.#offer();
-    else connection.restartIce();
+    else this.#restartIce();
+  }
+
+  #restartIce(): void {
+    try {
+      this._connection.restartIce();
+    } catch {
+      // Not everything that is given to Node can do that: then all begins anew, unless it works.
+      if (!this._isConnected) this.#end('failed');
+    }
   }
 
   #end(reason: 'closed' | 'failed' | 'lost'): void {

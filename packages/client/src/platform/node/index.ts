@@ -2,6 +2,7 @@ import type { ConnectOptions } from '../../api.ts';
 import { type Net, connectOn } from '../../library.ts';
 import { browserPlatform } from '../browser/browser-platform.ts';
 import { dialRelay } from './dial-relay.ts';
+import { mendedConnection } from './mended-connection.ts';
 
 export { LumameshError } from '@lumamesh/base';
 export type * from '../../index.ts';
@@ -22,7 +23,8 @@ export interface NodeConnectOptions extends ConnectOptions {
  */
 export function connect({ webrtc, storage = null, ...options }: NodeConnectOptions = {}): Net {
   // Whatever is given has the shape of the browsers' class, or its constructor will say so.
-  const PeerConnection = (webrtc?.RTCPeerConnection ?? null) as typeof RTCPeerConnection | null;
+  const given = (webrtc?.RTCPeerConnection ?? null) as typeof RTCPeerConnection | null;
+  const PeerConnection = given && mendedConnection(given);
   const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
   return connectOn(platform, { ...options, storage });
 }
