@@ -44,6 +44,12 @@ export type PeerCloseReason =
   | 'refused'
   | 'refused-by-peer';
 
+/**
+ * Why a member is no peer: what ended the last connection to it; `not-accepted`: by this page;
+ * `full`: there are more members than `maxPeers`; `observer`: nobody has asked for a connection.
+ */
+export type MissReason = PeerCloseReason | 'not-accepted' | 'full' | 'observer';
+
 /** How a peer, a room or a net is ended. */
 export interface CloseOptions {
   /**
@@ -176,6 +182,11 @@ export interface ConnectOptions {
   readonly discover?: boolean;
   /** Further STUN and TURN servers; every relay reached is a STUN server already. */
   readonly iceServers?: readonly RTCIceServer[];
+  /**
+   * Anything else of the connections to peers: `iceTransportPolicy`, `certificates` and so on; its
+   * `iceServers` come after those above.
+   */
+  readonly rtcConfiguration?: RTCConfiguration;
   /**
    * Where relays are remembered: localStorage by default, nowhere with `null` (or where the page
    * has none).

@@ -9,7 +9,7 @@ import type { Platform } from './platform/platform.ts';
 
 export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
   expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
-  const { identity, iceServers, signal, storage, logger = {} } = options;
+  const { identity, iceServers = [], rtcConfiguration, signal, storage, logger = {} } = options;
   expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
   if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
   if (signal) expectFields('connect: signal.', signal, 'addEventListener', 'function');
@@ -17,12 +17,15 @@ export function checkConnectOptions(options: ConnectOptions, { PeerConnection }:
     throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
   try {
     // The browser knows best, and says so here, where the page can see it, rather than later.
-    if (iceServers !== undefined) {
-      const configuration = { iceServers: [...iceServers] };
-      if (PeerConnection !== null) new PeerConnection(configuration).close();
-    }
+    const configuration = { ...rtcConfiguration, iceServers: [...iceServers] };
+    const isGiven = rtcConfiguration !== undefined || iceServers.length > 0;
+    if (isGiven && PeerConnection !== null) new PeerConnection(configuration).close();
   } catch (cause) {
-    throw new LumameshError('BAD_ARGUMENT', `connect: iceServers: ${String(cause)}`, { cause });
+    throw new LumameshError(
+      'BAD_ARGUMENT',
+      `connect: iceServers or rtcConfiguration: ${String(cause)}`,
+      { cause },
+    );
   }
 }
 

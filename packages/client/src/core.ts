@@ -44,6 +44,7 @@ export type {
   ConnectOptions,
   EventMap,
   Listenable,
+  MissReason,
   NetEvents,
   NetStatus,
   PageStorage,

@@ -8,6 +8,7 @@ import type {
   ConnectOptions,
   EventMap,
   Listenable,
+  MissReason,
   NetEvents,
   NetStatus,
   PeerCloseReason,
@@ -141,6 +142,14 @@ export interface RoomHandle extends BaseRoom<PeerHandle> {
   /** The first counter that this page's identity in the room has not used. */
   readonly counter: number;
   peer(id: string): PeerHandle | undefined;
+  /** Those whom relays list, this page left out. */
+  readonly memberIds: readonly string[];
+  /** Whether all relays that are sought have said who is there. */
+  readonly isListed: boolean;
+  /** Why there is no peer for a member; undefined while that is not decided. */
+  whyMissed(id: string): MissReason | undefined;
+  /** What features say of this page has changed: the others are told. */
+  updatePresence(): void;
   reportError(error: LumameshError): void;
   /** Calls a listener of the page; what it throws goes to `onListenerError`. */
   call(listener: () => void): void;
@@ -163,6 +172,14 @@ export interface RoomPart {
   presence?(): unknown;
   /** What a member says of itself there, before it becomes a peer and whenever it is heard. */
   onPresence?(id: string, presence: unknown): void;
+  /**
+   * Whether a member may be connected to; asked before that, and again when it says something else
+   * of itself.
+   * @param presence all of it: `nick`, `role` and what features say under their names
+   */
+  accepts?(id: string, presence: unknown): boolean;
+  /** Who is there, or who of them is a peer, has changed. */
+  onMembers?(): void;
   /** The room's id and keys are there, and relays are told. */
   onReady?(): void;
   onLeave?(): void;

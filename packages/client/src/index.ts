@@ -26,6 +26,7 @@ export type { RelayRecord, SignedRelayRecord } from '@lumamesh/protocol';
 export type {
   CloseOptions,
   ConnectOptions,
+  MissReason,
   NetEvents,
   NetStatus,
   PageStorage,
@@ -47,6 +48,8 @@ export type { FileOptions, IncomingFile } from './features/files.ts';
 export type { TrackOptions } from './features/media/hints.ts';
 export type { MediaEvents, ReceivedStream, TrackInfo } from './features/media/received-streams.ts';
 export type { StreamOptions } from './features/media/sent-streams.ts';
+export type { RoomMember } from './features/presence.ts';
+export type { RoomReach } from './features/reach.ts';
 export type { RequestOptions } from './features/requests.ts';
 export type { PeerPath } from './features/relaying/peer-path.ts';
 export type { CandidateKind, PeerStats } from './features/statistics/peer-stats.ts';

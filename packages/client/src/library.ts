@@ -21,6 +21,13 @@ import type { ForwardingOptions } from './features/forwarding/forwarding.ts';
 import { allFeatures } from './features/index.ts';
 import type { MediaPeer, MediaRoom } from './features/media/media.ts';
 import type { MediaEvents } from './features/media/received-streams.ts';
+import type {
+  PresenceEvents,
+  PresenceOptions,
+  PresencePeer,
+  PresenceRoom,
+} from './features/presence.ts';
+import type { ReachRoom } from './features/reach.ts';
 import type { RelayingEvents, RelayingPeer } from './features/relaying/relaying.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
@@ -28,17 +35,36 @@ import type { StatisticsNet, StatisticsPeer } from './features/statistics/statis
 import type { Platform } from './platform/platform.ts';
 
 /* What `lumamesh` has: the kernel with all features, and the types of both together. */
-export type PeerEvents = BasePeerEvents & FilesEvents & MediaEvents & RelayingEvents;
+export type PeerEvents = BasePeerEvents &
+  FilesEvents &
+  MediaEvents &
+  PresenceEvents &
+  RelayingEvents;
 export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
 
 /** Another browser in the room, with all that can be done with it. */
 export interface Peer
-  extends BasePeer<PeerEvents>, RequestsPeer, FilesPeer, MediaPeer, RelayingPeer, StatisticsPeer {}
+  extends
+    BasePeer<PeerEvents>,
+    RequestsPeer,
+    FilesPeer,
+    MediaPeer,
+    PresencePeer,
+    RelayingPeer,
+    StatisticsPeer {}
 
-export interface RoomOptions extends BaseRoomOptions, AdmissionOptions<Peer>, ForwardingOptions {}
+export interface RoomOptions
+  extends BaseRoomOptions, AdmissionOptions<Peer>, ForwardingOptions, PresenceOptions {}
 
 /** The browsers that know a name (and password), and all that they do together. */
-export interface Room extends BaseRoom<Peer>, ActionsRoom<Peer>, RequestsRoom<Peer>, MediaRoom {}
+export interface Room
+  extends
+    BaseRoom<Peer>,
+    ActionsRoom<Peer>,
+    RequestsRoom<Peer>,
+    MediaRoom,
+    PresenceRoom,
+    ReachRoom {}
 
 /** The page's place in the network, with all that the library has. */
 export interface Net

@@ -8,6 +8,8 @@ import { files } from './files.ts';
 import { forwarding } from './forwarding/forwarding.ts';
 import { media } from './media/media.ts';
 import { passwordProbe } from './password-probe.ts';
+import { presence } from './presence.ts';
+import { reach } from './reach.ts';
 import { relaying } from './relaying/relaying.ts';
 import { relayLists } from './relay-lists.ts';
 import { requests } from './requests.ts';
@@ -28,6 +30,8 @@ export {
   hostNames,
   media,
   passwordProbe,
+  presence,
+  reach,
   relayLists,
   relaying,
   requests,
@@ -50,6 +54,8 @@ export function allFeatures() {
     hostNames(),
     media(),
     passwordProbe(),
+    presence(),
+    reach(),
     relayLists(),
     relaying(),
     requests(),
@@ -81,6 +87,15 @@ export type { TrackOptions } from './media/hints.ts';
 export type { MediaApi, MediaPeer, MediaRoom, MediaSender } from './media/media.ts';
 export type { MediaEvents, ReceivedStream, TrackInfo } from './media/received-streams.ts';
 export type { StreamOptions } from './media/sent-streams.ts';
+export type {
+  PresenceApi,
+  PresenceEvents,
+  PresenceOptions,
+  PresencePeer,
+  PresenceRoom,
+  RoomMember,
+} from './presence.ts';
+export type { ReachApi, ReachRoom, RoomReach } from './reach.ts';
 export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,

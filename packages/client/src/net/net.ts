@@ -136,7 +136,11 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     const room: Room = new Room(name, options, this.#features, {
       ...this.#channelHost,
       _handleRoomLeft: () => this.#rooms.delete(key),
-      _iceServers: () => this.iceServersOf([]),
+      _configuration: () => ({
+        ...this.options.rtcConfiguration,
+        iceServers: [...this.iceServersOf([])],
+      }),
+      _isListed: (roomId) => this.#pool._isListed(roomId),
     });
     this.#rooms.set(key, room);
     void room._start();
@@ -156,6 +160,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     return [
       ...(urls.length === 0 ? [] : [{ urls }]),
       ...(this.options.iceServers ?? []),
+      ...(this.options.rtcConfiguration?.iceServers ?? []),
       ...this.#parts.flatMap((part) => part.iceServers?.(roomIds) ?? []),
     ];
   }

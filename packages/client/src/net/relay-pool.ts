@@ -77,6 +77,11 @@ export class RelayPool {
     return this.#links.size === 0 || [...this.#links.values()].some((link) => !link?._isOpen);
   }
 
+  /** Whether all relays that are sought have said who is in a room, or do not take it. */
+  _isListed(roomId: string): boolean {
+    return !this._isDialling && this.#open.every(({ _rooms }) => _rooms._isAnswered(roomId));
+  }
+
   /** libwebrtc gathers from every server: two are enough to find one's addresses. */
   get _stunUrls(): readonly string[] {
     return this.#open.slice(0, 2).flatMap(({ relay }) => stunUrls(relay));

@@ -65,7 +65,7 @@ export class PeerLink implements LinkState {
   readonly #events: PeerLinkEvents;
   readonly #platform: Platform;
   readonly #isPolite: boolean;
-  readonly #iceServers: readonly RTCIceServer[];
+  readonly #configuration: RTCConfiguration;
   readonly #binding: LinkBinding;
   /** Lanes on which the other side has said who we are. */
   readonly #boundLanes = new Set<number>();
@@ -100,7 +100,7 @@ export class PeerLink implements LinkState {
   constructor(
     platform: Platform,
     isPolite: boolean,
-    iceServers: readonly RTCIceServer[],
+    configuration: RTCConfiguration,
     offersFirst: boolean,
     binding: LinkBinding,
     events: PeerLinkEvents,
@@ -109,7 +109,7 @@ export class PeerLink implements LinkState {
     this._attempt = toBase64Url(platform.crypto.getRandomValues(new Uint8Array(12)));
     this.#platform = platform;
     this.#isPolite = isPolite;
-    this.#iceServers = iceServers;
+    this.#configuration = configuration;
     this.#binding = binding;
     this.#mayOffer = offersFirst;
     this.#events = events;
@@ -120,9 +120,9 @@ export class PeerLink implements LinkState {
     this.#describedAt = now;
     this.#liveness = new Liveness(now);
     // Checked by whoever makes links: there are none without it.
-    const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)({
-      iceServers: [...iceServers],
-    });
+    const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)(
+      configuration,
+    );
     this._connection = connection;
     // Before there is anything to negotiate: node-datachannel says so while the first channel is made.
     connection.addEventListener('negotiationneeded', () => void this.#offer());
@@ -235,7 +235,7 @@ export class PeerLink implements LinkState {
     if (this.#isEnded) return;
     connection.setConfiguration({
       ...connection.getConfiguration(),
-      iceServers: [...this.#iceServers, ...servers],
+      iceServers: [...(this.#configuration.iceServers ?? []), ...servers],
     });
     if (!restarts) return;
     this.#mayOffer = true;

@@ -114,7 +114,7 @@ class World {
       selfId: ADA,
       roomId: ROOM,
       onListenerError: (error) => assert.fail(String(error)),
-      _iceServers: () => [],
+      _configuration: () => ({}),
       _unroute: () => undefined,
       _sendSignal: (_to, signal) => this.signals.push(signal),
       _mayConnect: () => true,

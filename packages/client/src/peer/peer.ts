@@ -39,7 +39,7 @@ export interface PeerHost {
   /** This page's own id. */
   readonly selfId: string;
   readonly roomId: string | null;
-  _iceServers(): readonly RTCIceServer[];
+  _configuration(): RTCConfiguration;
   _sendSignal(to: string, signal: PeerSignal): void;
   /** Signals to a peer go by all relays, until it is heard by one of them. */
   _unroute(id: string): void;
@@ -474,9 +474,9 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       said: `i${selfId} ${this.id} ${roomId}`,
       expected: `i${this.id} ${selfId} ${roomId}`,
     };
-    const iceServers = this.#host._iceServers();
+    const configuration = this.#host._configuration();
     const more = this.#parts.flatMap((part) => part.iceServers?.() ?? []);
-    const link = new PeerLink(this.platform, this.isPolite, iceServers, offersFirst, binding, {
+    const link = new PeerLink(this.platform, this.isPolite, configuration, offersFirst, binding, {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
       _frame: (data, lane) => this.receiveFrame(link, lane, data),

@@ -2,8 +2,8 @@ import { Emitter, type Instant, LumameshError, later } from '@lumamesh/base';
 import type {
   BaseRoom,
   CloseOptions,
+  MissReason,
   PeerCloseReason,
-  PeerRole,
   RoomEvents,
   RoomOptions,
   RoomState,
@@ -15,10 +15,11 @@ import { Peer, type PeerHost } from '../peer/peer.ts';
 import { BYE, type PeerSignal, fieldsOf, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ChannelHost, ChannelOwner } from './channel-host.ts';
+import { broadcast } from './broadcast.ts';
 import { RoomChannel } from './channel.ts';
 import type { Member } from './members.ts';
+import { nickOf, roleOf } from './presence-fields.ts';
 
-const MAX_NICK_LENGTH = 64;
 /**
  * Each peer is an RTCPeerConnection; a member with made-up identities must not open them without
  * end.
@@ -29,7 +30,9 @@ const MEMBER_RETRY_MS = 30_000;
 
 /** What a room needs of the net around it. */
 export interface RoomHost extends ChannelHost {
-  readonly _iceServers: () => readonly RTCIceServer[];
+  readonly _configuration: () => RTCConfiguration;
+  /** Whether all relays have said who is in a room. */
+  readonly _isListed: (roomId: string) => boolean;
   readonly _handleRoomLeft: () => void;
 }
 
@@ -49,6 +52,8 @@ export class Room
   readonly #retryAt = new Map<string, Instant>();
   /** Peers that the page has sent away; they are not met again. */
   readonly #refused = new Set<string>();
+  /** Why there is no peer for a member. */
+  readonly #missed = new Map<string, MissReason>();
   /** Peers that have sent this page away; they are left alone until they join again. */
   readonly #refusing = new Set<string>();
   #state: RoomState = 'joining';
@@ -94,6 +99,23 @@ export class Room
     return this.#channel._ready;
   }
 
+  get memberIds(): readonly string[] {
+    return this.#channel._members.map(([id]) => id);
+  }
+
+  get isListed(): boolean {
+    const { roomId } = this;
+    return this.#state === 'joined' && roomId !== null && this.#host._isListed(roomId);
+  }
+
+  whyMissed(id: string): MissReason | undefined {
+    return this.#missed.get(id);
+  }
+
+  updatePresence(): void {
+    this.#channel._say().catch((cause: unknown) => this.reportError(toError(cause)));
+  }
+
   get counter(): number {
     return this.#channel.counter;
   }
@@ -108,21 +130,9 @@ export class Room
     value: unknown,
     options?: SendOptions,
   ): Promise<boolean> {
-    // Who is idle is to stay so until it is asked for.
-    const peers = this.peers.filter(({ state }) => state !== 'idle');
-    const sent = peers.map(async (peer) => {
-      try {
-        return await peer.sendFrame(frame, argument, value, options);
-      } catch (error) {
-        // One peer that cannot take it must not keep it from the others; a value that nobody can
-        // take is the page's mistake.
-        const mistake = toError(error);
-        if (/^(NOT_SENDABLE|MESSAGE_TOO_LARGE)$/.test(mistake.code)) throw mistake;
-        this.reportError(mistake);
-        return false;
-      }
-    });
-    return (await Promise.all(sent)).every(Boolean);
+    return broadcast(this.peers, frame, argument, value, options, (error) =>
+      this.reportError(error),
+    );
   }
 
   async leave(options?: CloseOptions): Promise<void> {
@@ -192,16 +202,12 @@ export class Room
     for (const [id, { presence }] of this.#channel._members) {
       if (this.#peers.has(id) || now < (this.#retryAt.get(id) ?? now)) continue;
       this.#retryAt.set(id, later(now, MEMBER_RETRY_MS));
-      try {
-        this.#add(id, presence, this.selfId > id);
-      } catch (error) {
-        this.reportError(toError(error));
-      }
+      this.#add(id, presence, this.selfId > id);
     }
   }
 
   _presence(): object {
-    const nick = (this.options.nick ?? '').slice(0, MAX_NICK_LENGTH);
+    const nick = nickOf(this.options);
     const fields = this.#features.map(({ name }, i) => [name, this.#parts[i]?.presence?.()]);
     return { ...Object.fromEntries(fields), nick, role: this.options.role };
   }
@@ -214,14 +220,17 @@ export class Room
     // Who comes last offers first.
     const peer = this.#peers.get(id) ?? this.#add(id, presence, isListed);
     peer?._handleSeen(nickOf(presence), hasMissed);
+    this.#tellMembers();
   }
 
   _handleMemberGone(id: string): void {
     this.#retryAt.delete(id);
     this.#refusing.delete(id);
     const peer = this.#peers.get(id);
+    this.#missed.delete(id);
     if (peer === undefined) this.#channel._release(id);
     else peer._handleLeft();
+    this.#tellMembers();
   }
 
   _handleSignal(from: string, payload: unknown, counter: number): boolean {
@@ -231,8 +240,11 @@ export class Room
     const presence = this.#channel._member(from)?.presence;
     const isNews = presence !== undefined && signal.description?.type === 'offer';
     if (signal.bye) this.#refusing.add(from);
-    // It may not have heard that it was sent away.
-    else if (isNews && this.#refused.has(from)) this._sendSignal(from, BYE);
+    // It thinks better of it.
+    else if (isNews) this.#refusing.delete(from);
+    // It may not have heard that it was sent away; or it is not accepted.
+    if (isNews && !signal.bye && !this.#peers.has(from) && !this.#isWanted(from, presence))
+      this._sendSignal(from, BYE);
     const peer = this.#peers.get(from) ?? (isNews ? this.#add(from, presence, false) : null);
     peer?.receiveSignal(signal, counter);
     return peer !== null;
@@ -249,14 +261,15 @@ export class Room
   _handleJoined(): void {
     this.#setState('joined');
     this.emit('joined', this.#peers.size);
+    this.#tellMembers();
   }
 
   _handleError(error: LumameshError): void {
     this.reportError(error);
   }
 
-  _iceServers(): readonly RTCIceServer[] {
-    return this.#host._iceServers();
+  _configuration(): RTCConfiguration {
+    return this.#host._configuration();
   }
 
   _sendSignal(to: string, signal: PeerSignal): void {
@@ -269,9 +282,11 @@ export class Room
       this.#retryAt.set(id, later(this.platform.now(), MEMBER_RETRY_MS));
     if (reason === 'refused') this.#refused.add(id);
     if (reason === 'refused-by-peer') this.#refusing.add(id);
+    if (this.#channel._member(id) !== undefined) this.#missed.set(id, reason);
     this.#peers.delete(id);
     this.#channel._release(id);
     this.emit('leave', peer, reason);
+    this.#tellMembers();
   }
 
   _unroute(id: string): void {
@@ -291,16 +306,29 @@ export class Room
     return silent !== undefined;
   }
 
+  /** Makes a peer of a member. What goes wrong with one concerns no other. */
   #add(id: string, presence: unknown, offersFirst: boolean): Peer | null {
-    if (this.#refused.has(id) || this.#refusing.has(id)) return null;
-    const role: PeerRole = fieldsOf(presence)['role'] === 'observer' ? 'observer' : 'member';
+    try {
+      return this.#meet(id, presence, offersFirst);
+    } catch (error) {
+      this.#missed.set(id, 'failed');
+      this.reportError(toError(error));
+      return null;
+    }
+  }
+
+  #meet(id: string, presence: unknown, offersFirst: boolean): Peer | null {
+    if (this.#refusing.has(id) || !this.#isWanted(id, presence)) return null;
+    const role = roleOf(presence);
     const isPassive = role === 'observer' || this.options.role === 'observer';
     if (!isPassive && !this._mayConnect()) {
       if (!this.#hasSaidFull)
         this.reportError(new LumameshError('ROOM_FULL', 'there are more members than maxPeers'));
       this.#hasSaidFull = true;
+      this.#missed.set(id, 'full');
       return null;
     }
+    this.#missed.delete(id);
     if (this.platform.PeerConnection === null)
       throw new LumameshError('WEBRTC_MISSING', 'no WebRTC to reach peers with');
     const peer = new Peer(id, nickOf(presence), role, this.selfId < id, this);
@@ -315,14 +343,21 @@ export class Room
     return peer;
   }
 
+  /** Whether this page has not sent a member away, and all features accept it. */
+  #isWanted(id: string, presence: unknown): boolean {
+    if (this.#refused.has(id)) return false;
+    const isAccepted = this.#parts.every((part) => part.accepts?.(id, presence) !== false);
+    if (!isAccepted) this.#missed.set(id, 'not-accepted');
+    return isAccepted;
+  }
+
+  #tellMembers(): void {
+    for (const part of this.#parts) part.onMembers?.();
+  }
+
   #setState(state: RoomState): void {
     if (this.#state === state) return;
     this.#state = state;
     this.emit('status', state);
   }
-}
-
-function nickOf(presence: unknown): string {
-  const { nick } = fieldsOf(presence);
-  return typeof nick === 'string' ? nick.slice(0, MAX_NICK_LENGTH) : '';
 }

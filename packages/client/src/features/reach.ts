@@ -1,0 +1,101 @@
+import type { MissReason } from '../api.ts';
+import { LumameshError } from '@lumamesh/base';
+import type { Api, Feature, RoomHandle, RoomPart } from '../feature.ts';
+
+/** Relays have this long to say who is there, once one of them has. */
+const LISTING_MS = 2000;
+
+/** Who of a room is reached, by their ids. */
+export interface RoomReach {
+  readonly reached: readonly string[];
+  /** Those to whom a path is still sought. */
+  readonly trying: readonly string[];
+  /** Those who are there and no peers, and why. */
+  readonly missed: ReadonlyMap<string, MissReason>;
+  /** Whether anybody is there who is not reached. */
+  readonly isPartial: boolean;
+}
+
+export interface ReachRoom {
+  /** Who of those that are there now is reached. */
+  readonly reach: RoomReach;
+  /**
+   * Resolves when everybody who was there when this page came is reached, or given up (`left` among
+   * the reasons). An empty room is settled when all relays have said so, 2 s after the first one at
+   * the latest. Rejects with `ROOM_LEFT`.
+   */
+  readonly settled: Promise<RoomReach>;
+}
+
+export interface ReachApi extends Api {
+  readonly room: ReachRoom;
+}
+
+/** Whether everybody is reached: `room.settled`, `room.reach`. */
+export function reach(): Feature<ReachApi> {
+  return { name: 'reach', room: reachOf };
+}
+
+function reachOf(room: RoomHandle): RoomPart {
+  const settled = Promise.withResolvers<RoomReach>();
+  // Whoever waits for it hears of it; until somebody does it is no unhandled rejection.
+  settled.promise.catch(() => undefined);
+  /** Who was there when this page came; no longer needed once that is settled. */
+  const first = new Set<string>();
+  let isListed = false;
+  let isSettled = false;
+  let cancel: (() => void) | null = null;
+
+  const reachNow = (ids: Iterable<string>): RoomReach => {
+    const members = new Set(room.memberIds);
+    const reached: string[] = [];
+    const trying: string[] = [];
+    const missed = new Map<string, MissReason>();
+    for (const id of ids) {
+      const peer = room.peer(id);
+      const why = peer?.state === 'idle' ? 'observer' : room.whyMissed(id);
+      if (peer?.isOpen === true) reached.push(id);
+      else if (why !== undefined) missed.set(id, why);
+      else if (peer !== undefined || members.has(id)) trying.push(id);
+      else missed.set(id, 'left');
+    }
+    return { reached, trying, missed, isPartial: trying.length + missed.size > 0 };
+  };
+
+  const look = (): void => {
+    if (isSettled || room.state !== 'joined') return;
+    if (!isListed) {
+      for (const id of room.memberIds) first.add(id);
+      cancel ??= room.platform.setTimer(LISTING_MS, () => {
+        isListed = true;
+        look();
+      });
+      isListed ||= room.isListed;
+    }
+    if (!isListed) return;
+    const now = reachNow(first);
+    if (now.trying.length > 0) return;
+    isSettled = true;
+    cancel?.();
+    settled.resolve(now);
+  };
+
+  const api: ReachRoom = {
+    get reach() {
+      return reachNow(new Set([...room.memberIds, ...room.peers.map(({ id }) => id)]));
+    },
+    settled: settled.promise,
+  };
+  return {
+    api,
+    onMembers: look,
+    peer: (peer) => {
+      peer.on('status', look);
+      return {};
+    },
+    onLeave: () => {
+      cancel?.();
+      settled.reject(new LumameshError('ROOM_LEFT', 'it was left before it was settled'));
+    },
+  };
+}
