@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type Socket, createConnection } from 'node:net';
 import { after, describe, it } from 'node:test';
@@ -351,6 +352,30 @@ describe('TCP connections', () => {
       'kept for nobody',
       3000,
     );
+  });
+
+  it('end with the endpoint, which leaves no timer behind', async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const udp = await echo();
+    const turn = udp.endpoint.turn;
+    assert.ok(turn !== null);
+    // It outlives the connections, for ten minutes.
+    const socket = createSocket('udp4');
+    const client = new TurnClient(nodeCrypto, turn.grant(1 as SessionId, 'room'));
+    for (const code of [401, null]) {
+      socket.send(client.allocate(), udp.socket.port, '127.0.0.1');
+      const [reply] = (await once(socket, 'message')) as [Uint8Array];
+      assert.equal(client.read(reply)?.code, code);
+    }
+    socket.close();
+    const { socket: connection } = new Client(udp.tcp?.port ?? 0, 'ice');
+    await until(() => udp.tcp?.sockets === 1, 'not connected', 2000);
+    await udp.close();
+    connection.destroy();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(timers(), before);
   });
 
   it('have a port of their own, or say why not', async () => {

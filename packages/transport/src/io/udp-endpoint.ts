@@ -150,6 +150,8 @@ export class UdpEndpoint {
   }
 
   #handleDisconnected(remote: Remote): void {
+    // All connections end when the endpoint does, which then has nothing more to do.
+    if (this.#socket === null) return;
     this.endpoint.handleDisconnected(monotonicNow(), remote);
     this.#drainSoon();
   }
