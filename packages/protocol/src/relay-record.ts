@@ -49,6 +49,10 @@ export interface RelayRecord {
    * Bytes per second that it forwards by TURN (RFC 8656) for all pairs together; none without it.
    */
   readonly turn?: number;
+  /** What its operator calls it: up to 128 characters of ASCII without < and >. */
+  readonly nickname?: string;
+  /** How its operator is reached, in the same characters. */
+  readonly contact?: string;
 }
 
 export interface SignedRelayRecord extends RelayRecord {
@@ -63,6 +67,11 @@ export const MAX_RECORD_BYTES = 1024;
 
 const SIGNATURE_DOMAIN = 'lumamesh relay record 1\n';
 const MAX_UINT48 = 2 ** 48 - 1;
+/** What others read of an operator: one line, with nothing in it that a terminal or a page obeys. */
+const OPERATOR_TEXT = /^[ -;=?-~]{1,128}$/;
+/** What a relay of ours says of it is stricter still. */
+const NICKNAME = /^[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,30}[A-Za-z0-9.])?$/;
+const CONTACT = /^[!-;=?-~](?:[ -;=?-~]{0,126}[!-;=?-~])?$/;
 const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
 /**
@@ -93,9 +102,21 @@ const FIELDS: readonly (readonly [
   ['meshPort', optional(isUint(1, 65_535))],
   ['tcpPort', optional(isUint(1, 65_535))],
   ['turn', optional(isUint(1, MAX_UINT48))],
+  ['nickname', optional(matches(OPERATOR_TEXT))],
+  ['contact', optional(matches(OPERATOR_TEXT))],
   ['signature', optional(matches(/^[\w-]{85}[AQgw]$/))],
 ];
 const NAME = /^[a-z]\w{0,31}$/;
+
+/** A name that an operator gives to a relay. */
+export function isNickname(text: string): boolean {
+  return NICKNAME.test(text);
+}
+
+/** How an operator is reached: a mail address, a page. */
+export function isContact(text: string): boolean {
+  return CONTACT.test(text);
+}
 
 /** Why a record cannot be used, or `null`. Its fields may be of any type. */
 export function findRecordFault(record: object): string | null {

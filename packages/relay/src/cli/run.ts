@@ -12,6 +12,7 @@ import { watchHost } from '../io/service/host-watch.ts';
 import { type InstanceLock, lockIdentity } from '../io/service/instance-lock.ts';
 import { ServiceNotify } from '../io/service/service-notify.ts';
 import { say, sourcesOf } from './context.ts';
+import { startCard } from './start-card.ts';
 
 /**
  * Sessions are given so long to go elsewhere; then all is closed, and the process ends after
@@ -92,6 +93,11 @@ class RunningRelay {
       this.#log.warn(
         {},
         'PUBLIC_IP is 127.0.0.1: only browsers on this machine can reach the relay, and Firefox not even those',
+      );
+    // Who starts it by hand is told what to do next; a log has no use for that.
+    if (process.stderr.isTTY)
+      process.stderr.write(
+        `${startCard({ record, version: BUILD.version, health: healthListen }).join('\n')}\n`,
       );
     process.on('SIGINT', () => this.#stop('SIGINT'));
     process.on('SIGTERM', () => this.#stop('SIGTERM'));

@@ -65,6 +65,8 @@ export async function makeRecord(
     ...(config.publicIp6 === undefined ? {} : { ip6: config.publicIp6 }),
     ...(config.publicHost === undefined ? {} : { host: config.publicHost }),
     ...place,
+    ...(config.nickname === undefined ? {} : { nickname: config.nickname }),
+    ...(config.contact === undefined ? {} : { contact: config.contact }),
     ...(config.turnRate === 0 ? {} : { turn: config.turnRate }),
     ufrag: config.iceUfrag,
     pwd: identity.icePassword,

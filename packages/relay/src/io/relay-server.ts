@@ -25,6 +25,7 @@ import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
 import { dialBack } from './outside/dial-back.ts';
 import { readHelpers } from './outside/helpers.ts';
+import { publishedRecord, warnOfExpiry } from './outside/published.ts';
 import { NOT_LOOKED_AT, type OutsideStats, OutsideWatch } from './outside/outside-watch.ts';
 import { OwnRecord } from './own-record.ts';
 import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
@@ -38,6 +39,8 @@ const WARM_UP_ROUNDS = 150;
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
 const MOVE_ON_POLL_MS = 50;
+/** Settings that a running relay takes over, and that its record says. */
+const IN_RECORD = ['publicIp', 'publicIp6', 'publicHost', 'nickname', 'contact'] as const;
 const MAX_MESH_HELPERS = 16;
 const NO_COUNTERS: RelayCounters = {
   joins: 0,
@@ -78,12 +81,15 @@ export class RelayServer {
   #mesh: MeshServer | null = null;
   #outside: OutsideWatch | null = null;
   #machine: MachineWatch | null = null;
+  /** Its line in the public list that came with this program. */
+  readonly #published: SignedRelayRecord | null;
   #isClosing = false;
 
   private constructor(config: RelayConfig, identity: Identity, log: Logger) {
     this.#config = config;
     this.identity = identity;
     this.#log = log;
+    this.#published = publishedRecord(identity.nk);
     this.#io = chooseIoPath(config.nativeIo);
   }
 
@@ -153,6 +159,10 @@ export class RelayServer {
       signals,
       errors,
       outside: this.outside,
+      record: {
+        expires: this.#ownRecord?.current.expires ?? 0,
+        published: this.#published?.expires ?? null,
+      },
       dialBacks: { ...dialBacks },
       traffic: this.#udp?.traffic ?? {
         datagramsIn: 0,
@@ -179,13 +189,10 @@ export class RelayServer {
    * (docs/operations.md). The file of relays is read again.
    */
   async reload(config: RelayConfig): Promise<void> {
-    const { publicIp, publicIp6, publicHost, meshPeers } = config;
+    const { meshPeers } = config;
     const before = this.#config;
     const next = { ...before, ...reloadable(config) };
-    const isElsewhere =
-      publicIp !== before.publicIp ||
-      publicIp6 !== before.publicIp6 ||
-      publicHost !== before.publicHost;
+    const isElsewhere = IN_RECORD.some((name) => config[name] !== before[name]);
     // What may fail comes first.
     const record = isElsewhere ? ((await this.#ownRecord?.draft(next)) ?? null) : null;
     this.#config = next;
@@ -271,6 +278,7 @@ export class RelayServer {
       core,
       log: this.#log,
       logsFullAddresses: () => this.#config.logAddresses === 'full',
+      logsAbuse: () => this.#config.abuseLog === 'on',
       onLocalRooms: (event) => this.#mesh?.handleLocalRooms(event),
       dialBack,
       onOpened: (address) => this.#outside?.handleSession(address),
@@ -279,6 +287,7 @@ export class RelayServer {
     for (const [session, event] of early) sessions.handleEvent(session, event);
     ownRecord.startRenewing();
     this.#watchOutside(ownRecord, helpers);
+    warnOfExpiry(this.#published, this.#log);
     this.#machine = new MachineWatch(() => this.#config, this.#log);
     const { receiveBufferBytes } = udp.socket;
     if (receiveBufferBytes < RECEIVE_BUFFER_BYTES) {

@@ -21,6 +21,8 @@ export interface RelaySessionsOptions {
   readonly log: Logger;
   /** Whether the operator wants to have the addresses of users written down in full. */
   readonly logsFullAddresses: () => boolean;
+  /** Whether it wants to know who was turned away for what they did, for a firewall. */
+  readonly logsAbuse: () => boolean;
   /** For the mesh, where there is one. */
   readonly onLocalRooms: (event: LocalRoomEvent) => void;
   readonly dialBack: DialBack;
@@ -119,6 +121,7 @@ export class RelaySessions {
       }
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
+        if (output.reason !== 'RELAY_CLOSING') this.#tellAbuse(output.session, output.reason);
         return udp.closeGracefully(output.session);
       case 'dialBack':
         return void this.#dialBack(output.session, output.record);
@@ -149,6 +152,14 @@ export class RelaySessions {
     }
     this.#channels.set(sessionId, channelId);
     this.drive((core) => core.handleChannelMoved(sessionId));
+  }
+
+  /** In the order and words that deploy/fail2ban reads. Its address is proven: DTLS is up. */
+  #tellAbuse(sessionId: SessionId, reason: string): void {
+    const { log, udp, logsAbuse } = this.#options;
+    if (!logsAbuse()) return;
+    const from = udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    log.warn({ from, reason }, 'abuse');
   }
 
   /** Where a user is, as far as the operator wants to have it written down. */

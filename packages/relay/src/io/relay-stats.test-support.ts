@@ -16,6 +16,7 @@ const STATS: HealthStats = {
   signals: 100,
   errors: 0,
   outside: { verdict: 'reached', by: 'dialBack', ageSeconds: 61, elsewhere: null, helpers: 3 },
+  record: { expires: 1_800_000_000, published: 1_790_000_000 },
   dialBacks: { reached: 4, unreached: 1, unknown: 0 },
   traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
   drops: { 'ice.username': 3 },

@@ -62,6 +62,8 @@ export interface RelayStats {
   readonly errors: number;
   /** Whether anybody gets in from outside. */
   readonly outside: OutsideStats;
+  /** Until when its record holds, and its line in the public list that came with this program. */
+  readonly record: { readonly expires: number; readonly published: number | null };
   /** Relays that were dialled because they asked, by what came of it. */
   readonly dialBacks: Readonly<Record<DialBackResult, number>>;
   readonly traffic: Readonly<UdpTraffic>;

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseIp } from '@lumamesh/base';
+import { isContact, isNickname } from '@lumamesh/protocol';
 import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
 import {
   automatic,
@@ -20,6 +21,8 @@ export const SCHEMA = v.object({
   publicHost: v.optional(hostName),
   udpPort: port,
   tcpPort: v.optional(port),
+  nickname: v.optional(v.pipe(v.string(), v.check(isNickname))),
+  contact: v.optional(v.pipe(v.string(), v.check(isContact))),
   listenIp: v.optional(
     v.pipe(
       v.string(),
@@ -71,4 +74,5 @@ export const SCHEMA = v.object({
   logLevel: v.picklist(['debug', 'info', 'warn', 'error', 'silent']),
   logFormat: v.picklist(['auto', 'json', 'text']),
   logAddresses: v.picklist(['redacted', 'full']),
+  abuseLog: v.picklist(['on', 'off']),
 });

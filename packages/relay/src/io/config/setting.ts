@@ -20,6 +20,8 @@ const RELOADABLE: readonly string[] = [
   'PUBLIC_IP',
   'PUBLIC_IP6',
   'PUBLIC_HOST',
+  'NICKNAME',
+  'CONTACT',
   'MESH_PEERS',
   'MAX_SESSIONS',
   'MAX_SESSIONS_PER_ADDRESS',
@@ -35,6 +37,7 @@ const RELOADABLE: readonly string[] = [
   'DIAL_BACKS_PER_MINUTE',
   'LOG_LEVEL',
   'LOG_ADDRESSES',
+  'ABUSE_LOG',
 ];
 const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
 

@@ -40,6 +40,20 @@ export const SETTINGS = {
     '',
     'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)',
   ),
+  nickname: setting(
+    'NICKNAME',
+    '<text>',
+    'what the relay is called, in its record: public',
+    '',
+    '1 to 32 letters, digits, blanks, dots, hyphens or underscores',
+  ),
+  contact: setting(
+    'CONTACT',
+    '<text>',
+    'how its operator is reached (a mail address, a page), in its record: public',
+    '',
+    '1 to 128 printable characters of ASCII without < and >',
+  ),
   listenIp: setting(
     'LISTEN_IP',
     '<ip>',
@@ -319,6 +333,13 @@ export const SETTINGS = {
     'user addresses in the log: only their network (redacted), or whole (full)',
     'redacted',
     'redacted or full',
+  ),
+  abuseLog: setting(
+    'ABUSE_LOG',
+    '<how>',
+    'a line with the whole address for each session that is turned away for what it did, for fail2ban (deploy/fail2ban)',
+    'off',
+    'on or off',
   ),
 } as const satisfies Record<string, Setting>;
 

@@ -103,6 +103,15 @@ const METRICS: Readonly<Record<string, Metric>> = {
       unknown: verdict === 'unknown' ? 1 : 0,
     })),
   },
+  lumamesh_record_expires_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'Until when the record of this relay holds (own, signed anew every day), and its line in the public list.',
+    labels: ['where'],
+    read: ({ record: { expires, published } }) => [
+      { value: expires, labels: { where: 'own' } },
+      ...(published === null ? [] : [{ value: published, labels: { where: 'published' } }]),
+    ],
+  },
   lumamesh_dial_backs_total: {
     kind: 'counter',
     help: 'Relays dialled because they asked to be, by what came of it.',
