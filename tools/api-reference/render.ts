@@ -1,7 +1,7 @@
 import {
   type Comment,
   type CommentDisplayPart,
-  type DeclarationReflection,
+  DeclarationReflection,
   type ParameterReflection,
   ReferenceReflection,
   ReflectionKind,
@@ -98,7 +98,7 @@ function renderItem(item: DeclarationReflection, text: TextOf): string {
     parts.push(
       ...(item.signatures ?? []).map((signature) => renderFunction(item.name, signature, text)),
     );
-  else if (item.name.endsWith('Events')) parts.push(renderEvents(declared, text));
+  else if (item.name.endsWith('Events')) parts.push(renderEvents(item, text));
   else if (item.kind === ReflectionKind.TypeAlias && isPlainType)
     parts.push(code(`type ${item.name}${typeParameters(item)} = ${typeText(item.type)}`));
   else if (hasMethods(declared)) parts.push(renderMembers(declared, text));
@@ -172,9 +172,20 @@ function renderProperties(item: DeclarationReflection, text: TextOf): string {
   return ['| field | type | |', '|---|---|---|', ...rows].join('\n');
 }
 
+/** What a type of events has: its own, or those of the types that it is put together from. */
+function eventsOf({ children, type }: DeclarationReflection): readonly DeclarationReflection[] {
+  const ofType = (part: SomeType | undefined): readonly DeclarationReflection[] => {
+    if (part?.type === 'reflection') return eventsOf(part.declaration);
+    if (part?.type === 'intersection') return part.types.flatMap(ofType);
+    if (part?.type !== 'reference') return [];
+    return part.reflection instanceof DeclarationReflection ? eventsOf(part.reflection) : [];
+  };
+  return children ?? ofType(type);
+}
+
 /** `name: [argument, …]` */
 function renderEvents(item: DeclarationReflection, text: TextOf): string {
-  const rows = (item.children ?? []).map(({ name, type, comment }) => {
+  const rows = eventsOf(item).map(({ name, type, comment }) => {
     const listener = typeText(type).replace(/^\[(.*)\]$/s, '($1)');
     return `| \`${name}\` | ${cellCode(listener)} | ${cell(text(comment))} |`;
   });

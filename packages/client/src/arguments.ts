@@ -1,5 +1,6 @@
-import { LumameshError, expectNumber, expectThat, expectType } from '@lumamesh/base';
+import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
 import type { ConnectOptions, RoomOptions } from './api.ts';
+import { checkSignal, expectFields, expectOneOf } from './options.ts';
 import type { Platform } from './platform/platform.ts';
 
 /*
@@ -9,10 +10,11 @@ import type { Platform } from './platform/platform.ts';
 
 export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
   expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
-  const { identity, iceServers = [], rtcConfiguration, signal, storage, logger = {} } = options;
+  expectFields('connect: ', options, 'discover', 'boolean', 'undefined');
+  const { identity, iceServers = [], rtcConfiguration, storage, logger = {} } = options;
   expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
   if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
-  if (signal) expectFields('connect: signal.', signal, 'addEventListener', 'function');
+  checkSignal('connect: ', options);
   if (identity !== undefined && typeof identity?.peerFor !== 'function')
     throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
   try {
@@ -35,17 +37,5 @@ export function checkRoomOptions(name: unknown, options: RoomOptions, call = 'jo
   expectFields(`${call}: `, options, 'nick password', 'string', 'undefined');
   expectNumber('joinRoom: maxPeers', options.maxPeers, 1, Infinity);
   const { role = 'member' } = options;
-  expectThat(['member', 'observer'].includes(role), 'joinRoom: role', 'member or observer', role);
-}
-
-/** An object, and the types of some of its fields. */
-function expectFields(
-  where: string,
-  value: object,
-  names: string,
-  ...types: readonly string[]
-): void {
-  expectType(`${where}options`, value, 'object');
-  for (const name of names.split(' '))
-    expectType(where + name, (value as Record<string, unknown>)[name], ...types);
+  expectOneOf('joinRoom: role', role, ['member', 'observer']);
 }

@@ -1,4 +1,4 @@
-import { LumameshError, expectType } from '@lumamesh/base';
+import { LumameshError, expectThat, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 
@@ -47,9 +47,13 @@ function actionsOf(room: RoomHandle): RoomPart {
       checkName(name);
       const listeners = listenersByName.get(name) ?? new Set();
       listenersByName.set(name, listeners);
-      const send: ActionSend<Value, PeerHandle> = async (value, { to, ...options } = {}) => {
+      const send: ActionSend<Value, PeerHandle> = async (value, all = {}) => {
+        expectType(`action ${name}: options`, all, 'object');
+        const { to, ...options } = all;
         if (to === undefined) return room.broadcastFrame('action', name, value, options);
         const peers: readonly PeerHandle[] = Array.isArray(to) ? to : [to];
+        const arePeers = peers.every((peer) => typeof peer?.sendFrame === 'function');
+        expectThat(arePeers, `action ${name}: to`, 'a peer or a list of peers', to);
         const sent = peers.map(async (peer) => peer.sendFrame('action', name, value, options));
         return (await Promise.all(sent)).every(Boolean);
       };

@@ -1,5 +1,6 @@
-import { LumameshError } from '@lumamesh/base';
+import { LumameshError, expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
+import { type Warn, warnBy } from './warn.ts';
 
 const ADMISSION_TIMEOUT_MS = 15_000;
 /** Values of the other side's handshake that wait for ours. */
@@ -26,11 +27,17 @@ export interface AdmissionApi extends Api {
 
 /** Lets in only who passes a handshake: `joinRoom(name, { handshake })`. */
 export function admission(): Feature<AdmissionApi> {
+  let warn: Warn = () => undefined;
   return {
     name: 'admission',
+    net: (net) => {
+      warn = warnBy(net);
+      return {};
+    },
     room: ({ options }) => {
       const { handshake } = options as AdmissionOptions<PeerHandle>;
-      return handshake === undefined ? {} : { peer: (peer) => admissionOf(peer, handshake) };
+      expectType('joinRoom: handshake', handshake, 'function', 'undefined');
+      return handshake === undefined ? {} : { peer: (peer) => admissionOf(peer, handshake, warn) };
     },
   };
 }
@@ -42,10 +49,11 @@ export function admission(): Feature<AdmissionApi> {
 function admissionOf(
   peer: PeerHandle,
   handshake: NonNullable<AdmissionOptions<PeerHandle>['handshake']>,
+  warn: Warn,
 ): PeerPart {
   /** What the other side's handshake has said; it may begin before ours. */
   const values: unknown[] = [];
-  let wake = (): void => undefined;
+  let next = Promise.withResolvers<void>();
   let ended = Promise.withResolvers<never>();
   let otherIsDone = Promise.withResolvers<void>();
 
@@ -60,8 +68,8 @@ function admissionOf(
   ended.promise.catch(() => undefined);
 
   const receive = async (): Promise<unknown> => {
-    while (values.length === 0)
-      await Promise.race([ended.promise, new Promise<void>((resolve) => (wake = resolve))]);
+    // Several may wait: each looks again whether what came is left for it.
+    while (values.length === 0) await Promise.race([ended.promise, next.promise]);
     return values.shift();
   };
 
@@ -73,6 +81,9 @@ function admissionOf(
         await handshake(peer, { send, receive });
         void peer.sendFrame('admitted', '', null);
         await Promise.race([ended.promise, otherIsDone.promise]);
+      } catch (error) {
+        warn('a peer was not let in', error);
+        throw error;
       } finally {
         cancel();
       }
@@ -82,7 +93,8 @@ function admissionOf(
         isEarly: true,
         handle: (value) => {
           if (values.length < MAX_HELD_VALUES) values.push(value);
-          wake();
+          next.resolve();
+          next = Promise.withResolvers();
         },
       },
       admitted: { isEarly: true, handle: () => otherIsDone.resolve() },

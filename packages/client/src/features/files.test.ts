@@ -9,6 +9,7 @@ class Side {
   readonly part: PeerPart;
   readonly offers: IncomingFile[] = [];
   readonly frames: string[] = [];
+  readonly faults: unknown[] = [];
   other: Side | null = null;
   state = 'open';
   isListening = true;
@@ -25,6 +26,7 @@ class Side {
       },
       has: () => this.isListening,
       emit: (_event: string, file: IncomingFile) => this.offers.push(file),
+      onListenerError: (error: unknown) => this.faults.push(error),
     };
     Object.defineProperty(peer, 'state', { get: () => this.state });
     this.part = files().peer?.(peer as unknown as PeerHandle) ?? {};
@@ -56,6 +58,61 @@ const isCode = (code: string) => (error: unknown) =>
   error instanceof LumameshError && error.code === code;
 
 describe('a file', () => {
+  it('that is given up before its offer was heard of is given up at once, and for who accepts it later', async () => {
+    const [ada, bob] = pair();
+    const controller = new AbortController();
+    const sent = ada.sendFile(new Blob(['tea']), { signal: controller.signal });
+    controller.abort();
+    await assert.rejects(sent, isCode('FILE_CANCELLED'));
+    // What is said of it may overtake the offer: another lane carries it.
+    bob.part.frames?.['file']?.handle({ name: 'late', type: '', size: 3 }, '1', true);
+    bob.offers.splice(0, bob.offers.length - 1);
+    const late = bob.offers.at(-1) ?? (await bob.offer());
+    await assert.rejects(late.accept(), isCode('FILE_CANCELLED'));
+  });
+
+  it('whose offer waits ends with the peer, and is no rejection that nobody hears', async () => {
+    const [ada, bob] = pair();
+    ada.other = null;
+    bob.other = null;
+    let unheard: unknown = null;
+    const note = (error: unknown): void => void (unheard = error);
+    process.once('unhandledRejection', note);
+    const sent = ada.sendFile(new Blob(['tea']));
+    ada.close();
+    await assert.rejects(sent, isCode('FILE_FAILED'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    assert.equal(unheard, null);
+  });
+
+  it('arrives though the listener of its progress throws, and the page hears of that', async () => {
+    const [ada, bob] = pair();
+    const sent = ada.sendFile(new Blob(['x'.repeat(300_000)]), {
+      onProgress: () => {
+        throw new Error('mine');
+      },
+    });
+    assert.equal((await (await bob.offer()).accept()).size, 300_000);
+    await sent;
+    assert.match(String(ada.faults), /mine/);
+  });
+
+  it('is refused with options that mean nothing', async () => {
+    const [ada, bob] = pair();
+    for (const options of [null, 42, { name: 5 }, { signal: 'x' }, { onProgress: 'x' }])
+      await assert.rejects(
+        ada.sendFile(new Blob(['x']), options as object),
+        isCode('BAD_ARGUMENT'),
+      );
+    const sent = ada.sendFile(new Blob(['x']));
+    const offer = await bob.offer();
+    for (const options of [null, { signal: 'x' }, { onProgress: 'x' }])
+      await assert.rejects(offer.accept(options as object), isCode('BAD_ARGUMENT'));
+    assert.equal((await offer.accept()).size, 1);
+    await sent;
+  });
+
   it('arrives whole, whatever its size, with its name and progress, many at a time', async () => {
     const [ada, bob] = pair();
     for (const size of [0, 1, 262_144, 262_145, 1_000_000]) {

@@ -1,4 +1,5 @@
-import { LumameshError, expectThat, expectType } from '@lumamesh/base';
+import { LumameshError, expectThat } from '@lumamesh/base';
+import { checkSignal, expectFields } from '../options.ts';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 
 /*
@@ -90,16 +91,15 @@ function filesOf(peer: PeerHandle): PeerPart {
   const api: FilesPeer = {
     sendFile: async (file, options = {}) => {
       expectThat(file instanceof Blob, 'sendFile: file', 'a File or a Blob', file);
-      const { name = (file as Partial<File>).name ?? '' } = options;
-      expectType('sendFile: name', name, 'string');
+      expectFields('sendFile: ', options, 'name', 'string', 'undefined');
+      checkOptions('sendFile: ', options);
+      const { name = (file as Partial<File>).name ?? '', signal } = options;
       const number = String((lastNumber += 1));
       const done = Promise.withResolvers<void>();
       let hasBegun = false;
       const abort = (): void => {
         say('fileEnd', number);
-        done.reject(
-          new LumameshError('FILE_CANCELLED', 'stopped', { cause: options.signal?.reason }),
-        );
+        done.reject(new LumameshError('FILE_CANCELLED', 'stopped', { cause: signal?.reason }));
       };
       outgoing.set(number, {
         handle: () => {
@@ -116,20 +116,31 @@ function filesOf(peer: PeerHandle): PeerPart {
         fail: done.reject,
       });
       try {
-        await peer.sendFrame(
-          'file',
-          number,
-          { name: name.slice(0, MAX_NAME_LENGTH), type: file.type, size: file.size },
-          { lane: 'requests', delivery: 'sent' },
-        );
-        if (options.signal?.aborted === true) abort();
-        options.signal?.addEventListener('abort', abort);
+        if (signal?.aborted === true) abort();
+        else
+          void peer.sendFrame(
+            'file',
+            number,
+            { name: name.slice(0, MAX_NAME_LENGTH), type: file.type, size: file.size },
+            { lane: 'requests', ...(signal ? { signal } : {}) },
+          );
+        signal?.addEventListener('abort', abort);
+        // It may be a while until the offer is there, but what ends the transfer ends it at once.
         await done.promise;
       } finally {
-        options.signal?.removeEventListener('abort', abort);
+        signal?.removeEventListener('abort', abort);
         outgoing.delete(number);
       }
     },
+  };
+
+  /** A listener of the page's that throws stops no transfer. */
+  const report = (tell: () => void): void => {
+    try {
+      tell();
+    } catch (error) {
+      peer.onListenerError(error);
+    }
   };
 
   /** Sends the pieces. Returns whether the other side has all of them. */
@@ -150,7 +161,7 @@ function filesOf(peer: PeerHandle): PeerPart {
       sent = peer.sendFrame('piece', number, piece, { lane: 'bulk', delivery });
       // One piece is sent while the next is read.
       if (!(await before)) return false;
-      if (end > 0) onProgress?.(end, file.size);
+      if (end > 0) report(() => onProgress?.(end, file.size));
     }
     return sent;
   };
@@ -184,7 +195,14 @@ function filesOf(peer: PeerHandle): PeerPart {
     events: ['file'],
     frames: {
       file: { handle: (value, number) => offer(number, value) },
-      fileGo: { handle: (value, number) => outgoing.get(number)?.handle('fileGo', value) },
+      fileGo: {
+        handle: (value, number) => {
+          const transfer = outgoing.get(number);
+          // It was given up before the other side had heard of it.
+          if (transfer === undefined) say('fileEnd', number);
+          else transfer.handle('fileGo', value);
+        },
+      },
       piece: { handle: (value, number) => incoming.get(number)?.handle('piece', value) },
       fileStop: { handle: (_value, number) => stop(outgoing, number) },
       fileEnd: { handle: (_value, number) => stop(incoming, number) },
@@ -198,6 +216,11 @@ interface Offer {
   readonly name: string;
   readonly type: string;
   readonly size: number;
+}
+
+function checkOptions(where: string, options: FileOptions): void {
+  expectFields(where, options, 'onProgress', 'function', 'undefined');
+  checkSignal(where, options);
 }
 
 /** Reads what a peer says of a file; `null` for what describes none. */
@@ -233,7 +256,9 @@ class Incoming implements IncomingFile, Transfer {
     this.#done.promise.catch(() => undefined);
   }
 
-  async accept({ signal, onProgress }: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
+  async accept(options: Omit<FileOptions, 'name'> = {}): Promise<Blob> {
+    checkOptions('accept: ', options);
+    const { signal, onProgress } = options;
     if (this.#isTaken) throw new LumameshError('FILE_FAILED', 'accepted, refused or ended already');
     this.#isTaken = true;
     this.#onProgress = onProgress;

@@ -70,7 +70,7 @@ function listsOf(net: NetHandle): NetPart {
       const { message } = toError(cause);
       fault = new LumameshError('RELAY_LIST_FAILED', `${url}: ${message}`, { cause });
     }
-    if (lists.get(url) === list) net.reportFault(url, fault);
+    if (lists.get(url) === list && !net.isClosed) net.reportFault(url, fault);
   };
 
   /** Reads what was not read in the last `ms`. */
@@ -87,6 +87,7 @@ function listsOf(net: NetHandle): NetPart {
 
   const api: RelayListsNet = {
     addRelays: (relays) => {
+      if (net.isClosed) throw new LumameshError('NET_CLOSED', 'this net was closed');
       const sources = listOf(relays);
       const own = readRelaySources(
         sources.filter((source) => !isUrl(source)),

@@ -1,10 +1,12 @@
 import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
+import { checkSignal } from '../options.ts';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
 import { checkName } from './actions.ts';
+import { type Warn, warnBy } from './warn.ts';
 
 /**
  * What answers requests of a name. What it throws, the asking side hears of as REQUEST_FAILED, with
- * the message of a LumameshError only.
+ * the message of a LumameshError only; `logger.warn` hears the rest.
  */
 export type RequestHandler<Peer = unknown> = (value: unknown, peer: Peer) => unknown;
 
@@ -46,8 +48,13 @@ export interface RequestsApi extends Api {
 
 /** Questions and answers: `room.answer`, `peer.request`, `peer.rtt`. */
 export function requests(): Feature<RequestsApi> {
+  let warn: Warn = () => undefined;
   return {
     name: 'requests',
+    net: (net) => {
+      warn = warnBy(net);
+      return {};
+    },
     room: () => {
       const handlers = new Map<string, RequestHandler<PeerHandle>>();
       const api: RequestsRoom<PeerHandle> = {
@@ -62,7 +69,7 @@ export function requests(): Feature<RequestsApi> {
           };
         },
       };
-      return { api, peer: (peer) => requestsOf(peer, handlers) };
+      return { api, peer: (peer) => requestsOf(peer, handlers, warn) };
     },
   };
 }
@@ -82,18 +89,17 @@ const MAX_OPEN = 256;
 function requestsOf(
   peer: PeerHandle,
   handlers: ReadonlyMap<string, RequestHandler<PeerHandle>>,
+  warn: Warn,
 ): PeerPart {
   const { platform } = peer;
   const open = new Map<string, (error: LumameshError | null, value?: unknown) => void>();
   let lastId = 0;
   let answering = 0;
 
-  const ask = (
-    name: string,
-    value: unknown,
-    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: RequestOptions,
-  ): Promise<unknown> => {
-    expectNumber('timeoutMs', timeoutMs, 0, Number.POSITIVE_INFINITY);
+  const ask = (name: string, value: unknown, options: RequestOptions): Promise<unknown> => {
+    checkSignal('request: ', options);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    expectNumber('request: timeoutMs', timeoutMs, 0, Number.POSITIVE_INFINITY);
     const id = String((lastId += 1));
     return new Promise((resolve, reject) => {
       const finish = (error: LumameshError | null, answer?: unknown): void => {
@@ -114,7 +120,7 @@ function requestsOf(
       try {
         void peer.sendFrame('request', `${id} ${name}`, value, {
           lane: 'requests',
-          ...(signal === undefined ? {} : { signal }),
+          ...(signal ? { signal } : {}),
         });
       } catch (error) {
         finish(error as LumameshError);
@@ -137,10 +143,11 @@ function requestsOf(
       say('response', id, (await handler(value, peer)) ?? null);
     } catch (error) {
       // What went wrong in here is told to nobody outside, unless it was meant to be.
-      const { code, message } =
-        error instanceof LumameshError
-          ? error
-          : new LumameshError('REQUEST_FAILED', 'the handler threw');
+      const isMeant = error instanceof LumameshError;
+      if (!isMeant) warn(`the handler of the request ${name} threw`, error);
+      const { code, message } = isMeant
+        ? error
+        : new LumameshError('REQUEST_FAILED', 'the handler threw');
       try {
         say('failure', id, [code, message]);
       } catch {

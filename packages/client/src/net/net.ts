@@ -9,6 +9,7 @@ import type {
   RoomOptions,
 } from '../api.ts';
 import { checkConnectOptions, checkRoomOptions } from '../arguments.ts';
+import { checkCloseOptions } from '../options.ts';
 import { extend } from '../extend.ts';
 import type { Feature, NetHandle, NetPart } from '../feature.ts';
 import type { Measurable } from '../platform/relay-channel.ts';
@@ -65,15 +66,14 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
     for (const part of this.#parts) extend(this, part.api);
     // Its length is that of a list; anything else will be refused by what reads it.
     const sources: readonly RelaySource[] = Array.isArray(relays) ? relays : [relays];
-    const own = sources.filter((source) => !this.#parts.some((part) => part.takeSource?.(source)));
-    this.book.setSeeds('', readRelaySources(own, options.logger?.warn));
-    for (const part of this.#parts) part.onStart?.();
-    if (this.book.entries.length === 0 && own.length === sources.length)
-      throw new LumameshError(
-        'BAD_RELAY',
-        'no relay is known: connect({ relays: [a record, or a line of relay.txt] })',
-      );
-    this.#stopWatching = platform.watchPage({
+    try {
+      this.#addSources(sources);
+    } catch (error) {
+      // Nobody has this net: a list that is on its way must not make it dial.
+      this.#isClosed = true;
+      throw error;
+    }
+    const stopWatching = platform.watchPage({
       wake: () => this.wake(),
       freeze: () => this.#suspend(),
       gone: () => {
@@ -82,8 +82,13 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
         void this.close();
       },
     });
-    if (signal?.aborted === true) queueMicrotask(() => void this.close());
-    signal?.addEventListener('abort', () => void this.close(), { once: true });
+    const close = (): void => void this.close();
+    if (signal?.aborted === true) queueMicrotask(close);
+    signal?.addEventListener('abort', close);
+    this.#stopWatching = () => {
+      stopWatching();
+      signal?.removeEventListener('abort', close);
+    };
     this.#tick();
   }
 
@@ -175,6 +180,7 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   }
 
   async close(options?: CloseOptions): Promise<void> {
+    checkCloseOptions(options);
     if (this.#isClosed) return this.#ended;
     this.#isClosed = true;
     this.#cancelTick();
@@ -261,6 +267,18 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
       this.#handleStatus();
       this.emit('error', refined);
     })();
+  }
+
+  /** The page's own relays. Throws `BAD_RELAY`. */
+  #addSources(sources: readonly RelaySource[]): void {
+    const own = sources.filter((source) => !this.#parts.some((part) => part.takeSource?.(source)));
+    this.book.setSeeds('', readRelaySources(own, this.options.logger?.warn));
+    for (const part of this.#parts) part.onStart?.();
+    if (this.book.entries.length === 0 && own.length === sources.length)
+      throw new LumameshError(
+        'BAD_RELAY',
+        'no relay is known: connect({ relays: [a record, or a line of relay.txt] })',
+      );
   }
 
   #handleStatus(): void {

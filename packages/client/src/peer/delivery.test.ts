@@ -326,6 +326,37 @@ describe('values', () => {
     assert.equal(bob.heard.length, sent.length);
   });
 
+  it('that are under way as a whole are not taken back any more: they arrive, and are said to', async () => {
+    const { world, ada: a, bob: b } = scene();
+    world.run(100);
+    const controller = new AbortController();
+    const sent = a.send('late', { signal: controller.signal });
+    controller.abort();
+    world.run(1000);
+    assert.deepEqual([await sent, b.values], [true, ['late']]);
+  });
+
+  it('are refused with options that mean nothing, and what is sent afterwards arrives', async () => {
+    const { world, ada: a, bob: b } = scene();
+    const wrong: readonly unknown[] = [
+      null,
+      42,
+      { lane: 'x' },
+      { lane: 'toString' },
+      { lane: null },
+      { delivery: 'x' },
+      { reliable: 'no' },
+      { onProgress: 'x' },
+      { signal: 'x' },
+      { signal: {} },
+    ];
+    for (const options of wrong)
+      assert.throws(() => a.send(1, options as SendOptions), { code: 'BAD_ARGUMENT' });
+    const sent = a.send('right', { signal: null } as unknown as SendOptions);
+    world.run(1000);
+    assert.deepEqual([await sent, b.values], [true, ['right']]);
+  });
+
   it('that may be lost are sent now or not at all', async () => {
     const { world, ada, bob, path } = scene();
     const values = [

@@ -1,15 +1,15 @@
 import { type Instant, instant, toBase64Url } from '@lumamesh/base';
 import { LaneSender, type Waiting } from './lane.ts';
+import { checkSendOptions } from '../options.ts';
 import {
-  BULK,
   BULK_BYTES,
   CONTROL,
   type FrameSink,
   LANES,
+  LANE_BY_NAME,
   REQUESTS,
   type SendOptions,
   UNORDERED,
-  VALUES,
 } from './peer-frame.ts';
 import { encodePlain, refuse, tooLarge } from './plain-values.ts';
 import { MAX_UNORDERED_LENGTH, readUnordered, sendUnordered } from './unordered.ts';
@@ -35,8 +35,6 @@ const MAX_CONTROL_BYTES = 1_048_576;
 const MAX_REQUEST_BYTES = 131_072;
 /** Of a frame that is about frames. */
 const MAX_WORDS_LENGTH = 64;
-
-const LANE_BY_NAME = { requests: REQUESTS, values: VALUES, bulk: BULK } as const;
 
 /** What deliveries need of the peer. */
 export interface DeliveryHost {
@@ -111,11 +109,13 @@ export class Delivery {
   }
 
   /**
-   * Sends a value, or queues it. Throws `NOT_SENDABLE`, `MESSAGE_TOO_LARGE` or `TOO_MUCH_PENDING`.
+   * Sends a value, or queues it. Throws `NOT_SENDABLE`, `MESSAGE_TOO_LARGE`, `TOO_MUCH_PENDING` or
+   * `BAD_ARGUMENT`.
    * @param isControl whether it goes also before the peer was let in
    * @returns what becomes of it; never rejects
    */
   _send(tag: string, value: unknown, options: SendOptions, isControl: boolean): Promise<boolean> {
+    checkSendOptions(options);
     const encoded = encodePlain(value) ?? this.#host._codec?.encode(value) ?? refuse(value);
     const { kind, length, body } = encoded;
     const { reliable = true, signal } = options;
@@ -125,12 +125,14 @@ export class Delivery {
     if (!reliable) {
       if (body instanceof Promise || length > MAX_UNORDERED_LENGTH[kind])
         throw tooLarge('an unreliable value has at most 64 KB');
-      const sink = this.#host._isAdmitted() ? this.#sink : null;
+      const sink = this.#host._isAdmitted() && signal?.aborted !== true ? this.#sink : null;
       return Promise.resolve(sink !== null && sendUnordered(sink, tag, kind, body));
     }
     const settled = Promise.withResolvers<boolean>();
+    const sender = this.#senders[isControl ? CONTROL : LANE_BY_NAME[lane]];
     const abort = (): void => {
-      item.isAborted = true;
+      // What is under way as a whole will arrive.
+      if (!sender?._takeBack(item)) return;
       settled.resolve(false);
       this._pump();
     };
@@ -145,7 +147,7 @@ export class Delivery {
       isAborted: false,
       sentBytes: 0,
     };
-    this.#senders[isControl ? CONTROL : LANE_BY_NAME[lane]]?._add(item);
+    sender?._add(item);
     signal?.addEventListener('abort', abort);
     if (signal?.aborted === true) abort();
     if (body instanceof Promise)

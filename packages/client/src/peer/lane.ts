@@ -89,6 +89,12 @@ export class LaneSender {
     this.#waitingBytes += value.size;
   }
 
+  /** Of a value that waits nothing more is sent; false for one that is sent already. */
+  _takeBack(value: Waiting): boolean {
+    value.isAborted = this.#waiting.includes(value);
+    return value.isAborted;
+  }
+
   /**
    * Another path, or none. What was sent by the one before is sent again, from what the other side
    * says that it has; a lane that was never used begins at once.

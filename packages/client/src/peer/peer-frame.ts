@@ -17,6 +17,8 @@ export const UNORDERED = 4;
 
 /** The ordered lanes. */
 export const LANES = [CONTROL, REQUESTS, VALUES, BULK] as const;
+/** Those that a page may choose. */
+export const LANE_BY_NAME = { requests: REQUESTS, values: VALUES, bulk: BULK } as const;
 export type Lane = (typeof LANES)[number];
 
 /** Every browser takes a message of this size. */

@@ -7,6 +7,7 @@ import type {
   PeerRole,
   PeerState,
 } from '../api.ts';
+import { checkCloseOptions } from '../options.ts';
 import { extend, refuseTwice } from '../extend.ts';
 import type { FrameHandler, PeerHandle, PeerPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -211,7 +212,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#delivery._send(tag, value, options, this.#frames.get(frame)?.isEarly === true);
   }
 
-  close(options?: CloseOptions): Promise<void> {
+  async close(options?: CloseOptions): Promise<void> {
+    checkCloseOptions(options);
     return this.end('refused', options);
   }
 

@@ -226,7 +226,10 @@ export class PresenceStore {
   }
 }
 
-/** Whether the peer has been open: what is sent to it arrives, now or when it is back. */
+/**
+ * Whether the peer has been open: what is sent to it arrives, now or when it is back. Who is idle is
+ * not connected to for this.
+ */
 function isReached({ state }: Peer): boolean {
-  return state !== 'connecting' && state !== 'closed';
+  return state !== 'idle' && state !== 'connecting' && state !== 'closed';
 }

@@ -25,7 +25,7 @@ export async function broadcast(
         // One peer that cannot take it must not keep it from the others; a value that nobody can
         // take is the page's mistake.
         const mistake = toError(error);
-        if (/^(NOT_SENDABLE|MESSAGE_TOO_LARGE)$/.test(mistake.code)) throw mistake;
+        if (/^(NOT_SENDABLE|MESSAGE_TOO_LARGE|BAD_ARGUMENT)$/.test(mistake.code)) throw mistake;
         report(mistake);
         return false;
       }

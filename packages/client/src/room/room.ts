@@ -8,6 +8,7 @@ import type {
   RoomOptions,
   RoomState,
 } from '../api.ts';
+import { checkCloseOptions } from '../options.ts';
 import { extend, toError } from '../extend.ts';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
@@ -130,12 +131,15 @@ export class Room
     value: unknown,
     options?: SendOptions,
   ): Promise<boolean> {
+    // Nobody is there to have it any more.
+    if (this.#state === 'left') return false;
     return broadcast(this.peers, frame, argument, value, options, (error) =>
       this.reportError(error),
     );
   }
 
   async leave(options?: CloseOptions): Promise<void> {
+    checkCloseOptions(options);
     if (this.#state === 'left') return this.#ended;
     this.#host._handleRoomLeft();
     this.#channel._leave();

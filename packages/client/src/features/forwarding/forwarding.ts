@@ -1,5 +1,6 @@
 import { type Instant, LumameshError, dropOldest, instant, later } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, PeerPart, RoomHandle, RoomPart } from '../../feature.ts';
+import { expectFields } from '../../options.ts';
 import { type ForwardingPeer, Forwarder } from './forwarder.ts';
 import { ForwardedPath } from './forwarded-path.ts';
 import { PairCipher, type PairKeys, createPairKeys } from './pair-cipher.ts';
@@ -50,6 +51,7 @@ interface Shared {
 }
 
 function forwardingOf(room: RoomHandle): RoomPart {
+  expectFields('joinRoom: ', room.options, 'forward', 'boolean', 'undefined');
   const isWilling = (room.options as ForwardingOptions).forward ?? true;
   const presences = new Map<string, ForwardingPresence>();
   const peers = new Map<string, ForwardedPeer>();

@@ -1,4 +1,5 @@
 import { expectNumber, expectThat, expectType } from '@lumamesh/base';
+import type { Warn } from '../warn.ts';
 
 /** How a track is sent, and what the other page should know of it. */
 export interface TrackOptions {
@@ -22,8 +23,6 @@ export interface TrackOptions {
     | 'maintain-resolution'
     | 'maintain-framerate-and-resolution';
 }
-
-export type Warn = (message: string, details?: unknown) => void;
 
 /** Throws `BAD_ARGUMENT`. */
 export function checkTrackOptions(where: string, options: TrackOptions): void {

@@ -1,9 +1,9 @@
 import type { Api, Feature, PeerHandle, PeerPart, RoomPart } from '../../feature.ts';
 import { type AnnouncedStream, readAnnouncement } from './announcement.ts';
-import type { Warn } from './hints.ts';
 import { type MediaEvents, type ReceivedStream, ReceivedStreams } from './received-streams.ts';
 import { Senders } from './senders.ts';
 import { SentStreams, type StreamOptions } from './sent-streams.ts';
+import { type Warn, warnBy } from '../warn.ts';
 
 export interface MediaSender {
   /**
@@ -44,8 +44,8 @@ export function media(): Feature<MediaApi> {
   let warn: Warn = () => undefined;
   return {
     name: 'media',
-    net: ({ options: { logger } }) => {
-      warn = (message, details) => logger?.warn?.(message, details);
+    net: (net) => {
+      warn = warnBy(net);
       return {};
     },
     room: () => mediaOf(warn),

@@ -1,6 +1,7 @@
 import type { Platform } from '../../platform/platform.ts';
 import type { AnnouncedStream } from './announcement.ts';
-import { type Warn, applyHints } from './hints.ts';
+import type { Warn } from '../warn.ts';
+import { applyHints } from './hints.ts';
 import { type SentStreams, optionsOf } from './sent-streams.ts';
 
 const NO_HINTS = '{}';

@@ -34,6 +34,7 @@ describe('connect', () => {
     ['storage', [42, {}, 'x', { getItem: () => null }]],
     ['logger', [42, null, 'x', { warn: 'x' }, { debug: null }]],
     ['onListenerError', [42, null, 'x', {}]],
+    ['discover', [42, null, 'no', {}]],
   ];
   for (const [name, values, code = 'BAD_ARGUMENT'] of wrong)
     it(`refuses ${name} that are none`, () => {
@@ -54,6 +55,43 @@ describe('connect', () => {
   });
 });
 
+describe('a net', () => {
+  it('that could not be made dials nobody, whatever list is on its way', async () => {
+    const original = globalThis.fetch;
+    const asked = Promise.withResolvers<void>();
+    globalThis.fetch = async () => {
+      asked.resolve();
+      return new Response(JSON.stringify([]));
+    };
+    const dialled: unknown[] = [];
+    const logger = { warn: (text: string) => dialled.push(text) };
+    try {
+      assert.throws(() => untyped({ relays: ['/relay.txt', 'garbage'], logger }), {
+        code: 'BAD_RELAY',
+      });
+      await asked.promise;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    } finally {
+      globalThis.fetch = original;
+    }
+    assert.deepEqual(
+      dialled.filter((text) => !/passed over/.test(String(text))),
+      [],
+    );
+  });
+
+  it('lets go of its signal when it is closed', async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    signal.addEventListener = () => void (listeners += 1);
+    signal.removeEventListener = () => void (listeners -= 1);
+    const own = connect({ relays: [RELAY], signal });
+    assert.equal(listeners, 1);
+    await own.close();
+    assert.equal(listeners, 0);
+  });
+});
+
 describe('joinRoom', () => {
   const join = net.joinRoom.bind(net) as (name?: unknown, options?: unknown) => unknown;
 
@@ -68,6 +106,10 @@ describe('joinRoom', () => {
         isRefused(() => join('tea', { [name]: value }), 'BAD_ARGUMENT', new RegExp(name));
     for (const maxPeers of [Number.NaN, 0, -1, 'x', null, {}])
       isRefused(() => join('tea', { maxPeers }), 'BAD_ARGUMENT', /maxPeers/);
+    for (const handshake of [42, null, 'x', {}])
+      isRefused(() => join('hand', { handshake }), 'BAD_ARGUMENT', /handshake/);
+    for (const forward of [42, null, 'no', {}])
+      isRefused(() => join('tea', { forward }), 'BAD_ARGUMENT', /forward/);
     for (const role of ['boss', 42, null, {}])
       isRefused(() => join('tea', { role }), 'BAD_ARGUMENT', /role/);
   });
@@ -78,6 +120,28 @@ describe('joinRoom', () => {
     isRefused(() => join('twice', { nick: 42 }), 'BAD_ARGUMENT', /nick/);
     room.leave();
     assert.notEqual(net.joinRoom('twice'), room);
+  });
+
+  it('is left, and the net closed, as told or not at all', async () => {
+    const own = connect({ relays: [RELAY] });
+    const room = own.joinRoom('leave');
+    for (const options of [null, 42, 'x', { flush: 'no' }] as unknown as { flush: boolean }[]) {
+      await assert.rejects(room.leave(options), { code: 'BAD_ARGUMENT' });
+      await assert.rejects(own.close(options), { code: 'BAD_ARGUMENT' });
+    }
+    assert.deepEqual([room.state, own.status.state], ['joining', 'connecting']);
+    assert.equal(await room.broadcast('nobody is there yet'), true);
+    await room.leave();
+    assert.equal(await room.broadcast('nobody can be there'), false);
+    await own.close();
+    assert.throws(() => own.addRelays('/relay.txt'), { code: 'NET_CLOSED' });
+  });
+
+  it('has actions that go to peers, and to nothing else', async () => {
+    const [send] = net.joinRoom('to').action('move');
+    for (const to of [42, null, 'Bob', {}, [null], ['Bob']] as unknown as readonly [])
+      await assert.rejects(send(1, { to }), { code: 'BAD_ARGUMENT' });
+    await assert.rejects(send(1, null as unknown as object), { code: 'BAD_ARGUMENT' });
   });
 
   it('has events that exist, and removers of what they were returned for', () => {
