@@ -74,3 +74,68 @@ it(
     }
   },
 );
+
+/** A point of the canvas that has been drawn on. */
+const isDrawnOn = `(() => {
+  const canvas = document.querySelector('#canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((byte) => byte > 0);
+})()`;
+
+it(
+  'the notebook and the canvas are shared, and go on when the relay is stopped',
+  { skip: whySkipped() ?? false },
+  async () => {
+    const { url, child } = await startDemo();
+    const browsers = await Promise.all([launchBrowser('chromium'), launchBrowser('firefox')]);
+    const timeout = patience(30_000);
+    try {
+      const pages: Page[] = [];
+      for (const browser of browsers) {
+        const page = await browser.newPage();
+        // Both halves of the page are to be seen.
+        await page.setViewport({ width: 1280, height: 800 });
+        await page.goto(`${url}together#of a test`);
+        pages.push(page);
+      }
+      const [a, b] = pages;
+      assert.ok(a !== undefined && b !== undefined);
+      for (const page of pages)
+        await page.waitForFunction(`document.querySelectorAll('#people li').length === 2`, {
+          timeout,
+        });
+      await a.type('#notes', 'one line');
+      await b.waitForFunction(`document.querySelector('#notes').value === 'one line'`, { timeout });
+      await b.waitForFunction(`document.querySelector('.caret') !== null`, { timeout });
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+      for (const page of pages)
+        await page.waitForFunction(`!document.querySelector('#note').hidden`, { timeout });
+      await b.focus('#notes');
+      await b.keyboard.press('Home');
+      await b.keyboard.type('offline: ');
+      await a.waitForFunction(
+        `document.querySelector('#notes').value === 'offline: one line' && document.querySelector('#notes').selectionStart === 17`,
+        { timeout },
+      );
+      assert.equal(await b.evaluate(isDrawnOn), false);
+      const canvas = await a.$('#canvas');
+      const box = await canvas?.boundingBox();
+      assert.ok(box !== null && box !== undefined);
+      await a.mouse.move(box.x + 40, box.y + 40);
+      await a.mouse.down();
+      await a.mouse.move(box.x + 160, box.y + 120, { steps: 12 });
+      await a.mouse.up();
+      await b.waitForFunction(isDrawnOn, { timeout });
+      await b.waitForFunction(`document.querySelector('.pen') !== null`, { timeout });
+      // What another has drawn is not undone; what is one's own is.
+      await b.click('#undo');
+      await a.click('#undo');
+      await b.waitForFunction(`!${isDrawnOn}`, { timeout });
+    } finally {
+      for (const browser of browsers) await browser.close().catch(() => undefined);
+      child.kill('SIGTERM');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+  },
+);

@@ -1,52 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeRecordLine } from '@lumamesh/protocol';
 import { patience, until } from '@lumamesh/testkit';
-import { serveHarness, startRelay, whySkipped } from './support.ts';
-import { type OpenTab, type Tab, withTabs } from './tab.ts';
+import { whySkipped } from './support.ts';
+import { type Member, hashes, untilSame, withWorld } from './yjs-support.ts';
 
 /* The adapter for Yjs as it is published, in real browsers. Much more of it: large/yjs.test.ts. */
 
 const skip = whySkipped() ?? false;
-
-interface World {
-  readonly options: { readonly relay: string; readonly name: string };
-  readonly open: OpenTab;
-  readonly url: string;
-}
-
-async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
-  const relay = await startRelay();
-  const page = await serveHarness('yjs.ts');
-  try {
-    const options = { relay: encodeRecordLine(relay.record), name: 'notes' };
-    await withTabs(page.url, async (open) => test({ options, open, url: page.url }));
-  } finally {
-    await page.close();
-    await relay.close().catch(() => undefined);
-  }
-}
-
-type Member = readonly [tab: Tab, nick: string];
-
-async function hashes(members: readonly Member[]): Promise<readonly string[]> {
-  return Promise.all(members.map(async ([tab, nick]) => tab.call<string>('hashOf', nick)));
-}
-
-/** Waits until all have the same, and some of it. */
-async function untilSame(members: readonly Member[]): Promise<void> {
-  let last: readonly string[] = [];
-  await until(
-    async () => {
-      last = await hashes(members);
-      return new Set(last).size === 1 && !last[0]?.startsWith('0 ');
-    },
-    async () => {
-      const logs = await Promise.all(members.map(async ([tab]) => tab.log()));
-      return `${JSON.stringify(last)}\n${JSON.stringify(logs.map((log) => log.slice(-20)))}`;
-    },
-  );
-}
 
 describe('Yjs documents', { skip }, () => {
   it('of Chromium and Firefox are the same after edits, edits offline, a reload and a crash', () =>

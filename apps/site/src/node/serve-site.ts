@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { LumameshError } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
@@ -16,6 +16,11 @@ const PAGE_FOLDER = join(import.meta.dirname, '../page');
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
+/** One of each page. */
+const SCRIPTS = ['main', 'together'];
+
+const read = async (file: string): Promise<Uint8Array> => readFile(join(PAGE_FOLDER, file));
+
 export interface Site {
   readonly port: number;
   close(): Promise<void>;
@@ -28,7 +33,8 @@ export async function serveSite(
   mayMove: boolean,
 ): Promise<Site> {
   const bundle = await build({
-    entryPoints: [join(PAGE_FOLDER, 'main.ts')],
+    entryPoints: SCRIPTS.map((name) => join(PAGE_FOLDER, `${name}.ts`)),
+    outdir: '/',
     bundle: true,
     write: false,
     format: 'esm',
@@ -36,9 +42,13 @@ export async function serveSite(
     define: { RELAY_RECORD: JSON.stringify(encodeRecordLine(record)) },
   });
   const files = new Map<string, { readonly type: string; readonly body: string | Uint8Array }>([
-    ['/', { type: 'text/html', body: await readFile(join(PAGE_FOLDER, 'index.html')) }],
-    ['/style.css', { type: 'text/css', body: await readFile(join(PAGE_FOLDER, 'style.css')) }],
-    ['/main.js', { type: 'text/javascript', body: bundle.outputFiles[0]?.text ?? '' }],
+    ['/', { type: 'text/html', body: await read('index.html') }],
+    ['/together', { type: 'text/html', body: await read('together.html') }],
+    ['/style.css', { type: 'text/css', body: await read('style.css') }],
+    ['/together.css', { type: 'text/css', body: await read('together.css') }],
+    ...bundle.outputFiles.map(
+      ({ path, text }) => [`/${basename(path)}`, { type: 'text/javascript', body: text }] as const,
+    ),
   ]);
   const server = createServer((request, response) => {
     const file = files.get(request.url?.split('?')[0] ?? '');

@@ -40,6 +40,7 @@ async function main(): Promise<void> {
     '  Lumamesh: a relay and a demo are up.',
     '',
     `  Open this in two windows:  http://localhost:${site.port}/`,
+    `  Write and draw together:   http://localhost:${site.port}/together`,
     `  The relay listens on:      ${ip}:${port} (UDP)`,
     `  Its line for relay.txt:    ${encodeRecordLine(relay.record)}`,
     '',
