@@ -26,14 +26,14 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 38_800,
+    maxBytes: 38_950,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 22_350,
+    maxBytes: 22_550,
   },
   {
     subpath: './features',
@@ -49,7 +49,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-identity',
     source: 'identity.ts',
     platform: 'browser',
-    maxBytes: 6400,
+    maxBytes: 6450,
   },
   {
     subpath: './inspector',

@@ -15,6 +15,7 @@ import { whySkipped, withNatNetwork } from './support.ts';
 const skip = whySkipped() ?? false;
 const SILENCE_MS = 500;
 const LIMIT_MS = 60_000;
+const TURN = { TURN_RATE: '20000000' };
 const DUAL_STACK = { families: 'dual-stack' } as const;
 
 describe('the network of the NAT tests, by IPv6', () => {
@@ -45,6 +46,18 @@ describe('the network of the NAT tests, by IPv6', () => {
   );
 });
 
+describe('a relay on a machine with several addresses', () => {
+  it('answers from that which was asked, whichever the machine prefers', { skip }, () =>
+    withNatNetwork(['cone', 'ipv6-only'], async (network) => {
+      const relay = await network.startRelay({}, { ...DUAL_STACK, isMultihomed: true });
+      const [four, six] = [await network.openSocket(0), await network.openSocket(1, true)];
+      // What comes from another address does not pass the routers.
+      assert.equal((await four.mapped(relay.stunServer))?.address, network.publicAddress(0));
+      assert.equal((await mapped6(six, relay)).address, network.address(1));
+    }),
+  );
+});
+
 describe('two browsers with IPv6', () => {
   const cases: readonly (readonly [
     readonly [HomeKind, BrowserName],
@@ -54,6 +67,14 @@ describe('two browsers with IPv6', () => {
     [
       ['dual-stack', 'chromium'],
       ['dual-stack', 'firefox'],
+    ],
+    [
+      ['ipv6-only', 'chromium'],
+      ['ipv6-only', 'firefox'],
+    ],
+    [
+      ['ipv6-only', 'firefox'],
+      ['dual-stack', 'chromium'],
     ],
   ];
   for (const [[kindA, nameA], [kindB, nameB]] of cases)
@@ -70,6 +91,57 @@ describe('two browsers with IPv6', () => {
           await bob.waitFor('data', 'by IPv6', LIMIT_MS);
         }),
     );
+});
+
+describe('a browser with IPv6 only', () => {
+  for (const [name, other] of [
+    ['chromium', 'firefox'],
+    ['firefox', 'chromium'],
+  ] as const)
+    it(
+      `${name}: is relayed to ${other}, which has IPv4 only, by a relay that has both`,
+      { skip },
+      (t) =>
+        withNatNetwork(['ipv6-only', 'cone'], async (network, open) => {
+          const relay = await network.startRelay(TURN, DUAL_STACK);
+          const [ada, bob] = [await open(0, name), await open(1, other)];
+          const tookMs = await meet(relay, ada, bob, 'relayed');
+          t.diagnostic(`open ${tookMs} ms after the second one had joined`);
+          await ada.call('broadcast', 'from one family', true);
+          await bob.waitFor('data', 'from one family', LIMIT_MS);
+          await bob.call('broadcast', 'to the other', true);
+          await ada.waitFor('data', 'to the other', LIMIT_MS);
+        }),
+    );
+
+  it('is told NEEDS_TURN of one with IPv4 only where the relay does not relay', { skip }, () =>
+    withNatNetwork(['ipv6-only', 'open'], async (network, open) => {
+      const relay = await network.startRelay({}, DUAL_STACK);
+      const [ada, bob] = [await open(0, 'chromium'), await open(1, 'firefox')];
+      await ada.call('join', [relay.record], 'tea', 'Ada', '');
+      await bob.call('join', [relay.record], 'tea', 'Bob', '');
+      await Promise.all([
+        ada.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
+        bob.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
+      ]);
+    }),
+  );
+});
+
+describe('a relay whose IPv4 address leads nowhere', () => {
+  it('is reached by browsers that have IPv6 besides, and not by those without', { skip }, () =>
+    withNatNetwork(['dual-stack', 'dual-stack', 'open'], async (network, open) => {
+      const relay = await network.startRelay({}, { families: 'ipv6' });
+      const [ada, bob, cyd] = [
+        await open(0, 'chromium'),
+        await open(1, 'firefox'),
+        await open(2, 'chromium'),
+      ];
+      await cyd.call('join', [relay.record], 'tea', 'Cyd', '');
+      await meet(relay, ada, bob, 'direct');
+      await cyd.waitFor('status', 'offline', LIMIT_MS);
+    }),
+  );
 });
 
 /** Answers how long after the second one had joined both were open. */

@@ -222,13 +222,16 @@ export class Endpoint implements Machine<EndpointOutput> {
     if (verdict.kind === 'drop') return this.drops.count(verdict.drop);
     if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
     const { paths } = this.#keeper;
-    if (slot !== undefined) paths.handleOwnCheck(slot, verdict.remoteUfrag);
-    else if (!paths.handleCheck(now, remote, key, verdict.remoteUfrag)) {
+    const { remoteUfrag, previousUfrag } = verdict;
+    if (slot !== undefined) paths.handleOwnCheck(slot, remoteUfrag);
+    // Who goes on with a session has no use for another one.
+    else if (!paths.handleCheck(now, remote, key, previousUfrag ?? remoteUfrag)) {
+      if (previousUfrag !== null) return this.drops.count('endpoint.unknownSession');
       const refusal = this.#keeper.admission.refusal(source);
       if (refusal !== null) return this.drops.count(refusal);
       if (this.#keeper.admission.takeUnproven(now, source)) {
         slot = this.#keeper.create(now, remote, key, 'unproven');
-        paths.handleOwnCheck(slot, verdict.remoteUfrag);
+        paths.handleOwnCheck(slot, remoteUfrag);
       }
     }
     this.#reply(remote, verdict.response);

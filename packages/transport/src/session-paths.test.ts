@@ -56,9 +56,9 @@ class Lab {
   }
 
   /** A connectivity check from where the client is now. */
-  check(remote: Remote = this.server.remote, ufrag = UFRAG): void {
+  check(remote: Remote = this.server.remote, ufrag = UFRAG, relayUfrag = 'luma'): void {
     const agent = new ControllingAgent(this.net.now, testCrypto(9), ufrag, {
-      ufrag: 'luma',
+      ufrag: relayUfrag,
       password: '0123456789abcdef0123456789abcdef',
     });
     const output = agent.poll();
@@ -180,6 +180,33 @@ describe('a session whose peer goes on from elsewhere', () => {
       assert.ok(lab.hears(`${ufrag} and back`));
     }
     assert.equal(lab.server.endpoint.counts.sessions, 1);
+  });
+
+  it('goes with it after an ICE restart, which names the ufrag that it had, again and again', () => {
+    const lab = new Lab();
+    let before = UFRAG;
+    for (const [i, ufrag] of ['restart1', 'restart2', 'restart3'].entries()) {
+      lab.server.remote = { ...THERE, port: 51_000 + i };
+      lab.check(lab.server.remote, ufrag, `luma/${before}`);
+      lab.say(ufrag);
+      assert.ok(lab.hears(ufrag));
+      assert.deepEqual(lab.where, lab.server.remote);
+      lab.check(lab.server.remote, ufrag, `luma/${before}`);
+      before = ufrag;
+      lab.net.run(5000);
+    }
+    assert.equal(lab.server.endpoint.counts.sessions, 1);
+  });
+
+  it('is none for a restart that names a ufrag which nobody has', () => {
+    const lab = new Lab();
+    const { endpoint } = lab.server;
+    lab.sentTo.length = 0;
+    lab.check(THERE, 'restart', 'luma/nobody');
+    lab.net.run(1000);
+    assert.equal(endpoint.counts.sessions, 1);
+    assert.equal(endpoint.drops.get('endpoint.unknownSession'), 1);
+    assert.ok(!lab.sentTo.some(({ port }) => port === THERE.port));
   });
 
   it('moves again and again, and back', () => {

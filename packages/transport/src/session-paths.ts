@@ -21,7 +21,8 @@ const TRIES_BURST = 200;
  * Sessions that go on from another five-tuple: a NAT has forgotten its mapping, a laptop has left
  * the Wi-Fi.
  *
- *   check with the ufrag of an open session ──▶ candidate ──authentic record──▶ the session is there,
+ *   check with the ufrag of an open session, or one that names it as the ufrag before an ICE restart
+ *                                           ──▶ candidate ──authentic record──▶ the session is there,
  *   within three times what comes ──HEARTBEAT answered──▶ proven, and counted there
  *                                 ──3 s without an answer──▶ back where it was, once nobody else is
  */

@@ -9,6 +9,10 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A relay that says nothing for this long is asked; the browser's own detection takes longer. */
 const PING_INTERVAL_MS = 5000;
 const PONG_TIMEOUT_MS = 2500;
+/** Without an answer for this long another way is looked for: the page's network may have changed. */
+const RESTART_AFTER_MS = 1000;
+/** What waits to be sent goes again when its timer says so: the browser's back-off is part of this. */
+const RESTART_TIMEOUT_MS = 3000;
 
 export interface RelayLinkEvents {
   /** The relay has welcomed us. */
@@ -35,6 +39,7 @@ export class RelayLink {
   /** When it is given up, or, while all is well, asked. */
   #deadline: Instant;
   #isAsked = false;
+  #hasRestarted = false;
 
   constructor(
     relay: KnownRelay,
@@ -76,7 +81,8 @@ export class RelayLink {
   _probe(now: Instant): void {
     if (!this._isOpen || this.#isAsked) return;
     this.#isAsked = true;
-    this.#deadline = later(now, PONG_TIMEOUT_MS);
+    this.#hasRestarted = this.#channel.restart === undefined;
+    this.#deadline = later(now, this.#hasRestarted ? PONG_TIMEOUT_MS : RESTART_AFTER_MS);
     this._send({ action: 'ping' });
   }
 
@@ -84,8 +90,13 @@ export class RelayLink {
   _handleTick(now: Instant): void {
     if (this.#isEnded || now < this.#deadline) return;
     if (!this._isOpen) this.#end('RELAY_UNREACHABLE', 'the relay did not answer');
-    else if (this.#isAsked) this.#end('RELAY_LOST', 'the relay fell silent');
-    else this._probe(now);
+    else if (!this.#isAsked) this._probe(now);
+    else if (this.#hasRestarted) this.#end('RELAY_LOST', 'the relay fell silent');
+    else {
+      this.#hasRestarted = true;
+      this.#deadline = later(now, RESTART_TIMEOUT_MS);
+      this.#channel.restart?.();
+    }
   }
 
   _close(): void {

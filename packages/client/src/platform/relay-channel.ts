@@ -9,6 +9,11 @@ export interface RelayChannel {
   readonly connection: Measurable | null;
   /** Returns false when it is not open. */
   send(frame: string): boolean;
+  /**
+   * The relay does not answer: looks for another way to it, for the same channel. Absent where the
+   * channel goes on by itself.
+   */
+  restart?(): void;
   /** No event follows. */
   close(): void;
 }

@@ -12,6 +12,7 @@ import {
   RECEIVE_BUFFER_BYTES,
   UdpEndpoint,
   chooseIoPath,
+  rivalAddresses,
   warmUp,
 } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
@@ -239,7 +240,7 @@ export class RelayServer {
       crypto: this.#io.crypto,
       native: this.#io.udp,
       port: udpPort,
-      ...(listenIp === undefined ? {} : { address: listenIp }),
+      ...(listenIp === undefined ? { ownAddresses: rivalAddresses() } : { address: listenIp }),
       ice: { ufrag: this.#config.iceUfrag, password: this.identity.icePassword },
       certificate: this.identity.certificate,
       requestClientCertificate: false,

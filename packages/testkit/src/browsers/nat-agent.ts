@@ -98,8 +98,9 @@ async function openTab({
   browser: name,
   script,
   proxy,
+  isIpv6,
 }: AgentCommand & { readonly command: 'openTab' }): Promise<number> {
-  const served = await serveStrictPage(script);
+  const served = await serveStrictPage(script, undefined, isIpv6 ? '[::1]' : 'localhost');
   const browser = await launchBrowser(name, undefined, ...proxySettings(name, proxy));
   const id = nextId++;
   try {

@@ -38,11 +38,16 @@ export class NatHost {
   }
 
   /** Starts a browser here, with a page of this host's own localhost that runs `script`; the script must set `globalThis.harness`. */
-  async openTab(browser: BrowserName, script: string, proxy?: string): Promise<NatTab> {
+  async openTab(
+    browser: BrowserName,
+    script: string,
+    proxy?: string,
+    isIpv6 = false,
+  ): Promise<NatTab> {
     return new NatTab(
       this,
       browser,
-      await this.ask<number>({ command: 'openTab', browser, script, proxy }),
+      await this.ask<number>({ command: 'openTab', browser, script, proxy, isIpv6 }),
     );
   }
 

@@ -19,6 +19,8 @@ export type AgentCommand =
       readonly script: string;
       /** The HTTP proxy that the browser uses, "<address>:<port>". */
       readonly proxy: string | undefined;
+      /** Whether the page comes from there by IPv6. */
+      readonly isIpv6: boolean;
     }
   | { readonly command: 'startProxy'; readonly port: number }
   | { readonly command: 'evaluate'; readonly tab: number; readonly expression: string }

@@ -21,6 +21,7 @@ import {
   hasIpv6,
   lanAddress,
   lanAddress6,
+  linkLocalAddress,
   preferredAddress,
   preferredAddress6,
   prefixLength,
@@ -243,7 +244,7 @@ export class NatNetwork {
     const { kind } = this.#router(router);
     const proxy = kind === 'proxy' ? `${lanAddress(kind, router, 1)}:${PROXY_PORT}` : undefined;
     if (proxy !== undefined) await this.#startProxy(this.#router(router));
-    return host.openTab(browser, script, proxy);
+    return host.openTab(browser, script, proxy, !hasIpv4(kind));
   }
 
   /** What a web server answers home `i`. */
@@ -508,6 +509,10 @@ export class NatNetwork {
         `addr add ${uplink.address}/${prefixLength(kind)} dev ${device}`,
         `route add default via ${lanAddress(kind, uplink.router, 1)} ${how}`,
       ]);
+    }
+    if (!hasIpv4(kind)) {
+      const address = linkLocalAddress(uplink.router, host);
+      ip(namespace, [`addr add ${address}/16 dev ${device} scope link`]);
     }
     if (hasIpv6(kind)) {
       uplink.address6 = lanAddress6(uplink.router, host);

@@ -9,7 +9,9 @@
  * - `symmetric`: another port for every destination (address and port-dependent mapping)
  * - `tcp-only`: as `cone`, and no UDP passes
  * - `proxy`: nothing passes but what the router's HTTP proxy connects to (CONNECT, RFC 9110 §9.3.6); browsers there are told of it
- * - `ipv6-only`: public IPv6 addresses behind a stateful firewall (RFC 6092), and no way to IPv4
+ * - `ipv6-only`: public IPv6 addresses behind a stateful firewall (RFC 6092), and no way to IPv4; the home has a link-local IPv4 address (RFC 3927), as
+ *   most systems give themselves one. Without, Chromium on Linux gathers nothing: it binds ff02::fb without a scope, which the kernel refuses, and so has no
+ *   name to hide its address behind
  */
 export const HOME_KINDS = [
   'open',
@@ -80,6 +82,10 @@ export function lanAddress(kind: HomeKind, i: number, host: number): string {
 
 export function lanAddress6(i: number, host: number): string {
   return `2001:db8:${(i + 1).toString(16)}::${host.toString(16)}`;
+}
+
+export function linkLocalAddress(i: number, host: number): string {
+  return `169.254.${i + 1}.${host}`;
 }
 
 export function prefixLength(kind: HomeKind): number {

@@ -11,8 +11,15 @@ export interface StrictPage {
 /** What a sandboxed page is left with: no fetch, no WebSocket, nothing from anywhere but the scripts in it. */
 const STRICT_POLICY = "default-src 'none'; script-src 'unsafe-inline'";
 
-/** Serves one page on localhost with its scripts in it, by default under a policy that forbids every other way to the network. */
-export async function serveStrictPage(script: string, policy = STRICT_POLICY): Promise<StrictPage> {
+/**
+ * Serves one page on localhost with its scripts in it, by default under a policy that forbids every other way to the network.
+ * @param host whose family is that of the address which Firefox gathers by: the one from which it would ask this server
+ */
+export async function serveStrictPage(
+  script: string,
+  policy = STRICT_POLICY,
+  host: 'localhost' | '[::1]' = 'localhost',
+): Promise<StrictPage> {
   // The only sequence that ends an inline script early.
   const inline = script.replaceAll('</script', '<\\/script');
   const html = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"><script type="module">${inline}</script>`;
@@ -20,10 +27,10 @@ export async function serveStrictPage(script: string, policy = STRICT_POLICY): P
     response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': policy });
     response.end(html);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host === 'localhost' ? '127.0.0.1' : '::1');
   await once(server, 'listening');
   return {
-    url: `http://localhost:${(server.address() as AddressInfo).port}/`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}/`,
     async close() {
       server.close();
       server.closeAllConnections();

@@ -74,6 +74,23 @@ describe('an ice-lite agent', () => {
     assert.ok(verdict.nominated);
   });
 
+  it('tells the ufrag before a restart, and takes nothing that only begins like its own', () => {
+    const verdict = agent().handleDatagram(REMOTE, check({ username: 'luma/Ab+/:efgh' }));
+    assert.ok(verdict.kind === 'check');
+    assert.deepEqual([verdict.previousUfrag, verdict.remoteUfrag], ['Ab+/', 'efgh']);
+    for (const username of [
+      'lumaabcd:efgh',
+      'luma/:efgh',
+      'luma/abc:efgh',
+      'luma/abcd:efgh:ijkl',
+      'luma/abcd',
+    ])
+      assert.deepEqual(agent().handleDatagram(REMOTE, check({ username })), {
+        kind: 'drop',
+        drop: 'ice.username',
+      });
+  });
+
   it('keeps silent towards everything that does not authenticate', () => {
     const cases: [string, Uint8Array, string][] = [
       ['a wrong password', check({ key: utf8Encode('wrong') }), 'ice.integrity.mismatch'],

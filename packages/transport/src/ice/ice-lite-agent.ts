@@ -28,7 +28,9 @@ import { type IceCredentials, iceKey, isIceUfrag } from './ice-credentials.ts';
  *
  *   1. no STUN binding request, a bad FINGERPRINT               → drop
  *   2. no USERNAME: a plain STUN client                         → respond, sign nothing
- *   3. USERNAME not "<our ufrag>:<theirs>", integrity not valid → drop; RFC 8489 has 400 or 401, but silence tells a scanner less
+ *   3. USERNAME neither "<our ufrag>:<theirs>" nor
+ *      "<our ufrag>/<theirs before a restart>:<theirs>", integrity not valid
+ *                                                               → drop; RFC 8489 has 400 or 401, but silence tells a scanner less
  *   4. authentic, with unknown comprehension-required attributes→ 420
  *   5. authentic, and the sender says it is controlled          → 487: a lite agent is never controlling (RFC 8445 §6.1.1)
  *   6. authentic                                                → success; the caller makes or refreshes the session
@@ -37,11 +39,18 @@ export type StunVerdict =
   | {
       readonly kind: 'check';
       readonly remoteUfrag: string;
+      /** Of the session that the sender goes on with, where it says so after an ICE restart. */
+      readonly previousUfrag: string | null;
       readonly nominated: boolean;
       readonly response: Uint8Array;
     }
   | { readonly kind: 'respond'; readonly response: Uint8Array }
   | { readonly kind: 'drop'; readonly drop: string };
+
+type UfragsOfCheck = Pick<Extract<StunVerdict, { kind: 'check' }>, 'remoteUfrag' | 'previousUfrag'>;
+
+/** An ice-char (RFC 8839 §5.4). */
+const RESTART_SEPARATOR = '/';
 
 const KNOWN_REQUIRED = new Set<number>([
   ATTRIBUTE.username,
@@ -59,12 +68,12 @@ const KNOWN_REQUIRED = new Set<number>([
  */
 export class IceLiteAgent {
   readonly #crypto: SyncCrypto;
-  readonly #ufragPrefix: string;
+  readonly #ufrag: string;
   readonly #key: Uint8Array;
 
   constructor(crypto: SyncCrypto, local: IceCredentials) {
     this.#crypto = crypto;
-    this.#ufragPrefix = `${local.ufrag}:`;
+    this.#ufrag = local.ufrag;
     this.#key = iceKey(local.password);
   }
 
@@ -86,22 +95,22 @@ export class IceLiteAgent {
     if (fingerprint === 'mismatch') return drop('stun.fingerprint');
 
     const username = findAttribute(message, ATTRIBUTE.username);
-    const remoteUfrag = username === null ? null : this.#remoteUfrag(username);
-    const refused = refusal(remoteUfrag);
+    const ufrags = username === null ? null : this.#ufragsIn(username);
+    const refused = refusal(ufrags?.remoteUfrag ?? null);
     if (refused !== null) return drop(refused);
     if (username === null) return this.#respondToPlainRequest(remote, message);
     // RFC 8445 §7.1: a connectivity check carries FINGERPRINT.
     if (fingerprint === 'missing') return drop('ice.fingerprintMissing');
-    if (remoteUfrag === null) return drop('ice.username');
+    if (ufrags === null) return drop('ice.username');
     const integrity = checkMessageIntegrity(datagram, message, this.#crypto, this.#key);
     if (integrity !== 'valid') return drop(`ice.integrity.${integrity}`);
-    return this.#respondToCheck(remote, message, remoteUfrag);
+    return this.#respondToCheck(remote, message, ufrags);
   }
 
   #respondToCheck(
     remote: TransportAddress,
     message: StunMessage,
-    remoteUfrag: string,
+    ufrags: UfragsOfCheck,
   ): StunVerdict {
     const attributes = protectedAttributes(message);
     const unknown = unknownRequired(attributes);
@@ -118,7 +127,7 @@ export class IceLiteAgent {
       mapped,
     );
     const response = addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
-    return { kind: 'check', remoteUfrag, nominated: has(ATTRIBUTE.useCandidate), response };
+    return { kind: 'check', ...ufrags, nominated: has(ATTRIBUTE.useCandidate), response };
   }
 
   #respondToPlainRequest(remote: TransportAddress, message: StunMessage): StunVerdict {
@@ -152,12 +161,22 @@ export class IceLiteAgent {
     return addFingerprint(addMessageIntegrity(builder, this.#crypto, this.#key)).finish();
   }
 
-  /** RFC 8445 §7.2.2: USERNAME is "<recipient's ufrag>:<sender's ufrag>". */
-  #remoteUfrag(username: RawAttribute): string | null {
+  /**
+   * RFC 8445 §7.2.2: USERNAME is "<recipient's ufrag>:<sender's ufrag>". A restart changes both
+   * (§9): ours then goes on with "/" and the ufrag that the sender had before.
+   */
+  #ufragsIn(username: RawAttribute): UfragsOfCheck | null {
     const text = utf8Decode(username.value);
-    if (text === null || !text.startsWith(this.#ufragPrefix)) return null;
-    const ufrag = text.slice(this.#ufragPrefix.length);
-    return isIceUfrag(ufrag) ? ufrag : null;
+    if (text === null || !text.startsWith(this.#ufrag)) return null;
+    // No ufrag has a colon in it.
+    const [own = '', remoteUfrag = '', ...more] = text.split(':');
+    if (more.length > 0 || !isIceUfrag(remoteUfrag)) return null;
+    const suffix = own.slice(this.#ufrag.length);
+    if (suffix === '') return { remoteUfrag, previousUfrag: null };
+    const previousUfrag = suffix.slice(1);
+    return suffix.startsWith(RESTART_SEPARATOR) && isIceUfrag(previousUfrag)
+      ? { remoteUfrag, previousUfrag }
+      : null;
   }
 }
 

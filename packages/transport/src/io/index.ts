@@ -1,5 +1,6 @@
 export { Alarm, monotonicNow } from './clock.ts';
 export { type IoPath, type NativeIoSetting, chooseIoPath } from './io-path.ts';
+export { rivalAddresses } from './local-addresses.ts';
 export { nodeCrypto, signingKey } from './node-crypto.ts';
 export { type StunAnswer, newTransactionId, queryStun } from './stun-query.ts';
 export { queryStunOverTcp } from './stun-query-tcp.ts';

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { isIPv6 } from 'node:net';
-import { formatIp, parseIp } from '@lumamesh/base';
 import type { Remote } from '../five-tuple.ts';
 import { Session } from '../session.ts';
 import {
@@ -11,7 +9,7 @@ import {
 } from '../session-types.ts';
 import { Alarm, monotonicNow } from './clock.ts';
 import { nodeCrypto } from './node-crypto.ts';
-import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
+import { type ClientSocket, openClientSocket } from './client-socket.ts';
 
 export interface UdpClientOptions extends ClientSessionOptions {
   readonly remote: Remote;
@@ -32,41 +30,39 @@ export interface KnownServer {
 const UFRAG_BYTES = 6;
 
 /**
- * One session of the client role on a socket of its own: how Node programs, checks and load
+ * One session of the client role on a socket of its own, of TCP where `remote` says so: how Node programs, checks and load
  * generators reach a relay.
  */
 export class UdpClient {
   readonly #session: Session;
-  readonly #remote: Remote;
   readonly #onEvent: UdpClientOptions['onEvent'];
   readonly #alarm = new Alarm(() => {
     this.#session.handleTimeout(monotonicNow());
     this.#drain();
   });
-  #socket: BoundSocket | null = null;
+  #socket: ClientSocket | null = null;
   #isDraining = false;
 
   private constructor(options: UdpClientOptions) {
-    this.#remote = options.remote;
     this.#onEvent = options.onEvent;
     this.#session = Session.client(monotonicNow(), options, () => undefined);
   }
 
-  /** Binds an ephemeral port and begins to connect; what becomes of it is told by `onEvent`. */
+  /**
+   * Opens a socket and begins to connect; what becomes of it is told by `onEvent`. Throws the errors
+   * of {@link openClientSocket}.
+   */
   static async connect(options: UdpClientOptions): Promise<UdpClient> {
-    // Sockets report addresses in their canonical form.
-    const ip = parseIp(options.remote.address);
-    const address = ip === null ? options.remote.address : formatIp(ip);
     const client = new UdpClient(options);
-    client.#socket = await bindUdpSocket({
-      port: 0,
-      address: options.localAddress ?? (isIPv6(options.remote.address) ? '::' : '0.0.0.0'),
-      onDatagram: (remote, data) => {
-        if (remote.address !== address || remote.port !== options.remote.port) return;
+    client.#socket = await openClientSocket(options.remote, options.localAddress, {
+      onDatagram: (data) => {
         client.#session.handleDatagram(monotonicNow(), data);
         client.#drain();
       },
-      onSendError: () => undefined,
+      onBroken: () => {
+        client.#session.close(monotonicNow());
+        client.#drain();
+      },
     });
     client.#drain();
     return client;
@@ -123,7 +119,7 @@ export class UdpClient {
     this.#isDraining = true;
     try {
       for (let output = this.#session.poll(); output !== null; output = this.#session.poll()) {
-        if (output.type === 'transmit') this.#socket?.send(this.#remote, output.data);
+        if (output.type === 'transmit') this.#socket?.send(output.data);
         else this.#onEvent(output);
       }
       this.#alarm.set(this.#session.deadline);

@@ -14,6 +14,11 @@ export interface UdpEndpointOptions extends EndpointOptions {
   readonly native?: IoPath['udp'];
   readonly port: number;
   readonly address?: string;
+  /**
+   * Addresses of this machine that answer for themselves: what came to one of them is answered from
+   * there ({@link rivalAddresses}). Only without `address`.
+   */
+  readonly ownAddresses?: readonly string[];
   /** Serves the same over TCP as well, on this port. */
   readonly tcp?: TcpLimits & { readonly port: number };
   /** May send and close from within; the running drain picks that up. */
@@ -45,6 +50,8 @@ export class UdpEndpoint {
   readonly #alarm = new Alarm(() => this.#handleAlarm());
   #socket: BoundSocket | null = null;
   #tcp: TcpListener | null = null;
+  /** Of the addresses that answer for themselves. */
+  readonly #own = new Map<string, BoundSocket>();
   #isDraining = false;
   #isDrainDue = false;
 
@@ -70,15 +77,30 @@ export class UdpEndpoint {
   /** Binds and starts. Throws the errors of {@link bindUdpSocket}. */
   static async start(options: UdpEndpointOptions): Promise<UdpEndpoint> {
     const shell = new UdpEndpoint(options);
-    shell.#socket = await bindUdpSocket({
-      port: options.port,
-      ...(options.address === undefined ? {} : { address: options.address }),
+    const ownAddresses = options.address === undefined ? (options.ownAddresses ?? []) : [];
+    const common = {
       native: options.native ?? null,
-      onDatagram: (remote, data) => shell.#handleDatagram(remote, data),
+      isShared: ownAddresses.length > 0,
       onSendError: () => {
         shell.traffic.sendErrors += 1;
       },
+    };
+    shell.#socket = await bindUdpSocket({
+      ...common,
+      port: options.port,
+      ...(options.address === undefined ? {} : { address: options.address }),
+      onDatagram: (remote, data) => shell.#handleDatagram(remote, data),
     });
+    for (const local of ownAddresses) {
+      const socket = await bindUdpSocket({
+        ...common,
+        port: shell.#socket.port,
+        address: local,
+        onDatagram: (remote, data) => shell.#handleDatagram({ ...remote, local }, data),
+      }).catch(() => null);
+      // An address that has gone meanwhile, or is not there yet, is answered as the kernel likes.
+      if (socket !== null) shell.#own.set(local, socket);
+    }
     if (options.tcp !== undefined) {
       const { port, ...limits } = options.tcp;
       shell.#tcp = await TcpListener.start({
@@ -139,7 +161,8 @@ export class UdpEndpoint {
     const tcp = this.#tcp;
     this.#tcp = null;
     await tcp?.close();
-    await socket.close();
+    await Promise.all([socket, ...this.#own.values()].map((one) => one.close()));
+    this.#own.clear();
   }
 
   #handleDatagram(remote: Remote, data: Uint8Array): void {
@@ -194,13 +217,15 @@ export class UdpEndpoint {
       } else this.#onEvent(output.sessionId, output.event);
     }
     this.#socket?.flush();
+    for (const socket of this.#own.values()) socket.flush();
     this.#alarm.set(this.endpoint.deadline);
   }
 
   #send(remote: Remote, data: Uint8Array): boolean {
     // Without a connection there is nobody: that is no fault.
     if (remote.transport === 'tcp') return this.#tcp?.send(remote, data) ?? false;
-    if (this.#socket?.send(remote, data) !== false) return true;
+    const own = remote.local === undefined ? undefined : this.#own.get(remote.local);
+    if ((own ?? this.#socket)?.send(remote, data) !== false) return true;
     this.endpoint.drops.count('udp.sendQueueFull');
     return false;
   }

@@ -82,29 +82,37 @@ for (const io of PATHS)
       const addresses = udp.socket.isDualStack
         ? ['127.0.0.1', '::1', '0:0:0:0:0:0:0:1']
         : ['127.0.0.1'];
-      for (const address of addresses) {
-        const echo = await new Promise((resolve, reject) => {
-          let client: UdpClient | null = null;
-          const options = {
-            ...clientOptions({ crypto: io.crypto }),
-            remote: { address, port: udp.socket.port },
-          };
-          UdpClient.connect({
-            ...options,
-            onEvent: (event) => {
-              if (event.type === 'connected') client?.send(TEST_CHANNEL.id, `over ${address}`);
-              if (event.type === 'closed')
-                reject(new Error(`${address}: ${event.reason} ${event.detail}`));
-              if (event.type !== 'message') return;
-              resolve(event.data);
-              void client?.close();
-            },
-          }).then((made) => (client = made), reject);
-        });
-        assert.equal(echo, `over ${address}`);
-      }
+      for (const address of addresses)
+        assert.equal(await echoFrom(io, { address, port: udp.socket.port }), `over ${address}`);
       await udp.close();
     });
+
+    it(
+      'answers from the address that was asked, where there are several',
+      { skip: process.platform === 'linux' ? false : 'one loopback address only' },
+      async () => {
+        const udp: UdpEndpoint = await UdpEndpoint.start({
+          ...endpointOptions({ crypto: io.crypto }),
+          native: io.udp,
+          port: 0,
+          // One that is no address of this machine does no harm.
+          ownAddresses: ['127.0.0.1', '127.0.0.2', '192.0.2.77'],
+          onEvent: (sessionId, event) => {
+            if (event.type === 'message') udp.send(sessionId, event.channelId, event.data);
+          },
+        });
+        const { port } = udp.socket;
+        for (const address of ['127.0.0.2', '127.0.0.1'])
+          assert.equal(await echoFrom(io, { address, port }), `over ${address}`);
+        // Nobody else gets the port, shared as it is between these.
+        for (const isShared of [false, true])
+          await assert.rejects(
+            bindUdpSocket({ ...IGNORE, native: io.udp, port, isShared }),
+            (error) => error instanceof LumameshError && error.code === 'PORT_IN_USE',
+          );
+        await udp.close();
+      },
+    );
 
     it('carries datagrams of every length, many at once, in order', async () => {
       const came: Uint8Array[] = [];
@@ -199,4 +207,23 @@ async function twoSockets(
     await bindUdpSocket({ ...options, onDatagram: () => undefined }),
     await bindUdpSocket({ ...options, onDatagram: (_remote, data) => onDatagram(data) }),
   ];
+}
+
+/** What an endpoint sends back to a client. */
+async function echoFrom(io: IoPath, remote: Remote): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let client: UdpClient | null = null;
+    UdpClient.connect({
+      ...clientOptions({ crypto: io.crypto }),
+      remote,
+      onEvent: (event) => {
+        if (event.type === 'connected') client?.send(TEST_CHANNEL.id, `over ${remote.address}`);
+        if (event.type === 'closed')
+          reject(new Error(`${remote.address}: ${event.reason} ${event.detail}`));
+        if (event.type !== 'message') return;
+        resolve(event.data);
+        void client?.close();
+      },
+    }).then((made) => (client = made), reject);
+  });
 }

@@ -45,6 +45,12 @@ export interface UdpSocketOptions {
    * both.
    */
   readonly address?: string;
+  /**
+   * Whether sockets of single addresses are to be bound to the same port besides (SO_REUSEADDR): the
+   * kernel then gives each datagram to the one of its address. A port that another program has is
+   * taken all the same.
+   */
+  readonly isShared?: boolean;
   readonly onDatagram: (remote: Remote, data: Uint8Array) => void;
   /** What sends and receives many datagrams by one call; without it Node's own socket does all. */
   readonly native?: NativeUdp | null;
@@ -59,7 +65,12 @@ export interface UdpSocketOptions {
 export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSocket> {
   const wantsDualStack = options.address === undefined;
   try {
-    return await bind(options, wantsDualStack);
+    if (options.isShared !== true || !wantsDualStack) return await bind(options, wantsDualStack);
+    // Who shares is not told of others that share: so the port is taken alone first.
+    const { isShared: _, ...alone } = options;
+    const probe = await bind(alone, wantsDualStack);
+    await probe.close();
+    return await bind({ ...options, port: probe.port }, wantsDualStack);
   } catch (error) {
     // A kernel without IPv6 has no such family; everything else is the operator's to mend.
     const code = (error as NodeJS.ErrnoException).code;
@@ -74,9 +85,14 @@ export async function bindUdpSocket(options: UdpSocketOptions): Promise<BoundSoc
 async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<BoundSocket> {
   const address = options.address ?? (isDualStack ? '::' : '0.0.0.0');
   const isV6 = isIP(address) === 6;
-  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', lookup: numericLookup });
+  const socket = createSocket({
+    type: isV6 ? 'udp6' : 'udp4',
+    lookup: numericLookup,
+    reuseAddr: options.isShared ?? false,
+  });
   const native = options.native ?? null;
-  const descriptor = native?.bind({ address, port: options.port }, isV6, isDualStack) ?? null;
+  const descriptor =
+    native?.bind({ address, port: options.port }, isV6, isDualStack, options.isShared) ?? null;
   // The lookup above calls back at once, so 'listening' may come from within bind().
   const listening = once(socket, 'listening');
   // Node's socket owns the descriptor from here on.

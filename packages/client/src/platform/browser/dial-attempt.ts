@@ -9,6 +9,7 @@ const MIN_CERTIFICATE_BYTES = 250;
 export interface DialAttempt extends RelayChannel {
   /** Connectivity checks have found the relay. */
   readonly _isAnswered: boolean;
+  restart(): void;
 }
 
 export interface DialAttemptEvents {
@@ -45,6 +46,9 @@ export function dialOnce(
   let isOpen = false;
   let connection: RTCPeerConnection | null = null;
   let channel: RTCDataChannel | null = null;
+  let ufrag = '';
+  /** By which the relay last heard of this page, and knows the session. */
+  let heardUfrag = '';
   const close = (): void => {
     isEnded = true;
     connection?.close();
@@ -53,6 +57,25 @@ export function dialOnce(
     if (isEnded) return;
     close();
     events._closed(code, text, cause);
+  };
+  const negotiate = async (
+    made: RTCPeerConnection,
+    relayUfrag: string,
+    options: RTCOfferOptions = {},
+  ): Promise<void> => {
+    await made.setLocalDescription(await made.createOffer(options));
+    const offer = made.localDescription?.sdp ?? '';
+    ufrag = /^a=ice-ufrag:([^\r\n]+)/m.exec(offer)?.[1] ?? '';
+    const sdp = relayAnswer({ ...relay, ufrag: relayUfrag }, addresses, midOf(offer), tcpPort);
+    await made.setRemoteDescription({ type: 'answer', sdp });
+  };
+  /** RFC 8445 §9: other ufrags on both sides; the relay's names the session to go on with. */
+  const restart = (): void => {
+    if (isEnded || connection === null || heardUfrag === '') return;
+    // Where that is not possible, the relay falls silent, and is lost.
+    void negotiate(connection, `${relay.ufrag}/${heardUfrag}`, { iceRestart: true }).catch(
+      () => undefined,
+    );
   };
   const start = async (): Promise<void> => {
     if (isEnded) return;
@@ -93,16 +116,14 @@ export function dialOnce(
         if (!isEnded) events._open();
       });
       channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+        heardUfrag = ufrag;
         if (!isEnded && typeof data === 'string') events._frame(data);
       });
       channel.addEventListener('close', () => {
         // Firefox closes it also when the connection fails, whose verdict is on its way.
         if (made.connectionState !== 'failed') end('RELAY_LOST', 'the relay closed the channel');
       });
-      await made.setLocalDescription(await made.createOffer());
-      const mid = midOf(made.localDescription?.sdp ?? '');
-      const sdp = relayAnswer(relay, addresses, mid, tcpPort);
-      await made.setRemoteDescription({ type: 'answer', sdp });
+      await negotiate(made, relay.ufrag);
     } catch (cause) {
       end('RELAY_UNREACHABLE', String(cause), cause);
     }
@@ -121,6 +142,7 @@ export function dialOnce(
       channel.send(frame);
       return true;
     },
+    restart,
     close,
   };
 }

@@ -67,6 +67,7 @@ export function dialRelay(
       return chosen?.connection ?? null;
     },
     send: (frame) => chosen?.send(frame) ?? false,
+    restart: () => chosen?.restart(),
     close,
   };
 }

@@ -24,15 +24,20 @@ type Tamper = (
 
 /** `onDial` is given a function that makes up a frame of the relay. */
 function tampered(tamper: Tamper, onDial?: (inject: (frame: object) => void) => void): DialRelay {
-  return (record, addresses, events) => {
+  return (record, addresses, events, tcpAfterMs) => {
     onDial?.((frame) => events.frame(JSON.stringify(frame)));
-    const channel = dialRelay(record, addresses, {
-      ...events,
-      frame: (text) => {
-        for (const frame of tamper(JSON.parse(text) as object as Record<string, unknown>, true))
-          events.frame(JSON.stringify(frame));
+    const channel = dialRelay(
+      record,
+      addresses,
+      {
+        ...events,
+        frame: (text) => {
+          for (const frame of tamper(JSON.parse(text) as object as Record<string, unknown>, true))
+            events.frame(JSON.stringify(frame));
+        },
       },
-    });
+      tcpAfterMs,
+    );
     return {
       connection: null,
       send: (text) => {

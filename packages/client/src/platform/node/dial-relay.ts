@@ -1,77 +1,89 @@
-import { CHANNEL_ID, LUMAMESH_CHANNEL, fingerprintBytes } from '@lumamesh/protocol';
-import type { SessionEvent } from '@lumamesh/transport';
-import { UdpClient } from '@lumamesh/transport/io';
-import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
+import type { Remote } from '@lumamesh/transport';
 import type { KnownRelay } from '../../net/relay-source.ts';
+import type { RelayChannel, RelayChannelEvents } from '../relay-channel.ts';
+import { type DialAttempt, dialOnce } from './dial-attempt.ts';
+
+/** RFC 8305 §8: the recommended Connection Attempt Delay. */
+const ATTEMPT_DELAY_MS = 250;
 
 /**
  * Opens the channel to a relay over our own transport: a Node program needs no WebRTC to reach a
- * relay.
+ * relay. Its addresses are tried one after another (RFC 8305 §5), without waiting for those before
+ * to fail; over UDP first, and over TCP besides where the relay has a port for it and UDP has found
+ * nobody for `tcpAfterMs`. The first that is open is the channel.
  */
 export function dialRelay(
   relay: KnownRelay,
   addresses: readonly string[],
   events: RelayChannelEvents,
+  tcpAfterMs: number,
 ): RelayChannel {
-  let client: UdpClient | null = null;
+  const live = new Set<DialAttempt>();
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  let chosen: DialAttempt | null = null;
   let isEnded = false;
-  let isOpen = false;
-  let security: object = {};
+  /** Why the first attempt failed. */
+  let verdict: Parameters<RelayChannelEvents['closed']> | null = null;
+
   const close = (): void => {
     isEnded = true;
-    void client?.close();
+    for (const timer of timers) clearTimeout(timer);
+    for (const attempt of live) attempt.close();
   };
-  const end = (code: string, text: string, cause?: unknown): void => {
-    if (isEnded) return;
-    close();
-    events.closed(code, text, cause);
-  };
-  const handleEvent = (event: SessionEvent): void => {
-    if (isEnded) return;
-    if (event.type === 'secure') {
-      const { version, group } = event.negotiated;
-      security = { tlsVersion: version === '1.3' ? 'FEFC' : 'FEFD', tlsGroup: group };
-    } else if (event.type === 'connected') {
-      isOpen = true;
-      events.open(false);
-    } else if (event.type === 'message') {
-      if (typeof event.data === 'string') events.frame(event.data);
-    } else if (event.type === 'closed') {
-      const { reason, detail } = event;
-      // The one failure of a handshake that was seen to be another's certificate.
-      if (detail === 'certificateFingerprint')
-        end('RELAY_FORGED', 'the relay has another certificate');
-      else if (reason === 'handshakeFailed' || (!isOpen && reason === 'remoteClose'))
-        end('RELAY_HANDSHAKE_FAILED', `no secure connection came about: ${reason} ${detail}`);
-      else end(isOpen ? 'RELAY_LOST' : 'RELAY_UNREACHABLE', `${reason} ${detail}`);
+  const choose = (attempt: DialAttempt): boolean => {
+    if (chosen === null) {
+      chosen = attempt;
+      live.delete(attempt);
+      for (const timer of timers) clearTimeout(timer);
+      for (const other of live) other.close();
+      timers.clear();
+      live.clear();
+      live.add(attempt);
     }
+    return chosen === attempt && !isEnded;
   };
-  const start = async (): Promise<void> => {
-    if (isEnded) return;
-    try {
-      const made = await UdpClient.toKnownServer(
-        {
-          remote: { address: addresses[0] ?? relay.ip, port: relay.port },
-          ufrag: relay.ufrag,
-          password: relay.pwd,
-          certificateFingerprint: fingerprintBytes(relay.fingerprint) ?? new Uint8Array(0),
-        },
-        LUMAMESH_CHANNEL,
-        handleEvent,
-      );
-      client = made;
-      if (isEnded) void made.close();
-    } catch (cause) {
-      end('RELAY_UNREACHABLE', String(cause), cause);
-    }
+  const dial = (remote: Remote): void => {
+    const attempt = dialOnce(relay, remote, {
+      open: () => choose(attempt) && events.open(remote.transport === 'tcp'),
+      frame: (text) => choose(attempt) && events.frame(text),
+      closed: (...why) => {
+        live.delete(attempt);
+        verdict ??= why;
+        if (isEnded || (chosen !== null && chosen !== attempt)) return;
+        // Another way leads to the same forger.
+        const isFinal = chosen === attempt || why[0] === 'RELAY_FORGED';
+        if (!isFinal && live.size + timers.size > 0) return;
+        close();
+        events.closed(...(isFinal ? why : verdict));
+      },
+    });
+    live.add(attempt);
   };
-  // Whoever dials has the channel in hand before it hears anything of it.
-  queueMicrotask(() => void start());
+  const dialAfter = (ms: number, remote: Remote): void => {
+    if (ms === 0) return dial(remote);
+    const timer = setTimeout(() => {
+      // A handshake that is under way is not overtaken, however slow this machine is.
+      if ([...live].some(({ isAnswered }) => isAnswered)) {
+        timer.refresh();
+        return;
+      }
+      timers.delete(timer);
+      dial(remote);
+    }, ms);
+    timers.add(timer);
+  };
+
+  const { port, tcpPort } = relay;
+  for (const [i, address] of addresses.entries()) {
+    dialAfter(i * ATTEMPT_DELAY_MS, { address, port });
+    if (tcpPort !== undefined)
+      dialAfter(tcpAfterMs + i * ATTEMPT_DELAY_MS, { address, port: tcpPort, transport: 'tcp' });
+  }
   return {
-    connection: {
-      getStats: async () => new Map([['T', { id: 'T', type: 'transport', ...security }]]),
+    get connection() {
+      return chosen?.connection ?? null;
     },
-    send: (frame) => isOpen && !isEnded && (client?.send(CHANNEL_ID, frame) ?? false),
+    send: (frame) => chosen?.send(frame) ?? false,
     close,
   };
 }

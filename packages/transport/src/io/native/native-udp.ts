@@ -10,6 +10,8 @@ import { AF_INET, AF_INET6, AddressReader, AddressWriter } from './socket-addres
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40n;
@@ -52,10 +54,11 @@ export class NativeUdp {
 
   /**
    * Makes a socket and binds it to a numeric address.
+   * @param isShared whether others may be bound to the same port, if they say so, too
    * @returns Its descriptor, which is the caller's to close, or `null` when that fails: Node's own
    * socket, bound to the same, says why.
    */
-  bind(remote: Remote, isV6: boolean, isDualStack: boolean): number | null {
+  bind(remote: Remote, isV6: boolean, isDualStack: boolean, isShared = false): number | null {
     const length = new AddressWriter(this.#name, isV6).write(0, {
       ...remote,
       port: remote.port || 1,
@@ -66,21 +69,19 @@ export class NativeUdp {
     const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const descriptor = this.#libc.socket(isV6 ? AF_INET6 : AF_INET, type, 0);
     if (descriptor < 0) return null;
-    const flag = SOCKADDR.ipv6Bytes;
-    this.#name.view.setInt32(flag, isDualStack ? 0 : 1, true);
     const isSet =
-      !isV6 ||
-      this.#libc.setsockopt(
-        descriptor,
-        IPPROTO_IPV6,
-        IPV6_V6ONLY,
-        this.#name.pointer(flag, 4),
-        4,
-      ) === 0;
+      (!isV6 || this.#setFlag(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, !isDualStack)) &&
+      (!isShared || this.#setFlag(descriptor, SOL_SOCKET, SO_REUSEADDR, true));
     if (isSet && this.#libc.bind(descriptor, this.#name.pointer(0, length), length) === 0)
       return descriptor;
     closeSync(descriptor);
     return null;
+  }
+
+  #setFlag(descriptor: number, level: number, name: number, value: boolean): boolean {
+    const at = SOCKADDR.ipv6Bytes;
+    this.#name.view.setInt32(at, value ? 1 : 0, true);
+    return this.#libc.setsockopt(descriptor, level, name, this.#name.pointer(at, 4), 4) === 0;
   }
 
   /** The port that a socket is bound to; 0 when the kernel does not say. */
