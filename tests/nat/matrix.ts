@@ -118,10 +118,13 @@ function table(cells: readonly Cell[]): string {
 await withNatNetwork(
   [...kinds, ...kinds],
   async (network, open) => {
-    const relay = await network.startRelay({
-      ...(values.tcp === 'on' ? { TCP_PORT: '443' } : {}),
-      ...(values.turn === 'on' ? { TURN_RATE: '10000000' } : {}),
-    });
+    const relay = await network.startRelay(
+      {
+        ...(values.tcp === 'on' ? { TCP_PORT: '443' } : {}),
+        ...(values.turn === 'on' ? { TURN_RATE: '10000000' } : {}),
+      },
+      { families: 'dual-stack' },
+    );
     const chromiums = new Map<HomeKind, NatTab>();
     const firefoxes = new Map<HomeKind, NatTab>();
     for (const [i, kind] of kinds.entries()) {

@@ -115,14 +115,17 @@ describe('the network of the NAT tests', () => {
 
   it('has wires that take time', { skip }, () =>
     withNatNetwork(
-      ['symmetric', 'open'],
+      ['symmetric', 'open', 'ipv6-only'],
       async (network) => {
-        const relay = await network.startRelay();
-        for (const i of [0, 1]) {
-          const socket = await network.openSocket(i);
-          await mappedOf(socket, relay);
+        const relay = await network.startRelay({}, { families: 'dual-stack' });
+        const server6 = { address: relay.record.ip6 ?? '', port: relay.record.port };
+        for (const i of [0, 1, 2]) {
+          const socket = await network.openSocket(i, i === 2);
+          const ask = async (): Promise<unknown> =>
+            socket.mapped(i === 2 ? server6 : relay.stunServer);
+          assert.ok((await ask()) !== null);
           const startedAt = performance.now();
-          await mappedOf(socket, relay);
+          await ask();
           const tookMs = performance.now() - startedAt;
           assert.ok(tookMs >= 2 * WIRE_MS, `${tookMs} ms`);
         }
