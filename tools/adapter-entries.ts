@@ -18,6 +18,7 @@ export const ADAPTERS: readonly Adapter[] = [
   { name: 'tinybase', maxBytes: 1000 },
   { name: 'automerge', maxBytes: 1100 },
   { name: 'rxdb', maxBytes: 1000 },
+  { name: 'trystero', maxBytes: 1200 },
 ];
 
 export interface AdapterManifest {
