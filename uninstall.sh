@@ -32,7 +32,11 @@ SETUP=$OPERATOR/setup.env
 BACKUP=$OPERATOR/keys-backup
 SERVICE=lumamesh-relay
 UNIT=/etc/systemd/system/$SERVICE.service
-if ((EUID == 0)); then IS_ROOT=yes BASE=/opt/lumamesh LOCK=/run/lumamesh-install.lock; else IS_ROOT=no BASE=$OPERATOR LOCK=$OPERATOR/install.lock; fi
+if ((EUID == 0)); then
+  IS_ROOT=yes BASE=/opt/lumamesh LOCK=/run/lumamesh-install.lock COMMAND=/usr/local/bin/lumamesh-relay
+else
+  IS_ROOT=no BASE=$OPERATOR LOCK=$OPERATOR/install.lock COMMAND=$OPERATOR/bin/lumamesh-relay
+fi
 DATA=$BASE/data
 BINARY=$BASE/lumamesh-relay
 RELAY_ENV=$BASE/relay.env
@@ -103,10 +107,14 @@ keep_identity() {
   cd "$CHECKOUT"
 }
 
-# The settings outside the unit may have been edited since install.sh wrote setup.env.
+# The settings may have been edited since install.sh wrote setup.env. Three of them stood in the unit once.
 keep_settings() {
   [[ -f $RELAY_ENV ]] || return 0
-  (umask 077 && { grep -hE '^(#|(PUBLIC_IP|UDP_PORT|HEALTH_LISTEN)=)' "$SETUP" 2>/dev/null || true; grep -E '^[A-Z]' "$RELAY_ENV" || true; } >"$SETUP.new")
+  (umask 077 && {
+    grep -h '^#' "$SETUP" 2>/dev/null || true
+    grep -q '^PUBLIC_IP=' "$RELAY_ENV" || grep -hE '^(PUBLIC_IP|UDP_PORT|HEALTH_LISTEN)=' "$SETUP" 2>/dev/null || true
+    grep -E '^[A-Z]' "$RELAY_ENV" || true
+  } >"$SETUP.new")
   mv -f "$SETUP.new" "$SETUP"
 }
 
@@ -118,12 +126,18 @@ remove_service() {
   fi
   rm -f "$UNIT" "$UNIT.d/10-setup.conf"
   if [[ -d $UNIT.d ]] && ! rmdir "$UNIT.d" 2>/dev/null; then say "Left there, since it is yours: $UNIT.d"; fi
-  if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then systemctl daemon-reload >>"$LOG" 2>&1 9>&- || true; fi
+  if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
+    systemctl daemon-reload >>"$LOG" 2>&1 9>&- || true
+    systemctl reset-failed "$SERVICE" >>"$LOG" 2>&1 9>&- || true
+  fi
 }
 
 remove_files() {
   local name
-  rm -f "$BINARY" "$BINARY.previous" "$BINARY.new" "$RELAY_ENV" "$RELAY_ENV.new"
+  rm -f "$BINARY" "$BINARY.previous" "$BINARY.new" "$BINARY.source" "$RELAY_ENV" "$RELAY_ENV.new"
+  # A command of that name that is not ours stays.
+  if grep -qs '^RELAY_USER=' "$COMMAND"; then rm -f "$COMMAND"; fi
+  [[ $IS_ROOT == yes ]] || rmdir "${COMMAND%/*}" 2>/dev/null || true
   rm -rf "$BASE"/.before-*
   # What the relay made in its folder, by name: other files stay.
   for name in server.key server.key.icepwd server.crt node.key mesh-relays.txt; do rm -f "$DATA/$name"; done

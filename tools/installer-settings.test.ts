@@ -18,7 +18,6 @@ function words(pattern: RegExp): readonly string[] {
 }
 
 const listed = words(/^SETTINGS=\(([^)]*)\)/m);
-const inUnit = words(/^IN_UNIT='([^']*)'/m);
 
 describe('the settings that install.sh keeps', () => {
   it('are those of the schema, each once', () => {
@@ -26,9 +25,17 @@ describe('the settings that install.sh keeps', () => {
     assert.deepEqual(listed.toSorted(), declared.toSorted());
   });
 
-  it('stand in the drop-in where the service unit has them, and else in relay.env', () => {
+  it('are checked before the build where they are whole numbers', () => {
+    const numbers = listSettings().filter(({ allowed }) => allowed.startsWith('a whole number'));
+    assert.deepEqual(
+      words(/^WHOLE_NUMBERS=\(([^)]*)\)/m).toSorted(),
+      numbers.map(({ variable }) => variable).toSorted(),
+    );
+  });
+
+  it('stand in no environment of the unit, where they would count more than relay.env', () => {
     const lines = UNIT.matchAll(/^Environment=([A-Z_\d]+)=/gm);
     const ofUnit = Array.from(lines, ([, name]) => name ?? '').filter((n) => listed.includes(n));
-    assert.deepEqual(inUnit.toSorted(), ofUnit.toSorted());
+    assert.deepEqual(ofUnit, []);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { generateKeyPairSync, verify } from 'node:crypto';
 import {
   existsSync,
   globSync,
@@ -13,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { ADAPTERS, adapterFolder } from './adapter-entries.ts';
-import { collect, faultsOfTag, wrongFiles, writeSums } from './release.ts';
+import { collect, faultsOfTag, wrongFiles, signSums, writeSums } from './release.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const FOLDERS = ['.', 'packages/client', 'packages/relay', ...ADAPTERS.map(adapterFolder)];
@@ -65,6 +66,17 @@ describe('a release', () => {
     );
     assert.equal(writeSums(out).trimEnd().split('\n').length, 4);
     assert.deepEqual(wrongFiles(out), []);
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    signSums(out, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    assert.ok(
+      verify(
+        null,
+        readFileSync(join(out, 'SHA256SUMS')),
+        publicKey,
+        readFileSync(join(out, 'SHA256SUMS.sig')),
+      ),
+    );
+    assert.deepEqual(wrongFiles(out), [], 'the signature is no file of the sums');
     const { status, error } = spawnSync('sha256sum', ['--check', '--strict', 'SHA256SUMS'], {
       cwd: out,
     });

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey, sign } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
@@ -16,10 +16,14 @@ import { ADAPTERS, adapterFolder } from './adapter-entries.ts';
  *   node tools/release.ts check v1.2.3        whether the tag is what the packages and CHANGELOG.md say
  *   node tools/release.ts collect FOLDER      copies what this machine has built, by names of releases
  *   node tools/release.ts sums FOLDER         writes SHA256SUMS of all that is in a folder
+ *   node tools/release.ts sign FOLDER         SHA256SUMS.sig, by the Ed25519 key (PEM) in LUMAMESH_RELEASE_KEY
  *   node tools/release.ts verify FOLDER       whether the files of a folder are those of its SHA256SUMS
  */
 const ROOT = join(import.meta.dirname, '..');
 const SUMS = 'SHA256SUMS';
+/** The signature's 64 bytes, as `openssl pkeyutl -verify -rawin` reads them (install.sh --package). */
+const SIGNATURE = `${SUMS}.sig`;
+const KEY_VARIABLE = 'LUMAMESH_RELEASE_KEY';
 /** What carries the version of a release. */
 const VERSIONED = [
   '.',
@@ -71,7 +75,7 @@ export function collect(folder: string, root = ROOT): readonly string[] {
 
 function filesIn(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name !== SUMS)
+    .filter((entry) => entry.isFile() && entry.name !== SUMS && entry.name !== SIGNATURE)
     .map(({ name }) => name)
     .toSorted();
 }
@@ -83,6 +87,13 @@ export function writeSums(folder: string): string {
     .join('');
   writeFileSync(join(folder, SUMS), text);
   return text;
+}
+
+/** Signs the sums of a folder (RFC 8032). Throws when the key is none of Ed25519. */
+export function signSums(folder: string, pem: string): void {
+  const key = createPrivateKey(pem);
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${KEY_VARIABLE} is no Ed25519 key`);
+  writeFileSync(join(folder, SIGNATURE), sign(null, readFileSync(join(folder, SUMS)), key));
 }
 
 /** Files that are not what the sums say, are missing, or have no sum. */
@@ -110,6 +121,7 @@ function main([step = '', value = '']: readonly string[]): void {
     check: () => fail(faultsOfTag(value)),
     collect: () => say(collect(value)),
     sums: () => say([writeSums(value).trimEnd()]),
+    sign: () => signSums(value, process.env[KEY_VARIABLE] ?? ''),
     verify: () => fail(wrongFiles(value).map((file) => `not as ${SUMS} says: ${file}`)),
   };
   const run = steps[step];

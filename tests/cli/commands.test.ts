@@ -189,6 +189,14 @@ describe('lumamesh-relay encode and decode', () => {
       assert.equal((await piped(decoded.stdout, 'encode', '-')).stdout.trim(), line);
       assert.equal((await piped(`${line}\n`, 'decode', '-')).stdout, decoded.stdout);
 
+      // A line that leads nowhere is printed, and not quietly.
+      const loopback = await finished(run({}, 'encode'));
+      assert.equal(loopback.code, 0);
+      assert.match(
+        loopback.stderr,
+        /WARNING: this record names 127\.0\.0\.1: only browsers on this/,
+      );
+
       // One that was altered can be looked at, but the exit code tells.
       const altered = await finished(
         run({}, 'decode', encodeRecordLine({ ...record, port: 4001 })),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { appendFile, copyFile, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
@@ -96,8 +97,17 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** What the stand-in for systemd has written down; /run is in the root's namespace only. */
+async function standIn(name: string): Promise<string> {
+  return (await root.run(['cat', `/run/stand-in/${name}`])).text;
+}
+
+async function hasFailedUnit(): Promise<boolean> {
+  return (await root.run(['test', '-e', '/run/stand-in/failed'])).code === 0;
+}
+
 async function pid(): Promise<string> {
-  return (await root.run(['cat', '/run/stand-in/pid'])).text.trim();
+  return (await standIn('pid')).trim();
 }
 
 /** Runs a test with one of the checkout's sources changed, and puts it back. */
@@ -139,7 +149,7 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     async () => {
       assert.deepEqual(await install(['--fast']), {
         code: 2,
-        text: 'install.sh: unknown option --fast; there are --yes, --skip-tests and --help\n',
+        text: 'install.sh: unknown option --fast; there are --yes, --skip-tests, --rebuild, --package, --key, --sha256 and --help\n',
       });
       assert.match(
         (await install(['--help'])).text,
@@ -167,6 +177,10 @@ describe('install.sh and uninstall.sh', { skip }, () => {
       assert.match(
         (await tryAlone({ PUBLIC_IP: '9.9.9.9', UDP_PORT: '1000' })).text,
         /UDP_PORT is "1000"\n {2}mend: .*1024 to 65535, 80 or 443/,
+      );
+      assert.match(
+        (await tryAlone({ PUBLIC_IP: '9.9.9.9', MAX_SESSIONS: 'abc' })).text,
+        /FAILED in step 1 of 9 [\s\S]*MAX_SESSIONS is "abc"\n {2}mend: {3}set MAX_SESSIONS to a whole number/,
       );
       assert.match(
         (await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text,
@@ -286,20 +300,24 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     assert.deepEqual((await readdir(root.path('/opt/lumamesh'))).toSorted(), [
       'data',
       'lumamesh-relay',
+      'lumamesh-relay.source',
       'relay.env',
     ]);
     assert.equal(
       await checksum('/etc/systemd/system/lumamesh-relay.service'),
       await checksum(`${root.checkout}/deploy/lumamesh-relay.service`),
     );
-    const dropIn = await root.read('/etc/systemd/system/lumamesh-relay.service.d/10-setup.conf');
-    assert.match(dropIn, new RegExp(`Environment=UDP_PORT=${settings['UDP_PORT']}\n`));
-    // Everybody can read a unit: no secret in it.
-    assert.ok(!dropIn.includes('salt'));
+    // Nothing differs from machine to machine but for a port below 1024.
+    assert.ok(!(await exists('/etc/systemd/system/lumamesh-relay.service.d')));
     assert.match(
       await root.read('/opt/lumamesh/relay.env'),
-      /^LOG_LEVEL=debug\nMESH_SALT=`an operator's salt`$/m,
+      new RegExp(
+        `^LOG_LEVEL=debug\nMESH_SALT=\`an operator's salt\`\nPUBLIC_IP=127\\.0\\.0\\.1\nUDP_PORT=${settings['UDP_PORT']}$`,
+        'm',
+      ),
     );
+    assert.match(text, /2\. This record names 127\.0\.0\.1[^\n]* DO NOT PUBLISH IT/);
+    assert.ok(!text.includes('a pull request that adds this line'));
     assert.equal(typeof (await record()).mesh, 'string');
     assert.equal(
       (
@@ -322,6 +340,70 @@ describe('install.sh and uninstall.sh', { skip }, () => {
       await root.read(operator('install.log')),
       /^\d{4}-\d\d-\d\dT[\d:]+Z \$ npm test -- quick$/m,
     );
+  });
+
+  it('leaves a command on the PATH that reads what the service reads', LIMIT, async () => {
+    const relay = async (...words: readonly string[]): Promise<Outcome> =>
+      root.run(['env', '-C', '/root', 'lumamesh-relay', ...words]);
+    const encoded = await relay('encode');
+    assert.equal(encoded.code, 0, encoded.text);
+    const lines = encoded.text.trim().split('\n');
+    const shown = decodeRecordLine(lines.at(-1) ?? '');
+    assert.ok(shown.ok, encoded.text);
+    assert.deepEqual(lasting(shown.value), lasting(await record()));
+    assert.match(
+      encoded.text,
+      /WARNING: this record names 127\.0\.0\.1[^\n]*\n.*Do not publish it/,
+    );
+    const status = await relay('status', '--once');
+    assert.match(status.text, /^lumamesh-relay .* well\n/);
+    assert.match((await relay('keys', 'show')).text, new RegExp(`^${DATA}/server\\.key\n`));
+    assert.match((await relay('config', 'print')).text, /^LOG_LEVEL=debug # file$/m);
+    // As the relay's user: what that cannot read is found, though root could.
+    await root.run(['chown', 'root:', `${DATA}/node.key`]);
+    assert.match((await relay('keys', 'show')).text, /node\.key.*KEY_FILE_UNREADABLE/);
+    await root.run(['chown', 'lumamesh:', `${DATA}/node.key`]);
+    // Files that are named are the caller's.
+    assert.equal((await relay('keys', 'backup', 'mine')).code, 0);
+    assert.equal(await checksums('/root/mine', IDENTITY), await checksums(DATA, IDENTITY));
+    await rm(root.path(`${DATA}/server.crt`));
+    const restored = await relay('keys', 'restore', 'mine');
+    assert.equal(restored.code, 0, restored.text);
+    assert.equal(
+      (await stat(root.path(`${DATA}/server.crt`))).uid,
+      Number((await root.run(['id', '-u', 'lumamesh'])).text),
+    );
+    // Others may ask, and no more.
+    const other = await root.run(['runuser', '-u', 'nobody', '--', 'lumamesh-relay', 'encode']);
+    assert.equal(other.code, 2);
+    assert.match(other.text, /are for root: sudo lumamesh-relay encode\n/);
+    assert.match(
+      (await root.run(['runuser', '-u', 'nobody', '--', 'lumamesh-relay', '--version'])).text,
+      /^lumamesh-relay \d/,
+    );
+    // Another relay than the installed one.
+    assert.match(
+      (await relay('config', 'print', '--config', '/dev/null')).text,
+      /^# LOG_LEVEL=info$/m,
+    );
+  });
+
+  it('reloads settings that can be used, and says so when they cannot', LIMIT, async () => {
+    const path = root.path('/opt/lumamesh/relay.env');
+    const before = await readFile(path, 'utf8');
+    const process = await pid();
+    await writeFile(path, `${before}MAX_ROOM_SIZE=many\n`);
+    const refused = await root.run(['systemctl', 'reload', 'lumamesh-relay']);
+    assert.equal(refused.code, 1, refused.text);
+    assert.match(await standIn('log'), /MAX_ROOM_SIZE in .*is not allowed/);
+    assert.deepEqual([await pid(), await isServing()], [process, true]);
+    await writeFile(path, `${before}MAX_ROOM_SIZE=70\n`);
+    assert.equal((await root.run(['systemctl', 'reload', 'lumamesh-relay'])).code, 0);
+    await until(
+      async () => (await standIn('log')).includes('"changed":["MAX_ROOM_SIZE"]'),
+      'the settings were not read again',
+    );
+    await writeFile(path, before);
   });
 
   it(
@@ -358,6 +440,28 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     },
   );
 
+  it('builds nothing for a changed setting, and keeps the program before', LIMIT, async () => {
+    const names = ['lumamesh-relay', 'lumamesh-relay.previous'];
+    const before = await checksums('/opt/lumamesh', names);
+    // The installed program is that of the test before.
+    await withSource(
+      'packages/relay/src/io/build-info.ts',
+      (text) => text.replace('packageJson.version', "'0.1.99'"),
+      async () => {
+        const { code, text } = await install([], { MAX_ROOM_SIZE: '78' });
+        assert.equal(code, 0, text);
+        assert.match(text, /of these sources: nothing has to be built/);
+        assert.equal(await checksums('/opt/lumamesh', names), before);
+        assert.match(await root.read('/opt/lumamesh/relay.env'), /^MAX_ROOM_SIZE=78$/m);
+        // Built again it has other bytes, and is the same program.
+        const again = await install(['--rebuild', '--skip-tests'], { MAX_ROOM_SIZE: '77' });
+        assert.equal(again.code, 0, again.text);
+        assert.equal(await checksum('/opt/lumamesh/lumamesh-relay.previous'), before.split(',')[1]);
+      },
+    );
+    assert.ok(await isServing());
+  });
+
   it('leaves the relay running when the build fails', LIMIT, async () => {
     const [process, program] = [await pid(), await checksum(BINARY)];
     await withSource(
@@ -386,7 +490,7 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     const told = await checksums(operator('.'), ['setup.env', 'relay.txt']);
     // Only what the service runs hangs: what install.sh runs before it has more parameters.
     const hang =
-      "if (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
+      "if (process.argv.length === 4) console.error('this is what it says itself');\nif (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
     await withSource(
       'packages/relay/src/cli/main.ts',
       (text) => hang + text,
@@ -399,7 +503,7 @@ describe('install.sh and uninstall.sh', { skip }, () => {
         assert.equal(code, 1, text);
         assert.match(
           text,
-          /FAILED in step 7 of 9 \(Service\)\n {2}reason: the new program did not come up healthy[\s\S]*\n {2}mend: {3}/,
+          /FAILED in step 7 of 9 \(Service\)\n {2}reason: the new program did not come up healthy[\s\S]*this is what it says itself[\s\S]*\n {2}mend: {3}/,
         );
         assert.match(
           text,
@@ -429,7 +533,10 @@ describe('install.sh and uninstall.sh', { skip }, () => {
   it('names the setting that is not allowed, and is not run twice at a time', LIMIT, async () => {
     const bad = await install(['--skip-tests'], { MAX_ROOM_SIZE: 'many' });
     assert.equal(bad.code, 2, bad.text);
-    assert.match(bad.text, /FAILED in step 4[\s\S]*MAX_ROOM_SIZE/);
+    assert.match(bad.text, /FAILED in step 1[\s\S]*MAX_ROOM_SIZE/);
+    const odd = await install(['--skip-tests'], { LOG_LEVEL: 'loud' });
+    assert.equal(odd.code, 2, odd.text);
+    assert.match(odd.text, /FAILED in step 2[\s\S]*LOG_LEVEL[\s\S]*"loud"/);
     const holder = root.start([
       'flock',
       '/run/lumamesh-install.lock',
@@ -457,7 +564,7 @@ describe('install.sh and uninstall.sh', { skip }, () => {
       '--wait',
       'bash',
       '-c',
-      'echo "group $$"; exec bash "$1" --skip-tests',
+      'echo "group $$"; exec bash "$1" --skip-tests --rebuild',
       '-',
       `${root.checkout}/install.sh`,
     ]);
@@ -504,8 +611,10 @@ describe('install.sh and uninstall.sh', { skip }, () => {
       '/opt/lumamesh',
       '/etc/systemd/system/lumamesh-relay.service',
       '/etc/systemd/system/lumamesh-relay.service.d',
+      '/usr/local/bin/lumamesh-relay',
     ])
       assert.ok(!(await exists(path)), path);
+    assert.ok(!(await hasFailedUnit()));
     assert.notEqual((await root.run(['id', '-u', 'lumamesh'])).code, 0);
     assert.match((await uninstall('--yes')).text, /^Nothing is installed here/);
 
@@ -531,6 +640,29 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     assert.equal((await uninstall('--yes')).code, 0);
   });
 
+  it('leaves nothing of a first installation that does not come up', LIMIT, async () => {
+    const socket = createSocket('udp4');
+    socket.bind(Number(settings['UDP_PORT']), '127.0.0.1');
+    await once(socket, 'listening');
+    try {
+      const { code, text } = await install(['--skip-tests'], { LISTEN_IP: '127.0.0.1' });
+      assert.equal(code, 1, text);
+      assert.match(
+        text,
+        /FAILED in step 7[\s\S]*UDP port \d+ is taken[\s\S]*stopped and removed again/,
+      );
+    } finally {
+      socket.close();
+    }
+    for (const path of [
+      BINARY,
+      '/etc/systemd/system/lumamesh-relay.service',
+      '/usr/local/bin/lumamesh-relay',
+    ])
+      assert.ok(!(await exists(path)), path);
+    assert.ok(!(await hasFailedUnit()));
+  });
+
   it('without systemd it prints the command that runs the relay', LIMIT, async () => {
     await root.run(['rmdir', '/run/systemd/system']);
     const { code, text } = await install(['--skip-tests']);
@@ -542,8 +674,8 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     );
     assert.ok(!(await isServing()));
     const command =
-      /^ {4}(cd \/opt\/lumamesh\/data && runuser -u lumamesh -- env .*)$/m.exec(text)?.[1] ?? '';
-    assert.ok(command.includes(`UDP_PORT=${settings['UDP_PORT']}`), text);
+      /^ {4}(cd \/opt\/lumamesh\/data && runuser -u lumamesh -- \/opt.*)$/m.exec(text)?.[1] ?? '';
+    assert.ok(command.endsWith(' --config /opt/lumamesh/relay.env'), text);
     const relay = root.start(['bash', '-c', command]);
     const hasEnded = once(relay, 'close');
     try {

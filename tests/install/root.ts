@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { patience } from '@lumamesh/testkit';
+import { makeDebian } from './debian.ts';
 
 /*
  * A Debian of its own to install in: a debootstrap root with nothing but the minimum, entered through chroot in a mount and a process namespace, so that all
@@ -58,11 +59,7 @@ export class InstallRoot {
   static async make(): Promise<InstallRoot> {
     const folder = await mkdtemp(join(tmpdir(), 'lumamesh-install-'));
     try {
-      await chmod(folder, 0o755);
-      execFileSync('debootstrap', ['--variant=minbase', ...debianOfThisMachine(folder)], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
-      await copyAptConfiguration(folder);
+      await makeDebian(folder);
       const environment = await prepareNetwork(folder);
       execFileSync(
         'bash',
@@ -79,6 +76,7 @@ export class InstallRoot {
       );
       for (const [source, program] of [
         ['stand-in-systemctl.sh', 'systemctl'],
+        ['stand-in-journalctl.sh', 'journalctl'],
         ['stand-in-systemd-notify.pl', 'systemd-notify'],
       ] as const) {
         await copyFile(join(import.meta.dirname, source), join(folder, 'usr/local/bin', program));
@@ -146,31 +144,6 @@ export function collect(child: ChildProcess): () => string {
   child.stdout?.on('data', add);
   child.stderr?.on('data', add);
   return () => text;
-}
-
-/** Release and mirror that this machine's apt takes packages from. */
-function debianOfThisMachine(folder: string): readonly string[] {
-  const release =
-    /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm';
-  const targets = execFileSync(
-    'apt-get',
-    ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'],
-    { encoding: 'utf8' },
-  );
-  const mirror = targets
-    .split('\n')
-    .map((line) => line.split(' '))
-    .find((target) => target[1] === release)?.[0];
-  return [release, folder, ...(mirror === undefined ? [] : [mirror])];
-}
-
-/** How this machine's apt gets at packages (proxies and the like); its sources are those that debootstrap was given. */
-async function copyAptConfiguration(folder: string): Promise<void> {
-  const configuration = '/etc/apt/apt.conf.d';
-  for (const name of await readdir(configuration)) {
-    if (/\bAcquire\b/.test(await readFile(join(configuration, name), 'utf8')))
-      await copyFile(join(configuration, name), join(folder, configuration, name));
-  }
 }
 
 /** Name servers, certificates and npm's registry as this machine has them; answers the environment of programs in the root. */

@@ -41,7 +41,7 @@ start() {
   echo $! >$FOLDER/pid
   for ((i = 0; i < START_TIMEOUT_S * 10; i++)); do
     ! grep -q '^READY=1' $FOLDER/notify || return 0
-    is_running || { echo 'Job for lumamesh-relay.service failed because the control process exited with error code.' >&2; return 1; }
+    is_running || { touch $FOLDER/failed; echo 'Job for lumamesh-relay.service failed because the control process exited with error code.' >&2; return 1; }
     sleep 0.1
   done
   echo 'Job for lumamesh-relay.service failed because a timeout was exceeded.' >&2
@@ -62,11 +62,20 @@ case $1 in
     stop
     start
     ;;
-  reload) kill -HUP "$(<$FOLDER/pid)" ;;
+  reload)
+    # One after the other, until one fails; with the unit's environment, as its user.
+    mapfile -t environment < <(lines Environment)
+    while IFS= read -r command; do
+      (cd "$(value WorkingDirectory)" && exec setpriv --reuid "$(value User)" --regid "$(value Group)" --init-groups env -i PATH="$PATH" "${environment[@]}" \
+        MAINPID="$(<$FOLDER/pid)" sh -c "$command" </dev/null >>$FOLDER/log 2>&1) ||
+        { echo 'Job for lumamesh-relay.service failed.' >&2; exit 1; }
+    done < <(lines ExecReload)
+    ;;
+  reset-failed) rm -f $FOLDER/failed ;;
   is-active) is_running ;;
-  status | show)
+  show) lines Environment | tr '\n' ' ' ;;
+  status)
     is_running && echo 'Active: active (running)' || echo 'Active: failed'
-    tail -n 15 $FOLDER/log 2>/dev/null
     is_running
     ;;
   *)

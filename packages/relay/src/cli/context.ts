@@ -14,6 +14,8 @@ export const EXIT_FAILED = 1;
 export const EXIT_BAD_INPUT = 2;
 
 const CONFIG_VARIABLE = 'LUMAMESH_CONFIG';
+/** The folder of the identity, where it is not the current one (deploy/lumamesh-relay.sh). */
+const HOME_VARIABLE = 'LUMAMESH_HOME';
 
 /** Adds every setting as a flag, and `--config`. Commands below it take them too. */
 export function addSettingOptions(program: Command): void {
@@ -38,10 +40,12 @@ export function addSettingOptions(program: Command): void {
 export function sourcesOf(command: Command): ConfigSources {
   const flags: Partial<Record<SettingName | 'config', string>> = command.optsWithGlobals();
   const path = flags.config ?? process.env[CONFIG_VARIABLE];
+  const home = process.env[HOME_VARIABLE];
   return {
     flags,
     environment: process.env,
     ...(path === undefined || path === '' ? {} : { file: readConfigFile(path) }),
+    ...(home === undefined || home === '' ? {} : { home }),
   };
 }
 

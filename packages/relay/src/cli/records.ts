@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { encodeQR } from 'qr';
-import { LumameshError, printableJson } from '@lumamesh/base';
+import { LumameshError, printableJson, scopeOf } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine, parseRecordJson } from '@lumamesh/protocol';
 import { readConfig } from '../io/config/config.ts';
 import { identityFiles, loadIdentity } from '../io/identity.ts';
@@ -27,6 +27,7 @@ export function addRecordCommands(program: Command): void {
       const record =
         json === undefined ? await ownRecord(command) : parseJson(await readInput(json));
       const line = encodeRecordLine(record);
+      warnOfLoopback(record);
       say(line);
       if (flags.qr === true) showQr(line);
     });
@@ -50,6 +51,18 @@ export function addRecordCommands(program: Command): void {
       process.stderr.write(`lumamesh-relay: the record is not valid: ${fault}\n`);
       process.exitCode = EXIT_FAILED;
     });
+}
+
+/** A valid line that leads nowhere must not look like one to publish. */
+function warnOfLoopback({ ip, host }: SignedRelayRecord): void {
+  if (scopeOf(ip) !== 'loopback') return;
+  const whoCan =
+    host === undefined
+      ? 'only browsers on this machine can dial it, and Firefox not even there'
+      : `only pages that resolve ${host} can dial it`;
+  process.stderr.write(
+    `\n  WARNING: this record names ${ip}: ${whoCan}.\n  Do not publish it. Set PUBLIC_IP to the address at which browsers reach this machine.\n\n`,
+  );
 }
 
 async function ownRecord(command: Command): Promise<SignedRelayRecord> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { LumameshError } from '@lumamesh/base';
 import {
@@ -209,6 +209,21 @@ describe('the configuration', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('looks for the identity in the folder that is named, and elsewhere where a path says so', () => {
+    const { certFile, keyFile, meshFile } = readConfig({
+      environment: { KEY_FILE: '/elsewhere/my.key' },
+      home: '/var/lib/relay',
+    });
+    assert.deepEqual(
+      [certFile, keyFile, meshFile],
+      [
+        resolve('/var/lib/relay/server.crt'),
+        resolve('/elsewhere/my.key'),
+        resolve('/var/lib/relay/mesh-relays.txt'),
+      ],
+    );
   });
 
   it('has a flag for every variable', () => {

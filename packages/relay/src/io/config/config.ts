@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import * as v from 'valibot';
 import { LumameshError } from '@lumamesh/base';
@@ -14,6 +15,8 @@ export interface ConfigSources {
   readonly flags?: Partial<Record<SettingName, string>>;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly file?: ConfigFile;
+  /** The folder that paths in settings are relative to; without it, the one the program runs in. */
+  readonly home?: string;
 }
 
 export interface ConfigFile {
@@ -85,7 +88,7 @@ export function readConfig(sources: ConfigSources): RelayConfig {
   const raw = gather(sources);
   const values = Object.fromEntries(Object.entries(raw).map(([name, { text }]) => [name, text]));
   const result = v.safeParse(SCHEMA, values, { abortPipeEarly: true });
-  if (result.success) return consistent(result.output);
+  if (result.success) return atHome(consistent(result.output), sources.home);
   const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
   const { variable, allowed, isSecret } = SETTINGS[name];
   const { text, origin } = raw[name];
@@ -157,6 +160,19 @@ function consistent(config: RelayConfig): RelayConfig {
     );
   }
   return config;
+}
+
+/** With the paths in it where the relay's folder is. */
+function atHome(config: RelayConfig, home: string | undefined): RelayConfig {
+  if (home === undefined) return config;
+  const { certFile, keyFile, nodeKey, meshFile } = config;
+  return {
+    ...config,
+    certFile: resolve(home, certFile),
+    keyFile: resolve(home, keyFile),
+    nodeKey: resolve(home, nodeKey),
+    meshFile: resolve(home, meshFile),
+  };
 }
 
 function quote(text: string): string {
