@@ -1,56 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { until } from '@lumamesh/testkit';
-import type { BrowserName, NatRelay, NatTab } from '@lumamesh/testkit/browsers';
+import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
 import { whySkipped, withNatNetwork } from './support.ts';
 
-/* Interfaces of a home that come and go, and neighbours behind one router. */
+/* Interfaces of a home that come and go. */
 
 const skip = whySkipped() ?? false;
 const LIMIT_MS = 60_000;
-
-describe('two browsers behind one router, without relaying', () => {
-  const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
-    ['chromium', 'firefox'],
-    ['chromium', 'chromium'],
-  ];
-  for (const [first, second] of pairs)
-    it(
-      `${first} and ${second}: meet by the names that they give themselves (mDNS), for the router sends nothing back in`,
-      { skip },
-      () =>
-        withNatNetwork(['symmetric', 'symmetric'], async (network, open) => {
-          const relay = await network.startRelay();
-          network.moveHome(1, 0);
-          const [ada, bob] = [await open(0, first), await open(1, second)];
-          await join(ada, relay, 'Ada');
-          await join(bob, relay, 'Bob', 1);
-          await Promise.all([
-            ada.waitFor('open', 'Bob', LIMIT_MS),
-            bob.waitFor('open', 'Ada', LIMIT_MS),
-          ]);
-          await Promise.all([
-            ada.waitFor('path', 'direct', LIMIT_MS),
-            bob.waitFor('path', 'direct', LIMIT_MS),
-          ]);
-        }),
-    );
-
-  it('are told NEEDS_TURN where no multicast passes between them', { skip }, () =>
-    withNatNetwork(['symmetric', 'symmetric'], async (network, open) => {
-      const relay = await network.startRelay();
-      network.moveHome(1, 0);
-      for (const i of [0, 1]) network.blockMdns(i);
-      const [ada, bob] = [await open(0, 'chromium'), await open(1, 'firefox')];
-      await join(ada, relay, 'Ada');
-      await join(bob, relay, 'Bob', 1);
-      await Promise.all([
-        ada.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
-        bob.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
-      ]);
-    }),
-  );
-});
 
 describe('a browser whose Wi-Fi goes away, with LTE besides', () => {
   for (const name of ['chromium', 'firefox'] as const)

@@ -10,7 +10,6 @@ import {
   type HomeKind,
   INTERNET_ADDRESS,
   INTERNET_LINK_LOCAL,
-  NO_MDNS_RULES,
   PROXY_PORT,
   ROUTER_LINK_LOCAL,
   type RelayFamilies,
@@ -314,11 +313,6 @@ export class NatNetwork {
 
   unblockUdp(i: number): void {
     this.#setBlocked(i, false);
-  }
-
-  /** Home `i` has no neighbours that answer to names: multicast DNS (RFC 6762) goes neither in nor out. */
-  blockMdns(i: number): void {
-    setRules(this.#home(i).namespace, NO_MDNS_RULES);
   }
 
   /** Home `i` gets other addresses from its router, and loses those it had, with all routes: as when a laptop's lease changes. Answers the new one. */

@@ -139,12 +139,3 @@ export function rulesFor({ kind, isUdpBlocked, forwarded }: RouterRules): string
       }
     }`;
 }
-
-/** A home whose neighbours are not asked for names: many Wi-Fis pass no multicast between those who are in them. */
-export const NO_MDNS_RULES = `
-    table inet lumamesh_home {
-      chain output { type filter hook output priority 0; udp dport 5353 drop
-      }
-      chain input { type filter hook input priority 0; udp dport 5353 drop
-      }
-    }`;
