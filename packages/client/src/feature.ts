@@ -56,6 +56,8 @@ export interface Api {
 export interface Feature<A extends Api = Api> {
   /** In error messages, and the field of its own in this page's presence. */
   readonly name: string;
+  /** Writes and reads what JSON does not carry; of several features the last one counts. */
+  readonly values?: StructuredCodec;
   net?(net: NetHandle): NetPart;
   room?(room: RoomHandle): RoomPart;
   peer?(peer: PeerHandle): PeerPart;
@@ -153,6 +155,8 @@ export interface RoomHandle extends BaseRoom<PeerHandle> {
   reportError(error: LumameshError): void;
   /** Calls a listener of the page; what it throws goes to `onListenerError`. */
   call(listener: () => void): void;
+  /** Throws `NOT_SENDABLE` for a value that no peer could be sent. */
+  expectSendable(value: unknown): void;
   /** Sends a frame to all peers, as {@link PeerHandle.sendFrame} does. */
   broadcastFrame(
     frame: string,
@@ -264,8 +268,6 @@ export interface PeerPart {
   readonly events?: readonly string[];
   /** The frames that the feature takes, by name. */
   readonly frames?: Readonly<Record<string, FrameHandler>>;
-  /** Writes and reads what JSON does not carry; of several features the last one counts. */
-  readonly values?: StructuredCodec;
   /**
    * Stands before everything else: what it rejects is not let in. Until it resolves nothing of the
    * peer is heard but frames with `isEarly`.

@@ -3,5 +3,5 @@ import { STRUCTURED_VALUES } from './structured-codec.ts';
 
 /** Sends more than JSON: Date, Map, Set, BigInt, typed arrays, Blob, File, NaN, undefined. */
 export function structuredValues(): Feature {
-  return { name: 'structuredValues', peer: () => ({ values: STRUCTURED_VALUES }) };
+  return { name: 'structuredValues', values: STRUCTURED_VALUES };
 }

@@ -11,7 +11,7 @@ import {
   type SendOptions,
   UNORDERED,
 } from './peer-frame.ts';
-import { encodePlain, refuse, tooLarge } from './plain-values.ts';
+import { encodeValue, tooLarge } from './plain-values.ts';
 import { MAX_UNORDERED_LENGTH, readUnordered, sendUnordered } from './unordered.ts';
 import { MAX_VALUE_BYTES, type StructuredCodec, ValueReader, framesOf } from './value-frames.ts';
 
@@ -116,8 +116,7 @@ export class Delivery {
    */
   _send(tag: string, value: unknown, options: SendOptions, isControl: boolean): Promise<boolean> {
     checkSendOptions(options);
-    const encoded = encodePlain(value) ?? this.#host._codec?.encode(value) ?? refuse(value);
-    const { kind, length, body } = encoded;
+    const { kind, length, body } = encodeValue(value, this.#host._codec);
     const { reliable = true, signal } = options;
     const lane = laneOf(options, length);
     if (length > (isControl ? MAX_CONTROL_BYTES : MAX_VALUE_BYTES))

@@ -111,6 +111,7 @@ class World {
     } as unknown as Platform;
     const host: PeerHost = {
       platform,
+      _codec: undefined,
       selfId: ADA,
       roomId: ROOM,
       onListenerError: (error) => assert.fail(String(error)),

@@ -37,6 +37,7 @@ const FLUSH_TIMEOUT_MS = 5000;
 export interface PeerHost {
   readonly platform: Platform;
   readonly onListenerError: (error: unknown) => void;
+  readonly _codec: StructuredCodec | undefined;
   /** This page's own id. */
   readonly selfId: string;
   readonly roomId: string | null;
@@ -95,7 +96,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #link = NO_LINK;
   /** Made by {@link _start}, which the room calls before anybody sees the peer. */
   #delivery!: Delivery;
-  _codec: StructuredCodec | undefined;
   /** Where values go while there is no direct connection. */
   #alternatePath: FrameSink | null = null;
   #state: PeerState = 'idle';
@@ -131,17 +131,20 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
    */
   _start(parts: readonly PeerPart[], offersFirst: boolean | null): void {
     this.#parts = parts;
-    for (const { api, events = [], frames = {}, values } of parts) {
+    for (const { api, events = [], frames = {} } of parts) {
       extend(this, api);
       this._addEvents([...events, ...Object.keys(frames)]);
       for (const [name, handler] of Object.entries(frames)) {
         refuseTwice(name, this.#frames.has(name));
         this.#frames.set(name, handler);
       }
-      this._codec = values ?? this._codec;
     }
     this.#delivery = new Delivery(this);
     if (offersFirst !== null) this.#begin(offersFirst);
+  }
+
+  get _codec(): StructuredCodec | undefined {
+    return this.#host._codec;
   }
 
   get platform(): Platform {

@@ -1,5 +1,10 @@
 import { LumameshError, utf8Encode } from '@lumamesh/base';
-import { type EncodedValue, MAX_VALUE_BYTES, hasTooManyParts } from './value-frames.ts';
+import {
+  type EncodedValue,
+  MAX_VALUE_BYTES,
+  type StructuredCodec,
+  hasTooManyParts,
+} from './value-frames.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
 export const MAX_DEPTH = 500;
@@ -63,6 +68,11 @@ export function isRecord(value: object): value is Record<string, unknown> {
       Object.getPrototypeOf(prototype) === null) &&
     !('toJSON' in value)
   );
+}
+
+/** How a value is written. Throws `NOT_SENDABLE`. */
+export function encodeValue(value: unknown, codec: StructuredCodec | undefined): EncodedValue {
+  return encodePlain(value) ?? codec?.encode(value) ?? refuse(value);
 }
 
 /** Throws `NOT_SENDABLE`, naming the first place that JSON does not carry. */

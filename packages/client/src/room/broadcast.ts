@@ -2,6 +2,8 @@ import type { LumameshError } from '@lumamesh/base';
 import { toError } from '../extend.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 import type { Peer } from '../peer/peer.ts';
+import { encodeValue } from '../peer/plain-values.ts';
+import type { StructuredCodec } from '../peer/value-frames.ts';
 
 /**
  * Sends a frame to each of those who are connected or about to be.
@@ -13,6 +15,7 @@ export async function broadcast(
   argument: string,
   value: unknown,
   options: SendOptions | undefined,
+  codec: StructuredCodec | undefined,
   report: (error: LumameshError) => void,
 ): Promise<boolean> {
   // Who is idle is to stay so until it is asked for.
@@ -30,5 +33,7 @@ export async function broadcast(
         return false;
       }
     });
+  // A mistake is one also while nobody is there.
+  if (sent.length === 0) encodeValue(value, codec);
   return (await Promise.all(sent)).every(Boolean);
 }

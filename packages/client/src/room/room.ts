@@ -13,6 +13,8 @@ import { extend, toError } from '../extend.ts';
 import type { Feature, RoomHandle, RoomPart } from '../feature.ts';
 import type { SendOptions } from '../peer/peer-frame.ts';
 import { Peer, type PeerHost } from '../peer/peer.ts';
+import { encodeValue } from '../peer/plain-values.ts';
+import type { StructuredCodec } from '../peer/value-frames.ts';
 import { BYE, type PeerSignal, fieldsOf, parsePeerSignal } from '../peer/signal.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ChannelHost, ChannelOwner } from './channel-host.ts';
@@ -44,6 +46,7 @@ export class Room
 {
   readonly name: string;
   readonly options: RoomOptions;
+  readonly _codec: StructuredCodec | undefined;
   readonly #host: RoomHost;
   readonly #channel: RoomChannel;
   readonly #features: readonly Feature[];
@@ -67,6 +70,7 @@ export class Room
     this.options = options;
     this.#host = host;
     this.#features = features;
+    this._codec = features.findLast(({ values }) => values !== undefined)?.values;
     this.#channel = new RoomChannel('room', name, options.password ?? '', host, this);
     this.#parts = features.map((feature) => feature.room?.(this) ?? {});
     for (const part of this.#parts) extend(this, part.api);
@@ -133,9 +137,13 @@ export class Room
   ): Promise<boolean> {
     // Nobody is there to have it any more.
     if (this.#state === 'left') return false;
-    return broadcast(this.peers, frame, argument, value, options, (error) =>
+    return broadcast(this.peers, frame, argument, value, options, this._codec, (error) =>
       this.reportError(error),
     );
+  }
+
+  expectSendable(value: unknown): void {
+    encodeValue(value, this._codec);
   }
 
   async leave(options?: CloseOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Api, Feature, PeerHandle, PeerPart, RoomPart } from '../../feature.ts';
+import type { Api, Feature, PeerHandle, PeerPart, RoomHandle, RoomPart } from '../../feature.ts';
 import { type AnnouncedStream, readAnnouncement } from './announcement.ts';
 import { type MediaEvents, type ReceivedStream, ReceivedStreams } from './received-streams.ts';
 import { Senders } from './senders.ts';
@@ -10,7 +10,7 @@ export interface MediaSender {
    * Sends a stream of camera, microphone or screen, with whatever the other page should know of
    * it. It outlives lost connections. Tracks that are added to the stream or taken out of it, and
    * switched off (`enabled`) or on, follow within a second; at once when this is called again, as
-   * it is to change metadata and options. Throws `BAD_ARGUMENT`.
+   * it is to change metadata and options. Throws `BAD_ARGUMENT`, and `NOT_SENDABLE` for metadata.
    * @returns the id of the stream
    */
   addStream(stream: MediaStream, metadata?: unknown, options?: StreamOptions): string;
@@ -48,12 +48,12 @@ export function media(): Feature<MediaApi> {
       warn = warnBy(net);
       return {};
     },
-    room: () => mediaOf(warn),
+    room: (room) => mediaOf(room, warn),
   };
 }
 
-function mediaOf(warn: Warn): RoomPart {
-  const sent = new SentStreams();
+function mediaOf(room: RoomHandle, warn: Warn): RoomPart {
+  const sent = new SentStreams((value) => room.expectSendable(value));
   const parts = new Map<PeerHandle, MediaPart>();
   const api: MediaRoom = {
     addStream: (stream, metadata, options = {}) => {
@@ -77,7 +77,7 @@ function mediaOf(warn: Warn): RoomPart {
   return {
     api,
     peer: (peer) => {
-      const part = mediaPart(peer, new SentStreams(sent), warn, () => parts.delete(peer));
+      const part = mediaPart(peer, sent._copy(), warn, () => parts.delete(peer));
       parts.set(peer, part);
       return part;
     },

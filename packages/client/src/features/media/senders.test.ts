@@ -10,7 +10,7 @@ const VP9 = { mimeType: 'video/VP9' };
 const RTX = { mimeType: 'video/rtx' };
 
 function setUp() {
-  const sent = new SentStreams();
+  const sent = new SentStreams(() => undefined);
   const warnings: string[] = [];
   const scope = { RTCRtpSender: { getCapabilities: () => ({ codecs: [VP8, RTX, VP9] }) } };
   const senders = new Senders(sent, scope as never, (message) => warnings.push(message));

@@ -20,7 +20,7 @@ describe('streams to send', () => {
     to._add(value as never, null, options as never);
 
   it('have the id that the page gives, or their own, and keep it', () => {
-    const sent = new SentStreams();
+    const sent = new SentStreams(() => undefined);
     assert.equal(add(sent, stream), 'camera');
     assert.equal(add(sent, new FakeStream('x'), { id: 'screen' }), 'screen');
     const named = new FakeStream('y');
@@ -34,7 +34,7 @@ describe('streams to send', () => {
   });
 
   it('are refused when something is wrong with them, and nothing is added', () => {
-    const sent = new SentStreams();
+    const sent = new SentStreams(() => undefined);
     for (const value of [undefined, null, 42, 'x', {}, new FakeTrack('v')])
       isRefused(() => add(sent, value), /addStream: stream must be a MediaStream/);
     for (const options of [null, 42, 'x']) isRefused(() => add(sent, stream, options), /options/);
@@ -62,14 +62,14 @@ describe('streams to send', () => {
   });
 
   it('are not more than the other side takes', () => {
-    const sent = new SentStreams();
+    const sent = new SentStreams(() => undefined);
     for (let i = 0; i < MAX_STREAMS; i++) add(sent, new FakeStream(`${i}`));
     isRefused(() => add(sent, stream), /one of 64/);
     add(sent, new FakeStream('7'));
   });
 
   it('have tracks that are replaced by such of their kind, or nothing, and only if they are sent', () => {
-    const sent = new SentStreams();
+    const sent = new SentStreams(() => undefined);
     const [track] = stream.getTracks();
     const replace = (before: unknown, after: unknown): void =>
       sent._replace(before as never, after as never);
@@ -80,7 +80,7 @@ describe('streams to send', () => {
     replace(track, null);
     assert.deepEqual([...sent._tracks().values()], [null]);
     // Who comes later is sent the same.
-    assert.deepEqual([...new SentStreams(sent)._tracks().values()], [null]);
+    assert.deepEqual([...sent._copy()._tracks().values()], [null]);
     sent._remove('camera');
     assert.equal(sent._tracks().size, 0);
     add(sent, stream);

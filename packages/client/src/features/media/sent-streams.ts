@@ -25,13 +25,23 @@ export class SentStreams {
   readonly _byId: Map<string, SentStream>;
   /** What is sent in the place of a track; `null`: nothing. */
   readonly #replaced: Map<MediaStreamTrack, MediaStreamTrack | null>;
+  readonly #expectSendable: (value: unknown) => void;
   #revision: number;
 
-  /** @param from what is to be sent at first */
-  constructor(from?: SentStreams) {
+  /**
+   * @param expectSendable throws for metadata that nobody could be sent
+   * @param from what is to be sent at first
+   */
+  constructor(expectSendable: (value: unknown) => void, from?: SentStreams) {
+    this.#expectSendable = expectSendable;
     this._byId = new Map(from?._byId);
     this.#replaced = new Map(from === undefined ? [] : from.#replaced);
     this.#revision = from === undefined ? 0 : from.#revision;
+  }
+
+  /** The same, to go on by itself. */
+  _copy(): SentStreams {
+    return new SentStreams(this.#expectSendable, this);
   }
 
   /** Adds a stream, or says anew how it is sent. Returns its id. */
@@ -45,6 +55,7 @@ export class SentStreams {
     checkTrackOptions('addStream: video', video);
     expectType('addStream: tracks', tracks, 'object');
     for (const one of Object.values(tracks)) checkTrackOptions('addStream: tracks', one);
+    if (metadata !== undefined) this.#expectSendable(metadata);
     const { size } = this._byId;
     expectThat(
       size < MAX_STREAMS || this._byId.has(id),

@@ -131,6 +131,11 @@ describe('joinRoom', () => {
     }
     assert.deepEqual([room.state, own.status.state], ['joining', 'connecting']);
     assert.equal(await room.broadcast('nobody is there yet'), true);
+    // What nobody can be sent is a mistake also now.
+    const unsendable: unknown = () => undefined;
+    await assert.rejects(room.broadcast(unsendable), { code: 'NOT_SENDABLE' });
+    const stream = { getTracks: () => [], id: 'stream' } as unknown as MediaStream;
+    assert.throws(() => room.addStream(stream, unsendable), { code: 'NOT_SENDABLE' });
     await room.leave();
     assert.equal(await room.broadcast('nobody can be there'), false);
     await own.close();
