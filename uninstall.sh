@@ -140,7 +140,7 @@ remove_files() {
   [[ $IS_ROOT == yes ]] || rmdir "${COMMAND%/*}" 2>/dev/null || true
   rm -rf "$BASE"/.before-*
   # What the relay made in its folder, by name: other files stay.
-  for name in server.key server.key.icepwd server.crt node.key mesh-relays.txt; do rm -f "$DATA/$name"; done
+  for name in server.key server.key.icepwd server.crt node.key node.key.traffic mesh-relays.txt; do rm -f "$DATA/$name"; done
   if [[ -d $DATA ]] && ! rmdir "$DATA" 2>/dev/null; then
     say "Left there, since install.sh did not make it: $(find "$DATA" -mindepth 1 | head -n 3 | tr '\n' ' ')"
   fi

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
 import {
+  SAMPLE_BANDWIDTH,
   SAMPLE_MESH,
+  SAMPLE_MONTHLY,
   SAMPLE_TCP,
   SAMPLE_TURN,
   sampleStats,
@@ -12,7 +14,14 @@ import {
 
 /** deploy/prometheus-alerts.yml against what a relay exports. */
 const RULES = readFileSync(join(import.meta.dirname, '../deploy/prometheus-alerts.yml'), 'utf8');
-const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH, turn: SAMPLE_TURN, tcp: SAMPLE_TCP });
+const STATS = sampleStats({
+  errors: 1,
+  mesh: SAMPLE_MESH,
+  turn: SAMPLE_TURN,
+  tcp: SAMPLE_TCP,
+  bandwidth: SAMPLE_BANDWIDTH,
+  monthly: SAMPLE_MONTHLY,
+});
 
 describe('the alert rules', () => {
   const rules = RULES.split(/^ {6}- alert: /m).slice(1);

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
 import {
+  SAMPLE_BANDWIDTH,
   SAMPLE_MESH,
+  SAMPLE_MONTHLY,
   SAMPLE_TCP,
   SAMPLE_TURN,
   sampleStats,
@@ -47,7 +49,14 @@ const OLDEST_SCHEMA = 38;
 /** What Prometheus itself puts on every figure. */
 const TARGET_LABELS = ['job', 'instance'];
 
-const STATS = sampleStats({ errors: 1, mesh: SAMPLE_MESH, turn: SAMPLE_TURN, tcp: SAMPLE_TCP });
+const STATS = sampleStats({
+  errors: 1,
+  mesh: SAMPLE_MESH,
+  turn: SAMPLE_TURN,
+  tcp: SAMPLE_TCP,
+  bandwidth: SAMPLE_BANDWIDTH,
+  monthly: SAMPLE_MONTHLY,
+});
 
 const dashboard = JSON.parse(
   readFileSync(join(import.meta.dirname, '../deploy/grafana-dashboard.json'), 'utf8'),

@@ -20,6 +20,8 @@ export interface EndpointOptions {
   readonly sessionLimits: SessionLimits;
   /** Forwards by TURN within these limits; without them not at all. */
   readonly turn?: TurnLimits;
+  /** What it may send and receive in a second, in bytes; default: no bound. */
+  readonly maxBandwidth?: number;
 }
 
 export type EndpointOutput =

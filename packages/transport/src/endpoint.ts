@@ -6,6 +6,7 @@ import {
   bytesEqual,
   earlier,
 } from '@lumamesh/base';
+import { Bandwidth } from './bandwidth.ts';
 import { type Source, sourceOf } from './source.ts';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import { protocolOf } from './demultiplex.ts';
@@ -35,6 +36,8 @@ export class Endpoint implements Machine<EndpointOutput> {
   readonly drops = new DropCounters();
   /** Forwards between browsers; `null` for a relay that introduces and drops out. */
   readonly turn: TurnServer | null;
+  /** What everything shares, where that is bounded. */
+  readonly bandwidth: Bandwidth | null;
   readonly #options: EndpointOptions;
   readonly #keeper: SessionKeeper;
   readonly #table: SessionTable;
@@ -43,6 +46,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   readonly #replies = new Fifo<EndpointOutput>();
   /** The transaction id of the question that our own program asks, which has its own budget. */
   #ownQuestion: Uint8Array = new Uint8Array(0);
+  #isResting = false;
 
   constructor(now: Instant, options: EndpointOptions) {
     this.#keeper = new SessionKeeper(now, options, this.drops);
@@ -50,8 +54,10 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.#agent = new IceLiteAgent(options.crypto, options.ice);
     this.#options = options;
     this.#gate = new CookieGate({ ...options.security, crypto: options.crypto }, now);
+    const { maxBandwidth, turn } = options;
+    this.bandwidth = maxBandwidth === undefined ? null : new Bandwidth(now, maxBandwidth);
     this.turn =
-      options.turn === undefined ? null : new TurnServer(options.crypto, options.turn, this.drops);
+      turn === undefined ? null : new TurnServer(options.crypto, turn, this.drops, this.bandwidth);
   }
 
   get counts(): AdmissionCounts {
@@ -64,8 +70,9 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   get deadline(): Instant | null {
-    const { paths } = this.#keeper;
-    return earlier(earlier(this.#table.deadline, paths.deadline), this.turn?.deadline ?? null);
+    const sessions = earlier(this.#table.deadline, this.#keeper.paths.deadline);
+    const others = earlier(this.turn?.deadline ?? null, this.bandwidth?.deadline ?? null);
+    return earlier(sessions, others);
   }
 
   /**
@@ -75,6 +82,11 @@ export class Endpoint implements Machine<EndpointOutput> {
   setLimits(limits: EndpointLimits): void {
     this.#keeper.admission.setLimits(limits);
     this.#keeper.ledger.setMaxBytes(limits.maxHeldBytes ?? Infinity);
+  }
+
+  /** While it rests, nobody is answered but the sessions that there are. */
+  setResting(isResting: boolean): void {
+    this.#isResting = isResting;
   }
 
   /** STUN requests with this transaction id are answered whatever else is asked meanwhile. */
@@ -101,6 +113,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   /** @param datagram from now on the endpoint's: it may write to its memory, and send from it */
   handleDatagram(now: Instant, remote: Remote, datagram: Uint8Array): void {
     this.#keeper.now = now;
+    this.bandwidth?.handleReceived(now, datagram.length);
     const protocol = protocolOf(datagram, this.turn !== null);
     switch (protocol) {
       case 'dtls':
@@ -182,6 +195,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     for (;;) {
       const reply = this.#replies.shift() ?? this.turn?.poll() ?? undefined;
       if (reply !== undefined) return reply;
+      const waiting = this.bandwidth?.poll(this.#keeper.now) ?? null;
+      if (waiting !== null) return waiting;
       const slot = this.#table.nextDirty;
       if (slot === undefined) return null;
       const output = slot.session.poll();
@@ -190,13 +205,28 @@ export class Endpoint implements Machine<EndpointOutput> {
         if (slot.session.isClosed) this.#keeper.remove(slot);
         else this.#keeper.account(slot);
       } else if (output.type === 'transmit') {
-        if (this.#keeper.paths.admits(slot, output.data.length))
-          return { type: 'transmit', remote: slot.remote, data: output.data };
-        this.drops.count('endpoint.pathLimit');
+        const { remote } = slot;
+        if (!this.#keeper.paths.admits(slot, output.data.length))
+          this.drops.count('endpoint.pathLimit');
+        else if (this.#mayLeave(remote, output.data))
+          return { type: 'transmit', remote, data: output.data };
       } else if (output.type !== 'secure' || this.#keeper.admit(slot)) {
         return { type: 'event', sessionId: slot.id, event: output };
       }
     }
+  }
+
+  /** Whether a session's datagram is sent at once: it may wait, or be lost as on any full line. */
+  #mayLeave(remote: Remote, data: Uint8Array): boolean {
+    const verdict = this.bandwidth?.offer(this.#keeper.now, remote, data) ?? 'send';
+    if (verdict === 'drop') this.drops.count('endpoint.bandwidthQueue');
+    return verdict === 'send';
+  }
+
+  /** @returns Why nobody is answered who has no session: a drop reason, or `null`. */
+  #refusalOfStrangers(now: Instant): string | null {
+    if (this.#isResting) return 'endpoint.resting';
+    return this.bandwidth?.admitsNewcomers(now) === false ? 'endpoint.bandwidth' : null;
   }
 
   /** The session, which has to be drained. */
@@ -210,24 +240,25 @@ export class Endpoint implements Machine<EndpointOutput> {
     const key = fiveTupleKey(remote);
     let slot = this.#table.at(key);
     const source = slot?.source ?? sourceOf(remote.address);
-    if (
-      slot === undefined &&
-      !this.#keeper.admission.rates.takeStun(now, source) &&
-      !bytesEqual(stunTransactionId(datagram), this.#ownQuestion)
-    )
+    const isOwn = bytesEqual(stunTransactionId(datagram), this.#ownQuestion);
+    if (slot === undefined && !this.#keeper.admission.rates.takeStun(now, source) && !isOwn)
       return this.drops.count('endpoint.stunBudget');
+    const refusalOfStrangers = slot === undefined && !isOwn ? this.#refusalOfStrangers(now) : null;
     const refusal = (ufrag: string | null): string | null =>
       slot === undefined || this.#keeper.takeCheck(slot, ufrag) ? null : 'endpoint.stunBudget';
     const verdict = this.#agent.handleDatagram(remote, datagram, refusal);
     if (verdict.kind === 'drop') return this.drops.count(verdict.drop);
-    if (verdict.kind === 'respond') return this.#reply(remote, verdict.response);
+    if (verdict.kind === 'respond') {
+      if (refusalOfStrangers !== null) return this.drops.count(refusalOfStrangers);
+      return this.#reply(remote, verdict.response);
+    }
     const { paths } = this.#keeper;
     const { remoteUfrag, previousUfrag } = verdict;
     if (slot !== undefined) paths.handleOwnCheck(slot, remoteUfrag);
     // Who goes on with a session has no use for another one.
     else if (!paths.handleCheck(now, remote, key, previousUfrag ?? remoteUfrag)) {
       if (previousUfrag !== null) return this.drops.count('endpoint.unknownSession');
-      const refusal = this.#keeper.admission.refusal(source);
+      const refusal = refusalOfStrangers ?? this.#keeper.admission.refusal(source);
       if (refusal !== null) return this.drops.count(refusal);
       if (this.#keeper.admission.takeUnproven(now, source)) {
         slot = this.#keeper.create(now, remote, key, 'unproven');
@@ -241,11 +272,12 @@ export class Endpoint implements Machine<EndpointOutput> {
   /** What strangers ask is within the budget of all STUN requests. */
   #handleTurn(now: Instant, remote: Remote, datagram: Uint8Array): void {
     const key = fiveTupleKey(remote);
-    if (
-      this.turn?.holds(key) !== true &&
-      !this.#keeper.admission.rates.takeTurn(now, sourceOf(remote.address))
-    )
-      return this.drops.count('endpoint.stunBudget');
+    if (this.turn?.holds(key) !== true) {
+      const refusal = this.#refusalOfStrangers(now);
+      if (refusal !== null) return this.drops.count(refusal);
+      if (!this.#keeper.admission.rates.takeTurn(now, sourceOf(remote.address)))
+        return this.drops.count('endpoint.stunBudget');
+    }
     this.turn?.handleStun(now, remote, key, datagram);
   }
 
@@ -254,6 +286,9 @@ export class Endpoint implements Machine<EndpointOutput> {
     const slot = this.#table.at(key);
     if (slot?.session.amplification.isProven === true) return this.#deliver(now, slot, datagram);
     const verdict = this.#gate.inspect(now, remote, datagram);
+    const refusal =
+      slot === undefined && verdict.kind !== 'other' ? this.#refusalOfStrangers(now) : null;
+    if (refusal !== null) return this.drops.count(refusal);
     switch (verdict.kind) {
       case 'other':
         if (slot === undefined) {
@@ -303,6 +338,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   #reply(remote: Remote, data: Uint8Array): void {
+    this.bandwidth?.spend(this.#keeper.now, data.length);
     this.#replies.push({ type: 'transmit', remote, data });
   }
 }

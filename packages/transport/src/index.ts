@@ -22,5 +22,6 @@ export {
 export { type Rate, SourceBudget } from './source-budget.ts';
 export { SourceCounts } from './source-counts.ts';
 export { type Source, sourceOf } from './source.ts';
+export { DATAGRAM_HEADER_BYTES } from './bandwidth.ts';
 export type { TurnLimits } from './turn/turn-limits.ts';
 export type { TurnCounts } from './turn/turn-server.ts';

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { sampleStats as stats } from '../io/relay-stats.test-support.ts';
+import {
+  SAMPLE_BANDWIDTH,
+  SAMPLE_MONTHLY,
+  sampleStats as stats,
+} from '../io/relay-stats.test-support.ts';
 import { drawStatus } from './status-view.ts';
 
 describe('the status view', () => {
@@ -35,6 +39,16 @@ describe('the status view', () => {
         assert.ok(stripVTControlCharacters(line).length <= columns);
       }
     }
+  });
+
+  it('shows what of bandwidth and month is used, where they are bounded', () => {
+    const monthly = { ...SAMPLE_MONTHLY, isResting: true };
+    const draw = (change: Parameters<typeof stats>[0]) =>
+      drawStatus([{ atMs: 0, stats: stats(change) }], 200, false).join('\n');
+    const text = draw({ bandwidth: SAMPLE_BANDWIDTH, monthly });
+    assert.match(text, /bandwidth +0 B\/s of 1 MB\/s; 4\.1 KB wait/);
+    assert.match(text, /month +250 GB of 500 GB in 2026-11; USED: THE RELAY RESTS/);
+    assert.doesNotMatch(draw({}), /bandwidth|month/);
   });
 
   it('does not count backwards when a relay was restarted, nor divide by nothing', () => {

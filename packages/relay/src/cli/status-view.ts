@@ -31,7 +31,8 @@ export function drawStatus(
   const rate = (read: (stats: HealthStats) => number): string => formatRate(rateOf(samples, read));
   const history = (read: (stats: HealthStats) => number): string =>
     sparkline(samples.map((sample) => read(sample.stats)));
-  const { sessions, rooms, traffic, memory, eventLoop, mesh, turn, tcp } = stats;
+  const { sessions, rooms, traffic, memory, eventLoop, mesh, turn, tcp, bandwidth, monthly } =
+    stats;
   const health =
     stats.health.length === 0
       ? paint('green', 'well')
@@ -52,6 +53,14 @@ export function drawStatus(
     `${label('UDP out')}${formatBytes(rateOf(samples, (one) => one.traffic.bytesOut))}/s, ${rate((one) => one.traffic.datagramsOut)} datagrams/s, ${formatBytes(traffic.bytesOut)} in all`,
     `${label('process')}${formatBytes(memory.rssBytes)} resident; event loop held up ${eventLoop.p99Ms} ms (p99), ${eventLoop.maxMs} ms at most`,
   ];
+  if (bandwidth !== undefined)
+    lines.push(
+      `${label('bandwidth')}${formatBytes(rateOf(samples, (one) => one.traffic.bytesIn + one.traffic.bytesOut))}/s of ${formatBytes(bandwidth.bytesPerSecond)}/s; ${formatBytes(bandwidth.waitingBytes)} wait`,
+    );
+  if (monthly !== undefined)
+    lines.push(
+      `${label('month')}${formatBytes(monthly.bytes)} of ${formatBytes(monthly.max)} in ${monthly.month}${monthly.isResting ? paint('red', '; USED: THE RELAY RESTS UNTIL THE MONTH TURNS') : ''}`,
+    );
   if (tcp !== undefined) lines.push(`${label('TCP')}${tcp.sockets} connections`);
   if (turn !== undefined)
     lines.push(

@@ -45,7 +45,7 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
 const DELIVERIES_PER_PROOF = 4;
 /** What an address may do at once is what it may do in so long. */
 const SOURCE_BURST_SECONDS = 10;
-const CLOSING = 'this relay is about to stop: go on by another one';
+const CLOSING = 'this relay takes no sessions any more: go on by another one';
 
 /**
  * The relay without its socket: rooms, presence, and the passing on of sealed signals
@@ -142,11 +142,17 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   /**
-   * The relay is about to stop: sessions are told to go elsewhere, and new ones are turned away.
+   * The relay is about to stop, or to rest: sessions are told to go elsewhere, and new ones are
+   * turned away.
    */
   handleClosing(): void {
     this.#isClosing = true;
     for (const session of this.#sessions.keys()) this.#fail(session, 'RELAY_CLOSING', CLOSING);
+  }
+
+  /** It has rested: new sessions are welcome. */
+  handleReopened(): void {
+    this.#isClosing = false;
   }
 
   handleSessionOpen(session: Session): void {

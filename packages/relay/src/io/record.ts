@@ -8,6 +8,7 @@ import {
 } from '@lumamesh/protocol';
 import type { RelayConfig } from './config/config.ts';
 import type { Identity } from './identity.ts';
+import { forwardingRate } from './relay-limits.ts';
 
 /**
  * A published line must outlive its author's holidays; a running relay signs a new record every
@@ -59,6 +60,7 @@ export async function makeRecord(
   lastSequence = 0,
 ): Promise<SignedRelayRecord> {
   const seconds = Math.floor(nowUnixMs / 1000);
+  const turn = forwardingRate(config);
   const record: RelayRecord = {
     fingerprint: identity.fingerprint,
     ip: config.publicIp,
@@ -67,7 +69,7 @@ export async function makeRecord(
     ...place,
     ...(config.nickname === undefined ? {} : { nickname: config.nickname }),
     ...(config.contact === undefined ? {} : { contact: config.contact }),
-    ...(config.turnRate === 0 ? {} : { turn: config.turnRate }),
+    ...(turn === 0 ? {} : { turn }),
     ufrag: config.iceUfrag,
     pwd: identity.icePassword,
     nk: identity.nk,

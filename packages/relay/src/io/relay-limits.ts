@@ -53,9 +53,21 @@ export function endpointLimits(config: RelayConfig): EndpointLimits {
   };
 }
 
+/** What is forwarded comes in and goes out: a quarter of the bandwidth uses half of it. */
+const FORWARDING_SHARE = 1 / 4;
+
+/** TURN_RATE as far as MAX_BANDWIDTH has it, in bytes per second; 0: nothing is forwarded. */
+export function forwardingRate({
+  turnRate,
+  maxBandwidth,
+}: Pick<RelayConfig, 'turnRate' | 'maxBandwidth'>): number {
+  if (maxBandwidth === undefined) return turnRate;
+  return Math.min(turnRate, Math.floor(maxBandwidth * FORWARDING_SHARE));
+}
+
 /** What the settings mean for TURN; `null` where it is off. */
 export function turnLimits(config: RelayConfig): TurnLimits | null {
-  const { turnRate } = config;
+  const turnRate = forwardingRate(config);
   if (turnRate === 0) return null;
   const quarter = Math.ceil(turnRate / 4);
   return {

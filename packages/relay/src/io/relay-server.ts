@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Source } from '@lumamesh/transport';
 import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
 import {
@@ -22,14 +21,25 @@ import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import { joinProofs } from './join-proofs.ts';
 import { type SelfCheck, checkSelf } from './health/self-check.ts';
 import type { Logger } from './log.ts';
-import type { MeshEvent, MeshServer } from './mesh/mesh-server.ts';
+import { MeshLife } from './mesh-life.ts';
+import type { MeshEvent } from './mesh/mesh-server.ts';
 import { setUpMesh } from './mesh-setup.ts';
+import { MonthlyWatch } from './monthly-watch.ts';
 import { dialBack } from './outside/dial-back.ts';
 import { readHelpers } from './outside/helpers.ts';
 import { publishedRecord, warnOfExpiry } from './outside/published.ts';
 import { NOT_LOOKED_AT, type OutsideStats, OutsideWatch } from './outside/outside-watch.ts';
 import { OwnRecord } from './own-record.ts';
-import { coreLimits, endpointLimits, maxHeldBytes, tcpLimits, turnLimits } from './relay-limits.ts';
+import {
+  coreLimits,
+  endpointLimits,
+  forwardingRate,
+  maxHeldBytes,
+  tcpLimits,
+  turnLimits,
+} from './relay-limits.ts';
+import { extraStats, readTotal } from './extra-stats.ts';
+import { Resting } from './resting.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import { MachineWatch } from './service/machine-watch.ts';
 import { securityOptions } from './security-options.ts';
@@ -39,7 +49,8 @@ import { type RelayStats, readMemory } from './relay-stats.ts';
 const WARM_UP_ROUNDS = 150;
 /** Events of sessions that come while the rest of the relay is still being made. */
 const MAX_EARLY_EVENTS = 1024;
-const MOVE_ON_POLL_MS = 50;
+/** What sessions have to go elsewhere before the relay rests. */
+const REST_AFTER_MS = 3000;
 /** Settings that a running relay takes over, and that its record says. */
 const IN_RECORD = ['publicIp', 'publicIp6', 'publicHost', 'nickname', 'contact'] as const;
 const MAX_MESH_HELPERS = 16;
@@ -64,6 +75,8 @@ export interface RelayCondition {
   readonly meshLinks: number | null;
   /** Whether relays that were asked to dial it have found nobody. */
   readonly isUnreached: boolean;
+  /** Whether the traffic of the month is used. */
+  readonly isResting: boolean;
   /** What is wrong with the machine it runs on. */
   readonly machine: readonly string[];
 }
@@ -79,7 +92,9 @@ export class RelayServer {
   #sessions: RelaySessions | null = null;
   #udp: UdpEndpoint | null = null;
   #ownRecord: OwnRecord | null = null;
-  #mesh: MeshServer | null = null;
+  #mesh: MeshLife | null = null;
+  #monthly: MonthlyWatch | null = null;
+  #resting: Resting | null = null;
   #outside: OutsideWatch | null = null;
   #machine: MachineWatch | null = null;
   /** Its line in the public list that came with this program. */
@@ -126,11 +141,13 @@ export class RelayServer {
   /** What tells whether it does its work: see `judgeHealth`. */
   get condition(): RelayCondition {
     const hasPeers = (this.#config.meshPeers ?? []).length > 0;
+    const isResting = this.#monthly?.isResting ?? false;
     return {
       isClosing: this.#isClosing,
+      isResting,
       conflictAgeMs: this.#ownRecord?.conflictAgeMs ?? null,
-      meshLinks: hasPeers ? (this.#mesh?.acceptedLinks ?? null) : null,
-      isUnreached: this.outside.verdict === 'unreached',
+      meshLinks: hasPeers ? (this.#mesh?.server?.acceptedLinks ?? null) : null,
+      isUnreached: !isResting && this.outside.verdict === 'unreached',
       machine: this.#machine?.reasons ?? [],
     };
   }
@@ -144,6 +161,8 @@ export class RelayServer {
   stats(): RelayStats {
     const counts = this.#udp?.endpoint.counts ?? { sessions: 0, halfOpen: 0 };
     const rooms = this.#core?.counts ?? { sessions: 0, rooms: 0, members: 0 };
+    const mesh = this.#mesh?.server ?? undefined;
+    const monthly = this.#monthly?.stats;
     const { joins, signals, errors, dialBacks } = this.#core?.counters ?? NO_COUNTERS;
     return {
       nodeId: this.identity.nk,
@@ -178,10 +197,11 @@ export class RelayServer {
         heldBytes: this.#udp?.endpoint.heldBytes ?? 0,
         maxHeldBytes: maxHeldBytes(this.#config),
       },
-      ...extraStats(this.#udp, this.#config.turnRate),
-      ...(this.#mesh === null
+      ...extraStats(this.#udp, forwardingRate(this.#config)),
+      ...(monthly === undefined ? {} : { monthly }),
+      ...(mesh === undefined
         ? {}
-        : { mesh: { ...this.#mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
+        : { mesh: { ...mesh.stats(), identityConflicts: this.#ownRecord?.conflicts ?? 0 } }),
     };
   }
 
@@ -190,7 +210,6 @@ export class RelayServer {
    * (docs/operations.md). The file of relays is read again.
    */
   async reload(config: RelayConfig): Promise<void> {
-    const { meshPeers } = config;
     const before = this.#config;
     const next = { ...before, ...reloadable(config) };
     const isElsewhere = IN_RECORD.some((name) => config[name] !== before[name]);
@@ -201,7 +220,8 @@ export class RelayServer {
     this.#udp?.endpoint.setLimits(endpointLimits(next));
     this.#ownRecord?.adopt(next, record);
     this.#outside?.recheck();
-    await this.#mesh?.reload({ peers: meshPeers ?? [], maxRoomSize: next.maxRoomSize });
+    this.#monthly?.look();
+    await this.#reloadMesh();
   }
 
   /**
@@ -210,26 +230,23 @@ export class RelayServer {
    */
   async moveSessionsOn(timeoutMs: number): Promise<number> {
     this.#isClosing = true;
-    const core = this.#core;
-    if (core === null) return 0;
-    this.#sessions?.drive(() => core.handleClosing());
-    const endsAt = Date.now() + timeoutMs;
-    while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);
-    return core.counts.sessions;
+    return (await this.#sessions?.moveOn(timeoutMs)) ?? 0;
   }
 
   /** Says goodbye to everyone and closes the socket. */
   async close(): Promise<void> {
+    this.#resting?.stop();
     this.#outside?.stop();
     this.#machine?.stop();
     this.#ownRecord?.stop();
     this.#sessions?.stop();
-    await this.#mesh?.close();
+    await this.#mesh?.stop();
     await this.#udp?.close();
+    await this.#monthly?.stop();
   }
 
   async #listen(): Promise<void> {
-    const { udpPort, listenIp, reachabilityRelays } = this.#config;
+    const { udpPort, listenIp, reachabilityRelays, maxBandwidth } = this.#config;
     const helpers = readHelpers(reachabilityRelays, Date.now());
     const { name, reason } = this.#io;
     if (name === 'node') this.#log.info({ reason }, 'the relay runs without native I/O');
@@ -250,12 +267,20 @@ export class RelayServer {
       sessionLimits: SESSION_LIMITS,
       ...(turn === null ? {} : { turn }),
       ...(tcp === null ? {} : { tcp }),
+      ...(maxBandwidth === undefined ? {} : { maxBandwidth }),
       onEvent: (sessionId, event) => {
         if (this.#sessions !== null) this.#sessions.handleEvent(sessionId, event);
         else if (early.length < MAX_EARLY_EVENTS) early.push([sessionId, event]);
       },
     });
     this.#udp = udp;
+    this.#monthly = await MonthlyWatch.start({
+      file: `${this.#config.nodeKey}.traffic`,
+      maxBytes: () => this.#config.monthlyTraffic,
+      readTotal: () => readTotal(udp, this.#mesh),
+      log: this.#log,
+      onChange: (isResting) => void this.#resting?.set(isResting),
+    });
     const ownRecord = await this.#openMesh(udp).catch(async (error: unknown) => {
       await this.close();
       throw error;
@@ -271,7 +296,7 @@ export class RelayServer {
         ...(udp.turn === null ? {} : { turn: udp.turn }),
       },
       ownRecord.current,
-      this.#mesh?.rooms,
+      this.#mesh ?? undefined,
     );
     this.#core = core;
     const sessions = new RelaySessions({
@@ -280,14 +305,28 @@ export class RelayServer {
       log: this.#log,
       logsFullAddresses: () => this.#config.logAddresses === 'full',
       logsAbuse: () => this.#config.abuseLog === 'on',
-      onLocalRooms: (event) => this.#mesh?.handleLocalRooms(event),
+      onLocalRooms: (event) => this.#mesh?.server?.handleLocalRooms(event),
       dialBack,
       onOpened: (address) => this.#outside?.handleSession(address),
     });
     this.#sessions = sessions;
     for (const [session, event] of early) sessions.handleEvent(session, event);
     ownRecord.startRenewing();
-    this.#watchOutside(ownRecord, helpers);
+    const outside = this.#watchOutside(ownRecord, helpers);
+    this.#resting = new Resting({
+      udp,
+      core,
+      sessions,
+      outside,
+      log: this.#log,
+      moveOnMs: REST_AFTER_MS,
+      leaveMesh: async () => this.#mesh?.stop(),
+      enterMesh: async () => {
+        await this.#mesh?.start(ownRecord.current);
+        await this.#reloadMesh();
+      },
+    });
+    void this.#resting.set(this.#monthly.isResting);
     warnOfExpiry(this.#published, this.#log);
     this.#machine = new MachineWatch(() => this.#config, this.#log);
     const { receiveBufferBytes } = udp.socket;
@@ -312,30 +351,38 @@ export class RelayServer {
       this.#log,
       (record) => {
         this.#core?.setRecord(record);
-        this.#mesh?.setRecord(record);
+        this.#mesh?.server?.setRecord(record);
         this.#outside?.handleRecord(record);
       },
     );
     this.#ownRecord = ownRecord;
-    if (setup !== null)
-      this.#mesh = await setup.start(ownRecord.current, (event) =>
-        this.#handleMeshEvent(ownRecord, event),
-      );
+    if (setup !== null) {
+      this.#mesh = new MeshLife(setup, (event) => this.#handleMeshEvent(ownRecord, event));
+      if (this.#monthly?.isResting !== true) await this.#mesh.start(ownRecord.current);
+    }
     return ownRecord;
   }
 
+  /** What the operator has changed. */
+  async #reloadMesh(): Promise<void> {
+    const { meshPeers, maxRoomSize } = this.#config;
+    await this.#mesh?.server?.reload({ peers: meshPeers ?? [], maxRoomSize });
+  }
+
   /** Relays of the list are asked first; those of the mesh, whom anybody may run, where it has none. */
-  #watchOutside(ownRecord: OwnRecord, listed: readonly SignedRelayRecord[]): void {
+  #watchOutside(ownRecord: OwnRecord, listed: readonly SignedRelayRecord[]): OutsideWatch {
     const isOff = this.#config.reachabilityRelays === 'off';
     const ofMesh = (): readonly SignedRelayRecord[] =>
-      isOff ? [] : (this.#mesh?.rooms.nodes(MAX_MESH_HELPERS, '').nodes ?? []);
-    this.#outside = new OutsideWatch({
+      isOff ? [] : (this.#mesh?.nodes(MAX_MESH_HELPERS, '').nodes ?? []);
+    const outside = new OutsideWatch({
       log: this.#log,
       record: () => ownRecord.current,
       helpers: () => (listed.length > 0 ? listed : ofMesh()),
       listenIp: this.#config.listenIp,
     });
-    this.#outside.start();
+    this.#outside = outside;
+    outside.start();
+    return outside;
   }
 
   #handleMeshEvent(ownRecord: OwnRecord, event: MeshEvent): void {
@@ -348,17 +395,4 @@ export class RelayServer {
         this.#sessions?.drive((core) => core.handleRemoteRooms(event));
     }
   }
-}
-
-/** What only relays have that were told to. */
-function extraStats(
-  udp: UdpEndpoint | null,
-  bytesPerSecond: number,
-): Pick<RelayStats, 'turn' | 'tcp'> {
-  const turn = udp?.endpoint.turn?.counts;
-  const sockets = udp?.tcp?.sockets;
-  return {
-    ...(turn === undefined ? {} : { turn: { ...turn, bytesPerSecond } }),
-    ...(sockets === undefined ? {} : { tcp: { sockets } }),
-  };
 }

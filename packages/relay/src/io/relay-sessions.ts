@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { addressPrefix } from '@lumamesh/base';
 import {
   CHANNEL_ID,
@@ -11,6 +12,8 @@ import type { RelayCore } from '../core/relay-core.ts';
 import type { RelayOutput } from '../core/relay-output.ts';
 import type { LocalRoomEvent } from '../core/remote-rooms.ts';
 import type { Logger } from './log.ts';
+
+const MOVE_ON_POLL_MS = 50;
 
 /** Dials the relay of a record at an address. Never rejects. */
 export type DialBack = (record: SignedRelayRecord, address: string) => Promise<DialBackResult>;
@@ -65,6 +68,18 @@ export class RelaySessions {
       this.#isDraining = false;
     }
     this.#alarm.set(core.deadline);
+  }
+
+  /**
+   * Tells all sessions to go on elsewhere, and waits until they have gone.
+   * @returns How many are left after `timeoutMs`.
+   */
+  async moveOn(timeoutMs: number): Promise<number> {
+    this.drive((core) => core.handleClosing());
+    const { core } = this.#options;
+    const endsAt = Date.now() + timeoutMs;
+    while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);
+    return core.counts.sessions;
   }
 
   stop(): void {

@@ -36,6 +36,15 @@ export const SAMPLE_TURN: NonNullable<HealthStats['turn']> = {
   bytesPerSecond: 2_000_000,
 };
 
+export const SAMPLE_BANDWIDTH = { bytesPerSecond: 1_000_000, waitingBytes: 4096 };
+
+export const SAMPLE_MONTHLY: NonNullable<HealthStats['monthly']> = {
+  month: '2026-11',
+  bytes: 250_000_000_000,
+  max: 500_000_000_000,
+  isResting: false,
+};
+
 export const SAMPLE_TCP = { sockets: 3 };
 
 export const SAMPLE_MESH: MeshStats = {

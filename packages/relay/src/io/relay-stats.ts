@@ -2,6 +2,7 @@ import { getHeapStatistics } from 'node:v8';
 import type { TurnCounts } from '@lumamesh/transport';
 import type { DialBackResult } from '@lumamesh/protocol';
 import type { IoPath, UdpTraffic } from '@lumamesh/transport/io';
+import type { MonthlyStats } from './monthly-watch.ts';
 import type { OutsideStats } from './outside/outside-watch.ts';
 
 export interface MeshPurposeTraffic {
@@ -79,6 +80,10 @@ export interface RelayStats {
   readonly tcp?: { readonly sockets: number };
   /** What is forwarded between browsers, where TURN_RATE is set. */
   readonly turn?: TurnCounts & { readonly bytesPerSecond: number };
+  /** Where MAX_BANDWIDTH is set; `waitingBytes` wait for their turn. */
+  readonly bandwidth?: { readonly bytesPerSecond: number; readonly waitingBytes: number };
+  /** Where MONTHLY_TRAFFIC is set. */
+  readonly monthly?: MonthlyStats;
   readonly mesh?: MeshStats;
 }
 

@@ -150,6 +150,12 @@ export class UdpEndpoint {
     this.#drain();
   }
 
+  /** Says goodbye to every session. */
+  closeSessions(): void {
+    this.endpoint.closeAll(monotonicNow());
+    this.#drain();
+  }
+
   /** Says goodbye to every session and closes the socket. */
   async close(): Promise<void> {
     const socket = this.#socket;

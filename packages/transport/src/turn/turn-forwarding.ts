@@ -1,6 +1,7 @@
 import type { Instant, SyncCrypto, TokenBucket } from '@lumamesh/base';
 import { decodeXorMappedAddress } from '../stun/attributes/xor-mapped-address.ts';
 import { type StunMessage, TRANSACTION_ID_BYTES, findAttribute } from '../stun/message.ts';
+import type { Bandwidth } from '../bandwidth.ts';
 import type { AllocationTable } from './allocation-table.ts';
 import type { Allocation, Link } from './allocation.ts';
 import { decodeChannelData, rewriteAsChannelData } from './channel-data.ts';
@@ -18,13 +19,21 @@ export class TurnForwarding {
   readonly #crypto: SyncCrypto;
   readonly #table: AllocationTable;
   readonly #rates: TurnRates;
+  readonly #bandwidth: Bandwidth | null;
   #datagrams = 0;
   #bytes = 0;
 
-  constructor(crypto: SyncCrypto, table: AllocationTable, limits: TurnLimits) {
+  /** @param bandwidth what the endpoint as a whole may use, where that is bounded */
+  constructor(
+    crypto: SyncCrypto,
+    table: AllocationTable,
+    limits: TurnLimits,
+    bandwidth: Bandwidth | null,
+  ) {
     this.#crypto = crypto;
     this.#table = table;
     this.#rates = new TurnRates(limits);
+    this.#bandwidth = bandwidth;
   }
 
   /** How many were forwarded so far. */
@@ -84,6 +93,7 @@ export class TurnForwarding {
     if (back === null || back.permittedUntil <= now) return 'turn.noPermission';
     const refusal = this.#rates.refusal(now, from, link, length);
     if (refusal !== null) return refusal;
+    if (this.#bandwidth?.takeForwarded(now, length) === false) return 'turn.rate.bandwidth';
     this.#table.handleUsed(from);
     this.#table.handleUsed(to);
     this.#datagrams += 1;

@@ -9,6 +9,7 @@ import {
   readUint32,
   utf8Encode,
 } from '@lumamesh/base';
+import type { Bandwidth } from '../bandwidth.ts';
 import type { Remote } from '../five-tuple.ts';
 import type { SessionId } from '../session-table.ts';
 import { sourceOf } from '../source.ts';
@@ -78,6 +79,7 @@ interface Authentic {
 export class TurnServer implements Machine<TurnOutput> {
   readonly #crypto: SyncCrypto;
   readonly #drops: DropCounters;
+  readonly #bandwidth: Bandwidth | null;
   readonly #grants: TurnGrants;
   readonly #authentication: TurnAuthentication;
   readonly #table: AllocationTable;
@@ -86,13 +88,20 @@ export class TurnServer implements Machine<TurnOutput> {
   readonly #outputs = new Fifo<TurnOutput>();
   readonly #realm = utf8Encode(TURN_REALM);
 
-  constructor(crypto: SyncCrypto, limits: TurnLimits, drops: DropCounters) {
+  /** @param bandwidth what the endpoint as a whole may use, where that is bounded */
+  constructor(
+    crypto: SyncCrypto,
+    limits: TurnLimits,
+    drops: DropCounters,
+    bandwidth: Bandwidth | null = null,
+  ) {
     this.#crypto = crypto;
     this.#drops = drops;
+    this.#bandwidth = bandwidth;
     this.#grants = new TurnGrants(crypto);
     this.#authentication = new TurnAuthentication(crypto, this.#grants);
     this.#table = new AllocationTable(limits);
-    this.#forwarding = new TurnForwarding(crypto, this.#table, limits);
+    this.#forwarding = new TurnForwarding(crypto, this.#table, limits, bandwidth);
     this.#peers = new PeerRequests(this.#table, () => this.#forwarding.newPair());
   }
 
@@ -160,7 +169,7 @@ export class TurnServer implements Machine<TurnOutput> {
     const { grant, key: integrityKey } = verdict;
     const covered = { ...message, attributes: protectedAttributes(message) };
     const request = { now, remote, message, covered, grant, key: integrityKey };
-    this.#respond(remote, this.#answer(request, key, allocation));
+    this.#respond(now, remote, this.#answer(request, key, allocation));
   }
 
   /** The connection of a five-tuple has ended, and the allocation on it. */
@@ -286,7 +295,7 @@ export class TurnServer implements Machine<TurnOutput> {
       code === 400
         ? badRequestResponse(message)
         : challengeResponse(message, code, this.#realm, this.#authentication.nonceFor(now, remote));
-    if (response.length <= AMPLIFICATION_LIMIT * requestBytes) this.#respond(remote, response);
+    if (response.length <= AMPLIFICATION_LIMIT * requestBytes) this.#respond(now, remote, response);
   }
 
   #success(
@@ -301,7 +310,8 @@ export class TurnServer implements Machine<TurnOutput> {
     return errorResponse(this.#crypto, key, message, code);
   }
 
-  #respond(remote: Remote, data: Uint8Array): void {
+  #respond(now: Instant, remote: Remote, data: Uint8Array): void {
+    this.#bandwidth?.spend(now, data.length);
     this.#outputs.push({ type: 'transmit', remote, data });
   }
 

@@ -88,7 +88,12 @@ export async function withRelay(
   try {
     unlock = await lockIdentity(identity, config.nodeKey);
     relay = await RelayServer.start(
-      { ...config, meshFile: join(folder, 'mesh-relays.txt'), reachabilityRelays: 'off' },
+      {
+        ...config,
+        meshFile: join(folder, 'mesh-relays.txt'),
+        reachabilityRelays: 'off',
+        monthlyTraffic: undefined,
+      },
       silentLogger,
       identity,
     );

@@ -81,6 +81,17 @@ describe('the configuration', () => {
     assert.equal(config.icePwd, undefined);
   });
 
+  it('takes traffic with a unit or without', () => {
+    const cases = [
+      ['500GB', 5e11],
+      ['1 TB', 1e12],
+      ['100MB', 1e8],
+      ['250000000000', 2.5e11],
+    ] as const;
+    for (const [text, bytes] of cases)
+      assert.equal(readConfig({ environment: { MONTHLY_TRAFFIC: text } }).monthlyTraffic, bytes);
+  });
+
   it('takes the mesh by its three variables', () => {
     const { meshSalt, meshListen, meshPeers, meshFile } = readConfig({
       environment: {
@@ -115,6 +126,11 @@ describe('the configuration', () => {
       [{ HEALTH_LISTEN: '7401' }, /^HEALTH_LISTEN/],
       [{ MAX_SESSIONS: '0' }, /^MAX_SESSIONS/],
       [{ MAX_ROOM_SIZE: '-3' }, /^MAX_ROOM_SIZE/],
+      [{ MAX_BANDWIDTH: '0' }, /^MAX_BANDWIDTH/],
+      [{ MONTHLY_TRAFFIC: '500 G' }, /^MONTHLY_TRAFFIC: "500 G" .* such as 500GB/],
+      [{ MONTHLY_TRAFFIC: '99MB' }, /^MONTHLY_TRAFFIC/],
+      [{ MONTHLY_TRAFFIC: '1001TB' }, /^MONTHLY_TRAFFIC/],
+      [{ MONTHLY_TRAFFIC: '1e12' }, /^MONTHLY_TRAFFIC/],
       [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL/],
       [{ MESH_SALT: 'salt', MESH_LISTEN: '7402' }, /^MESH_LISTEN: "7402" .*host:port/],
       [{ MESH_SALT: 'salt', MESH_PEERS: 'a:1,b' }, /^MESH_PEERS/],

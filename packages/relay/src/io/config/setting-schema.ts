@@ -11,6 +11,7 @@ import {
   ipv4,
   ipv6,
   port,
+  traffic,
   wholeNumber,
 } from './setting-values.ts';
 
@@ -56,6 +57,8 @@ export const SCHEMA = v.object({
   maxStunPerSecond: wholeNumber(1, 1_000_000),
   maxDeliveriesPerSecond: wholeNumber(1, 1_000_000),
   maxBytesPerSecond: wholeNumber(1000, 999_999_999),
+  maxBandwidth: v.optional(wholeNumber(10_000, 999_999_999)),
+  monthlyTraffic: v.optional(traffic),
   turnRate: wholeNumber(0, 999_999_999),
   turnRatePerPair: automatic(1000, 999_999_999),
   turnRatePerSession: automatic(1000, 999_999_999),

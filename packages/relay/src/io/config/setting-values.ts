@@ -49,6 +49,19 @@ export const dialable = v.pipe(
   v.check((value) => value.port > 0),
 );
 
+const TRAFFIC_UNITS: Readonly<Record<string, number>> = { MB: 1e6, GB: 1e9, TB: 1e12 };
+const MIN_TRAFFIC_BYTES = 1e8;
+const MAX_TRAFFIC_BYTES = 1e15;
+
+/** Bytes, with a unit or without: `500GB`. */
+export const traffic = v.pipe(
+  v.string(),
+  v.regex(/^\d{1,15}( ?[MGT]B)?$/),
+  v.transform((text) => parseInt(text, 10) * (TRAFFIC_UNITS[text.slice(-2)] ?? 1)),
+  v.minValue(MIN_TRAFFIC_BYTES),
+  v.maxValue(MAX_TRAFFIC_BYTES),
+);
+
 /** A whole number, or `null` for what the relay finds out itself. */
 export const automatic = (min: number, max: number) =>
   v.union([

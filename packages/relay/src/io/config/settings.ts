@@ -208,6 +208,20 @@ export const SETTINGS = {
     '2000000',
     'a whole number between 1000 and 999999999',
   ),
+  maxBandwidth: setting(
+    'MAX_BANDWIDTH',
+    '<bytes>',
+    'sent to browsers and received from them, bytes per second for all together; a part of it is for newcomers and TURN only while there is enough',
+    '',
+    'a whole number between 10000 and 999999999',
+  ),
+  monthlyTraffic: setting(
+    'MONTHLY_TRAFFIC',
+    '<bytes>',
+    'sent and received in a calendar month of UTC; with 95 % of it used the relay rests until the next one',
+    '',
+    'bytes from 100MB to 1000TB, such as 500GB',
+  ),
   turnRate: setting(
     'TURN_RATE',
     '<bytes>',

@@ -48,7 +48,7 @@ export class HealthMonitor {
   }
 
   #facts(): HealthFacts {
-    const { isClosing, conflictAgeMs, isUnreached, machine } = this.#relay.condition;
+    const { isClosing, isResting, conflictAgeMs, isUnreached, machine } = this.#relay.condition;
     const aloneMs = this.#aloneSinceMs === null ? 0 : Date.now() - this.#aloneSinceMs;
     return {
       isClosing,
@@ -57,6 +57,7 @@ export class HealthMonitor {
       eventLoopP99Ms: this.#last.p99Ms,
       aloneMs,
       isUnreached,
+      isResting,
       machine,
     };
   }

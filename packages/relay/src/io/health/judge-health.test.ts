@@ -9,6 +9,7 @@ const WELL: HealthFacts = {
   conflictAgeMs: null,
   aloneMs: 0,
   isUnreached: false,
+  isResting: false,
   machine: [],
 };
 
@@ -17,6 +18,7 @@ describe('the health of a relay', () => {
     assert.deepEqual(judgeHealth(WELL), []);
     const cases: [Partial<HealthFacts>, string[]][] = [
       [{ isClosing: true }, ['closing']],
+      [{ isResting: true }, ['traffic.used']],
       [{ failedSelfChecks: 2 }, []],
       [{ failedSelfChecks: 3 }, ['udp.noAnswer']],
       [{ eventLoopP99Ms: 999 }, []],

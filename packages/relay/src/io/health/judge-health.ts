@@ -10,6 +10,8 @@ export interface HealthFacts {
   readonly aloneMs: number;
   /** Relays that were asked to dial it have found nobody; not so while that is not known. */
   readonly isUnreached: boolean;
+  /** The month's traffic is used. */
+  readonly isResting: boolean;
   /** What is wrong with the machine, as reasons. */
   readonly machine: readonly string[];
 }
@@ -29,6 +31,7 @@ const MAX_ALONE_MS = 5 * 60_000;
 export function judgeHealth(facts: HealthFacts): readonly string[] {
   const reasons: readonly (readonly [string, boolean])[] = [
     ['closing', facts.isClosing],
+    ['traffic.used', facts.isResting],
     ['udp.noAnswer', facts.failedSelfChecks >= MAX_FAILED_SELF_CHECKS],
     ['outside.unreached', facts.isUnreached],
     ['eventLoop.slow', facts.eventLoopP99Ms > MAX_EVENT_LOOP_P99_MS],

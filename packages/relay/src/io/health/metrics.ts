@@ -169,6 +169,31 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'What all sessions together may make it hold; beyond it the greediest are closed.',
     read: one(({ memory }) => memory.maxHeldBytes),
   },
+  lumamesh_bandwidth_max_bytes: {
+    kind: 'gauge',
+    help: 'MAX_BANDWIDTH: bytes per second in and out at most.',
+    read: ({ bandwidth }) => (bandwidth === undefined ? [] : [{ value: bandwidth.bytesPerSecond }]),
+  },
+  lumamesh_bandwidth_waiting_bytes: {
+    kind: 'gauge',
+    help: 'What waits to be sent because of it.',
+    read: ({ bandwidth }) => (bandwidth === undefined ? [] : [{ value: bandwidth.waitingBytes }]),
+  },
+  lumamesh_monthly_traffic_bytes: {
+    kind: 'gauge',
+    help: 'Sent and received in this calendar month of UTC (MONTHLY_TRAFFIC), headers and mesh included.',
+    read: ({ monthly }) => (monthly === undefined ? [] : [{ value: monthly.bytes }]),
+  },
+  lumamesh_monthly_traffic_max_bytes: {
+    kind: 'gauge',
+    help: 'MONTHLY_TRAFFIC.',
+    read: ({ monthly }) => (monthly === undefined ? [] : [{ value: monthly.max }]),
+  },
+  lumamesh_resting: {
+    kind: 'gauge',
+    help: '1 while the traffic of the month is used, and the relay rests.',
+    read: ({ monthly }) => (monthly === undefined ? [] : [{ value: monthly.isResting ? 1 : 0 }]),
+  },
   lumamesh_tcp_sockets: {
     kind: 'gauge',
     help: 'Connections over TCP (TCP_PORT).',

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { type SignedRelayRecord, decodeRecordLine, encodeRecordLine } from '@lumamesh/protocol';
+import { replaceFile } from '../replace-file.ts';
 
 const HEADER =
   '# Relays of the mesh that answered when this was written; read at start, one record a line (docs/operations.md).\n';
-const PRIVATE_MODE = 0o600;
 /** A node needs a few hundred to find its way back; more only take time to dial. */
 export const MAX_SAVED_RECORDS = 512;
 const MAX_FILE_BYTES = 1_048_576;
@@ -28,28 +27,13 @@ export async function loadMeshFile(file: string): Promise<readonly SignedRelayRe
   });
 }
 
-/**
- * Replaces the file as a whole: after a crash or on a full disk the old one is still there. Rejects
- * with the system's error.
- */
+/** Replaces the file as a whole. Rejects with the system's error. */
 export async function saveMeshFile(
   file: string,
   records: readonly SignedRelayRecord[],
 ): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    await writeFile(
-      temporary,
-      HEADER +
-        records
-          .slice(0, MAX_SAVED_RECORDS)
-          .map((record) => `${encodeRecordLine(record)}\n`)
-          .join(''),
-      { mode: PRIVATE_MODE, flush: true },
-    );
-    await rename(temporary, file);
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined);
-    throw error;
-  }
+  const lines = records
+    .slice(0, MAX_SAVED_RECORDS)
+    .map((record) => `${encodeRecordLine(record)}\n`);
+  await replaceFile(file, HEADER + lines.join(''));
 }

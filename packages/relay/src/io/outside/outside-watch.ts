@@ -68,7 +68,9 @@ export class OutsideWatch {
     });
   }
 
+  /** Also after {@link stop}. */
   start(): void {
+    this.#isStopped = false;
     this.#drive(() => undefined);
   }
 

@@ -1,0 +1,162 @@
+import { Fifo, type Instant, later } from '@lumamesh/base';
+import { type Remote, fiveTupleKey } from './five-tuple.ts';
+
+/** What a datagram costs besides: the headers of IPv4 and UDP. */
+export const DATAGRAM_HEADER_BYTES = 28;
+/** However low the rate is, a handshake passes at once. */
+const MIN_BURST_BYTES = 65_536;
+/** What comes in takes at most this share: nobody can be kept from sending, only from being answered. */
+const RECEIVED_SHARE = 1 / 2;
+/** Of the burst: what has to be left for newcomers to be answered, and for forwarding. */
+const NEWCOMERS_SPARE = 1 / 4;
+const FORWARDING_SPARE = 1 / 2;
+/** What waits leaves within half a second or so: more would be sent again before it has left. */
+const WAITING_SECONDS = 0.5;
+const MIN_WAITING_BYTES = 32_768;
+const MAX_WAITING_BYTES = 4 * 2 ** 20;
+/** What a datagram that waits costs in memory besides. */
+const WAITING_OVERHEAD_BYTES = 256;
+/** However many wait, each session may have two datagrams there. */
+const MIN_SHARE_BYTES = 4096;
+
+export interface Waiting {
+  readonly type: 'transmit';
+  readonly remote: Remote;
+  readonly data: Uint8Array;
+}
+
+interface Queue {
+  readonly datagrams: Fifo<Waiting>;
+  bytes: number;
+}
+
+/**
+ * A bandwidth that everything shares, in and out: a bucket of bytes. As it empties, forwarding
+ * stops first (it is a lossy line, and its ends send more slowly), then newcomers are no longer
+ * answered; what sessions are sent waits here at last, each five-tuple having its turn. To SCTP that
+ * is a slow line: what is not acknowledged holds back what waits behind it, where it always waits.
+ */
+export class Bandwidth {
+  readonly bytesPerSecond: number;
+  readonly #burst: number;
+  readonly #maxWaiting: number;
+  /** Below zero where something could not wait. */
+  #tokens: number;
+  #receivedTokens: number;
+  #at: Instant;
+  /** By five-tuple, in the order of their turns. */
+  readonly #queues = new Map<string, Queue>();
+  #waitingBytes = 0;
+
+  constructor(now: Instant, bytesPerSecond: number) {
+    this.bytesPerSecond = bytesPerSecond;
+    this.#burst = Math.max(bytesPerSecond, MIN_BURST_BYTES);
+    this.#maxWaiting = Math.min(
+      MAX_WAITING_BYTES,
+      Math.max(MIN_WAITING_BYTES, bytesPerSecond * WAITING_SECONDS),
+    );
+    this.#tokens = this.#burst;
+    this.#receivedTokens = this.#burst * RECEIVED_SHARE;
+    this.#at = now;
+  }
+
+  /** What waits to be sent, at what it costs. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** When the next of those that wait may leave. */
+  get deadline(): Instant | null {
+    if (this.#queues.size === 0) return null;
+    const missing = Math.max(0, 1 - this.#tokens);
+    return later(this.#at, Math.ceil((missing / this.bytesPerSecond) * 1000));
+  }
+
+  handleReceived(now: Instant, bytes: number): void {
+    this.#refill(now);
+    const cost = Math.min(bytes + DATAGRAM_HEADER_BYTES, this.#receivedTokens);
+    this.#receivedTokens -= cost;
+    this.#charge(cost);
+  }
+
+  /** Something that is small and cannot wait is sent. */
+  spend(now: Instant, bytes: number): void {
+    this.#refill(now);
+    this.#charge(bytes + DATAGRAM_HEADER_BYTES);
+  }
+
+  /** Whether those who have no session are answered. */
+  admitsNewcomers(now: Instant): boolean {
+    this.#refill(now);
+    return this.#tokens >= this.#burst * NEWCOMERS_SPARE;
+  }
+
+  /** Takes what it costs to send on a datagram that was forwarded. @returns Whether that is there. */
+  takeForwarded(now: Instant, bytes: number): boolean {
+    this.#refill(now);
+    if (this.#tokens < this.#burst * FORWARDING_SPARE) return false;
+    this.#charge(bytes + DATAGRAM_HEADER_BYTES);
+    return true;
+  }
+
+  /**
+   * A session has something to send.
+   * @returns `send` it now; it `waits`, and comes by {@link poll}; or no more may wait: `drop`.
+   */
+  offer(now: Instant, remote: Remote, data: Uint8Array): 'send' | 'waits' | 'drop' {
+    this.#refill(now);
+    if (this.#queues.size === 0 && this.#tokens > 0) {
+      this.#charge(data.length + DATAGRAM_HEADER_BYTES);
+      return 'send';
+    }
+    const key = fiveTupleKey(remote);
+    const queue = this.#queues.get(key) ?? { datagrams: new Fifo<Waiting>(), bytes: 0 };
+    const cost = data.length + WAITING_OVERHEAD_BYTES;
+    const others = this.#queues.size - (queue.bytes === 0 ? 0 : 1);
+    const share = Math.max(MIN_SHARE_BYTES, this.#maxWaiting / (others + 1));
+    // Shares of those that came before were larger: all together have twice as much.
+    if (queue.bytes + cost > share || this.#waitingBytes + cost > 2 * this.#maxWaiting)
+      return 'drop';
+    queue.datagrams.push({ type: 'transmit', remote, data });
+    queue.bytes += cost;
+    this.#waitingBytes += cost;
+    this.#queues.set(key, queue);
+    return 'waits';
+  }
+
+  /** @returns The next of those that waited, or `null` while there is nothing for it. */
+  poll(now: Instant): Waiting | null {
+    if (this.#queues.size === 0) return null;
+    this.#refill(now);
+    if (this.#tokens <= 0) return null;
+    for (const [key, queue] of this.#queues) {
+      this.#queues.delete(key);
+      const waiting = queue.datagrams.shift();
+      if (waiting === undefined) continue;
+      const cost = waiting.data.length + WAITING_OVERHEAD_BYTES;
+      queue.bytes -= cost;
+      this.#waitingBytes -= cost;
+      // Behind the others.
+      if (queue.bytes > 0) this.#queues.set(key, queue);
+      this.#charge(waiting.data.length + DATAGRAM_HEADER_BYTES);
+      return waiting;
+    }
+    return null;
+  }
+
+  /** A debt is one of a second at most. */
+  #charge(bytes: number): void {
+    this.#tokens = Math.max(-this.bytesPerSecond, this.#tokens - bytes);
+  }
+
+  #refill(now: Instant): void {
+    if (now <= this.#at) return;
+    const gained = ((now - this.#at) / 1000) * this.bytesPerSecond;
+    this.#at = now;
+    this.#tokens = Math.min(this.#burst, this.#tokens + gained);
+    this.#receivedTokens = Math.min(
+      this.#burst * RECEIVED_SHARE,
+      this.#receivedTokens + gained * RECEIVED_SHARE,
+    );
+  }
+}
