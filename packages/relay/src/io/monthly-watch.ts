@@ -71,6 +71,7 @@ export class MonthlyWatch {
   look(nowUnixMs = Date.now()): void {
     const { maxBytes, readTotal, log, onChange } = this.#options;
     const max = maxBytes();
+    if (max === undefined && !this.#isResting) return;
     this.#traffic.handleTotal(nowUnixMs, readTotal());
     const isResting = this.#traffic.isUsed(max);
     if (isResting !== this.#isResting) {
@@ -91,6 +92,7 @@ export class MonthlyWatch {
   /** Counts for the last time. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    if (this.#options.maxBytes() === undefined) return;
     this.#traffic.handleTotal(Date.now(), this.#options.readTotal());
     await this.save();
   }

@@ -240,9 +240,10 @@ export class RelayServer {
     this.#machine?.stop();
     this.#ownRecord?.stop();
     this.#sessions?.stop();
+    // The goodbyes are not in it: what the mesh has counted goes with it.
+    await this.#monthly?.stop();
     await this.#mesh?.stop();
     await this.#udp?.close();
-    await this.#monthly?.stop();
   }
 
   async #listen(): Promise<void> {

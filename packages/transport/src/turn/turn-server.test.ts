@@ -48,8 +48,10 @@ class Lab {
   now: Instant = instant(1000);
   #clients = 0;
 
-  constructor(limits: Partial<TurnLimits> = {}) {
-    this.endpoint = new Endpoint(this.now, endpointOptions({ turn: { ...LIMITS, ...limits } }));
+  constructor(limits: Partial<TurnLimits> = {}, maxBandwidth?: number) {
+    const turn = { ...LIMITS, ...limits };
+    const bandwidth = maxBandwidth === undefined ? {} : { maxBandwidth };
+    this.endpoint = new Endpoint(this.now, endpointOptions({ turn, ...bandwidth }));
   }
 
   get turn(): NonNullable<Endpoint['turn']> {
@@ -520,6 +522,20 @@ describe('what TURN forwards', () => {
       assert.ok(Math.abs(inTheLongRun - 200_000 / 1248) < 5, `${inTheLongRun}`);
       assert.ok(lab.drops(`turn.rate.${name}`) > 0);
     });
+
+  it('leaves half of a bounded bandwidth to others, and goes on when there is some again', () => {
+    const lab = new Lab({}, 200_000);
+    const [a] = lab.pair('room', 0x4000);
+    const forwarded = (): number => lab.exchange(a.remote, channelData(0x4000, PAYLOAD)).length;
+    let passed = 0;
+    for (let i = 0; i < 500; i++) passed += forwarded();
+    assert.ok(passed > 30 && passed < 50, `${passed}`);
+    assert.ok(lab.drops('turn.rate.bandwidth') > 300);
+    // Its allocation is served all the same.
+    assert.equal(a.ask(a.client.refresh(600)).code, null);
+    lab.pass(1000);
+    assert.equal(forwarded(), 1);
+  });
 
   it('is shared fairly: who sends little loses nothing to who floods', () => {
     const lab = new Lab({ bytesPerSecond: 400_000 });
