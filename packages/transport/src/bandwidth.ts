@@ -16,8 +16,12 @@ const MIN_WAITING_BYTES = 32_768;
 const MAX_WAITING_BYTES = 4 * 2 ** 20;
 /** What a datagram that waits costs in memory besides. */
 const WAITING_OVERHEAD_BYTES = 256;
-/** However many wait, each session may have two datagrams there. */
-const MIN_SHARE_BYTES = 4096;
+/**
+ * However many wait, each session may have five datagrams there, up to so much of all: what is lost
+ * again and again would end it.
+ */
+const MIN_SHARE_BYTES = 8192;
+const MAX_MIN_SHARES_BYTES = 16 * 2 ** 20;
 
 export interface Waiting {
   readonly type: 'transmit';
@@ -33,8 +37,8 @@ interface Queue {
 /**
  * A bandwidth that everything shares, in and out: a bucket of bytes. As it empties, forwarding
  * stops first (it is a lossy line, and its ends send more slowly), then newcomers are no longer
- * answered; what sessions are sent waits here at last, each five-tuple having its turn. To SCTP that
- * is a slow line: what is not acknowledged holds back what waits behind it, where it always waits.
+ * answered; what sessions are sent waits here at last, each five-tuple having its turn. A session
+ * that has something here sends nothing more until it has left: the rest waits in SCTP, as always.
  */
 export class Bandwidth {
   readonly bytesPerSecond: number;
@@ -70,6 +74,11 @@ export class Bandwidth {
     if (this.#queues.size === 0) return null;
     const missing = Math.max(0, 1 - this.#tokens);
     return later(this.#at, Math.ceil((missing / this.bytesPerSecond) * 1000));
+  }
+
+  /** Whether something waits for a five-tuple, by its key. */
+  holds(key: string): boolean {
+    return this.#queues.has(key);
   }
 
   handleReceived(now: Instant, bytes: number): void {
@@ -115,8 +124,8 @@ export class Bandwidth {
     const others = this.#queues.size - (queue.bytes === 0 ? 0 : 1);
     const share = Math.max(MIN_SHARE_BYTES, this.#maxWaiting / (others + 1));
     // Shares of those that came before were larger: all together have twice as much.
-    if (queue.bytes + cost > share || this.#waitingBytes + cost > 2 * this.#maxWaiting)
-      return 'drop';
+    const most = queue.bytes + cost > MIN_SHARE_BYTES ? 2 * this.#maxWaiting : MAX_MIN_SHARES_BYTES;
+    if (queue.bytes + cost > share || this.#waitingBytes + cost > most) return 'drop';
     queue.datagrams.push({ type: 'transmit', remote, data });
     queue.bytes += cost;
     this.#waitingBytes += cost;

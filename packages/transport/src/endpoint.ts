@@ -6,7 +6,7 @@ import {
   bytesEqual,
   earlier,
 } from '@lumamesh/base';
-import { Bandwidth } from './bandwidth.ts';
+import { Bandwidth, type Waiting } from './bandwidth.ts';
 import { type Source, sourceOf } from './source.ts';
 import { CookieGate } from './dtls/cookie-gate.ts';
 import { protocolOf } from './demultiplex.ts';
@@ -196,9 +196,10 @@ export class Endpoint implements Machine<EndpointOutput> {
       const reply = this.#replies.shift() ?? this.turn?.poll() ?? undefined;
       if (reply !== undefined) return reply;
       const waiting = this.bandwidth?.poll(this.#keeper.now) ?? null;
-      if (waiting !== null) return waiting;
+      if (waiting !== null) return this.#release(waiting);
       const slot = this.#table.nextDirty;
       if (slot === undefined) return null;
+      if (this.bandwidth !== null) slot.session.hold(this.bandwidth.holds(slot.key));
       const output = slot.session.poll();
       if (output === null) {
         this.#table.handleDrained(slot);
@@ -208,7 +209,7 @@ export class Endpoint implements Machine<EndpointOutput> {
         const { remote } = slot;
         if (!this.#keeper.paths.admits(slot, output.data.length))
           this.drops.count('endpoint.pathLimit');
-        else if (this.#mayLeave(remote, output.data))
+        else if (this.#mayLeave(slot, output.data))
           return { type: 'transmit', remote, data: output.data };
       } else if (output.type !== 'secure' || this.#keeper.admit(slot)) {
         return { type: 'event', sessionId: slot.id, event: output };
@@ -217,10 +218,17 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   /** Whether a session's datagram is sent at once: it may wait, or be lost as on any full line. */
-  #mayLeave(remote: Remote, data: Uint8Array): boolean {
+  #mayLeave({ remote }: Slot, data: Uint8Array): boolean {
     const verdict = this.bandwidth?.offer(this.#keeper.now, remote, data) ?? 'send';
     if (verdict === 'drop') this.drops.count('endpoint.bandwidthQueue');
     return verdict === 'send';
+  }
+
+  /** Something that waited has left: its session goes on when it was the last. */
+  #release(waiting: Waiting): Waiting {
+    const slot = this.#table.at(fiveTupleKey(waiting.remote));
+    if (slot !== undefined && this.bandwidth?.holds(slot.key) === false) this.#table.touch(slot);
+    return waiting;
   }
 
   /** @returns Why nobody is answered who has no session: a drop reason, or `null`. */

@@ -249,6 +249,11 @@ export class Session implements Machine<SessionOutput> {
     }
   }
 
+  /** Whether what it sent before still waits for its turn on the line: then nothing more is sent. */
+  hold(isHeld: boolean): void {
+    if (this.#sctp !== null) this.#sctp.isHeld = isHeld;
+  }
+
   /** The association, where its timers may resend: its first INIT goes before anything is proven. */
   get #provenSctp(): Association | null {
     return this.amplification.isProven ? this.#sctp : null;

@@ -206,11 +206,14 @@ export class Association implements Machine<SctpOutput> {
     // Events go first: what a listener sends on hearing of one shares a packet with the SACK.
     const output = this.#outputs.shift();
     if (output !== undefined) return output;
-    if (!this.#mustFlush) return null;
+    if (!this.#mustFlush || this.isHeld) return null;
     this.#mustFlush = false;
     this.#flush(this.#now);
     return this.#outputs.shift() ?? null;
   }
+
+  /** While what was sent before waits for its turn on the line, nothing more is sent. */
+  isHeld = false;
 
   get #isEnded(): boolean {
     return this.#lifecycle.state === 'ended';
