@@ -43,6 +43,8 @@ export class Association implements Machine<SctpOutput> {
   /** Streams to reset as soon as there is a peer. */
   readonly #earlyResets: number[] = [];
   #now: Instant;
+  /** While what was sent before waits for its turn on the line, nothing more is sent. */
+  isHeld = false;
   #mustFlush = false;
 
   constructor(now: Instant, options: SctpOptions) {
@@ -211,9 +213,6 @@ export class Association implements Machine<SctpOutput> {
     this.#flush(this.#now);
     return this.#outputs.shift() ?? null;
   }
-
-  /** While what was sent before waits for its turn on the line, nothing more is sent. */
-  isHeld = false;
 
   get #isEnded(): boolean {
     return this.#lifecycle.state === 'ended';
