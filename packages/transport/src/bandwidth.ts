@@ -126,7 +126,8 @@ export class Bandwidth {
     // Shares of those that came before were larger: all together have twice as much.
     const most = queue.bytes + cost > MIN_SHARE_BYTES ? 2 * this.#maxWaiting : MAX_MIN_SHARES_BYTES;
     if (queue.bytes + cost > share || this.#waitingBytes + cost > most) return 'drop';
-    queue.datagrams.push({ type: 'transmit', remote, data });
+    // A copy: `data` is a view that keeps a whole chunk of other datagrams.
+    queue.datagrams.push({ type: 'transmit', remote, data: data.slice() });
     queue.bytes += cost;
     this.#waitingBytes += cost;
     this.#queues.set(key, queue);
