@@ -26,14 +26,14 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 38_950,
+    maxBytes: 39_050,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 22_550,
+    maxBytes: 22_600,
   },
   {
     subpath: './features',

@@ -97,6 +97,7 @@ describe('the relay as one file', () => {
       'apps',
       'node_modules',
       'package.json',
+      'relay.txt',
       'tsconfig.json',
       'tsconfig.base.json',
     ])

@@ -78,6 +78,8 @@ export class PeerLink implements LinkState {
   #negotiations = 0;
   /** When the other side had described itself: connectivity checks began. */
   #describedThereAt = instant(Number.POSITIVE_INFINITY);
+  /** Since when an earlier connection of the two sought a way, and found none. */
+  _soughtSince = instant(Number.POSITIVE_INFINITY);
   #batch: SignalCandidate[] = [];
   #describedAt: Instant;
   #retriedAt = instant(-RETRY_INTERVAL_MS);
@@ -197,12 +199,21 @@ export class PeerLink implements LinkState {
   /** Both sides have said how they can be reached, and yet no way between them was found. */
   get hasNoDirectPath(): boolean {
     return (
-      !this.#wasOpen &&
-      this.#negotiations > 0 &&
       this._connection.localDescription !== null &&
       // A description that came late leaves the checks their time.
-      this.#platform.now() - this.#describedThereAt > CHECKS_MS
+      this.#platform.now() - this._failedSince > CHECKS_MS
     );
+  }
+
+  /**
+   * Since when a way has been sought that has not been found: never, while nothing has failed. Where
+   * there is not even a pair of addresses (one side has IPv6 only, the other IPv4) a browser gives up
+   * at once, again and again.
+   */
+  get _failedSince(): Instant {
+    if (this.#wasOpen) return instant(Number.POSITIVE_INFINITY);
+    const here = this.#negotiations > 0 ? this.#describedThereAt : this._soughtSince;
+    return instant(Math.min(here, this._soughtSince));
   }
 
   send(frame: Frame, lane: number): void {

@@ -65,6 +65,7 @@ const NO_LINK = {
   hasPath: false,
   hasOffered: false,
   _attempt: '',
+  _failedSince: Number.POSITIVE_INFINITY,
   _isConnected: false,
   _rttMs: 0,
   _retry: nothing,
@@ -541,11 +542,13 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   #restart(offersFirst: boolean): void {
+    const { _failedSince: failedSince } = this.#link;
     this.#link._close();
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
     this.#heldSignals = [];
     this.#link = this.#makeLink(offersFirst);
+    this.#link._soughtSince = failedSince;
     this.#delivery._setSink(this.#alternatePath);
     if (this.#isAdmitted)
       this.#setState(this.#alternatePath === null ? 'reconnecting' : 'forwarded');
