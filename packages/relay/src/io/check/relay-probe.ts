@@ -103,26 +103,42 @@ class Probe {
   }
 
   async run(): Promise<ProbeReport> {
-    const { ip, port, ufrag, pwd, fingerprint } = this.#record;
-    const { address = ip, silenceMs = SILENCE_MS, localAddress } = this.#options;
+    const { silenceMs = SILENCE_MS } = this.#options;
     this.#expect(silenceMs, await this.#slowness());
-    const certificateFingerprint = fingerprintBytes(fingerprint) ?? new Uint8Array(0);
     try {
-      const server = { remote: { address, port }, ufrag, password: pwd, certificateFingerprint };
-      this.#client = await UdpClient.toKnownServer(
-        server,
-        LUMAMESH_CHANNEL,
-        (event) => this.#handleEvent(event),
-        localAddress === undefined ? {} : { localAddress },
-      );
+      await this.#dial();
       const [result, fault] = await this.#done.promise;
-      await this.#client.close();
+      await this.#client?.close();
       return { ...this.#seen, result, fault };
     } catch (error) {
       // No socket to be had, or one that would not close.
       return { ...this.#seen, result: 'unknown', fault: (error as Error).message };
     } finally {
       this.#end('unknown', null);
+    }
+  }
+
+  async #dial(): Promise<void> {
+    const { ip, port, ufrag, pwd, fingerprint } = this.#record;
+    const { address = ip, localAddress } = this.#options;
+    const certificateFingerprint = fingerprintBytes(fingerprint) ?? new Uint8Array(0);
+    const server = { remote: { address, port }, ufrag, password: pwd, certificateFingerprint };
+    this.#client = await UdpClient.toKnownServer(
+      server,
+      LUMAMESH_CHANNEL,
+      (event) => this.#handleEvent(event),
+      localAddress === undefined ? {} : { localAddress },
+    );
+  }
+
+  /** ICE gives up sooner than a slow machine is due: then it begins again. */
+  async #dialAgain(): Promise<void> {
+    try {
+      await this.#client?.close();
+      await this.#dial();
+      if (this.#hasEnded) await this.#client?.close();
+    } catch (error) {
+      this.#end('unknown', (error as Error).message);
     }
   }
 
@@ -137,8 +153,10 @@ class Probe {
   }
 
   #handleEvent(event: SessionEvent): void {
-    if (event.type === 'closed') this.#end('dead', `${event.reason}: ${event.detail}`);
-    else if (event.type === 'reachable') {
+    if (event.type === 'closed') {
+      if (event.detail === 'noAnswer' && !this.#hasEnded) void this.#dialAgain();
+      else this.#end('dead', `${event.reason}: ${event.detail}`);
+    } else if (event.type === 'reachable') {
       this.#reach('ice');
       void this.#expectAnswer();
     } else if (event.type === 'secure') {
