@@ -131,7 +131,7 @@ class Probe {
     );
   }
 
-  /** ICE gives up sooner than a slow machine is due: then it begins again. */
+  /** A session gives up sooner than a slow machine is due: then another one begins. */
   async #dialAgain(): Promise<void> {
     try {
       await this.#client?.close();
@@ -154,9 +154,12 @@ class Probe {
 
   #handleEvent(event: SessionEvent): void {
     if (event.type === 'closed') {
-      if (event.detail === 'noAnswer' && !this.#hasEnded) void this.#dialAgain();
+      const hasGivenUp = event.detail === 'noAnswer' || event.reason === 'handshakeTimeout';
+      if (hasGivenUp && !this.#hasEnded) void this.#dialAgain();
       else this.#end('dead', `${event.reason}: ${event.detail}`);
     } else if (event.type === 'reachable') {
+      // What is due is due from the first time on.
+      if (this.#stages.length > 0) return;
       this.#reach('ice');
       void this.#expectAnswer();
     } else if (event.type === 'secure') {
