@@ -1,37 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
-import {
-  type ClientMessage,
-  type RelayMessage,
-  type WebCrypto,
-  deriveRoomSecret,
-} from '@lumamesh/protocol';
+import { type ClientMessage, type RelayMessage, deriveRoomSecret } from '@lumamesh/protocol';
 import type { Platform } from '../platform/platform.ts';
 import { RoomChannel } from './channel.ts';
 import { type PeerIdentity, createPeerIdentity } from './peer-identity.ts';
 import { EVERYONE, Sealer } from './sealing.ts';
+import { watchCrypto } from './watched-crypto.test-support.ts';
 
-/** How much WebCrypto is asked for just now: nothing else is waited for here. */
-let asked = 0;
-let opened = 0;
-const web = {
-  getRandomValues: (bytes: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(bytes),
-  subtle: new Proxy(crypto.subtle, {
-    get:
-      (subtle, name: keyof SubtleCrypto) =>
-      async (...values: readonly unknown[]) => {
-        asked += 1;
-        if (name === 'decrypt') opened += 1;
-        try {
-          const call = subtle[name] as (...values: readonly unknown[]) => Promise<unknown>;
-          return await call.apply(subtle, values as unknown[]);
-        } finally {
-          asked -= 1;
-        }
-      },
-  }),
-} as unknown as WebCrypto;
+const watched = watchCrypto();
+const { web } = watched;
 const NAME = 'tea';
 
 /** A member with a channel of ours, at relays that the test plays. */
@@ -94,9 +72,8 @@ class Page {
   }
 
   /** Until all that was heard is opened. */
-  async settle(): Promise<void> {
-    for (let calm = 0; calm < 5; calm = asked === 0 ? calm + 1 : 0)
-      await new Promise((resolve) => setImmediate(resolve));
+  settle(): Promise<void> {
+    return watched.settle();
   }
 
   tick(ms: number): void {
@@ -265,10 +242,11 @@ describe('a room over relays that may lie', () => {
       page.hear('relay', { action: 'signal', from: mallory.id, data: noise });
     const data = await bob.sealer.seal('signal', page.identity.id, { n: 1, stay: 0 });
     page.hear('relay', { action: 'signal', from: bob.id, data });
-    const before = opened;
+    const before = watched.opened;
     await page.settle();
     assert.deepEqual(page.signals, [[bob.id, 1]]);
-    assert.ok(opened - before < 100, `${opened - before} texts were opened before it was heard`);
+    const opened = watched.opened - before;
+    assert.ok(opened < 100, `${opened} texts were opened before it was heard`);
   });
 
   it('holds few of those who are made up, and none in the place of who is met', async () => {

@@ -1,46 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
-import {
-  type ClientMessage,
-  type RelayMessage,
-  type WebCrypto,
-  deriveRoomSecret,
-} from '@lumamesh/protocol';
+import { type ClientMessage, type RelayMessage, deriveRoomSecret } from '@lumamesh/protocol';
 import type { NetHandle } from '../../feature.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { RoomChannel } from '../../room/channel.ts';
 import { type PeerIdentity, createPeerIdentity } from '../../room/peer-identity.ts';
 import { EVERYONE, Sealer } from '../../room/sealing.ts';
+import { watchCrypto } from '../../room/watched-crypto.test-support.ts';
 import { PageChannel } from './channel.ts';
 import { SignalPace } from './signal-pace.ts';
 
 /* A channel, and members and relays that mean it ill. */
 
-/** How much WebCrypto is asked for just now: nothing else is waited for here. */
-let asked = 0;
-const web = {
-  getRandomValues: (bytes: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(bytes),
-  subtle: new Proxy(crypto.subtle, {
-    get:
-      (subtle, name: keyof SubtleCrypto) =>
-      async (...values: readonly unknown[]) => {
-        asked += 1;
-        try {
-          const call = subtle[name] as (...values: readonly unknown[]) => Promise<unknown>;
-          return await call.apply(subtle, values as unknown[]);
-        } finally {
-          asked -= 1;
-        }
-      },
-  }),
-} as unknown as WebCrypto;
+const { web, settle } = watchCrypto();
 const NAME = 'tea';
-
-async function settle(): Promise<void> {
-  for (let calm = 0; calm < 5; calm = asked === 0 ? calm + 1 : 0)
-    await new Promise((resolve) => setImmediate(resolve));
-}
 
 /** A page in the channel, at a relay that the test plays. */
 class World {

@@ -1,37 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
-import type { WebCrypto } from '@lumamesh/protocol';
 import { PairCipher, createPairKeys } from './pair-cipher.ts';
 import { type Frame, UNORDERED, VALUES } from '../../peer/peer-frame.ts';
 import type { Platform } from '../../platform/platform.ts';
+import { watchCrypto } from '../../room/watched-crypto.test-support.ts';
 import { ForwardedPath } from './forwarded-path.ts';
 import { Forwarder, type ForwardingPeer } from './forwarder.ts';
 
 /* Two ends of a path, and those who carry between them, with a clock of the test's own. */
 
-/**
- * WebCrypto works in threads of its own: how many calls are under way tells when all has come to
- * rest.
- */
-let callsUnderWay = 0;
-const web = {
-  subtle: new Proxy(crypto.subtle, {
-    get:
-      (subtle, name) =>
-      async (...values: readonly unknown[]): Promise<unknown> => {
-        callsUnderWay += 1;
-        try {
-          return await (
-            Reflect.get(subtle, name) as (...all: readonly unknown[]) => Promise<unknown>
-          ).apply(subtle, values as unknown[]);
-        } finally {
-          callsUnderWay -= 1;
-        }
-      },
-  }),
-  getRandomValues: (bytes: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(bytes),
-} as unknown as WebCrypto;
+const { web, settle } = watchCrypto();
 
 class World {
   now: Instant = instant(0);
@@ -49,8 +28,7 @@ class World {
   /** Lets everything that is under way come to rest, and time pass. */
   async run(ms = 0): Promise<void> {
     for (const end = this.now + ms; ; this.now = instant(Math.min(end, this.now + 100))) {
-      for (let quiet = 0; quiet < 5; quiet = callsUnderWay > 0 ? 0 : quiet + 1)
-        await new Promise((resolve) => setImmediate(resolve));
+      await settle();
       for (const timer of this.timers.splice(0)) {
         if (timer.at <= this.now) timer.run();
         else this.timers.push(timer);
