@@ -5,7 +5,7 @@ export interface WatchedCrypto {
   /** How often `decrypt` was asked for. */
   readonly opened: number;
   /** Until nothing is under way, nor follows from what was. */
-  settle(): Promise<void>;
+  readonly settle: () => Promise<void>;
 }
 
 /** WebCrypto works in threads of its own: how many calls are under way tells when all is at rest. */
