@@ -37,6 +37,20 @@ const ENTRIES: readonly (EntryPage & { readonly source: string; readonly module:
     about: 'What a page may pick for `connect({ features })` of `lumamesh/core`.',
   },
   {
+    source: 'identity.ts',
+    module: 'identity',
+    name: 'lumamesh/identity',
+    file: 'lumamesh-identity.md',
+    about: 'Who a page is beyond its visit, and how it proves that to others.',
+  },
+  {
+    source: 'inspector.ts',
+    module: 'inspector',
+    name: 'lumamesh/inspector',
+    file: 'lumamesh-inspector.md',
+    about: 'An element that shows what a net does.',
+  },
+  {
     source: 'react/index.ts',
     module: 'react',
     name: 'lumamesh/react',

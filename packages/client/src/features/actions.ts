@@ -4,8 +4,8 @@ import type { SendOptions } from '../peer/peer-frame.ts';
 
 const MAX_NAME_LENGTH = 64;
 
-/** Whom an action goes to: all, or these. */
 export interface ActionOptions<Peer = unknown> extends SendOptions {
+  /** Whom it goes to; all where it is left out. `to: undefined` is refused (`BAD_ARGUMENT`). */
   readonly to?: Peer | readonly Peer[];
 }
 
@@ -50,8 +50,9 @@ function actionsOf(room: RoomHandle): RoomPart {
       const send: ActionSend<Value, PeerHandle> = async (value, all = {}) => {
         expectType(`action ${name}: options`, all, 'object');
         const { to, ...options } = all;
-        if (to === undefined) return room.broadcastFrame('action', name, value, options);
-        const peers: readonly PeerHandle[] = Array.isArray(to) ? to : [to];
+        // Whom a page looked up and did not find is nobody, and not everybody.
+        if (!('to' in all)) return room.broadcastFrame('action', name, value, options);
+        const peers = (Array.isArray(to) ? to : [to]) as readonly PeerHandle[];
         const arePeers = peers.every((peer) => typeof peer?.sendFrame === 'function');
         expectThat(arePeers, `action ${name}: to`, 'a peer or a list of peers', to);
         const sent = peers.map(async (peer) => peer.sendFrame('action', name, value, options));

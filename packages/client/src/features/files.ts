@@ -1,6 +1,7 @@
 import { LumameshError, expectThat } from '@lumamesh/base';
 import { checkSignal, expectFields } from '../options.ts';
 import type { Api, Feature, PeerHandle, PeerPart } from '../feature.ts';
+import { isBlob } from './structured-codec.ts';
 
 /*
  * A file goes in pieces by the bulk lane, so it delays nothing else, outlives lost connections, and
@@ -90,7 +91,7 @@ function filesOf(peer: PeerHandle): PeerPart {
 
   const api: FilesPeer = {
     sendFile: async (file, options = {}) => {
-      expectThat(file instanceof Blob, 'sendFile: file', 'a File or a Blob', file);
+      expectThat(isBlob(file), 'sendFile: file', 'a File or a Blob', file);
       expectFields('sendFile: ', options, 'name', 'string', 'undefined');
       checkOptions('sendFile: ', options);
       const { name = (file as Partial<File>).name ?? '', signal } = options;

@@ -1,6 +1,7 @@
 import { type Instant, LumameshError } from '@lumamesh/base';
 import { toError } from '../extend.ts';
 import type { Api, Feature, NetHandle, NetPart } from '../feature.ts';
+import { tagOf } from '../peer/value-classes.ts';
 import {
   type KnownRelay,
   type RelaySource,
@@ -134,7 +135,7 @@ function listOf(relays: RelaySource | readonly RelaySource[]): readonly RelaySou
 }
 
 function isUrl(source: unknown): boolean {
-  return source instanceof URL || (typeof source === 'string' && URL_LIKE.test(source));
+  return tagOf(source) === 'URL' || (typeof source === 'string' && URL_LIKE.test(source));
 }
 
 function isNodeKey(source: unknown): source is string {

@@ -1,5 +1,13 @@
 import { concatBytes } from '@lumamesh/base';
-import { MAX_DEPTH, isRecord, jsonBytes, notSendable, tooLarge } from '../peer/plain-values.ts';
+import {
+  MAX_DEPTH,
+  isRecord,
+  jsonBytes,
+  notSendable,
+  refuseDetached,
+  tooLarge,
+} from '../peer/plain-values.ts';
+import { copyBytes, isTakenBy, tagOf } from '../peer/value-classes.ts';
 import { type EncodedValue, type StructuredCodec, parseBytes } from '../peer/value-frames.ts';
 
 /*
@@ -32,11 +40,8 @@ function encode(value: unknown): EncodedValue {
   const head = new Uint8Array(HEAD_BYTES);
   new DataView(head.buffer).setUint32(0, json.length);
   const all = [head, json, ...parts];
-  const length = all.reduce(
-    (sum, part) => sum + (part instanceof Blob ? part.size : part.length),
-    0,
-  );
-  const blobs = parts.filter((part) => part instanceof Blob);
+  const length = all.reduce((sum, part) => sum + ('size' in part ? part.size : part.length), 0);
+  const blobs = parts.filter((part) => 'size' in part);
   if (blobs.reduce((sum, { size }) => sum + size, 0) > MAX_BLOB_BYTES)
     throw tooLarge('blobs of more than 16 MB go as files');
   const body =
@@ -47,6 +52,11 @@ function encode(value: unknown): EncodedValue {
           () => null,
         );
   return { kind: 's', length, body };
+}
+
+/** A Blob or a File, of whatever frame. */
+export function isBlob(value: unknown): value is Blob {
+  return /^(Blob|File)$/.test(tagOf(value)) && isTakenBy(Blob.prototype, 'slice', value);
 }
 
 /** Returns what stands for a value in the JSON, and adds its binary parts to `parts`. */
@@ -85,31 +95,31 @@ function write(
       if (!(i in value)) throw notSendable(`${place}.${i} (missing)`, undefined);
       return each(value[i], i);
     });
-  const name = Object.prototype.toString.call(value).slice(8, -1);
-  if (value instanceof Date) {
-    const ms = value.getTime();
+  const tag = tagOf(value);
+  // What says so is looked at: most values are records, and say nothing.
+  if (tag === 'Date' && isTakenBy(Date.prototype, 'getTime', value)) {
+    const ms = Date.prototype.getTime.call(value);
     return special('d', Number.isNaN(ms) ? null : ms);
   }
-  if (value instanceof Map)
+  if (tag === 'Map' && isTakenBy(Map.prototype, 'keys', value))
     return special(
       'm',
       [...value].map(([key, item], i) => [each(key, `keys.${i}`), each(item, i)]),
     );
-  if (value instanceof Set)
+  if (tag === 'Set' && isTakenBy(Set.prototype, 'keys', value))
     return special(
       's',
       [...value].map((item, i) => each(item, i)),
     );
-  if (value instanceof Blob) {
+  if (isBlob(value)) {
     parts.push(value);
     const { name: fileName = null, lastModified = 0 } = value as Partial<File>;
     return special('f', value.type, value.size, fileName, lastModified);
   }
-  const Binary = binaryClass(name);
-  if (Binary !== undefined) {
-    const view = ArrayBuffer.isView(value) ? value : new Uint8Array(value as ArrayBuffer);
-    parts.push(new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice());
-    return special('b', name, view.byteLength);
+  if (binaryClass(tag) !== undefined) {
+    const bytes = copyBytes(value) ?? refuseDetached(place, value);
+    parts.push(bytes);
+    return special('b', tag, bytes.length);
   }
   if (!isRecord(value)) throw notSendable(place, value);
   const copy = Object.fromEntries(

@@ -5,6 +5,7 @@ import {
   type StructuredCodec,
   hasTooManyParts,
 } from './value-frames.ts';
+import { copyBytes, isUint8Array, tagOf } from './value-classes.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
 export const MAX_DEPTH = 500;
@@ -16,9 +17,9 @@ export const MAX_TEXT_LENGTH = 21_700;
  * that the page may use its buffer again.
  */
 export function encodePlain(value: unknown): EncodedValue | null {
-  if (value instanceof Uint8Array) {
+  if (isUint8Array(value)) {
     if (value.length > MAX_VALUE_BYTES) throw tooLarge('a value has at most 256 MB');
-    const body = new Uint8Array(value);
+    const body = copyBytes(value) ?? refuseDetached('value', value);
     return { kind: 'b', length: body.length, body };
   }
   if (value === undefined || !isPlain(value)) return null;
@@ -97,6 +98,10 @@ export function tooLarge(text: string): LumameshError {
 }
 
 export function notSendable(place: string, value: unknown): LumameshError {
-  const what = Object.prototype.toString.call(value).slice(8, -1);
-  return new LumameshError('NOT_SENDABLE', `${place} (${what}) cannot be sent as it is`);
+  return new LumameshError('NOT_SENDABLE', `${place} (${tagOf(value)}) cannot be sent as it is`);
+}
+
+/** Throws `NOT_SENDABLE` for bytes that are somebody else's now. */
+export function refuseDetached(place: string, value: unknown): never {
+  throw notSendable(`${place}, whose buffer is detached,`, value);
 }

@@ -144,9 +144,12 @@ describe('joinRoom', () => {
 
   it('has actions that go to peers, and to nothing else', async () => {
     const [send] = net.joinRoom('to').action('move');
-    for (const to of [42, null, 'Bob', {}, [null], ['Bob']] as unknown as readonly [])
+    // `undefined` is what a page gets for somebody who is gone: not everybody.
+    const nobody = [42, null, undefined, 'Bob', {}, [null], [undefined], ['Bob']];
+    for (const to of nobody as unknown as readonly [])
       await assert.rejects(send(1, { to }), { code: 'BAD_ARGUMENT' });
     await assert.rejects(send(1, null as unknown as object), { code: 'BAD_ARGUMENT' });
+    assert.equal(await send(1, { to: [] }), true);
   });
 
   it('has events that exist, and removers of what they were returned for', () => {
