@@ -13,9 +13,14 @@ import { readAnnouncement } from '../../packages/client/src/features/media/annou
 import { STRUCTURED_VALUES } from '../../packages/client/src/features/structured-codec.ts';
 import { RelayBook } from '../../packages/client/src/net/relay-book.ts';
 import { readRelayList } from '../../packages/client/src/net/relay-source.ts';
+import { encodeValue } from '../../packages/client/src/peer/plain-values.ts';
 import { parsePeerSignal } from '../../packages/client/src/peer/signal.ts';
-import { readUnordered } from '../../packages/client/src/peer/unordered.ts';
-import { ValueReader, parseJson } from '../../packages/client/src/peer/value-frames.ts';
+import {
+  ValueReader,
+  parseJson,
+  readSmallFrame,
+  smallFrame,
+} from '../../packages/client/src/peer/value-frames.ts';
 import { LengthPrefixedReader } from '../../packages/relay/src/core/mesh/length-prefixed.ts';
 import {
   MESH_LIMITS,
@@ -103,11 +108,12 @@ const values: Target = {
   name: 'peer-values',
   maxBytes: 3000,
   seeds: () => [
-    ...['j{"a":1}', 'taction x\n{"a":[]}', 'fj9', 'x', 'u\n1', 'fs12'].map((text) =>
+    ...['j\n{"a":1}', 'jaction x\n{"a":[]}', 'fj\n9', 'x', 'fspiece 1\n12'].map((text) =>
       Uint8Array.of(0, text.length, ...utf8Encode(text)),
     ),
-    structured(new Map<unknown, unknown>([[1n, new Date(0)]])),
-    structured({ $: [undefined, new Float64Array(3), NaN] }),
+    binary('', Uint8Array.of(1, 2)),
+    binary('action x', new Map<unknown, unknown>([[1n, new Date(0)]])),
+    binary('', { $: [undefined, new Float64Array(3), NaN] }),
   ],
   run: (input) => {
     const script = new Script(input);
@@ -126,17 +132,18 @@ const values: Target = {
       const bytes = script.bytes();
       const data = isText ? (utf8Decode(bytes) ?? '') : bytes.buffer;
       if (!reader._read(data)) break;
-      readUnordered(data, STRUCTURED_VALUES, deliver);
+      readSmallFrame(data, STRUCTURED_VALUES, deliver);
       STRUCTURED_VALUES.decode(bytes);
     }
     if (delivered > 4 * input.length + 1024) throw new Error('more was delivered than was sent');
   },
 };
 
-/** A script with one binary frame: a structured value. */
-function structured(value: unknown): Uint8Array {
-  const { body } = STRUCTURED_VALUES.encode(value);
-  const bytes = body instanceof Uint8Array ? body : new Uint8Array(0);
+/** A script with one binary frame: a value. */
+function binary(tag: string, value: unknown): Uint8Array {
+  const { kind, body } = encodeValue(value, STRUCTURED_VALUES);
+  const frame = smallFrame(tag, kind, body instanceof Promise ? '' : (body ?? ''));
+  const bytes = typeof frame === 'string' ? utf8Encode(frame) : frame;
   return Uint8Array.of(1, bytes.length, ...bytes);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instant, LumameshError, instant } from '@lumamesh/base';
-import { seededRandom } from '@lumamesh/testkit';
+import { mutations, seededRandom } from '@lumamesh/testkit';
 import { STRUCTURED_VALUES } from '../features/structured-codec.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
@@ -12,10 +12,13 @@ import {
   type FrameSink,
   LANES,
   MAX_FRAME_BYTES,
+  MAX_TAG_LENGTH,
   type SendOptions,
   UNORDERED,
   VALUES,
 } from './peer-frame.ts';
+import { encodeValue } from './plain-values.ts';
+import { readSmallFrame, smallFrame } from './value-frames.ts';
 
 /* Two pages, the paths between them, and a clock of the test's own. */
 
@@ -220,17 +223,35 @@ describe('values', () => {
     );
   });
 
-  it('small ones are one message each, with a tag, too, and a buffer may be used again', () => {
-    const { world, ada, bob, path } = scene();
-    const before = path.ends[0].sent.length;
-    void ada.send({ a: 1 });
-    void ada.send({ a: 2 }, {}, 'move');
+  it('small ones are one message each, whatever they are, with the longest tag, too', () => {
+    for (const tag of ['', 'move', '\u{FFFD}'.repeat(MAX_TAG_LENGTH)])
+      for (const value of [
+        { a: 1 },
+        'x'.repeat(21_700),
+        'x'.repeat(60_000),
+        Uint8Array.of(10, 2),
+        new Uint8Array(65_100),
+        new Map([[1n, new Date(7)]]),
+        { at: Float32Array.of(1, 2) },
+      ]) {
+        const { world, ada, bob, path } = scene();
+        void ada.send(1);
+        const before = path.ends[0].sent.length;
+        void ada.send(value, {}, tag);
+        assert.equal(path.ends[0].sent.length - before, 1);
+        world.run(1000);
+        assert.deepEqual(bob.heard.at(-1), { tag, value });
+      }
+  });
+
+  it('are copied: a buffer may be used again, and that of what is heard has nothing else in it', () => {
+    const { world, ada, bob } = scene();
     const bytes = Uint8Array.of(1, 2);
-    void ada.send(bytes);
+    void ada.send(bytes, {}, 'move');
     bytes.fill(9);
-    assert.equal(path.ends[0].sent.length - before, 3);
     world.run(100);
-    assert.deepEqual(bob.values.at(-1), Uint8Array.of(1, 2));
+    const [heard] = bob.values as [Uint8Array];
+    assert.deepEqual(new Uint8Array(heard.buffer), Uint8Array.of(1, 2));
   });
 
   it('are promised when the other side has them, or when they were sent if that will do', async () => {
@@ -365,6 +386,7 @@ describe('values', () => {
       [Uint8Array.of(1, 2), ''],
       [Uint8Array.of(3), 'pos'],
       [new Set([4]), 'pos'],
+      ['é'.repeat(30_000), 'pos'],
     ] as const;
     for (const [value, tag] of values)
       assert.equal(await ada.send(value, { reliable: false }, tag), true);
@@ -375,7 +397,7 @@ describe('values', () => {
     );
     assert.equal(path.ends[0].sent.filter(([, lane]) => lane === UNORDERED).length, values.length);
     assert.throws(
-      () => void ada.send('x'.repeat(30_000), { reliable: false }),
+      () => void ada.send('x'.repeat(65_200), { reliable: false }),
       isCode('MESSAGE_TOO_LARGE'),
     );
     path.lose();
@@ -535,7 +557,7 @@ describe('another connection', () => {
     assert.equal(ada.delivery._pendingBytes, 0);
     void ada.send('next');
     const heard = next.sent.filter(([, lane]) => lane === VALUES).map(([frame]) => frame);
-    assert.deepEqual(heard.slice(1), ['n1', 'j"next"']);
+    assert.deepEqual(heard.slice(1), ['n1', 'j\n"next"']);
   });
 
   it('may be heard of by one side before the other', async () => {
@@ -601,24 +623,54 @@ describe('an end', () => {
 });
 
 describe('a stranger', () => {
+  it('whose frame is cut or changed anywhere is heard of what is a value, and nothing throws', () => {
+    const tag = 'move it';
+    const values = [{ a: 1 }, Uint8Array.of(1, 2), new Map([[1n, new Date(7)]])];
+    for (const value of values) {
+      const { kind, body } = encodeValue(value, STRUCTURED_VALUES);
+      const frame = smallFrame(tag, kind, body as Frame);
+      const isText = typeof frame === 'string';
+      const whole = isText ? new TextEncoder().encode(frame) : frame;
+      const heard: Heard[] = [];
+      const read = (bytes: Uint8Array<ArrayBuffer>): void => {
+        const data = isText ? new TextDecoder().decode(bytes) : bytes.slice().buffer;
+        readSmallFrame(data, STRUCTURED_VALUES, (name, part) =>
+          heard.push({ tag: name, value: part }),
+        );
+      };
+      read(whole);
+      assert.deepEqual(heard, [{ tag, value }]);
+      for (let end = 0; end <= tag.length + 1; end++) read(whole.subarray(0, end));
+      assert.equal(heard.length, 1, 'a frame without a head is none');
+      for (let end = 0; end < whole.length; end++) read(whole.subarray(0, end));
+      for (const changed of mutations(whole, 2000, 5)) read(Uint8Array.from(changed));
+      assert.ok(heard.every((each) => each.tag.length <= MAX_TAG_LENGTH));
+    }
+  });
+
   it('makes nothing throw, and is kept only as far as it has sent', () => {
     const random = seededRandom(7);
     const { ada, path } = scene();
     const [left] = path.ends;
     const parts = [
-      ...['j', 'j{', 'jnull', 't', 'tx', 'tx\n', 'tx\n1', 'f', 'fj', 'fj-1', 'fj1e99', 'fb3'],
-      ...['fs9', 'fb268435457', 'x', 'u', 'uz\n1', '\u0000', '', 'r', 'rabc', 'r '.repeat(60)],
+      ...['j', 'j{', 'j\n', 'j\nnull', 'jx', 'jx\n', 'jx\n1', 'b\n', 'bx\n1', 's\n1', '\n', '\n1'],
+      ...['f', 'fj', 'f\n3', 'fj\n-1', 'fj\n1e99', 'fb\n3', 'fsx\n9', 'fb\n268435457', 'x', 'xx'],
+      ...[`j${'x'.repeat(200)}\n1`, `fj${'x'.repeat(200)}\n1`, '\u0000', '', 'r', 'rabc'],
+      'r '.repeat(60),
       ...['w', 'w 5', 'n', 'n0', 'n-1', 'n1e99', 'nx', 'a', 'a0 1', 'a9 9 x', 'a0 NaN x', 'a'],
     ];
     let ends = 0;
     for (let i = 0; i < 50_000; i++) {
       const bytes = Uint8Array.from({ length: random() * 8 }, () => random() * 256).buffer;
       const kind = random();
+      const part = parts[Math.floor(random() * parts.length)];
       const data =
         kind < 0.6
-          ? parts[Math.floor(random() * parts.length)]
+          ? part
           : kind < 0.95
-            ? bytes
+            ? kind < 0.8
+              ? bytes
+              : new TextEncoder().encode(part).buffer
             : [null, 7, new Blob([])][i % 3];
       ends += Number(!ada.delivery._handleFrame(left, Math.floor(random() * 7) - 1, data));
     }
@@ -628,7 +680,7 @@ describe('a stranger', () => {
   it('that announces much and sends little costs little', () => {
     const { ada, path } = scene();
     const [left] = path.ends;
-    for (const frame of ['rs', 'n0', 'fb268435456']) ada.delivery._handleFrame(left, BULK, frame);
+    for (const frame of ['rs', 'n0', 'fb\n268435456']) ada.delivery._handleFrame(left, BULK, frame);
     const before = process.memoryUsage().arrayBuffers;
     for (let i = 0; i < 50_000; i++) ada.delivery._handleFrame(left, BULK, new ArrayBuffer(0));
     for (let i = 0; i < 1000; i++) ada.delivery._handleFrame(left, BULK, new ArrayBuffer(1));
@@ -644,22 +696,22 @@ describe('a stranger', () => {
       [CONTROL, true],
     ] as const) {
       for (const frame of ['rs', 'n0']) ada.delivery._handleFrame(left, lane, frame);
-      assert.equal(ada.delivery._handleFrame(left, lane, 'fb100000'), isTaken);
+      assert.equal(ada.delivery._handleFrame(left, lane, 'fb\n100000'), isTaken);
     }
-    assert.equal(ada.delivery._handleFrame(left, CONTROL, 'fb2000000'), false);
+    assert.equal(ada.delivery._handleFrame(left, CONTROL, 'fb\n2000000'), false);
   });
 
   it('that sends a bomb of brackets does not freeze the page', () => {
     const { ada, path } = scene();
     const [left] = path.ends;
     const bomb = new TextEncoder().encode(`[${'[],'.repeat(5_000_000)}0]`);
-    for (const frame of ['rs', 'n0', `fj${bomb.length}`])
+    for (const frame of ['rs', 'n0', `fj\n${bomb.length}`])
       ada.delivery._handleFrame(left, BULK, frame);
     for (let at = 0; at < bomb.length; at += MAX_FRAME_BYTES)
       ada.delivery._handleFrame(left, BULK, bomb.slice(at, at + MAX_FRAME_BYTES).buffer);
     assert.equal(ada.heard.length, 0);
     // The next one is heard.
-    ada.delivery._handleFrame(left, BULK, 'j1');
+    ada.delivery._handleFrame(left, BULK, 'j\n1');
     assert.deepEqual(ada.values, [1]);
   });
 });

@@ -5,6 +5,7 @@ import {
   BULK_BYTES,
   CONTROL,
   type FrameSink,
+  HIGH_WATER_BYTES,
   LANES,
   LANE_BY_NAME,
   REQUESTS,
@@ -12,8 +13,15 @@ import {
   UNORDERED,
 } from './peer-frame.ts';
 import { encodeValue, tooLarge } from './plain-values.ts';
-import { MAX_UNORDERED_LENGTH, readUnordered, sendUnordered } from './unordered.ts';
-import { MAX_VALUE_BYTES, type StructuredCodec, ValueReader, framesOf } from './value-frames.ts';
+import {
+  MAX_SMALL_BYTES,
+  MAX_VALUE_BYTES,
+  type StructuredCodec,
+  ValueReader,
+  framesOf,
+  readSmallFrame,
+  smallFrame,
+} from './value-frames.ts';
 
 /*
  * Values to and from one peer: exactly once, in the order of their lane, over as many connections
@@ -122,10 +130,13 @@ export class Delivery {
     if (length > (isControl ? MAX_CONTROL_BYTES : MAX_VALUE_BYTES))
       throw tooLarge('a value has at most 256 MB');
     if (!reliable) {
-      if (body instanceof Promise || length > MAX_UNORDERED_LENGTH[kind])
+      if (body instanceof Promise || length > MAX_SMALL_BYTES)
         throw tooLarge('an unreliable value has at most 64 KB');
       const sink = this.#host._isAdmitted() && signal?.aborted !== true ? this.#sink : null;
-      return Promise.resolve(sink !== null && sendUnordered(sink, tag, kind, body));
+      // What may be lost is lost while nobody is there, or too much waits already.
+      const goes = sink?.isOpen === true && sink.queuedBytes(UNORDERED) < HIGH_WATER_BYTES;
+      if (goes) sink.send(smallFrame(tag, kind, body), UNORDERED);
+      return Promise.resolve(goes);
     }
     const settled = Promise.withResolvers<boolean>();
     const sender = this.#senders[isControl ? CONTROL : LANE_BY_NAME[lane]];
@@ -162,9 +173,10 @@ export class Delivery {
   /** A frame of the other side. Returns false for one that ends the peer. */
   _handleFrame(path: FrameSink, lane: number, data: unknown): boolean {
     if (lane === UNORDERED) {
-      if (this.#isMuted) return true;
-      const codec = this.#host._codec;
-      readUnordered(data, codec, (tag, value) => this.#host._deliver(tag, value, false));
+      if (!this.#isMuted && (typeof data === 'string' || data instanceof ArrayBuffer))
+        readSmallFrame(data, this.#host._codec, (tag, value) =>
+          this.#host._deliver(tag, value, false),
+        );
       return true;
     }
     const receiver = this.#receivers[lane];

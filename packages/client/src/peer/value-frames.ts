@@ -1,19 +1,28 @@
-import { utf8Decode } from '@lumamesh/base';
-import { CHUNK_BYTES, type Frame, MAX_FRAME_BYTES, MAX_TAG_LENGTH } from './peer-frame.ts';
+import { concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { CHUNK_BYTES, type Frame, MAX_TAG_LENGTH } from './peer-frame.ts';
 
 /*
- * Values in the frames of a lane:
+ * Values in frames, the same on every channel. A small one is one frame, whatever it is:
  *
- *   j<json>          a JSON value                     binary frame   bytes as they are
- *   t<tag>\n<json>   a JSON value for the part of the library that knows the tag
- *   t<tag>           what follows is for the part that knows the tag
- *   f<kind><bytes>   a value in binary frames of `bytes` together, with nothing else between them:
- *                    j JSON, b bytes, s a structured value
- *   x                the sender has given that value up
+ *   <kind><tag>\n<body>      kind: j JSON, b bytes, s a structured value. A text frame where the body
+ *                            is a text, else a binary one. The tag names the part of the library that
+ *                            it is for; without one it is for the page
+ *
+ * and on a lane a large one is several:
+ *
+ *   f<kind><tag>\n<bytes>    follows in binary frames of `bytes` together, with no other binary one
+ *                            between them
+ *   x                        the sender has given that value up
  */
 
 /** A value may have this many bytes; files may have more. */
 export const MAX_VALUE_BYTES = 268_435_456;
+
+/** Of a body that goes in one binary frame, with its head. */
+export const MAX_SMALL_BYTES = 65_100;
+/** Kind, tag of {@link MAX_TAG_LENGTH} UTF-16 units, line feed. */
+const MAX_HEAD_BYTES = 3 * MAX_TAG_LENGTH + 2;
+const LINE_FEED = 0x0a;
 
 /** JSON, bytes, or what a {@link StructuredCodec} has made of a value. */
 export type ValueKind = 'j' | 'b' | 's';
@@ -37,21 +46,58 @@ export interface StructuredCodec {
 
 /** The frames of a value, made as they are asked for. */
 export function* framesOf(tag: string, kind: ValueKind, body: Frame): Generator<Frame, undefined> {
-  if (typeof body === 'string') {
-    yield tag === '' ? `j${body}` : `t${tag}\n${body}`;
+  if (typeof body === 'string' || body.length <= MAX_SMALL_BYTES) {
+    yield smallFrame(tag, kind, body);
     return;
   }
-  if (tag !== '') yield `t${tag}`;
-  if (kind === 'b' && body.length <= MAX_FRAME_BYTES) {
-    yield body;
-    return;
-  }
-  yield `f${kind}${body.length}`;
+  yield `f${kind}${tag}\n${body.length}`;
   for (let at = 0; at < body.length; at += CHUNK_BYTES) yield body.subarray(at, at + CHUNK_BYTES);
 }
 
+/** A value in one frame. */
+export function smallFrame(tag: string, kind: ValueKind, body: Frame): Frame {
+  const head = `${kind}${tag}\n`;
+  return typeof body === 'string' ? head + body : concatBytes([utf8Encode(head), body]);
+}
+
+type Deliver = (tag: string, value: unknown) => void;
+
+/** Delivers the value of a frame that is one; others are passed over. */
+export function readSmallFrame(
+  data: string | ArrayBuffer,
+  codec: StructuredCodec | undefined,
+  deliver: Deliver,
+): void {
+  let head: string | null;
+  let body: string | Uint8Array<ArrayBuffer>;
+  if (typeof data === 'string') {
+    const end = data.indexOf('\n');
+    [head, body] = [data.slice(0, Math.max(end, 0)), data.slice(end + 1)];
+  } else {
+    const bytes = new Uint8Array(data);
+    const end = bytes.subarray(0, MAX_HEAD_BYTES).indexOf(LINE_FEED);
+    // A copy: a page may look at the buffer of what it gets.
+    [head, body] = [utf8Decode(bytes.subarray(0, Math.max(end, 0))), bytes.slice(end + 1)];
+  }
+  const tag = head?.slice(1) ?? '';
+  const value = tag.length > MAX_TAG_LENGTH ? undefined : valueOf(head?.[0], body, codec);
+  if (value !== undefined) deliver(tag, value);
+}
+
+/** `undefined` for what is none. */
+function valueOf(
+  kind: string | undefined,
+  body: string | Uint8Array<ArrayBuffer>,
+  codec: StructuredCodec | undefined,
+): unknown {
+  if (typeof body === 'string') return kind === 'j' ? parseJson(body) : undefined;
+  if (kind === 'j') return parseBytes(body);
+  return kind === 's' ? codec?.decode(body) : kind === 'b' ? body : undefined;
+}
+
 interface LargeValue {
-  readonly kind: string;
+  readonly kind: string | undefined;
+  readonly tag: string;
   readonly total: number;
   received: number;
   /** Grows with what comes. */
@@ -62,14 +108,13 @@ export interface ValueReaderEvents {
   /** @param maxBytes asked when a large value begins; others end the peer */
   readonly maxBytes: () => number;
   readonly codec: StructuredCodec | undefined;
-  readonly deliver: (tag: string, value: unknown) => void;
+  readonly deliver: Deliver;
   readonly onProgress: (receivedBytes: number, totalBytes: number) => void;
 }
 
 /** Reads the frames of one lane. What a stranger may make it keep is what he has sent. */
 export class ValueReader {
   readonly #events: ValueReaderEvents;
-  #tag = '';
   #large: LargeValue | null = null;
 
   constructor(events: ValueReaderEvents) {
@@ -81,33 +126,16 @@ export class ValueReader {
    * @returns false for a value that is larger than it may be
    */
   _read(data: string | ArrayBuffer): boolean {
-    if (typeof data !== 'string') {
-      const bytes = new Uint8Array(data);
-      if (this.#large === null) this.#finish('b', bytes);
-      else this.#append(this.#large, bytes);
-      return true;
-    }
-    const rest = data.slice(1);
-    const total = Number(rest.slice(1));
-    const end = rest.indexOf('\n');
-    switch (data[0]) {
-      case 'j':
-        this.#finish('j', rest);
-        break;
-      case 't':
-        this.#tag = (end < 0 ? rest : rest.slice(0, end)).slice(0, MAX_TAG_LENGTH);
-        if (end >= 0) this.#finish('j', rest.slice(end + 1));
-        break;
-      case 'f':
-        if (!(total > 0 && total <= this.#events.maxBytes())) return false;
-        this.#large = { kind: rest[0] ?? '', total, received: 0, bytes: new Uint8Array(0) };
-        break;
-      case 'x':
-        this.#large = null;
-        this.#tag = '';
-        break;
-      default:
-    }
+    const { codec, deliver, maxBytes } = this.#events;
+    if (typeof data !== 'string' && this.#large !== null)
+      this.#append(this.#large, new Uint8Array(data));
+    else if (data === 'x') this.#large = null;
+    else if (typeof data === 'string' && data.startsWith('f')) {
+      const end = data.indexOf('\n');
+      const [tag, total] = [data.slice(2, Math.max(end, 2)), Number(data.slice(end + 1))];
+      if (!(total > 0 && total <= maxBytes() && tag.length <= MAX_TAG_LENGTH)) return false;
+      this.#large = { kind: data[1], tag, total, received: 0, bytes: new Uint8Array(0) };
+    } else readSmallFrame(data, codec, deliver);
     return true;
   }
 
@@ -127,19 +155,8 @@ export class ValueReader {
     this.#events.onProgress(end, large.total);
     if (end < large.total) return;
     this.#large = null;
-    this.#finish(large.kind, large.bytes);
-  }
-
-  #finish(kind: string, body: string | Uint8Array<ArrayBuffer>): void {
-    const { codec, deliver } = this.#events;
-    const tag = this.#tag;
-    this.#tag = '';
-    let value: unknown;
-    if (kind === 'b') value = body;
-    else if (kind === 'j') value = typeof body === 'string' ? parseJson(body) : parseBytes(body);
-    else if (kind === 's' && typeof body !== 'string') value = codec?.decode(body);
-    // What is none.
-    if (value !== undefined) deliver(tag, value);
+    const value = valueOf(large.kind, large.bytes, this.#events.codec);
+    if (value !== undefined) this.#events.deliver(large.tag, value);
   }
 }
 
