@@ -15,8 +15,12 @@ import type { Logger } from './log.ts';
 
 const MOVE_ON_POLL_MS = 50;
 
-/** Dials the relay of a record at an address. Never rejects. */
-export type DialBack = (record: SignedRelayRecord, address: string) => Promise<DialBackResult>;
+/** Dials the relay of a record at an address, as long as that is wanted. Never rejects. */
+export type DialBack = (
+  record: SignedRelayRecord,
+  address: string,
+  signal: AbortSignal,
+) => Promise<DialBackResult>;
 
 export interface RelaySessionsOptions {
   readonly udp: UdpEndpoint;
@@ -43,6 +47,7 @@ export class RelaySessions {
   readonly #alarm = new Alarm(() => this.drive(() => undefined));
   /** By version and group: a dozen keys at most. */
   readonly #handshakes = new Map<string, number>();
+  readonly #stopping = new AbortController();
   #isDraining = false;
 
   constructor(options: RelaySessionsOptions) {
@@ -56,6 +61,7 @@ export class RelaySessions {
 
   /** The only way to the core: it is told something, and is drained. */
   drive(command: (core: RelayCore<SessionId>) => void): void {
+    if (this.#stopping.signal.aborted) return;
     const { core } = this.#options;
     core.handleTimeout(monotonicNow());
     command(core);
@@ -82,7 +88,9 @@ export class RelaySessions {
     return core.counts.sessions;
   }
 
+  /** Nothing more is sent, or dialled. */
   stop(): void {
+    this.#stopping.abort();
     this.#alarm.clear();
   }
 
@@ -149,7 +157,9 @@ export class RelaySessions {
   async #dialBack(session: SessionId, record: SignedRelayRecord): Promise<void> {
     const address = this.#options.udp.endpoint.remoteOf(session)?.address;
     const result =
-      address === undefined ? 'unknown' : await this.#options.dialBack(record, address);
+      address === undefined
+        ? 'unknown'
+        : await this.#options.dialBack(record, address, this.#stopping.signal);
     this.drive((core) =>
       core.handleDialledBack(session, { result, address: address ?? '0.0.0.0' }),
     );

@@ -53,21 +53,21 @@ export interface ProbeOptions {
   readonly answerMs?: number;
   /** Limits grow so many times at most. */
   readonly maxSlowness?: number;
+  /** Whoever asks wants to know it no more: the result is `unknown`, and nothing stays open. */
+  readonly signal?: AbortSignal;
 }
 
 const SILENCE_MS = 2000;
 const ANSWER_MS = 6000;
 /** A machine that has become so much slower is given the rest of what it is due. */
 const WORTH_WAITING = 1.2;
-/** A check of the mesh holds a place that others wait for. */
-const MESH_MAX_SLOWNESS = 4;
 
 /**
  * Whether a relay answers as its record says; `unknown` when this machine could not even ask. Never
  * rejects.
  */
 export async function checkRelay(record: SignedRelayRecord): Promise<CheckResult> {
-  return (await probeRelay(record, { maxSlowness: MESH_MAX_SLOWNESS })).result;
+  return (await probeRelay(record)).result;
 }
 
 /**
@@ -103,9 +103,13 @@ class Probe {
   }
 
   async run(): Promise<ProbeReport> {
-    const { silenceMs = SILENCE_MS } = this.#options;
-    this.#expect(silenceMs, await this.#slowness());
+    const { silenceMs = SILENCE_MS, signal } = this.#options;
+    const stop = (): void => this.#end('unknown', 'stopped');
+    signal?.addEventListener('abort', stop);
     try {
+      const slowness = await this.#slowness();
+      signal?.throwIfAborted();
+      this.#expect(silenceMs, slowness);
       await this.#dial();
       const [result, fault] = await this.#done.promise;
       await this.#client?.close();
@@ -114,6 +118,7 @@ class Probe {
       // No socket to be had, or one that would not close.
       return { ...this.#seen, result: 'unknown', fault: (error as Error).message };
     } finally {
+      signal?.removeEventListener('abort', stop);
       this.#end('unknown', null);
     }
   }
@@ -212,12 +217,12 @@ class Probe {
   }
 
   async #expectAnswer(): Promise<void> {
-    const slowness = await this.#slowness();
-    if (!this.#hasEnded) this.#expect(this.#options.answerMs ?? ANSWER_MS, slowness);
+    this.#expect(this.#options.answerMs ?? ANSWER_MS, await this.#slowness());
   }
 
   /** Ends after a silence of so many milliseconds times how much slower this machine is. */
   #expect(idleMs: number, slowness: number): void {
+    if (this.#hasEnded) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     const limitMs = idleMs * slowness;
     const timer = setTimeout(() => void this.#judge(timer, idleMs, slowness), limitMs);

@@ -194,6 +194,7 @@ export class MeshServer {
     this.#isClosed = true;
     this.#links.close('{"type":"bye"}');
     this.#alarm.clear();
+    this.#recordCheck.stop();
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
     await this.#save();
     // Streams are flushed in the next turn of the loop.

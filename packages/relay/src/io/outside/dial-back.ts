@@ -18,6 +18,7 @@ const MAX_SLOWNESS = 2;
 export async function dialBack(
   record: SignedRelayRecord,
   address: string,
+  signal?: AbortSignal,
 ): Promise<DialBackResult> {
   if (!isSignedRecord(record)) return 'unknown';
   const { result, stages, isSilent } = await probeRelay(record, {
@@ -25,6 +26,7 @@ export async function dialBack(
     silenceMs: SILENCE_MS,
     answerMs: ANSWER_MS,
     maxSlowness: MAX_SLOWNESS,
+    ...(signal === undefined ? {} : { signal }),
   });
   // Its credentials were answered, and then nothing more: it may be slow, and is no stranger.
   if (result === 'unknown' || (isSilent && stages.length > 0)) return 'unknown';
@@ -39,6 +41,7 @@ export async function askToDialBack(
   helper: SignedRelayRecord,
   own: SignedRelayRecord,
   localAddress: string | undefined,
+  signal?: AbortSignal,
 ): Promise<AskResult> {
   const { dialledBack } = await probeRelay(helper, {
     dialBack: own,
@@ -46,6 +49,7 @@ export async function askToDialBack(
     answerMs: DIALLED_BACK_MS,
     maxSlowness: MAX_SLOWNESS,
     ...(localAddress === undefined ? {} : { localAddress }),
+    ...(signal === undefined ? {} : { signal }),
   });
   return dialledBack === null
     ? { type: 'noAnswer' }

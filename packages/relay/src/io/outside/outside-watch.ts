@@ -58,7 +58,8 @@ export class OutsideWatch {
   readonly #alarm = new Alarm(() => this.#drive(() => undefined));
   #helpers: readonly SignedRelayRecord[] = [];
   #isDraining = false;
-  #isStopped = false;
+  /** Of the questions that are asked until {@link stop}. */
+  #stopping = new AbortController();
 
   constructor(options: OutsideWatchOptions) {
     this.#options = options;
@@ -70,12 +71,12 @@ export class OutsideWatch {
 
   /** Also after {@link stop}. */
   start(): void {
-    this.#isStopped = false;
+    this.#stopping = new AbortController();
     this.#drive(() => undefined);
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.#stopping.abort();
     this.#alarm.clear();
   }
 
@@ -106,7 +107,7 @@ export class OutsideWatch {
   }
 
   #drive(command: (machine: Reachability) => void): void {
-    if (this.#isStopped) return;
+    if (this.#stopping.signal.aborted) return;
     const machine = this.#machine;
     const now = monotonicNow();
     if (machine.deadline !== null && machine.deadline <= now && !this.#isDraining) {
@@ -140,7 +141,9 @@ export class OutsideWatch {
     const { ask = askToDialBack, record, listenIp } = this.#options;
     const from = listenIp === undefined || isWildcard(listenIp) ? undefined : listenIp;
     const answer: Promise<AskResult> =
-      helper === undefined ? Promise.resolve({ type: 'noAnswer' }) : ask(helper, record(), from);
+      helper === undefined
+        ? Promise.resolve({ type: 'noAnswer' })
+        : ask(helper, record(), from, this.#stopping.signal);
     void answer.then((result) =>
       this.#drive((machine) => machine.handleAnswer(monotonicNow(), result)),
     );

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CHANNEL_ID, type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
-import { connectToRelay, until } from '@lumamesh/testkit';
+import { connectToRelay, pause, until } from '@lumamesh/testkit';
 import { readConfig } from '../config/config.ts';
 import { silentLogger } from '../log.ts';
 import { RelayServer } from '../relay-server.ts';
@@ -90,6 +90,33 @@ describe('a relay that is asked to dial back', () => {
     for (let i = 0; i < 6; i++) ask(asker);
     await until(() => heard.filter(({ code }) => code === 'RATE_LIMITED').length > 4, 'no end');
     await client.close();
+  });
+
+  it('dials nobody any more once it closes', async () => {
+    assert.ok(asker !== undefined);
+    const sockets = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length;
+    const closing = await start('closing');
+    // Signed, and nobody answers at its port.
+    const away = await start('away');
+    await away.close();
+    // A socket is closed in a later turn of the loop.
+    await pause(100);
+    const idle = sockets();
+    const client = await connectToRelay(closing.record, (event) => {
+      if (event.type === 'message' && String(event.data).includes('welcome'))
+        void client.send(CHANNEL_ID, JSON.stringify({ action: 'dial-back', record: away.record }));
+    });
+    try {
+      await until(() => sockets() === idle + 2, 'it dials nobody');
+    } finally {
+      await Promise.all([closing.close(), client.close()]);
+    }
+    const closedAt = performance.now();
+    await until(() => sockets() === idle - 1, 'something stays open');
+    // Nobody is there: it would wait for five seconds.
+    assert.ok(performance.now() - closedAt < 4000);
+    assert.deepEqual(closing.stats().dialBacks, { reached: 0, unreached: 0, unknown: 0 });
   });
 
   it('may have been told to dial nobody: that is no silence', async () => {
