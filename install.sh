@@ -652,8 +652,14 @@ relay_lines() { journalctl --no-pager --output=cat --since="@$1" "_SYSTEMD_UNIT=
 # As a browser would, from this machine: over loopback or the address that the relay listens on.
 check_here() { run relay "$BINARY" check "$RECORD" --address "${SETTING[LISTEN_IP]:-127.0.0.1}"; }
 
+# A relay that runs hands over to the new program, so that its sessions go on; but it keeps the sandbox it was started in, so only under the same unit.
+unit_text() { cat "$UNIT" "${DROP_IN%/*}"/*.conf 2>/dev/null || true; }
+hand_over() {
+  [[ $1 == "$(unit_text)" ]] && systemctl is-active --quiet "$SERVICE" && run "$BINARY" hand-over && say '  the running relay has handed over to the new program'
+}
+
 step_service() {
-  local since mend="mend what the lines above name; journalctl -u $SERVICE shows more"
+  local since before mend="mend what the lines above name; journalctl -u $SERVICE shows more"
   if [[ $HAS_SYSTEMD == no ]]; then
     place
     if [[ $IS_ROOT == yes ]]; then say '  systemd does not run here.'; else say '  Not root, so no service is installed (for one: sudo bash install.sh).'; fi
@@ -663,12 +669,13 @@ step_service() {
     forget_snapshot; return
   fi
   place
+  before=$(unit_text)
   run install -m 0644 "$CHECKOUT/deploy/lumamesh-relay.service" "$UNIT"
   place_drop_in
   run systemctl daemon-reload || fail 'systemd did not read the unit' "$mend"
   run systemctl enable "$SERVICE" || fail 'the service could not be enabled' "$mend"
   since=$(date +%s)
-  if ! run systemctl restart "$SERVICE" || ! wait_healthy; then
+  if ! { hand_over "$before" || run systemctl restart "$SERVICE"; } || ! wait_healthy; then
     run systemctl status --no-pager --lines=0 "$SERVICE" || true
     run relay_lines "$since" || true
     fail "the new program did not come up healthy (no 200 from http://${SETTING[HEALTH_LISTEN]}/healthz)" "$mend"

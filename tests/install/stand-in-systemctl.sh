@@ -10,7 +10,9 @@ echo "systemctl $*" >>$FOLDER/calls
 
 lines() { cat "$UNIT" "$UNIT".d/*.conf 2>/dev/null | sed -n "s/^$1=//p"; }
 value() { lines "$1" | tail -n 1; }
-is_running() { [[ -s $FOLDER/pid ]] && kill -0 "$(<$FOLDER/pid)" 2>/dev/null; }
+# A process that takes over tells its own number.
+follow() { [[ ! -s $FOLDER/pid ]] || grep '^MAINPID=' $FOLDER/notify | tail -n 1 | cut -d = -f 2 | grep . >$FOLDER/pid.new && mv $FOLDER/pid.new $FOLDER/pid; }
+is_running() { follow; [[ -s $FOLDER/pid ]] && kill -0 "$(<$FOLDER/pid)" 2>/dev/null; }
 
 stop() {
   local pid
@@ -73,7 +75,14 @@ case $1 in
     ;;
   reset-failed) rm -f $FOLDER/failed ;;
   is-active) is_running ;;
-  show) lines Environment | tr '\n' ' ' ;;
+  show)
+    if [[ $* != *MainPID* ]]; then
+      lines Environment | tr '\n' ' '
+    else
+      is_running && echo "MainPID=$(<$FOLDER/pid)" || echo MainPID=0
+      echo "StatusText=$(grep '^STATUS=' $FOLDER/notify | tail -n 1 | cut -d = -f 2-)"
+    fi
+    ;;
   status)
     is_running && echo 'Active: active (running)' || echo 'Active: failed'
     is_running

@@ -91,6 +91,8 @@ export type RelayMessage =
       readonly code: string;
       readonly message: string;
       readonly room?: string;
+      /** With RELAY_CLOSING: another process of the same relay goes on at once. */
+      readonly successor?: true;
     };
 
 /** A frame that could not be taken: what the relay replies. */
@@ -232,6 +234,7 @@ const RELAY_FIELDS: Readonly<
 const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   room: isId,
   more: (value) => value === true,
+  successor: (value) => value === true,
   homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
   next: isText,
   challenge: (value) => isText(value) && value.length <= LIMITS.maxChallengeLength,

@@ -70,7 +70,7 @@ class World {
 
   lose(nk: string): void {
     this.links.delete(nk);
-    this.choice._handleLost(nk, false, this.instant);
+    this.choice._handleLost(nk, 'lost', this.instant);
   }
 
   get instant(): Instant {
@@ -169,12 +169,30 @@ describe('the choice of relays', () => {
     assert.deepEqual(world.open, [nk]);
   });
 
+  it('dials a relay again at once that hands over to a new process, but not one that does so all the time', () => {
+    const world = new World();
+    const nk = world.add(1, 50);
+    const handOver = (): void => {
+      world.links.delete(nk);
+      world.choice._handleLost(nk, 'handedOver', world.instant);
+    };
+    world.run(6000);
+    handOver();
+    world.run(300);
+    assert.deepEqual([world.open, world.dialled.length], [[nk], 2]);
+    handOver();
+    world.run(300);
+    assert.deepEqual([world.open, world.dialled.length], [[], 2], 'back-off');
+    world.run(1500);
+    assert.deepEqual(world.open, [nk]);
+  });
+
   it('never dials again what was forged', () => {
     const world = new World();
     const nk = world.add(1, null);
     world.run(100);
     world.links.delete(nk);
-    world.choice._handleLost(nk, true, world.instant);
+    world.choice._handleLost(nk, 'final', world.instant);
     world.choice._wake();
     world.run(100_000);
     assert.equal(world.dialled.length, 1);

@@ -24,6 +24,15 @@ const SURPLUS_MS = 20_000;
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 
+/** A relay that hands over more often than this is left alone for a while, as others that fail. */
+const HAND_OVER_EVERY_MS = 5000;
+
+/**
+ * Why a link is no more. `final`: the record is nobody's, and trying again would not change that.
+ * `handedOver`: another process of the relay goes on at once.
+ */
+export type Loss = 'lost' | 'final' | 'handedOver';
+
 export type RelayAction =
   | { readonly type: 'dial'; readonly relay: KnownRelay }
   | { readonly type: 'hangUp'; readonly nk: string };
@@ -67,11 +76,16 @@ export class RelayChoice {
     if (link.isFeeler) link.since = instant(now - SURPLUS_MS);
   }
 
-  /** A link was lost or could not be made. `isFinal`: it will not be better next time. */
-  _handleLost(nk: string, isFinal: boolean, now: Instant): void {
+  /** A link was lost or could not be made. */
+  _handleLost(nk: string, kind: Loss, now: Instant): void {
+    const link = this.#links.get(nk);
     this.#links.delete(nk);
     const entry = this.#book.get(nk);
     if (entry === undefined) return;
+    // It is dialled again with the next plan.
+    if (kind === 'handedOver' && link?.isOpen === true && now - link.since >= HAND_OVER_EVERY_MS)
+      return;
+    const isFinal = kind === 'final';
     entry.failures += 1;
     if (isFinal) this.#book.remove(nk);
     const delayMs = backoffMs(entry.failures, RETRY_INITIAL_MS, RETRY_MAX_MS, this.#random);
@@ -172,7 +186,7 @@ export class RelayChoice {
     // A map keeps the order in which its entries came.
     const slow = [...this.#links].find(([, link]) => !link.isOpen && now - link.since >= SLOW_MS);
     if (slow === undefined) return;
-    this._handleLost(slow[0], false, now);
+    this._handleLost(slow[0], 'lost', now);
     actions.push({ type: 'hangUp', nk: slow[0] });
   }
 

@@ -18,8 +18,11 @@ export interface RelayLinkEvents {
   /** The relay has welcomed us. */
   _open(isTcp: boolean): void;
   _message(message: RelayMessage): void;
-  /** Once: the link was lost, or could not be made. */
-  _lost(error: LumameshError): void;
+  /**
+   * Once: the link was lost, or could not be made. `hasSuccessor`: another process of the relay goes
+   * on at once.
+   */
+  _lost(error: LumameshError, hasSuccessor: boolean): void;
 }
 
 /** One connection to a relay: dialled straight from its record, welcomed, and watched. */
@@ -119,7 +122,7 @@ export class RelayLink {
     }
     // It stops, or is full: no need to wait for the end.
     if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code))
-      return this.#end(value.code, value.message);
+      return this.#end(value.code, value.message, undefined, value.successor);
     if (value.action === 'joined') this._rooms._handleJoined(value.room);
     if (value.action === 'error' && value.room !== undefined)
       this._rooms._handleRefused(value.room, value.code, this.#platform.now());
@@ -146,10 +149,11 @@ export class RelayLink {
     this.#deadline = later(this.#platform.now(), ms);
   }
 
-  #end(code: string, text: string, cause?: unknown): void {
+  #end(code: string, text: string, cause?: unknown, hasSuccessor = false): void {
     if (this.#isEnded) return;
     this._close();
     const { ip, port } = this.relay;
-    this.#events._lost(new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause }));
+    const error = new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause });
+    this.#events._lost(error, hasSuccessor);
   }
 }

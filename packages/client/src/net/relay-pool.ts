@@ -6,7 +6,7 @@ import type { HeldChannel } from '../room/channel-host.ts';
 import { diagnose } from './diagnosis.ts';
 import { RelayBook } from './relay-book.ts';
 import type { Measurable } from '../platform/relay-channel.ts';
-import { RelayChoice } from './relay-choice.ts';
+import { type Loss, RelayChoice } from './relay-choice.ts';
 import { RelayLink } from './relay-link.ts';
 import { type KnownRelay, stunUrls } from './relay-source.ts';
 
@@ -187,15 +187,16 @@ export class RelayPool {
       return this.#handleLoss(
         nk,
         new LumameshError('RELAY_FORGED', `the record of ${ip}:${port} is not signed by its key`),
-        true,
+        'final',
       );
     const isUdpBlocked = this.book.entries.some(({ isTcp }) => isTcp);
     const tcpAfterMs = isUdpBlocked ? TCP_SOON_MS : TCP_AFTER_MS;
     const link: RelayLink = new RelayLink(relay, addresses, tcpAfterMs, this.#platform, {
       _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
-      _lost: (error) => {
-        if (this.#links.get(nk) === link) this.#handleLoss(nk, error);
+      _lost: (error, hasSuccessor) => {
+        if (this.#links.get(nk) === link)
+          this.#handleLoss(nk, error, hasSuccessor ? 'handedOver' : 'lost');
       },
     });
     this.#links.set(nk, link);
@@ -217,13 +218,12 @@ export class RelayPool {
     this.#owner._handleChange();
   }
 
-  /** `isFinal`: the record is nobody's, and trying again would not change that. */
-  #handleLoss(nk: string, error: LumameshError, isFinal = false): void {
+  #handleLoss(nk: string, error: LumameshError, kind: Loss): void {
     this.#forget(nk);
     if (this.#isClosed) return;
     this.#errors.set(nk, error);
     this.#logger.debug?.(error.message, error);
-    this.choice._handleLost(nk, isFinal, this.#platform.now());
+    this.choice._handleLost(nk, kind, this.#platform.now());
     this._plan();
     this.#judge();
     this.#owner._handleChange();

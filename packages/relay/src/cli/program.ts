@@ -5,6 +5,7 @@ import { addCheckCommand } from './check.ts';
 import { addConfigCommands } from './config.ts';
 import { addSettingOptions, say } from './context.ts';
 import { addDoctorCommand } from './doctor.ts';
+import { addHandOverCommand } from './hand-over.ts';
 import { addKeysCommands } from './keys.ts';
 import { addRecordCommands } from './records.ts';
 import { run } from './run.ts';
@@ -42,6 +43,7 @@ export function makeProgram(): Command {
   addDoctorCommand(program);
   addStatusCommand(program);
   addConfigCommands(program);
+  addHandOverCommand(program);
   // A misspelt command comes to the action above, which says more than the parser would.
   program.allowExcessArguments(true);
   return program;

@@ -9,6 +9,7 @@ import { identityFiles, loadIdentity } from '../io/identity.ts';
 import { type RelayLogger, makeLogger } from '../io/log.ts';
 import { RelayServer } from '../io/relay-server.ts';
 import { watchHost } from '../io/service/host-watch.ts';
+import { Predecessor, Successor } from '../io/service/hand-over.ts';
 import { type InstanceLock, lockIdentity } from '../io/service/instance-lock.ts';
 import { ServiceNotify } from '../io/service/service-notify.ts';
 import { say, sourcesOf } from './context.ts';
@@ -20,18 +21,33 @@ import { startCard } from './start-card.ts';
  */
 const MOVE_ON_MS = 3000;
 const STOP_MS = 4800;
+/** A small machine may take so long to start the program. */
+const PREPARE_MS = 120_000;
+/** Clients leave when they hear of it; whom the news does not reach in this time learns it later. */
+const HAND_OVER_MS = 300;
+const TAKE_OVER_MS = 20_000;
 
-/** `lumamesh-relay`: runs the relay until SIGTERM or SIGINT. SIGHUP reads the settings again. */
+/**
+ * `lumamesh-relay`: runs the relay until SIGTERM or SIGINT. SIGHUP reads the settings again, SIGUSR2
+ * hands over to the program that is installed now.
+ */
 export async function run(command: Command): Promise<void> {
   // Until the relay is up there is nothing to be read again, and nothing to end for.
   process.on('SIGHUP', () => undefined);
+  process.on('SIGUSR2', () => undefined);
+  const predecessor = Predecessor.find();
   const config = readConfig(sourcesOf(command));
   const log = await makeLogger(config);
   const identity = await loadIdentity(identityFiles(config));
+  if (predecessor !== null) {
+    await RelayServer.prepare(config, identity);
+    await predecessor.turn();
+  }
   const unlock = await lockIdentity(identity, config.nodeKey);
-  const relay = await RelayServer.start(config, log, identity);
+  const relay = await RelayServer.start(config, log, identity, predecessor !== null);
   const running = new RunningRelay(command, config, relay, log, unlock);
   await running.start();
+  predecessor?.up();
 }
 
 class RunningRelay {
@@ -47,6 +63,7 @@ class RunningRelay {
   #health: HealthServer | null = null;
   #endHostWatch: () => void = () => undefined;
   #isStopping = false;
+  #isHandingOver = false;
   /** One after the other. */
   #reloads = Promise.resolve();
 
@@ -104,8 +121,9 @@ class RunningRelay {
     process.on('SIGHUP', () => {
       this.#reloads = this.#reloads.then(() => this.#reload());
     });
+    process.on('SIGUSR2', () => void this.#handOver());
     this.#endHostWatch = watchHost(() => this.#config, this.#log);
-    this.#notify.ready(this.#whereabouts);
+    await this.#notify.ready(this.#whereabouts);
     // An event loop that stands still says nothing. Whatever else is not well (a firewall, a flood)
     // would be there after a restart, too, and the sessions gone.
     this.#notify.startWatchdog();
@@ -120,7 +138,6 @@ class RunningRelay {
     try {
       this.#health = await HealthServer.start(this.#relay, this.#monitor, listen, this.#log);
     } catch (error) {
-      this.#monitor.stop();
       await this.#close();
       throw error;
     }
@@ -145,14 +162,49 @@ class RunningRelay {
       'stopping: sessions are told to go on by another relay',
     );
     const left = await this.#relay.moveSessionsOn(MOVE_ON_MS);
-    this.#endHostWatch();
-    this.#monitor?.stop();
-    this.#health?.close();
     await this.#close();
     this.#log.info({ sessionsLeft: left }, 'stopped');
   }
 
+  /**
+   * To a new process of the program that is installed now. Until that one is prepared nothing is
+   * given up: where it does not start, this one goes on.
+   */
+  async #handOver(): Promise<void> {
+    if (this.#isStopping || this.#isHandingOver) return;
+    if (!this.#notify.hasManager || process.pid === 1)
+      return this.#log.warn(
+        {},
+        'SIGUSR2: only a service of systemd goes on by another process; restart the relay instead',
+      );
+    this.#isHandingOver = true;
+    const successor = Successor.start();
+    if (!(await successor.says('prepared', PREPARE_MS)) || this.#isStopping) {
+      successor.end();
+      this.#isHandingOver = false;
+      this.#notify.status(`the new program did not start; ${this.#whereabouts}`);
+      return this.#log.error({}, 'the new program did not start: this one goes on');
+    }
+    this.#isStopping = true;
+    this.#notify.stopWatchdog();
+    this.#log.info({ to: successor.pid }, 'handing over: sessions are told to dial again');
+    const left = await this.#relay.handSessionsOver(HAND_OVER_MS);
+    await this.#close();
+    successor.go();
+    const isUp = await successor.says('up', TAKE_OVER_MS);
+    // Else the service manager sees an end, and starts the service anew.
+    if (!isUp) successor.end();
+    this.#log[isUp ? 'info' : 'error'](
+      { sessionsLeft: left },
+      isUp ? 'handed over' : 'the new process did not take over',
+    );
+    process.exit(isUp ? 0 : 1);
+  }
+
   async #close(): Promise<void> {
+    this.#endHostWatch();
+    this.#monitor?.stop();
+    this.#health?.close();
     await this.#relay.close();
     await this.#unlock();
   }
@@ -189,6 +241,6 @@ class RunningRelay {
         'settings could not be read again; the old ones hold',
       );
     }
-    this.#notify.ready(this.#whereabouts);
+    void this.#notify.ready(this.#whereabouts);
   }
 }

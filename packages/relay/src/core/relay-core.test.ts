@@ -365,6 +365,14 @@ describe('rooms', () => {
     );
   });
 
+  it('tell everybody to dial again where another process goes on', () => {
+    const bench = new Bench().open('a');
+    bench.core.handleClosing(true);
+    bench.drain();
+    const [said] = bench.heard('a', 'error');
+    assert.deepEqual([said?.['code'], said?.['successor']], ['RELAY_CLOSING', true]);
+  });
+
   it('take other limits while they run: nobody is put out, newcomers hear the new ones', () => {
     const bench = new Bench({ maxSessions: 2, maxRoomSize: 2 }).open('a', 'b', 'c');
     assert.deepEqual(bench.closed, ['c']);

@@ -46,6 +46,7 @@ const DELIVERIES_PER_PROOF = 4;
 /** What an address may do at once is what it may do in so long. */
 const SOURCE_BURST_SECONDS = 10;
 const CLOSING = 'this relay takes no sessions any more: go on by another one';
+const HANDED_OVER = 'another process of this relay goes on: dial it again';
 
 /**
  * The relay without its socket: rooms, presence, and the passing on of sealed signals
@@ -144,10 +145,20 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   /**
    * The relay is about to stop, or to rest: sessions are told to go elsewhere, and new ones are
    * turned away.
+   * @param hasSuccessor whether another process takes over: then they are to come back at once
    */
-  handleClosing(): void {
+  handleClosing(hasSuccessor = false): void {
     this.#isClosing = true;
-    for (const session of this.#sessions.keys()) this.#fail(session, 'RELAY_CLOSING', CLOSING);
+    for (const session of this.#sessions.keys()) {
+      if (!hasSuccessor) this.#fail(session, 'RELAY_CLOSING', CLOSING);
+      else
+        this.#send(session, {
+          action: 'error',
+          code: 'RELAY_CLOSING',
+          message: HANDED_OVER,
+          successor: true,
+        });
+    }
   }
 
   /** It has rested: new sessions are welcome. */

@@ -16,6 +16,15 @@ export interface MeshSetup {
   start(record: SignedRelayRecord, onEvent: (event: MeshEvent) => void): Promise<MeshServer>;
 }
 
+/** The code of the mesh, which nobody else needs. */
+export function loadMesh() {
+  return Promise.all([
+    import('./mesh/mesh-server.ts'),
+    import('./mesh/mesh-salt.ts'),
+    import('./mesh/free-port.ts'),
+  ]);
+}
+
 /** Without MESH_SALT nothing of the mesh is even loaded: `null`. */
 export async function setUpMesh(
   config: RelayConfig,
@@ -24,11 +33,7 @@ export async function setUpMesh(
 ): Promise<MeshSetup | null> {
   const { meshSalt, meshListen = null, meshPeers = [], meshFile, maxRoomSize } = config;
   if (meshSalt === undefined) return null;
-  const [{ MeshServer: Server }, { deriveMeshSecret }, { freePort }] = await Promise.all([
-    import('./mesh/mesh-server.ts'),
-    import('./mesh/mesh-salt.ts'),
-    import('./mesh/free-port.ts'),
-  ]);
+  const [{ MeshServer: Server }, { deriveMeshSecret }, { freePort }] = await loadMesh();
   if (meshSalt.length < SHORT_SALT)
     log.warn({}, 'MESH_SALT is short: whoever tries a few can run a relay in this mesh');
   if (meshListen === null && meshPeers.length === 0)

@@ -23,7 +23,7 @@ import { type SelfCheck, checkSelf } from './health/self-check.ts';
 import type { Logger } from './log.ts';
 import { MeshLife } from './mesh-life.ts';
 import type { MeshEvent } from './mesh/mesh-server.ts';
-import { setUpMesh } from './mesh-setup.ts';
+import { loadMesh, setUpMesh } from './mesh-setup.ts';
 import { MonthlyWatch } from './monthly-watch.ts';
 import { dialBack } from './outside/dial-back.ts';
 import { readHelpers } from './outside/helpers.ts';
@@ -110,15 +110,31 @@ export class RelayServer {
   }
 
   /**
-   * Reads or makes the identity (where none is given), binds, and warms up. Rejects with
+   * Reads or makes the identity (where none is given), binds, and warms up unless that is done. Rejects with
    * LumameshErrors that say what is wrong with files or port.
    */
-  static async start(config: RelayConfig, log: Logger, given?: Identity): Promise<RelayServer> {
+  static async start(
+    config: RelayConfig,
+    log: Logger,
+    given?: Identity,
+    isPrepared = false,
+  ): Promise<RelayServer> {
     const identity = given ?? (await loadIdentity(identityFiles(config)));
     const server = new RelayServer(config, identity, log);
     await server.#listen();
-    void warmUp(server.#io.crypto, identity.certificate, WARM_UP_ROUNDS);
+    if (!isPrepared) void server.#warmUp();
     return server;
+  }
+
+  /** Does beforehand what takes time at a start: `start` is then a matter of milliseconds. */
+  static async prepare(config: RelayConfig, identity: Identity): Promise<void> {
+    const { crypto } = chooseIoPath(config.nativeIo);
+    await warmUp(crypto, identity.certificate, WARM_UP_ROUNDS);
+    if (config.meshSalt !== undefined) await loadMesh();
+  }
+
+  async #warmUp(): Promise<void> {
+    await warmUp(this.#io.crypto, this.identity.certificate, WARM_UP_ROUNDS);
   }
 
   get record(): SignedRelayRecord {
@@ -231,6 +247,17 @@ export class RelayServer {
   async moveSessionsOn(timeoutMs: number): Promise<number> {
     this.#isClosing = true;
     return (await this.#sessions?.moveOn(timeoutMs)) ?? 0;
+  }
+
+  /**
+   * Tells all sessions to come back at once to the process that takes over, which they meet as soon
+   * as this one is closed: strangers are left to ask again until then.
+   * @returns How many are left after `timeoutMs`.
+   */
+  async handSessionsOver(timeoutMs: number): Promise<number> {
+    this.#isClosing = true;
+    this.#udp?.endpoint.setResting(true);
+    return (await this.#sessions?.moveOn(timeoutMs, true)) ?? 0;
   }
 
   /** Says goodbye to everyone and closes the socket. */

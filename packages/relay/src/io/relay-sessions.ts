@@ -77,11 +77,12 @@ export class RelaySessions {
   }
 
   /**
-   * Tells all sessions to go on elsewhere, and waits until they have gone.
+   * Tells all sessions to go on elsewhere, or to come back to the process that takes over, and
+   * waits until they have gone.
    * @returns How many are left after `timeoutMs`.
    */
-  async moveOn(timeoutMs: number): Promise<number> {
-    this.drive((core) => core.handleClosing());
+  async moveOn(timeoutMs: number, hasSuccessor = false): Promise<number> {
+    this.drive((core) => core.handleClosing(hasSuccessor));
     const { core } = this.#options;
     const endsAt = Date.now() + timeoutMs;
     while (core.counts.sessions > 0 && Date.now() < endsAt) await sleep(MOVE_ON_POLL_MS);

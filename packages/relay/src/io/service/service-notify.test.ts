@@ -40,9 +40,9 @@ describe('what systemd is told', () => {
   it('comes in the order in which it happened', () =>
     withStandIn(async (environment, heard) => {
       const notify = new ServiceNotify(environment, silentLogger);
-      notify.ready('');
+      void notify.ready('');
       notify.reloading();
-      notify.ready('');
+      void notify.ready('');
       notify.stopping();
       await until(async () => (await heard()).length === 4, 'too late');
       assert.deepEqual(await heard(), ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1']);
@@ -72,9 +72,9 @@ describe('what systemd is told', () => {
       warn: (_fields: object, message: string) => void warnings.push(message),
     };
     assert.equal(new ServiceNotify({ WATCHDOG_USEC: '40000' }, log).watchdogMs, null);
-    new ServiceNotify({ PATH: '' }, log).ready('');
+    await new ServiceNotify({ PATH: '' }, log).ready('');
     const notify = new ServiceNotify({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/socket' }, log);
-    notify.ready('');
+    void notify.ready('');
     notify.stopping();
     await until(async () => warnings.length > 0, 'too late');
     await pause(200);

@@ -5,6 +5,11 @@ const NOTIFY_TIMEOUT_MS = 5000;
 const MICROSECONDS = 1000;
 const ALIVE = 'WATCHDOG=1';
 
+interface Saying {
+  readonly assignments: readonly string[];
+  readonly handleSaid: () => void;
+}
+
 /**
  * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the AF_UNIX
  * family, so systemd's own program says it: the unit needs `NotifyAccess=all`. Without
@@ -15,12 +20,17 @@ export class ServiceNotify {
   readonly #log: Logger;
   #watchdog: NodeJS.Timeout | null = null;
   #hasFailed = false;
-  readonly #waiting: (readonly string[])[] = [];
+  readonly #waiting: Saying[] = [];
   #isSaying = false;
 
   constructor(environment: NodeJS.ProcessEnv, log: Logger) {
     this.#environment = environment;
     this.#log = log;
+  }
+
+  /** Whether there is somebody to be told. */
+  get hasManager(): boolean {
+    return this.#environment['NOTIFY_SOCKET'] !== undefined;
   }
 
   /** The interval within which systemd wants to hear of us, or `null` when it does not. */
@@ -32,16 +42,21 @@ export class ServiceNotify {
       : null;
   }
 
-  ready(status: string): void {
-    this.#say('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`);
+  /** @returns When systemd has been told, as far as it can be. Never rejects. */
+  async ready(status: string): Promise<void> {
+    return this.#say('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`);
+  }
+
+  status(text: string): void {
+    void this.#say(`STATUS=${text}`);
   }
 
   reloading(): void {
-    this.#say('RELOADING=1');
+    void this.#say('RELOADING=1');
   }
 
   stopping(): void {
-    this.#say('STOPPING=1');
+    void this.#say('STOPPING=1');
     this.stopWatchdog();
   }
 
@@ -54,7 +69,7 @@ export class ServiceNotify {
     if (ms === null) return;
     this.#watchdog = setInterval(() => {
       // One that waits already is enough.
-      if (!this.#waiting.some(([first]) => first === ALIVE)) this.#say(ALIVE);
+      if (!this.#waiting.some(({ assignments }) => assignments[0] === ALIVE)) void this.#say(ALIVE);
     }, ms / 2);
     this.#watchdog.unref();
   }
@@ -68,17 +83,19 @@ export class ServiceNotify {
    * One after the other: a READY=1 that overtook its RELOADING=1 would leave the service reloading
    * for ever.
    */
-  #say(...assignments: string[]): void {
-    if (this.#environment['NOTIFY_SOCKET'] === undefined) return;
-    this.#waiting.push(assignments);
-    if (!this.#isSaying) this.#sayNext();
+  async #say(...assignments: string[]): Promise<void> {
+    if (!this.hasManager) return;
+    return new Promise((resolve) => {
+      this.#waiting.push({ assignments, handleSaid: resolve });
+      if (!this.#isSaying) this.#sayNext();
+    });
   }
 
   #sayNext(): void {
-    const assignments = this.#waiting.shift();
-    this.#isSaying = assignments !== undefined;
-    if (assignments === undefined) return;
-    const child = spawn('systemd-notify', assignments, {
+    const saying = this.#waiting.shift();
+    this.#isSaying = saying !== undefined;
+    if (saying === undefined) return;
+    const child = spawn('systemd-notify', saying.assignments, {
       timeout: NOTIFY_TIMEOUT_MS,
       killSignal: 'SIGKILL',
       env: this.#environment,
@@ -92,7 +109,10 @@ export class ServiceNotify {
       if (code !== 0 && signal !== 'SIGTERM') this.#complain(`it ended with ${signal ?? code}`);
     });
     // Behind either of them.
-    child.once('close', () => this.#sayNext());
+    child.once('close', () => {
+      saying.handleSaid();
+      this.#sayNext();
+    });
   }
 
   #complain(error: string): void {
