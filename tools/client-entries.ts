@@ -26,14 +26,14 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 39_200,
+    maxBytes: 39_300,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 22_700,
+    maxBytes: 22_800,
   },
   {
     subpath: './features',
