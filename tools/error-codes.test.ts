@@ -16,6 +16,7 @@ const THROWN = /LumameshError\(\s*'([A-Z\d_]+)'/g;
 const OTHER_NAMES = new Set([
   ...listSettings().map(({ variable }) => variable),
   'LUMAMESH_CONFIG',
+  'LUMAMESH_HAND_OVER',
   'LUMAMESH_HOME',
   'NOTIFY_SOCKET',
   'HTTP_PORT',

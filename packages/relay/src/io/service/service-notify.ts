@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { Logger } from '../log.ts';
 
-const NOTIFY_TIMEOUT_MS = 5000;
+/** As long as a machine that is emulated, or overrun, needs to start a small program; less than half a watchdog. */
+const NOTIFY_TIMEOUT_MS = 25_000;
 const MICROSECONDS = 1000;
 const ALIVE = 'WATCHDOG=1';
 
