@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { HOME_KINDS, type HomeKind, type NatTab } from '@lumamesh/testkit/browsers';
+import { type Meeting, meet } from './meet.ts';
 import { whySkipped, withNatNetwork } from './support.ts';
 
 /*
@@ -10,16 +11,20 @@ import { whySkipped, withNatNetwork } from './support.ts';
  * Prints a table for the docs. Fails when a cell does not connect though TURN is on, or says no reason though it is off.
  */
 
-const LIMIT_MS = 45_000;
-const POLL_MS = 100;
-
 interface Cell {
   readonly chromium: HomeKind;
   readonly firefox: HomeKind;
-  /** `direct` or `relayed`; or why not. */
+  /** `direct` or `relayed`; or the code that both were told; or `nothing said`. */
   readonly outcome: string;
+  readonly isConnected: boolean;
+  /** Until both were open, or had both been told why not. */
   readonly medianMs: number | null;
+  /** What they were told, in words, without their names. */
+  readonly said: readonly string[];
 }
+
+/** Where nothing comes of a meeting within its limit. */
+const NOTHING: Meeting = { outcome: 'nothing said', openMs: null, toldMs: null, said: [] };
 
 const { values } = parseArgs({
   options: {
@@ -37,57 +42,10 @@ const unknown = kinds.find((kind) => !(HOME_KINDS as readonly HomeKind[]).includ
 if (unknown !== undefined) throw new Error(`no kind ${unknown}: ${HOME_KINDS.join(', ')}`);
 const skipped = whySkipped();
 if (skipped !== null) throw new Error(skipped);
-let meetings = 0;
 
-/** Lets two meet in a room of their own. Answers the path and the ms, or what they were told. */
-async function meet(
-  relays: readonly unknown[],
-  ada: NatTab,
-  bob: NatTab,
-): Promise<readonly [outcome: string, ms: number | null]> {
-  const number = (meetings += 1);
-  const [nickA, nickB] = [`Ada ${number}`, `Bob ${number}`];
-  const since = Date.now();
-  const isNew = ({ at }: { readonly at: number }): boolean => at >= since;
-  try {
-    await ada.call('join', relays, `room ${number}`, nickA, '');
-    await ada.waitFor('status', 'online', LIMIT_MS);
-    await settle(async () => (await ada.log()).some((one) => isNew(one) && one.event === 'joined'));
-    await bob.call('join', relays, `room ${number}`, nickB, '');
-    let outcome = 'nothing said';
-    let ms: number | null = null;
-    await settle(async () => {
-      const [ofAda, ofBob] = [(await ada.log()).filter(isNew), (await bob.log()).filter(isNew)];
-      const opened = [
-        ofAda.find(({ event, value }) => event === 'open' && value === nickB),
-        ofBob.find(({ event, value }) => event === 'open' && value === nickA),
-      ];
-      const joined = ofBob.find(({ event }) => event === 'joined');
-      const fault = [...ofAda, ...ofBob].find(({ event }) => event === 'error');
-      const path = ofBob.findLast(({ event }) => event === 'path')?.value;
-      const [first, second] = opened;
-      if (first === undefined || second === undefined || joined === undefined) {
-        if (fault !== undefined) outcome = String(fault.value);
-        return fault !== undefined;
-      }
-      if (typeof path !== 'string') return false;
-      outcome = path;
-      ms = Math.max(first.at, second.at) - joined.at;
-      return true;
-    });
-    return [outcome, ms];
-  } finally {
-    await ada.call('close');
-    await bob.call('close');
-  }
-}
-
-/** Waits until something is so, or for the limit. */
-async function settle(isDone: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + LIMIT_MS; Date.now() < end;) {
-    if (await isDone()) return;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+function sayNothing(error: unknown): Meeting {
+  process.stdout.write(`${String(error)}\n`);
+  return NOTHING;
 }
 
 function median(all: readonly number[]): number | null {
@@ -134,24 +92,29 @@ await withNatNetwork(
     const cells: Cell[] = [];
     for (const [chromium, ada] of chromiums)
       for (const [firefox, bob] of firefoxes) {
-        const outcomes: string[] = [];
-        const times: number[] = [];
+        const met: Meeting[] = [];
         for (let i = 0; i < runs; i++) {
           // Each comes first in turn.
           const pair = i % 2 === 0 ? ([ada, bob] as const) : ([bob, ada] as const);
-          const [outcome, ms] = await meet([relay.record], ...pair);
-          outcomes.push(outcome);
-          if (ms !== null) times.push(ms);
+          met.push(await meet([relay.record], ...pair).catch(sayNothing));
         }
-        const outcome = [...new Set(outcomes)].join(' or ');
-        cells.push({ chromium, firefox, outcome, medianMs: median(times) });
-        process.stdout.write(`${chromium} ${firefox} ${outcome} ${String(median(times))} ms\n`);
+        const outcome = [...new Set(met.map((one) => one.outcome))].join(' or ');
+        const isConnected = met.every(({ openMs }) => openMs !== null);
+        const times = met.map(({ openMs, toldMs }) => openMs ?? toldMs);
+        const medianMs = median(times.filter((ms) => ms !== null));
+        const said = [...new Set(met.flatMap((one) => one.said))].map((words) =>
+          words.replace(/(Ada|Bob) \d+/, '…'),
+        );
+        cells.push({ chromium, firefox, outcome, isConnected, medianMs, said: [...new Set(said)] });
+        process.stdout.write(`${chromium} ${firefox} ${outcome} ${times.join(' ')} ms\n`);
       }
     process.stdout.write(`\n${table(cells)}\n`);
+    for (const words of new Set(cells.flatMap(({ said }) => said)))
+      process.stdout.write(`told: ${words}\n`);
     if (values.json !== undefined)
       writeFileSync(values.json, `${JSON.stringify(cells, null, 2)}\n`);
-    const isFine = ({ outcome, medianMs }: Cell): boolean =>
-      outcome !== 'nothing said' && (values.turn !== 'on' || medianMs !== null);
+    const isFine = ({ outcome, isConnected }: Cell): boolean =>
+      isConnected || (values.turn !== 'on' && !outcome.includes(NOTHING.outcome));
     process.exitCode = cells.every(isFine) ? 0 : 1;
   },
   Number(values.rtt) / 4,

@@ -39,7 +39,7 @@ export async function withNatNetwork(
 let harness: Promise<string> | null = null;
 
 /** The harness of tests/browser as one script. */
-async function bundleHarness(): Promise<string> {
+export async function bundleHarness(): Promise<string> {
   harness ??= build({
     entryPoints: [join(import.meta.dirname, '../browser/page/harness.ts')],
     bundle: true,

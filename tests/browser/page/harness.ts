@@ -1,4 +1,11 @@
-import { type Net, type Peer, type RelaySource, type Room, connect } from 'lumamesh';
+import {
+  type LumameshError,
+  type Net,
+  type Peer,
+  type RelaySource,
+  type Room,
+  connect,
+} from 'lumamesh';
 import { midOf, relayAnswer } from '@lumamesh/protocol';
 import { log, note } from './log.ts';
 
@@ -144,12 +151,16 @@ function watch(peer: Peer): void {
 function join(relays: readonly RelaySource[], name: string, nick: string, password: string): void {
   net = connect({ relays });
   net.on('status', (status) => note('status', status.state));
-  net.on('error', (error) => note('error', error.code));
+  const noteError = ({ code, message }: LumameshError): void => {
+    note('error', code);
+    note('sentence', message);
+  };
+  net.on('error', noteError);
   room = net.joinRoom(name, { nick, ...(password === '' ? {} : { password }) });
   room.on('peer', watch);
   room.on('joined', (peers) => note('joined', peers));
   room.on('leave', (peer, reason) => note('leave', `${peer.nick} ${reason}`));
-  room.on('error', (error) => note('error', error.code));
+  room.on('error', noteError);
 }
 
 Object.assign(globalThis, {

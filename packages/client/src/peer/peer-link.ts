@@ -19,8 +19,10 @@ const NEGOTIATION_TIMEOUT_MS = 8000;
  * one that was lost.
  */
 const RESEND_AFTER_MS = 2000;
-/** What connectivity checks may take. */
+/** What connectivity checks may take after they have failed. */
 const CHECKS_MS = 4000;
+/** Checks of which nothing is heard count as failed after this: in Chromium they take 15 s. */
+const SILENT_MS = 2000;
 /**
  * The side that waits for an offer waits this long. Members of two relays hear of each other as
  * newcomers: both wait, and the one that is not polite begins.
@@ -200,6 +202,7 @@ export class PeerLink implements LinkState {
   get hasNoDirectPath(): boolean {
     return (
       this._connection.localDescription !== null &&
+      !this.hasPath &&
       // A description that came late leaves the checks their time.
       this.#platform.now() - this._failedSince > CHECKS_MS
     );
@@ -212,7 +215,7 @@ export class PeerLink implements LinkState {
    */
   get _failedSince(): Instant {
     if (this.#wasOpen) return instant(Number.POSITIVE_INFINITY);
-    const here = this.#negotiations > 0 ? this.#describedThereAt : this._soughtSince;
+    const here = this.#describedThereAt + (this.#negotiations > 0 ? 0 : SILENT_MS);
     return instant(Math.min(here, this._soughtSince));
   }
 

@@ -34,6 +34,7 @@ class Connection extends EventTarget {
   readonly channels: Channel[] = [];
   readonly candidates: unknown[] = [];
   connectionState = 'new';
+  iceConnectionState = 'new';
   signalingState = 'stable';
   localDescription: { readonly type: string; readonly sdp: string } | null = null;
   remoteDescription: { readonly type: string } | null = null;
@@ -321,6 +322,21 @@ describe('an answer that the browser refuses', () => {
     await open.run(500);
     assert.equal(open.connections.length, 1);
     assert.equal(open.peer.state, 'open');
+  });
+});
+
+describe('a connection of which no way becomes known', () => {
+  it('has none seven seconds after both have said how they are reached, though the browser still checks', async () => {
+    const world = new World();
+    await world.run(20_000);
+    assert.ok(!world.peer.link.hasNoDirectPath, 'the other side has said nothing');
+    world.offer('first', 10);
+    await world.run(5900);
+    assert.ok(!world.peer.link.hasNoDirectPath, 'checks have their time');
+    await world.run(1000);
+    assert.ok(world.peer.link.hasNoDirectPath);
+    world.connection.iceConnectionState = 'connected';
+    assert.ok(!world.peer.link.hasNoDirectPath, 'late, and yet a way');
   });
 });
 

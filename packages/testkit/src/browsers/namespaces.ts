@@ -60,6 +60,18 @@ export function setKernelSettings(
   run(inNamespace(namespace, ['sh', '-e', '-c', script.join('\n')]));
 }
 
+/**
+ * What a bridge of the namespace passes on is none of the firewall's there. Where the kernel has br_netfilter (container hosts load it) it is, unless it is
+ * told otherwise: then those behind one router would be kept from each other.
+ */
+export function exemptBridges(namespace: string): void {
+  const names = ['iptables', 'ip6tables', 'arptables'].map((name) => `bridge-nf-call-${name}`);
+  runShell(
+    namespace,
+    `cd /proc/sys/net/bridge 2> /dev/null || exit 0; for name in ${names.join(' ')}; do echo 0 > $name; done`,
+  );
+}
+
 /** Runs a line of shell in a namespace. Throws when it fails. */
 export function runShell(namespace: string, line: string): void {
   run(inNamespace(namespace, ['sh', '-e', '-c', line]));

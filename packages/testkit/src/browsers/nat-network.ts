@@ -10,6 +10,7 @@ import {
   type HomeKind,
   INTERNET_ADDRESS,
   INTERNET_LINK_LOCAL,
+  NO_MDNS_RULES,
   PROXY_PORT,
   ROUTER_LINK_LOCAL,
   type RelayFamilies,
@@ -33,6 +34,7 @@ import {
 import {
   SYSTEM_PATH,
   addNamespace,
+  exemptBridges,
   inNamespace,
   ip,
   isInstalled,
@@ -72,12 +74,21 @@ const FORWARDING = { 'ipv4/ip_forward': '1' };
 const FORWARDING_6 = { 'ipv6/conf/all/forwarding': '1' };
 /** Of the way out by a second interface: higher than those of the first. */
 const SPARE_METRIC = 2048;
+/** Of a router that is made to see whether one can be. */
+const PROBE_RULES: RouterRules = {
+  kind: 'symmetric',
+  isUdpBlocked: false,
+  wanAddress: wanAddress(0),
+  hairpins: true,
+  forwarded: null,
+};
 let networksMade = 0;
 
 interface Router extends RouterRules {
   readonly namespace: string;
   kind: HomeKind;
   isUdpBlocked: boolean;
+  hairpins: boolean;
   forwarded: RouterRules['forwarded'];
   /** Where its proxy runs. */
   host: NatHost | null;
@@ -119,7 +130,7 @@ export function whyNoNatNetwork(): string | null {
   const probe = `lumamesh-nat-${process.pid}-probe`;
   try {
     addNamespace(probe);
-    setRules(probe, rulesFor({ kind: 'symmetric', isUdpBlocked: false, forwarded: null }));
+    setRules(probe, rulesFor(PROBE_RULES));
     return null;
   } catch (error) {
     return `no namespaces with NAT here: ${String(error)}`;
@@ -315,6 +326,18 @@ export class NatNetwork {
     this.#setBlocked(i, false);
   }
 
+  /** Whether home `i` asks its neighbours for names, and answers to its own (multicast DNS, RFC 6762). They do at first. */
+  setMdns(i: number, passes: boolean): void {
+    setRules(this.#home(i).namespace, passes ? '' : NO_MDNS_RULES);
+  }
+
+  /** Whether those behind router `i`, a cone, reach each other by the ports that it gives them outside (hairpinning, RFC 4787 §6). They do not at first. */
+  setHairpin(i: number, hairpins: boolean): void {
+    const router = this.#router(i);
+    router.hairpins = hairpins;
+    this.#applyRules(router);
+  }
+
   /** Home `i` gets other addresses from its router, and loses those it had, with all routes: as when a laptop's lease changes. Answers the new one. */
   changeAddress(i: number): string {
     const { namespace, uplink } = this.#home(i);
@@ -409,11 +432,14 @@ export class NatNetwork {
       namespace: this.#nameOf(`router-${i}`),
       kind,
       isUdpBlocked: kind === 'tcp-only',
+      wanAddress: wanAddress(i),
+      hairpins: false,
       forwarded: null,
       host: null,
       nextHost: 2,
     };
     this.#addNamespace(router.namespace, hasIpv6(kind), true);
+    exemptBridges(router.namespace);
     this.#routers.push(router);
     if (this.#delayMs > 0) await this.#makeDelayLine(router.namespace, `wan${i}`);
     const [isIpv4, isIpv6] = [hasIpv4(kind), hasIpv6(kind)];

@@ -30,6 +30,10 @@ export type RelayFamilies = 'ipv4' | 'ipv6' | 'dual-stack';
 export interface RouterRules {
   readonly kind: HomeKind;
   readonly isUdpBlocked: boolean;
+  /** Of its wire to the internet. */
+  readonly wanAddress: string;
+  /** Whether the homes behind it reach each other by the ports that it has given them outside (hairpinning, RFC 4787 §6). */
+  readonly hairpins: boolean;
   /** A UDP port that is sent on to a home; `null`: all of them. */
   readonly forwarded: { readonly port: number | null; readonly address: string } | null;
 }
@@ -110,7 +114,8 @@ export function wanRoutes(
  * What comes from outside is dropped, not refused: an entry for the refusal would hold the port that the home is about to be given. Questions for names
  * are refused, as there is nobody to answer: a Firefox that waits for its resolver takes five seconds longer to end.
  */
-export function rulesFor({ kind, isUdpBlocked, forwarded }: RouterRules): string {
+export function rulesFor(router: RouterRules): string {
+  const { kind, isUdpBlocked, forwarded, hairpins } = router;
   const isSymmetric = kind === 'symmetric' || kind === 'dual-stack';
   const masquerade =
     kind === 'open' ? '' : `oifname "wan" masquerade ${isSymmetric ? 'random,fully-random' : ''}`;
@@ -132,10 +137,24 @@ export function rulesFor({ kind, isUdpBlocked, forwarded }: RouterRules): string
       }
     }
     table ip lumamesh_nat {
+      map outside { type inet_service : ipv4_addr; flags dynamic, timeout; timeout 5m; }
       chain prerouting { type nat hook prerouting priority dstnat;
+        ${hairpins ? `iifname "lan" ip daddr ${router.wanAddress} dnat to udp dport map @outside` : ''}
         ${forwarded === null ? '' : `iifname "wan" ${forwarded.port === null ? 'meta l4proto udp' : `udp dport ${forwarded.port}`} dnat to ${forwarded.address}`}
       }
-      chain postrouting { type nat hook postrouting priority srcnat; ${masquerade}
+      chain postrouting { type nat hook postrouting priority srcnat;
+        ${hairpins ? `oifname "wan" meta l4proto udp update @outside { udp sport : ip saddr }` : ''}
+        ${hairpins ? `oifname "lan" ct status dnat snat to ${router.wanAddress}` : ''}
+        ${masquerade}
       }
     }`;
 }
+
+/** A home whose neighbours are not asked for names: many Wi-Fis pass no multicast (RFC 6762) between those who are in them. */
+export const NO_MDNS_RULES = `
+    table inet lumamesh_home {
+      chain output { type filter hook output priority 0; udp dport 5353 drop
+      }
+      chain input { type filter hook input priority 0; udp dport 5353 drop
+      }
+    }`;
