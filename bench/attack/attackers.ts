@@ -1,15 +1,21 @@
 import { randomBytes } from 'node:crypto';
+import { setPriority } from 'node:os';
 import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { CHATTER } from './chatter.ts';
 import { type Attack, FROM, flood, floodFrom, members } from './flood.ts';
 import { FORWARDING } from './forwarding.ts';
 import { KNOWN_ROOM } from './honest.ts';
+import { LAYERS } from './layers.ts';
+import { MESH } from './mesh.ts';
+import { ROOMS } from './rooms.ts';
 import { Stub } from './stub.ts';
 
 /*
  * Who attacks, in a process of its own: each from one address, at 20 000 packets or 10 Mbit a second
  * at most. `node attackers.ts <name> <record> <ids of honest peers>` goes on until it is ended.
  */
+
+const NICENESS = 10;
 
 /** The datagrams of an honest beginning, as far as `isEnough` says. */
 async function beginning(
@@ -205,12 +211,17 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       });
     },
   },
+  ...ROOMS,
+  ...LAYERS,
+  ...MESH,
   ...CHATTER,
   ...FORWARDING,
 };
 
 if (process.argv[1] === import.meta.filename) {
   const [, , name = '', record = '{}', honest = '[]'] = process.argv;
+  // Attackers have machines of their own: what theirs costs is not taken from the relay's.
+  setPriority(NICENESS);
   process.send?.('started');
   await ATTACKS[name]?.run(
     JSON.parse(record) as SignedRelayRecord,

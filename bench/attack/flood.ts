@@ -12,6 +12,8 @@ export interface Attack {
   readonly what: string;
   /** Settings of the relay besides: what is off by default is attacked where it is on. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Of the line to the relay, each way, where that is what is attacked. */
+  readonly linkMbits?: number;
   run(record: SignedRelayRecord, honest: readonly string[]): Promise<void>;
 }
 
@@ -48,10 +50,14 @@ export async function members(
   record: SignedRelayRecord,
   count: number,
   onFrame?: (frame: string, stub: Stub) => void,
+  fromOf: (i: number) => string = () => FROM,
 ): Promise<Stub[]> {
   const stubs = await Promise.all(
-    Array.from({ length: count }, async () =>
-      Stub.open(record, { from: FROM, ...(onFrame === undefined ? {} : { onFrame }) }),
+    Array.from({ length: count }, async (_, i) =>
+      Stub.open(record, {
+        from: fromOf(i),
+        ...(onFrame && { onFrame }),
+      }),
     ),
   );
   for (let i = 0; i < 100 && stubs.some(({ isConnected }) => !isConnected); i++)

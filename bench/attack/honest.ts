@@ -4,7 +4,9 @@ import { Stub } from './stub.ts';
 
 /*
  * Those who must notice nothing, in a process of their own: pairs who signal to each other at an
- * ordinary pace, and newcomers who join one after another. Each has an address of its own.
+ * ordinary pace, and newcomers who join one after another, every second one the room that attackers
+ * know, where it says hello to its first member and waits for the reply: they have met. Each has an
+ * address of its own.
  */
 const PAIRS = 10;
 const SIGNALS_PER_SECOND = 10;
@@ -30,6 +32,9 @@ export interface HonestReport {
   /** Codes of the errors that members were told, each with how often. */
   readonly refusals: Readonly<Record<string, number>>;
 }
+
+/** What a newcomer says, and what it is answered. */
+const [HELLO, REPLY] = ['hello', 'reply'];
 
 /** Joins a room; resolves when the relay has taken it in, with what that took in ms. */
 export async function join(
@@ -86,6 +91,8 @@ async function run(record: SignedRelayRecord): Promise<void> {
         refusals[code] = (refusals[code] ?? 0) + 1;
       }
       if (frame['action'] === 'peer-left' && frame['peer'] === partner) seenLeaving += 1;
+      if (frame['action'] === 'signal' && frame['data'] === HELLO)
+        stubs[i]?.say({ action: 'signal', room, to: frame['from'], data: REPLY });
       if (frame['action'] !== 'signal' || frame['from'] !== partner) return;
       const data = String(frame['data']);
       const sentAt = onTheirWay.get(data);
@@ -109,23 +116,38 @@ async function run(record: SignedRelayRecord): Promise<void> {
     },
     1000 / SIGNALS_PER_SECOND / PAIRS,
   );
+  /** A newcomer joins, in every second case meets somebody, and goes; what that took in ms. */
+  const visit = async (i: number): Promise<number> => {
+    const startedAt = performance.now();
+    const met = Promise.withResolvers<number>();
+    const isAlone = i % 2 === 0;
+    const { stub, tookMs } = await join(
+      record,
+      addressOf(100 + (i % 400)),
+      makeJoiningPeer(),
+      isAlone ? 'n'.repeat(43) : KNOWN_ROOM,
+      (frame) => {
+        if (frame['action'] === 'signal' && frame['data'] === REPLY)
+          met.resolve(performance.now() - startedAt);
+      },
+    );
+    if (!isAlone && Number.isFinite(tookMs)) {
+      stub.say({ action: 'signal', room: KNOWN_ROOM, to: peers[0]?.id, data: HELLO });
+      setTimeout(() => met.resolve(Number.POSITIVE_INFINITY), LIMIT_MS);
+    } else met.resolve(tookMs);
+    const result = await met.promise;
+    stub.close();
+    return result;
+  };
   let newcomers = 0;
   setInterval(() => {
     if (!isCounting) return;
     const its = measurement;
     newcomersWaiting += 1;
-    void join(
-      record,
-      addressOf(100 + (newcomers++ % 400)),
-      makeJoiningPeer(),
-      'n'.repeat(43),
-      () => undefined,
-    ).then(({ stub, tookMs }) => {
-      if (its === measurement) {
-        newcomersWaiting -= 1;
-        joins.push(tookMs);
-      }
-      stub.close();
+    void visit(newcomers++).then((tookMs) => {
+      if (its !== measurement) return;
+      newcomersWaiting -= 1;
+      joins.push(tookMs);
     });
   }, NEWCOMER_INTERVAL_MS);
   /** What was sent and begun in time counts also when it comes after that. */

@@ -41,7 +41,7 @@ export interface Surroundings {
 export async function attack(
   name: string,
   seconds: number,
-  { memoryMb, linkMbits }: Surroundings = {},
+  { memoryMb, linkMbits = ATTACKS[name]?.linkMbits }: Surroundings = {},
 ): Promise<AttackResult> {
   const folder = mkdtempSync(join(tmpdir(), 'lumamesh-attack-'));
   const port = 20_000 + Math.floor(Math.random() * 10_000);

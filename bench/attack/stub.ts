@@ -11,6 +11,8 @@ export interface StubOptions {
   readonly onFrame?: (frame: string, stub: Stub) => void;
   /** Looks at each datagram before it is sent; `false` keeps it back. */
   readonly mayGo?: (datagram: Uint8Array) => boolean;
+  /** What stands for the relay in USERNAME; by default what its record says. */
+  readonly relayUfrag?: string;
 }
 
 const TICK_MS = 20;
@@ -36,7 +38,9 @@ export class Stub {
     this.#record = record;
     this.#socket = socket;
     this.#options = options;
-    this.#session = Session.client(now(), relayClientOptions(record), () => undefined);
+    const { relayUfrag: ufrag = record.ufrag } = options;
+    const sessionOptions = relayClientOptions({ ...record, ufrag });
+    this.#session = Session.client(now(), sessionOptions, () => undefined);
     socket.on('message', (data) => {
       if (this.isDeaf) return;
       this.#session.handleDatagram(now(), data);

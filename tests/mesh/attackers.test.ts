@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
-import type { Connection } from '@libp2p/interface';
 import { utf8Encode } from '@lumamesh/base';
 import {
   type MeshRelay,
@@ -15,70 +14,10 @@ import {
   withRelays,
 } from '@lumamesh/testkit';
 import { multiaddr } from '@multiformats/multiaddr';
-import { type MeshNode, makeLibp2pNode } from '../../packages/relay/src/io/mesh/libp2p-node.ts';
-import { deriveMeshSecret } from '../../packages/relay/src/io/mesh/mesh-salt.ts';
+import { MESH_PROTOCOL, RawMuxer, linkedStranger } from '../../bench/attack/mesh-stranger.ts';
 import { isComplete } from './support.ts';
 
 /* Strangers at the mesh port of a real relay: some without the salt, some with it and with libp2p in their hands. */
-
-/** A libp2p node with the salt and a key of its own, linked to a relay. */
-async function attackerOf(relay: MeshRelay): Promise<MeshNode> {
-  const { mesh, psk } = await deriveMeshSecret(SALT);
-  const { d, x } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const privateKey = Buffer.concat([
-    Buffer.from(d ?? '', 'base64url'),
-    Buffer.from(x ?? '', 'base64url'),
-  ]);
-  const node = await makeLibp2pNode({
-    privateKey,
-    psk,
-    listen: null,
-    topic: `/lumamesh/records/1/${mesh}`,
-    gater: {},
-    guard: null,
-    isLocal: true,
-  });
-  await node.start();
-  // A relay keeps a link only where its own stream is taken.
-  await node.handle('/lumamesh/relay/1', () => undefined, { maxInboundStreams: 8 });
-  const [host, port] = (
-    relay.record.meshPort === undefined ? '' : `${relay.address}:${relay.record.meshPort}`
-  ).split(':');
-  await node.dial(multiaddr(`/ip4/${host}/tcp/${port}`));
-  return node;
-}
-
-/** Frames of yamux that libp2p would not send, in a connection of its own. */
-class RawMuxer {
-  readonly #send: (frame: Uint8Array) => void;
-
-  constructor(connection: Connection) {
-    // What libp2p keeps to itself.
-    const { muxer } = connection as unknown as {
-      muxer: { maConn: { send(data: Uint8Array): void } };
-    };
-    this.#send = (frame) => muxer.maConn.send(frame);
-  }
-
-  open(streamId: number, data: Uint8Array): void {
-    // Ids beyond those that libp2p has used.
-    this.#frame(0, 1, 1001 + streamId - 1, data.length, data);
-  }
-
-  ping(count: number): void {
-    for (let i = 0; i < count; i++) this.#frame(2, 1, 0, i, new Uint8Array(0));
-  }
-
-  #frame(type: number, flags: number, id: number, length: number, data: Uint8Array): void {
-    const frame = Buffer.alloc(12 + data.length);
-    frame.writeUInt8(type, 1);
-    frame.writeUInt16BE(flags, 2);
-    frame.writeUInt32BE(id, 4);
-    frame.writeUInt32BE(length, 8);
-    frame.set(data, 12);
-    this.#send(frame);
-  }
-}
 
 async function withPair(
   test: (
@@ -136,11 +75,11 @@ describe('a relay whose mesh port is attacked', () => {
   it('hangs up on a peer that answers with a gigabyte, and bans it', () =>
     withPair(async ([zero]) => {
       const before = (await zero.stats()).memory.rssBytes;
-      const node = await attackerOf(zero);
+      const node = await linkedStranger(zero.record, SALT);
       try {
         const connection = node.getConnections()[0];
         assert.ok(connection !== undefined);
-        const stream = await connection.newStream('/lumamesh/relay/1');
+        const stream = await connection.newStream(MESH_PROTOCOL);
         // A frame of a gigabyte, announced and begun.
         const chunk = new Uint8Array(65_536);
         chunk.set([0x40, 0, 0, 0]);
@@ -152,7 +91,7 @@ describe('a relay whose mesh port is attacked', () => {
         await assert.rejects(
           node
             .dial(multiaddr(`/ip4/${zero.address}/tcp/${zero.record.meshPort}`))
-            .then((again) => again.newStream('/lumamesh/relay/1')),
+            .then((again) => again.newStream(MESH_PROTOCOL)),
         );
         assert.ok((await zero.stats()).memory.rssBytes - before < 64 * 1024 * 1024);
       } finally {
@@ -162,7 +101,7 @@ describe('a relay whose mesh port is attacked', () => {
 
   it('hangs up on a peer that gossips what is no record, and bans it', () =>
     withPair(async ([zero, one]) => {
-      const node = await attackerOf(zero);
+      const node = await linkedStranger(zero.record, SALT);
       try {
         const topic = `/lumamesh/records/1/${zero.record.mesh}`;
         const { pubsub } = node.services;
@@ -190,7 +129,7 @@ describe('a relay whose mesh port is attacked', () => {
         },
         (muxer: RawMuxer) => muxer.ping(20_000),
       ]) {
-        const node = await attackerOf(zero);
+        const node = await linkedStranger(zero.record, SALT);
         try {
           const [connection] = node.getConnections();
           assert.ok(connection !== undefined);
@@ -211,7 +150,7 @@ describe('a relay whose mesh port is attacked', () => {
 
   it('hangs up on a peer that never says who it is', () =>
     withPair(async ([zero]) => {
-      const node = await attackerOf(zero);
+      const node = await linkedStranger(zero.record, SALT);
       try {
         await until(() => node.getConnections().length === 0, 'it is still connected', 90_000);
         assert.equal((await zero.stats()).links.proven, 1);

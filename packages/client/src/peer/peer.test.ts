@@ -229,6 +229,31 @@ describe('signals without end', () => {
     assert.equal(world.connections.length, 1);
   });
 
+  it('count the candidates that descriptions name, and leave the rest of them as it is', async () => {
+    const world = await World.connected();
+    const { connection } = world;
+    const applied: string[] = [];
+    connection.setRemoteDescription = (description) => {
+      applied.push((description as { readonly sdp?: string }).sdp ?? '');
+      connection.remoteDescription = description;
+      return Promise.resolve();
+    };
+    const [first] = world.signals;
+    const line = 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n';
+    const sdp = `v=0\r\na=mid:0\r\n${line.repeat(500)}a=end-of-candidates\r\n`;
+    for (let i = 0; i < 40; i++) {
+      const to = first?.attempt ?? '';
+      world.peer.receiveSignal(
+        { attempt: 'first', to, description: { type: 'offer', sdp } },
+        100 + i,
+      );
+      await world.run(0);
+    }
+    const named = applied.reduce((sum, text) => sum + text.split(line).length - 1, 0);
+    assert.ok(named > 100 && named <= 300, `${named} candidates`);
+    assert.equal(applied.at(-1), 'v=0\r\na=mid:0\r\na=end-of-candidates\r\n');
+  });
+
   it('of too many sections or of endless candidates are none', () => {
     const sdp = `v=0\n${'m=audio 9 RTP 0\n'.repeat(600)}`;
     assert.equal(parsePeerSignal({ attempt: 'a', description: { type: 'offer', sdp } }), null);

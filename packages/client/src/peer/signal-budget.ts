@@ -7,6 +7,8 @@ const DESCRIPTIONS_BURST = 40;
 /** Each makes it send connectivity checks to an address that the other side has named. */
 const CANDIDATES_PER_SECOND = 8;
 const CANDIDATES_BURST = 256;
+/** RFC 8839 §5.1; browsers take a line that ends with a line feed alone. */
+const CANDIDATE_LINE = /^a=cand[^\n]*\n?/gim;
 
 /**
  * What the signals of one peer may make a browser do, over all of its connections: browsers have no
@@ -20,7 +22,12 @@ export class SignalBudget {
   _take(now: Instant, signal: PeerSignal): PeerSignal | null {
     const { description } = signal;
     if (description !== undefined && !this.#descriptions.take(now)) return null;
-    const candidates = (signal.candidates ?? []).filter(() => this.#candidates.take(now));
-    return description === undefined && candidates.length === 0 ? null : { ...signal, candidates };
+    const mayCheck = (): boolean => this.#candidates.take(now);
+    const candidates = (signal.candidates ?? []).filter(mayCheck);
+    if (description === undefined)
+      return candidates.length === 0 ? null : { ...signal, candidates };
+    // Those that a description names itself are no cheaper.
+    const sdp = description.sdp.replace(CANDIDATE_LINE, (line) => (mayCheck() ? line : ''));
+    return { ...signal, candidates, description: { ...description, sdp } };
   }
 }

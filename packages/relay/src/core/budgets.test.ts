@@ -271,6 +271,117 @@ describe('joins', () => {
   });
 });
 
+describe('a full room', () => {
+  /** Members of so many networks, each with so many of one address, at a relay that takes that many. */
+  const filled = (networks: number, each: number, limits: Partial<RelayCoreLimits> = {}): Relay => {
+    const relay = new Relay({ deliveriesPerSecond: 1_000_000, ...limits });
+    for (let n = 0; n < networks; n++)
+      for (let i = 0; i < each; i++) {
+        const session = `198.51.${n}.1 n${n}-${i}`;
+        relay.open(session);
+        relay.join(session);
+      }
+    return relay;
+  };
+  const isIn = (relay: Relay, session: string): boolean =>
+    relay.take(session).some(({ action }) => action === 'joined');
+
+  it('that a few networks fill has a place for each newcomer of another one, and nobody else makes room', () => {
+    const relay = new Relay({ deliveriesPerSecond: 1_000_000 });
+    const honest = Array.from({ length: 20 }, (_, i) => `203.0.${i}.1 h${i}`);
+    relay.open(...honest);
+    for (const session of honest) relay.join(session);
+    const squatters = Array.from({ length: 320 }, (_, i) => `198.51.${i % 5}.1 s${i}`);
+    relay.open(...squatters);
+    for (const session of squatters) relay.join(session);
+    assert.equal(relay.core.counts.members, 250);
+    relay.wait(10_000);
+    for (const session of honest) relay.take(session);
+    for (let i = 0; i < 100; i++) {
+      const newcomer = `192.0.${i}.1 new${i}`;
+      relay.open(newcomer);
+      relay.join(newcomer);
+      relay.wait(100);
+      assert.ok(isIn(relay, newcomer), `the ${i}th newcomer is not in`);
+      // Whoever was put out comes again, and takes nobody's place.
+      for (const session of squatters.slice(i, i + 10)) relay.join(session);
+    }
+    assert.equal(relay.core.counts.members, 250);
+    const left = new Set(
+      relay
+        .take(honest[0] ?? '')
+        .flatMap(({ action, peer }) => (action === 'peer-left' ? peer : [])),
+    );
+    assert.ok(left.size > 0);
+    for (const peer of left) assert.match(peer ?? '', /^s/);
+    const told = squatters.flatMap((session) => relay.take(session));
+    assert.ok(told.some(({ code }) => code === 'ROOM_FULL'));
+    assert.equal(relay.closed.length, 0);
+  });
+
+  it('tells a newcomer the members at once, however many of one network want to be told as well', () => {
+    const relay = new Relay({ deliveriesPerSecond: 1_000_000 });
+    const crowd = Array.from({ length: 200 }, (_, i) => `198.51.100.${1 + (i >> 6)} c${i}`);
+    relay.open(...crowd, '192.0.2.1 new');
+    const presence = 'x'.repeat(1000);
+    for (const session of crowd) relay.join(session, presence);
+    relay.join('192.0.2.1 new');
+    relay.wait(300);
+    assert.ok(isIn(relay, '192.0.2.1 new'), 'it waits behind the crowd');
+  });
+
+  it('whose places many networks share is full for everybody', () => {
+    const relay = filled(25, 10);
+    for (const session of ['192.0.2.1 late', '198.51.3.1 more']) {
+      relay.open(session);
+      relay.join(session);
+      assert.ok(relay.take(session).some(({ code }) => code === 'ROOM_FULL'));
+    }
+    assert.equal(relay.core.counts.members, 250);
+  });
+
+  it('of a small relay puts out no pair behind one address', () => {
+    const relay = filled(3, 3, { maxRoomSize: 9 });
+    relay.open('192.0.2.1 late');
+    relay.join('192.0.2.1 late');
+    assert.ok(relay.take('192.0.2.1 late').some(({ code }) => code === 'ROOM_FULL'));
+  });
+
+  it('puts out who has not proven its id before who has, and the newest of the fullest address first', () => {
+    const relay = new Relay({ maxRoomSize: 20, deliveriesPerSecond: 1_000_000 });
+    const proof = { key: `B${'A'.repeat(86)}`, signature: 'A'.repeat(86) };
+    const crowd = Array.from(
+      { length: 20 },
+      (_, i) => `198.51.100.${i < 12 ? 1 : 2} ${i % 3 === 0 ? 'proven' : 'claimed'}${i}`,
+    );
+    relay.open('203.0.113.1 eve', ...crowd.slice(1));
+    relay.join('203.0.113.1 eve');
+    for (const session of crowd.slice(1)) {
+      const [, peer = ''] = session.split(' ');
+      const isProven = peer.startsWith('proven');
+      relay.say(session, {
+        action: 'join',
+        room: ROOM,
+        peer: id(peer),
+        presence: 'x',
+        ...(isProven ? { proof } : {}),
+      });
+    }
+    relay.take('203.0.113.1 eve');
+    for (let i = 0; i < 3; i++) {
+      relay.open(`192.0.${i}.1 new${i}`);
+      relay.join(`192.0.${i}.1 new${i}`);
+    }
+    const left = relay
+      .take('203.0.113.1 eve')
+      .flatMap(({ action, peer }) => (action === 'peer-left' ? [peer] : []));
+    assert.deepEqual(left, [id('claimed11'), id('claimed10'), id('claimed8')]);
+    // What it sends before it hears of that is no mistake.
+    for (let i = 0; i < 100; i++) relay.signal(crowd[8] ?? '', 'eve', 10);
+    assert.deepEqual(relay.closed, []);
+  });
+});
+
 describe('what a session leaves with the relay', () => {
   it('is bounded over all of its rooms, and free again when it leaves', () => {
     const relay = new Relay().open('192.0.2.1 a');

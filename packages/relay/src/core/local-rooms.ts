@@ -5,6 +5,7 @@ import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import type { LocalRoomEvent, RemoteRoomEvent, RemoteRooms } from './remote-rooms.ts';
 import { type Membership, RoomDirectory } from './room-directory.ts';
 import { type News, RoomNews } from './room-news.ts';
+import { whoMakesRoom } from './room-places.ts';
 import { SignalShares } from './signal-shares.ts';
 import type { TurnAccess } from './turn-access.ts';
 
@@ -73,6 +74,8 @@ export class LocalRooms<Session> {
   readonly #shares = new SignalShares<Session>();
   /** Of rooms in which presence has changed. */
   readonly #presences = new Map<string, TokenBucket>();
+  /** Rooms that sessions were put out of, and whose signals may still be on their way. */
+  readonly #putOutOf = new Map<Session, Set<string>>();
   #now: Instant;
 
   constructor(
@@ -85,6 +88,7 @@ export class LocalRooms<Session> {
     this.#outputs = outputs;
     this.#news = new RoomNews({
       queuedBytes: options.queuedBytes,
+      networkOf: options.networkOf,
       presencesOf: (room, peer) => {
         const presence = this.#directory.presenceOf(room, peer);
         const here = presence === null ? [] : [presence];
@@ -130,25 +134,33 @@ export class LocalRooms<Session> {
     // The mesh forgets a room that nobody is in any more, also for a moment, and hears of it anew.
     const isForgotten = existing !== null && this.#directory.sizeOf(room) === 0;
     const impostors = isProven ? this.#impostorsOf(session, room, peer) : [];
-    const fault =
+    const refusal =
       this.#faultOfPresence(session, presence.length) ??
-      this.#faultOfJoining(session, room, peer, isProven, maxRoomSize, impostors.length);
-    if (fault !== null) return fault;
+      this.#faultOfJoining(session, room, peer, isProven, impostors.length);
+    if (refusal !== null) return refusal;
     const { remote, turn, takeDeliveries, counters } = this.#options;
-    const others = this.#directory.membersOf(room).filter((member) => !impostors.includes(member));
+    const here = this.#directory.membersOf(room);
+    const isFull = here.length - impostors.length >= maxRoomSize;
+    const squatter = isFull ? whoMakesRoom(here, session, this.#options) : null;
+    if (isFull && squatter === null)
+      return fault('ROOM_FULL', `a room has at most ${maxRoomSize} members`);
+    const others = here.filter((member) => member !== squatter && !impostors.includes(member));
     const elsewhere = (isForgotten ? [] : remote.membersOf(room)).filter(
       (member) => !this.#isProvenHere(room, member.peer),
     );
     // They are told of its coming and its going; the list is a few frames.
     const listed = others.length + elsewhere.length;
-    const cost = 2 * others.length + listed / MEMBERS_PER_DELIVERY;
+    const tellings = squatter === null ? 2 : 3;
+    const cost = tellings * others.length + listed / MEMBERS_PER_DELIVERY;
     if (!takeDeliveries(session, cost * weightOf(presence))) return TOO_MANY_JOINS;
     // Not before it is sure to stand in their place: others are told nothing of their going.
     this.#dismiss(impostors, room);
+    if (squatter !== null) this.#putOut(squatter, room);
     const credentials = turn?.grant(session, room) ?? null;
     const members = [...others, ...elsewhere];
     const pages = joinedPages(room, members, remote.homesOf(room), credentials);
     this.#news.list(session, room, pages[Symbol.iterator]());
+    this.#putOutOf.get(session)?.delete(room);
     this.#directory.add(room, { session, peer, presence, isProven });
     counters.joins += 1;
     const network = this.#options.networkOf(session);
@@ -173,6 +185,7 @@ export class LocalRooms<Session> {
 
   leaveAll(session: Session): void {
     for (const room of this.#directory.roomsOf(session)) this.leave(session, room);
+    this.#putOutOf.delete(session);
     this.#shares.forget(session);
   }
 
@@ -182,7 +195,7 @@ export class LocalRooms<Session> {
       return {
         code: 'NOT_IN_ROOM',
         message: 'join the room before signaling in it',
-        isMistake: true,
+        isMistake: this.#putOutOf.get(session)?.has(room) !== true,
       };
     const { peer: from } = sender;
     const receivers = this.#directory.membersAs(room, to);
@@ -263,14 +276,11 @@ export class LocalRooms<Session> {
     room: string,
     peer: string,
     isProven: boolean,
-    maxRoomSize: number,
     leaving: number,
   ): RoomFault | null {
     const { maxRoomsPerSession } = LIMITS;
     if (this.#directory.roomCountOf(session) >= maxRoomsPerSession)
       return fault('TOO_MANY_ROOMS', `a session is in at most ${maxRoomsPerSession} rooms`);
-    if (this.#directory.sizeOf(room) - leaving >= maxRoomSize)
-      return fault('ROOM_FULL', `a room has at most ${maxRoomSize} members`);
     const others = this.#directory.membersAs(room, peer);
     if (!isProven && others.some((other) => other.isProven))
       return fault('PEER_ID_IN_USE', 'this peer is in the room, and has shown that it is');
@@ -307,6 +317,16 @@ export class LocalRooms<Session> {
       const frame = JSON.stringify({ action: 'error', code, message, room });
       this.#outputs.push({ type: 'send', session: member.session, frame });
     }
+  }
+
+  /** A member of a crowd makes room for a newcomer. */
+  #putOut({ session }: Membership<Session>, room: string): void {
+    this.leave(session, room);
+    const rooms = this.#putOutOf.get(session) ?? new Set();
+    this.#putOutOf.set(session, rooms.add(room));
+    const message = 'others of your network have more than their share of a full room';
+    const frame = JSON.stringify({ action: 'error', code: 'ROOM_FULL', message, room });
+    this.#outputs.push({ type: 'send', session, frame });
   }
 
   /** Whoever only says that it is a peer takes nothing from the one that other relays show. */

@@ -1,5 +1,6 @@
 import { type Instant, earlier, later } from '@lumamesh/base';
 import type { RelayMessage } from '@lumamesh/protocol';
+import { Turns } from './turns.ts';
 
 /** What a session is to hear of a peer: it was not told of it, of its presence, or that it left. */
 export type News = 'new' | 'changed' | 'left';
@@ -27,6 +28,7 @@ interface PendingRoom {
 export interface RoomNewsOptions<Session> {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
+  readonly networkOf: (session: Session) => string;
   /** What is said of a peer in a room: several versions where relays differ, none when it is gone. */
   readonly presencesOf: (room: string, peer: string) => readonly string[];
   readonly send: (session: Session, frame: string) => void;
@@ -35,13 +37,13 @@ export interface RoomNewsOptions<Session> {
 /**
  * Tells sessions who is in their rooms, as fast as they read. Of what a session has not been told
  * yet only the latest of each peer is kept, by its name: it takes no bytes of the session's queue,
- * and who came and went meanwhile is not told at all.
+ * and who came and went meanwhile is not told at all. Networks take turns.
  */
 export class RoomNews<Session> {
   readonly #options: RoomNewsOptions<Session>;
   readonly #pending = new Map<Session, Map<string, PendingRoom>>();
   /** Those of them that may be told more now. */
-  readonly #ready = new Set<Session>();
+  readonly #ready = new Turns<Session>();
   /** Bytes that may be told now; below zero after a page that was larger. */
   #allowance = BYTES_BURST;
   #countedAt: Instant | null = null;
@@ -58,7 +60,7 @@ export class RoomNews<Session> {
   /** A session has joined a room: it is told the members. */
   list(session: Session, room: string, pages: Iterator<RelayMessage>): void {
     this.#room(session, room).pages = pages;
-    this.#ready.add(session);
+    this.#mayGoOn(session);
   }
 
   /** @param isPaced the news wait for those that come in the same fifth of a second */
@@ -93,18 +95,19 @@ export class RoomNews<Session> {
   handleTimeout(now: Instant): void {
     if (this.#tickAt === null || now < this.#tickAt) return;
     this.#tickAt = null;
-    for (const session of this.#pending.keys()) this.#ready.add(session);
+    for (const session of this.#pending.keys()) this.#mayGoOn(session);
   }
 
   /** Sends a little of what waits; to be called again, once that is under way, while it does. */
   advance(now: Instant): boolean {
     this.#refill(now);
-    for (const session of this.#ready) {
+    while (!this.#ready.isEmpty) {
       if (this.#allowance <= 0) {
         this.#tickAt = earlier(this.#tickAt, later(now, PAUSE_MS));
         return false;
       }
-      this.#ready.delete(session);
+      const session = this.#ready.take();
+      if (session === undefined) break;
       const rooms = this.#pending.get(session);
       const next = rooms?.entries().next().value;
       if (rooms === undefined || next === undefined) continue;
@@ -115,10 +118,14 @@ export class RoomNews<Session> {
       const [room, pending] = next;
       this.#step(session, room, pending);
       if (pending.pages === null && pending.changes.size === 0) this.forget(session, room);
-      this.#ready.add(session);
+      this.#mayGoOn(session);
       return true;
     }
     return false;
+  }
+
+  #mayGoOn(session: Session): void {
+    this.#ready.add(session, this.#options.networkOf(session));
   }
 
   #step(session: Session, room: string, pending: PendingRoom): void {
