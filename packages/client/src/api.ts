@@ -147,7 +147,10 @@ export type RoomEvents<Peer> = {
 };
 
 /** The browsers that know a name (and password), and what they say to each other. */
-export interface BaseRoom<Peer> extends Listenable<RoomEvents<Peer>> {
+export interface BaseRoom<
+  Peer,
+  Events extends EventMap = RoomEvents<Peer>,
+> extends Listenable<Events> {
   readonly name: string;
   /** Everybody seen in the room and not gone, connected or about to be. */
   readonly peers: readonly Peer[];

@@ -13,6 +13,7 @@ import type {
   NetStatus,
   PeerCloseReason,
   PeerEvents,
+  RoomEvents,
   RoomOptions,
 } from './api.ts';
 import type { RelayBook } from './net/relay-book.ts';
@@ -50,6 +51,7 @@ export interface Api {
   readonly peer: unknown;
   readonly roomOptions: unknown;
   readonly peerEvents: unknown;
+  readonly roomEvents: unknown;
 }
 
 /** One part of the library. `A` declares what it adds to the types: see {@link Api}. */
@@ -153,6 +155,10 @@ export interface RoomHandle extends BaseRoom<PeerHandle> {
   /** What features say of this page has changed: the others are told. */
   updatePresence(): void;
   reportError(error: LumameshError): void;
+  /** For events of the feature's own, too. */
+  emit(event: string, ...values: readonly unknown[]): void;
+  /** Whether the page listens to an event. */
+  has(event: string): boolean;
   /** Calls a listener of the page; what it throws goes to `onListenerError`. */
   call(listener: () => void): void;
   /** Throws `NOT_SENDABLE` for a value that no peer could be sent. */
@@ -167,6 +173,8 @@ export interface RoomHandle extends BaseRoom<PeerHandle> {
 }
 
 export interface RoomPart {
+  /** Events of the feature's own, for listeners of the room. */
+  readonly events?: readonly string[];
   /** Methods for the room. */
   readonly api?: object;
   peer?(peer: PeerHandle): PeerPart;
@@ -321,7 +329,10 @@ export type PeerWith<A extends Api> = PeerEvents &
   Added<A, 'peerEvents'> extends infer Events extends EventMap
   ? BasePeer<Events> & Added<A, 'peer'>
   : never;
-export type RoomWith<A extends Api> = BaseRoom<PeerWith<A>> & Added<A, 'room', PeerWith<A>>;
+export type RoomWith<A extends Api> = RoomEvents<PeerWith<A>> &
+  Added<A, 'roomEvents'> extends infer Events extends EventMap
+  ? BaseRoom<PeerWith<A>, Events> & Added<A, 'room', PeerWith<A>>
+  : never;
 export type NetWith<A extends Api> = BaseNet<
   RoomWith<A>,
   RoomOptions & Added<A, 'roomOptions', PeerWith<A>>

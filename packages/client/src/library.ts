@@ -27,7 +27,7 @@ import type {
   PresencePeer,
   PresenceRoom,
 } from './features/presence.ts';
-import type { ReachRoom } from './features/reach.ts';
+import type { ReachEvents, ReachRoom } from './features/reach.ts';
 import type { RelayingEvents, RelayingPeer } from './features/relaying/relaying.ts';
 import type { RelayListsNet } from './features/relay-lists.ts';
 import type { RequestHandler as Handler, RequestsPeer, RequestsRoom } from './features/requests.ts';
@@ -40,7 +40,7 @@ export type PeerEvents = BasePeerEvents &
   MediaEvents &
   PresenceEvents &
   RelayingEvents;
-export type RoomEvents<P = Peer> = BaseRoomEvents<P>;
+export type RoomEvents<P = Peer> = BaseRoomEvents<P> & ReachEvents;
 
 /** Another browser in the room, with all that can be done with it. */
 export interface Peer
@@ -59,7 +59,7 @@ export interface RoomOptions
 /** The browsers that know a name (and password), and all that they do together. */
 export interface Room
   extends
-    BaseRoom<Peer>,
+    BaseRoom<Peer, RoomEvents>,
     ActionsRoom<Peer>,
     RequestsRoom<Peer>,
     MediaRoom,

@@ -95,7 +95,7 @@ export type {
   PresenceRoom,
   RoomMember,
 } from './presence.ts';
-export type { ReachApi, ReachRoom, RoomReach } from './reach.ts';
+export type { ReachApi, ReachEvents, ReachRoom, RoomReach } from './reach.ts';
 export type { RelayListsApi, RelayListsNet } from './relay-lists.ts';
 export type {
   RequestHandler,

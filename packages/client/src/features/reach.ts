@@ -27,11 +27,18 @@ export interface ReachRoom {
   readonly settled: Promise<RoomReach>;
 }
 
+/** Events of the room. */
+export type ReachEvents = {
+  /** Who is reached, or why somebody is not, has changed. */
+  reach: [reach: RoomReach];
+};
+
 export interface ReachApi extends Api {
   readonly room: ReachRoom;
+  readonly roomEvents: ReachEvents;
 }
 
-/** Whether everybody is reached: `room.settled`, `room.reach`. */
+/** Whether everybody is reached: `room.settled`, `room.reach`, and an event of that name. */
 export function reach(): Feature<ReachApi> {
   return { name: 'reach', room: reachOf };
 }
@@ -62,7 +69,21 @@ function reachOf(room: RoomHandle): RoomPart {
     return { reached, trying, missed, isPartial: trying.length + missed.size > 0 };
   };
 
+  const everybody = (): RoomReach =>
+    reachNow(new Set([...room.memberIds, ...room.peers.map(({ id }) => id)]));
+
+  /** What listeners were told last. */
+  let told = '';
+  const tell = (): void => {
+    if (!room.has('reach')) return;
+    const now = everybody();
+    const text = JSON.stringify([now.reached, now.trying, [...now.missed]]);
+    if (text !== told) room.emit('reach', now);
+    told = text;
+  };
+
   const look = (): void => {
+    tell();
     if (isSettled || room.state !== 'joined') return;
     if (!isListed) {
       for (const id of room.memberIds) first.add(id);
@@ -82,12 +103,13 @@ function reachOf(room: RoomHandle): RoomPart {
 
   const api: ReachRoom = {
     get reach() {
-      return reachNow(new Set([...room.memberIds, ...room.peers.map(({ id }) => id)]));
+      return everybody();
     },
     settled: settled.promise,
   };
   return {
     api,
+    events: ['reach'],
     onMembers: look,
     peer: (peer) => {
       peer.on('status', look);

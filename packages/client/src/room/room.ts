@@ -73,7 +73,10 @@ export class Room
     this._codec = features.findLast(({ values }) => values !== undefined)?.values;
     this.#channel = new RoomChannel('room', name, options.password ?? '', host, this);
     this.#parts = features.map((feature) => feature.room?.(this) ?? {});
-    for (const part of this.#parts) extend(this, part.api);
+    for (const { api, events = [] } of this.#parts) {
+      extend(this, api);
+      this._addEvents(events);
+    }
   }
 
   get platform(): Platform {

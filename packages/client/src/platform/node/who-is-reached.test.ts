@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
 import { until } from '@lumamesh/testkit';
-import { type Room, type RoomOptions, connect } from './index.ts';
+import { type Room, type RoomOptions, type RoomReach, connect } from './index.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
 
 /* Presence of the page's own, whom a page accepts, and who of a room is reached. */
@@ -89,6 +89,8 @@ describe('who is reached', { timeout: 120_000 }, () => {
     assert.deepEqual(first.reached, [ada.selfId]);
     assert.deepEqual(first.missed, new Map([[eve.selfId, 'observer']]));
     assert.ok(isOpen(bob, ada.selfId));
+    const heard: RoomReach[] = [];
+    bob.on('reach', (now) => heard.push(now));
     // Who comes later changes nothing of it.
     const cyd = join('settled', {}, false);
     await until(() => bob.reach.trying.includes(cyd.selfId), 'Bob sees Cyd');
@@ -97,6 +99,17 @@ describe('who is reached', { timeout: 120_000 }, () => {
     const { reached, missed } = await cyd.settled;
     assert.deepEqual([reached, missed.get(bob.selfId)], [[], 'failed']);
     void cyd.leave();
+    await until(() => heard.at(-1)?.trying.length === 0, 'Bob hears that Cyd is gone');
+    assert.ok(
+      heard.some(({ trying, isPartial }) => isPartial && trying.includes(cyd.selfId)),
+      'and had heard of her',
+    );
+    assert.deepEqual(heard.at(-1), bob.reach);
+    const texts = heard.map((now) => JSON.stringify([now.reached, now.trying, [...now.missed]]));
+    assert.ok(
+      texts.every((text, i) => text !== texts[i - 1]),
+      'nothing is told twice',
+    );
   });
 
   it('gives up those who go, and those who are too many, by name', async () => {
