@@ -6,7 +6,7 @@ import {
   offersDtls13,
 } from '../../packages/transport/src/dtls/client-hello-offer-13.ts';
 import { FlightSender } from '../../packages/transport/src/dtls/flight/flight-sender.ts';
-import { recordProtection13 } from '../../packages/transport/src/dtls/key-schedule-13.ts';
+import { RecordProtection13 } from '../../packages/transport/src/dtls/record/record-protection-13.ts';
 import { decodeAck, encodeAck } from '../../packages/transport/src/dtls/message/ack.ts';
 import {
   decodeCertificate13,
@@ -126,13 +126,13 @@ const records: Target = {
   maxBytes: 1500,
   seeds: () => {
     const sender = new RecordLayer();
-    sender.installWriteKeys(3, recordProtection13(crypto, suite, SECRET));
+    sender.installWriteKeys(3, new RecordProtection13(crypto, suite, SECRET));
     return [sender.encodeProtected(23, new Uint8Array(40)) ?? new Uint8Array(0)];
   },
   run: (input) => {
     const layer = new RecordLayer();
     for (const epoch of [2, 3, 4])
-      layer.installReadKeys(epoch, recordProtection13(crypto, suite, SECRET));
+      layer.installReadKeys(epoch, new RecordProtection13(crypto, suite, SECRET));
     for (let offset = 0; offset < input.length;) {
       const { end } = layer.read(input, offset);
       if (end <= offset) throw new Error('a record without end');
@@ -154,7 +154,7 @@ const inside: Target = {
     const script = new Script(input);
     const layer = new RecordLayer();
     const outputs = new Fifo<Transmit>();
-    const protection = recordProtection13(crypto, suite, SECRET);
+    const protection = new RecordProtection13(crypto, suite, SECRET);
     layer.installWriteKeys(3, protection);
     layer.installReadKeys(2, protection);
     layer.installReadKeys(3, protection);

@@ -17,6 +17,7 @@ export * from './printable.ts';
 export * from './random.ts';
 export * from './serial.ts';
 export * from './short-lived-bytes.ts';
+export * from './sparse-map.ts';
 export * from './timer-heap.ts';
 export * from './timer-table.ts';
 export * from './token-bucket.ts';

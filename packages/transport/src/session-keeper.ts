@@ -5,6 +5,7 @@ import { HeldLedger } from './held-ledger.ts';
 import { SessionAdmission } from './session-admission.ts';
 import { SessionPaths } from './session-paths.ts';
 import { SessionTable, type Slot } from './session-table.ts';
+import type { ServerSessionOptions } from './session-types.ts';
 import { Session } from './session.ts';
 import { sourceOf } from './source.ts';
 
@@ -20,13 +21,13 @@ export class SessionKeeper {
   readonly paths: SessionPaths;
   /** The time of what the endpoint was told last. */
   now: Instant;
-  readonly #options: EndpointOptions;
+  readonly #sessionOptions: ServerSessionOptions;
   readonly #drops: DropCounters;
   readonly #onDrop = (reason: string): void => this.#drops.count(reason);
 
   constructor(now: Instant, options: EndpointOptions, drops: DropCounters) {
     this.now = now;
-    this.#options = options;
+    this.#sessionOptions = { ...options, limits: options.sessionLimits };
     this.#drops = drops;
     this.admission = new SessionAdmission(options.limits);
     this.paths = new SessionPaths(this.table, this.admission, drops);
@@ -63,11 +64,7 @@ export class SessionKeeper {
 
   /** A session of a five-tuple that has none. */
   create(now: Instant, remote: Remote, key: string, admission: 'unproven' | 'proven'): Slot {
-    const session = Session.server(
-      now,
-      { ...this.#options, limits: this.#options.sessionLimits },
-      this.#onDrop,
-    );
+    const session = Session.server(now, this.#sessionOptions, this.#onDrop);
     const slot: Slot = {
       id: this.table.takeId(),
       remote,

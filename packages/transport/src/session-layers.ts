@@ -48,7 +48,8 @@ export function association(
 ): Association {
   return new Association(now, {
     randomBytes: crypto.randomBytes,
-    limits: { ...limits, maxPacketBytes: MAX_SCTP_PACKET_BYTES },
+    limits,
+    maxPacketBytes: MAX_SCTP_PACKET_BYTES,
     holdsCrossingInit: isServer,
   });
 }

@@ -1,4 +1,4 @@
-import { type Instant, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { type Instant, SparseMap, utf8Decode, utf8Encode } from '@lumamesh/base';
 import type { SctpEvent } from '../sctp/sctp-types.ts';
 import { type ChannelProperties, DCEP_ACK, PPID, decodeDcep, encodeDcepOpen } from './dcep.ts';
 
@@ -59,7 +59,7 @@ export class DataChannels {
   readonly #transport: ChannelTransport;
   readonly #emit: (event: DataChannelEvent) => void;
   readonly #maxChannels: number;
-  readonly #channels = new Map<number, Channel>();
+  readonly #channels = new SparseMap<Channel>();
   readonly #firstOwnId: 0 | 1;
   /**
    * Ids whose channel the peer has already opened anew, though our own reset of the old one has no

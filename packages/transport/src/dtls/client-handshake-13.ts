@@ -13,7 +13,6 @@ import {
 import {
   KeySchedule13,
   type TrafficSecrets,
-  recordProtection13,
   signedContent,
   verifyData13,
 } from './key-schedule-13.ts';
@@ -39,6 +38,7 @@ import { readServerShare } from './message/key-share.ts';
 import { decodeServerHello } from './message/server-hello.ts';
 import type { RecordLayer } from './record/record-layer.ts';
 import type { Transcript13 } from './transcript-13.ts';
+import { RecordProtection13 } from './record/record-protection-13.ts';
 
 const HANDSHAKE_EPOCH = 2;
 const FIRST_APPLICATION_EPOCH = 3;
@@ -286,6 +286,6 @@ export class ClientHandshake13 implements Handshake {
   }
 
   #protection(secret: Uint8Array) {
-    return recordProtection13(this.#options.crypto, this.#suite, secret);
+    return new RecordProtection13(this.#options.crypto, this.#suite, secret);
   }
 }

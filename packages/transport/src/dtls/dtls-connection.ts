@@ -47,7 +47,8 @@ type State =
  */
 export class DtlsConnection implements Machine<DtlsOutput> {
   readonly #crypto: SyncCrypto;
-  readonly #options: ConnectionOptions;
+  readonly #maxDatagramBytes: number;
+  readonly #keyUpdateAfterRecords: number | undefined;
   readonly #records: RecordLayer;
   readonly #outputs = new Fifo<DtlsOutput>();
   readonly #flights: FlightSender;
@@ -68,7 +69,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   ) {
     this.#isServer = isServer;
     this.#crypto = options.crypto;
-    this.#options = options;
+    this.#maxDatagramBytes = options.maxDatagramBytes;
+    this.#keyUpdateAfterRecords = options.keyUpdateAfterRecords;
     this.#records = records;
     this.#flights = new FlightSender(records, options.maxDatagramBytes, this.#outputs, !isServer);
     const intake = new HandshakeIntake(handshake, records, this.#flights, isServer);
@@ -136,7 +138,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     const ack = this.#takeAck();
     const record = this.#records.encodeProtected(CONTENT_TYPE.applicationData, data);
     if (ack !== null && record !== null) {
-      if (ack.length + record.length <= this.#options.maxDatagramBytes) {
+      if (ack.length + record.length <= this.#maxDatagramBytes) {
         this.#outputs.push({ type: 'transmit', data: concatBytes([ack, record]) });
         return true;
       }
@@ -309,7 +311,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
           this.#flights,
           this.#isServer,
           traffic,
-          this.#options.keyUpdateAfterRecords,
+          this.#keyUpdateAfterRecords,
         ),
       };
     }

@@ -1,12 +1,13 @@
 import {
+  type Aead,
   EMPTY_BYTES,
   type HashName,
+  type RecordMask,
   type SyncCrypto,
   concatBytes,
   utf8Encode,
 } from '@lumamesh/base';
 import type { CipherSuite13 } from './cipher-suite-13.ts';
-import { type RecordKeys, RecordProtection13 } from './record/record-protection-13.ts';
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48 };
 /** RFC 9147 §5.9: instead of "tls13 ". */
@@ -131,16 +132,20 @@ function earlyDerived(crypto: SyncCrypto, hash: HashName): Uint8Array {
   return derived;
 }
 
-/** The protection of one direction in one epoch (RFC 8446 §7.3, RFC 9147 §4.2.3). */
-export function recordProtection13(
+/** The keys of one direction in one epoch. */
+export interface RecordKeys {
+  readonly aead: Aead;
+  /** 12 bytes. */
+  readonly iv: Uint8Array;
+  readonly mask: RecordMask;
+}
+
+/** Derives them (RFC 8446 §7.3, RFC 9147 §4.2.3). */
+export function recordKeys(
   crypto: SyncCrypto,
   suite: CipherSuite13,
   secret: Uint8Array,
-): RecordProtection13 {
-  return new RecordProtection13(() => recordKeys(crypto, suite, secret));
-}
-
-function recordKeys(crypto: SyncCrypto, suite: CipherSuite13, secret: Uint8Array): RecordKeys {
+): RecordKeys {
   const expand = (label: Label, length: number): Uint8Array =>
     expandLabel(crypto, suite.hash, secret, label, EMPTY_BYTES, length);
   return {

@@ -4,7 +4,7 @@ import { Fifo, type Transmit, instant } from '@lumamesh/base';
 import { testCrypto } from '@lumamesh/testkit';
 import { chooseCipherSuite13 } from './cipher-suite-13.ts';
 import { FlightSender } from './flight/flight-sender.ts';
-import { recordProtection13 } from './key-schedule-13.ts';
+import { RecordProtection13 } from './record/record-protection-13.ts';
 import { HANDSHAKE_TYPE } from './message/handshake-header.ts';
 import { encodeKeyUpdate } from './message/key-update.ts';
 import { PostHandshake13 } from './post-handshake-13.ts';
@@ -16,8 +16,8 @@ it('takes a few KeyUpdates at once and then one a second; the others wait', () =
   assert.ok(suite !== null);
   const secret = crypto.randomBytes(32);
   const records = new RecordLayer();
-  records.installReadKeys(3, recordProtection13(crypto, suite, secret));
-  records.installWriteKeys(3, recordProtection13(crypto, suite, secret));
+  records.installReadKeys(3, new RecordProtection13(crypto, suite, secret));
+  records.installWriteKeys(3, new RecordProtection13(crypto, suite, secret));
   const sent = new Fifo<Transmit>();
   const flights = new FlightSender(records, 1200, sent, true);
   const after = new PostHandshake13(instant(0), crypto, records, flights, true, {

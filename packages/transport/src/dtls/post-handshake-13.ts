@@ -2,7 +2,7 @@ import { type Instant, type SyncCrypto, TokenBucket, later } from '@lumamesh/bas
 import type { FlightSender } from './flight/flight-sender.ts';
 import { HandshakeReassembler } from './flight/handshake-reassembler.ts';
 import type { ApplicationTraffic } from './handshake.ts';
-import { recordProtection13, updatedSecret } from './key-schedule-13.ts';
+import { updatedSecret } from './key-schedule-13.ts';
 import { ALERT } from './message/alert.ts';
 import {
   HANDSHAKE_TYPE,
@@ -13,6 +13,7 @@ import {
 import { decodeKeyUpdate, encodeKeyUpdate } from './message/key-update.ts';
 import type { PostHandshake, PostHandshakeStep } from './post-handshake.ts';
 import type { RecordLayer } from './record/record-layer.ts';
+import { RecordProtection13 } from './record/record-protection-13.ts';
 
 /** Tickets are the largest messages after a handshake. */
 const MAX_HELD_BYTES = 4096;
@@ -175,6 +176,6 @@ export class PostHandshake13 implements PostHandshake {
   }
 
   #protection(secret: Uint8Array) {
-    return recordProtection13(this.#crypto, this.#suite, secret);
+    return new RecordProtection13(this.#crypto, this.#suite, secret);
   }
 }

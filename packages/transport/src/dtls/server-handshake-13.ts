@@ -12,7 +12,6 @@ import {
 import {
   KeySchedule13,
   type TrafficSecrets,
-  recordProtection13,
   signedContent,
   verifyData13,
 } from './key-schedule-13.ts';
@@ -43,6 +42,7 @@ import { encodeRetryRequest, helloHash, resumeTranscript, retryState } from './r
 import { groupsOf } from './security-options.ts';
 import { encryptedExtensions } from './server-extensions.ts';
 import { Transcript13 } from './transcript-13.ts';
+import { RecordProtection13 } from './record/record-protection-13.ts';
 
 /** RFC 9147 §6.1. */
 const HANDSHAKE_EPOCH = 2;
@@ -225,7 +225,7 @@ export class ServerHandshake13 implements Handshake {
     add(HANDSHAKE_TYPE.serverHello, encodeServerHello(serverHello), 0);
     const schedule = new KeySchedule13(crypto, suite, share.secret);
     const handshake = schedule.handshakeTraffic(hash());
-    const protectionOf = (secret: Uint8Array) => recordProtection13(crypto, suite, secret);
+    const protectionOf = (secret: Uint8Array) => new RecordProtection13(crypto, suite, secret);
     this.#records.installWriteKeys(HANDSHAKE_EPOCH, protectionOf(handshake.server));
     this.#records.installReadKeys(HANDSHAKE_EPOCH, protectionOf(handshake.client));
 
@@ -312,7 +312,7 @@ export class ServerHandshake13 implements Handshake {
     const { suite, group } = negotiated;
     this.#records.installReadKeys(
       FIRST_APPLICATION_EPOCH,
-      recordProtection13(crypto, suite, application.client),
+      new RecordProtection13(crypto, suite, application.client),
     );
     this.#records.forgetWriteKeysBefore(FIRST_APPLICATION_EPOCH);
     // For a Finished that comes again.

@@ -11,7 +11,6 @@ export const LIMITS: SctpLimits = {
   receiveWindowBytes: 131_072,
   maxBufferedBytes: 4_000_000,
   maxStreams: 64,
-  maxPacketBytes: 1160,
 };
 
 export class AssociationHost implements Host {
@@ -23,6 +22,7 @@ export class AssociationHost implements Host {
     this.association = new Association(now, {
       randomBytes: seededBytes(seed),
       limits: { ...LIMITS, ...limits },
+      maxPacketBytes: 1160,
       holdsCrossingInit: seed % 4 === 0,
     });
   }

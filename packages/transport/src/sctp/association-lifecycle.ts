@@ -243,8 +243,9 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
   }
 
   #establish(): void {
-    this.#timers.disarm('T1Init');
-    this.#timers.disarm('T1Cookie');
+    // Nothing of the setup is kept: thousands of sessions are idle afterwards.
+    this.#timers.disarmAll();
+    this.#responder.takeHeld();
     this.#state = { name: 'established' };
     this.#outputs.push({ type: 'established' });
   }

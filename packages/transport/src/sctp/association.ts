@@ -12,7 +12,7 @@ import { Outgoing } from './outgoing.ts';
 import { PacketAssembler } from './packet-assembler.ts';
 import type { Reliability } from './queue/send-queue.ts';
 import { RtoEstimator } from './rto.ts';
-import type { SctpCloseReason, SctpOptions, SctpOutput } from './sctp-types.ts';
+import type { SctpCloseReason, SctpLimits, SctpOptions, SctpOutput } from './sctp-types.ts';
 import { StreamReset } from './stream-reset.ts';
 
 /** A drain sends at most this many packets; the rest goes with the next. */
@@ -29,7 +29,7 @@ const MAX_PACKETS_PER_FLUSH = 256;
  *   Heartbeat, ErrorCounter, RtoEstimator   the path
  */
 export class Association implements Machine<SctpOutput> {
-  readonly #options: SctpOptions;
+  readonly #limits: SctpLimits;
   readonly #outputs = new Fifo<SctpOutput>();
   readonly #rto = new RtoEstimator();
   readonly #outgoing: Outgoing;
@@ -48,13 +48,19 @@ export class Association implements Machine<SctpOutput> {
   #mustFlush = false;
 
   constructor(now: Instant, options: SctpOptions) {
-    const { limits, randomBytes } = options;
+    const { limits, maxPacketBytes, randomBytes } = options;
     this.#now = now;
-    this.#options = options;
+    this.#limits = limits;
     this.#ownInit = makeInit(options);
     this.#heartbeat = new Heartbeat(randomBytes);
-    this.#outgoing = new Outgoing(this.#ownInit.initialTsn, limits, this.#rto, this.#outputs);
-    this.#packets = new PacketAssembler(limits.maxPacketBytes, this.#outgoing, this.#outputs);
+    this.#outgoing = new Outgoing(
+      this.#ownInit.initialTsn,
+      limits,
+      maxPacketBytes,
+      this.#rto,
+      this.#outputs,
+    );
+    this.#packets = new PacketAssembler(maxPacketBytes, this.#outgoing, this.#outputs);
     this.#lifecycle = new AssociationLifecycle(
       options,
       this.#ownInit,
@@ -87,7 +93,7 @@ export class Association implements Machine<SctpOutput> {
 
   /** How many streams the peer lets us use; ours before we know. */
   get outboundStreams(): number {
-    return this.#peer?.outboundStreams ?? this.#options.limits.maxStreams;
+    return this.#peer?.outboundStreams ?? this.#limits.maxStreams;
   }
 
   get deadline(): Instant | null {
@@ -270,7 +276,7 @@ export class Association implements Machine<SctpOutput> {
   }
 
   #setPeer(init: InitChunk): void {
-    const { limits } = this.#options;
+    const limits = this.#limits;
     const incoming = new Incoming(init.initialTsn, limits, this.#outputs);
     this.#peer = {
       verificationTag: init.initiateTag,

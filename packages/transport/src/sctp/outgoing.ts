@@ -58,6 +58,7 @@ export class Outgoing {
   constructor(
     initialTsn: number,
     limits: SctpLimits,
+    maxPacketBytes: number,
     rto: RtoEstimator,
     outputs: Fifo<SctpOutput>,
   ) {
@@ -65,7 +66,7 @@ export class Outgoing {
     this.#rto = rto;
     this.#outputs = outputs;
     this.#outstanding = new RetransmissionQueue(initialTsn);
-    this.#congestion = new CongestionWindow(limits.maxPacketBytes);
+    this.#congestion = new CongestionWindow(maxPacketBytes);
   }
 
   /** The last TSN that was assigned. */
@@ -238,7 +239,7 @@ export class Outgoing {
       return null;
     const nextBytes = this.queue.nextBytes;
     // Rather a whole message in the next packet than two halves in two.
-    if (nextBytes > maxBytes && maxBytes < this.#limits.maxPacketBytes / 2) return null;
+    if (nextBytes > maxBytes && maxBytes < this.#congestion.maxPacketBytes / 2) return null;
     const wanted = Math.min(maxBytes, nextBytes);
     // RFC 9260 §6.1 A and B: a closed window is probed with one chunk; one that is nearly closed is
     // not filled with crumbs.

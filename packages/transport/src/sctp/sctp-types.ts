@@ -16,13 +16,13 @@ export interface SctpLimits {
   readonly maxBufferedBytes: number;
   /** Streams in each direction. */
   readonly maxStreams: number;
-  /** The largest SCTP packet we send, before DTLS seals it. */
-  readonly maxPacketBytes: number;
 }
 
 export interface SctpOptions {
   readonly randomBytes: RandomBytes;
   readonly limits: SctpLimits;
+  /** The largest SCTP packet we send, before DTLS seals it. */
+  readonly maxPacketBytes: number;
   /**
    * Whether an INIT that crosses ours waits a moment for the INIT ACK to ours. For one side only:
    * if both did, both would wait.

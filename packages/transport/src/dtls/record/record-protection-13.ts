@@ -1,14 +1,15 @@
 import {
   AEAD_TAG_BYTES,
-  type Aead,
   type Decoded,
-  type RecordMask,
+  type SyncCrypto,
   decoded,
   dropped,
   writeUint16,
   writeUint32,
   shortLivedBytes,
 } from '@lumamesh/base';
+import type { CipherSuite13 } from '../cipher-suite-13.ts';
+import { type RecordKeys, recordKeys } from '../key-schedule-13.ts';
 import type { DtlsReplayWindow } from './dtls-replay-window.ts';
 import {
   MASK_SAMPLE_BYTES,
@@ -31,13 +32,6 @@ export interface Opened13 {
   readonly plaintext: Uint8Array;
 }
 
-export interface RecordKeys {
-  readonly aead: Aead;
-  /** 12 bytes. */
-  readonly iv: Uint8Array;
-  readonly mask: RecordMask;
-}
-
 /**
  * So many have their keys at hand; the one that derived them first makes room, and derives them
  * anew with its next record (3 HMACs). Who is idle while others are busy keeps its secret only,
@@ -52,14 +46,21 @@ let nextAwake = 0;
  * §5.2). It keeps no sequence number.
  */
 export class RecordProtection13 {
-  readonly #make: () => RecordKeys;
+  readonly #crypto: SyncCrypto;
+  readonly #suite: CipherSuite13;
+  readonly #secret: Uint8Array;
   #keys: RecordKeys | null = null;
-  /** How many bytes a sealed record is longer than its plaintext: header, content type, tag. */
-  readonly overheadBytes = OWN_HEADER_BYTES + 1 + AEAD_TAG_BYTES;
 
-  /** @param make derives the keys, when they are first needed */
-  constructor(make: () => RecordKeys) {
-    this.#make = make;
+  /** Derives the keys when they are first needed. */
+  constructor(crypto: SyncCrypto, suite: CipherSuite13, secret: Uint8Array) {
+    this.#crypto = crypto;
+    this.#suite = suite;
+    this.#secret = secret;
+  }
+
+  /** How many bytes a sealed record is longer than its plaintext: header, content type, tag. */
+  get overheadBytes(): number {
+    return OWN_HEADER_BYTES + 1 + AEAD_TAG_BYTES;
   }
 
   /** Keeps the secret only, until there is a record again. */
@@ -71,7 +72,7 @@ export class RecordProtection13 {
     awake[nextAwake]?.rest();
     awake[nextAwake] = this;
     nextAwake = (nextAwake + 1) % MAX_AWAKE;
-    return (this.#keys = this.#make());
+    return (this.#keys = recordKeys(this.#crypto, this.#suite, this.#secret));
   }
 
   seal(

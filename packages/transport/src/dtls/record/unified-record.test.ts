@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { mutations, truncations } from '@lumamesh/testkit';
 import { nodeCrypto } from '../../io/node-crypto.ts';
 import { CIPHER_SUITES_13, type CipherSuite13 } from '../cipher-suite-13.ts';
-import { recordProtection13 } from '../key-schedule-13.ts';
+import { RecordProtection13 } from './record-protection-13.ts';
 import { DtlsReplayWindow } from './dtls-replay-window.ts';
 import { RecordLayer } from './record-layer.ts';
 import { CONTENT_TYPE } from './record.ts';
@@ -11,7 +11,8 @@ import { decodeUnifiedRecord, fullSequenceNumber, isUnified } from './unified-re
 
 const secretOf = (suite: CipherSuite13): Uint8Array =>
   new Uint8Array(suite.hash === 'sha384' ? 48 : 32).fill(3);
-const protection = (suite: CipherSuite13) => recordProtection13(nodeCrypto, suite, secretOf(suite));
+const protection = (suite: CipherSuite13) =>
+  new RecordProtection13(nodeCrypto, suite, secretOf(suite));
 const [AES_128] = CIPHER_SUITES_13;
 assert.ok(AES_128 !== undefined);
 
@@ -186,7 +187,7 @@ describe('keys of records', () => {
       },
     };
     const side = (i: number) =>
-      recordProtection13(crypto, AES_128, new Uint8Array(32).fill(i & 0xff));
+      new RecordProtection13(crypto, AES_128, new Uint8Array(32).fill(i & 0xff));
     const connections = Array.from({ length: 600 }, (_, i) => {
       const sender = new RecordLayer();
       const receiver = new RecordLayer();

@@ -1,4 +1,11 @@
-import { concatBytes, serial16Add, serial16Lt, serial32Add, serial32Lte } from '@lumamesh/base';
+import {
+  SparseMap,
+  concatBytes,
+  serial16Add,
+  serial16Lt,
+  serial32Add,
+  serial32Lte,
+} from '@lumamesh/base';
 import type { DataChunk } from '../chunk/data-chunk.ts';
 
 /**
@@ -43,7 +50,7 @@ export class ReassemblyQueue {
   readonly #maxMessageBytes: number;
   readonly #onMessage: (message: ReceivedMessage) => void;
   readonly #onTooLarge: (streamId: number) => void;
-  #streams: Map<number, InboundStream> | null = null;
+  readonly #streams = new SparseMap<InboundStream>();
   /**
    * The unfinished runs by both of their ends, so that a chunk finds its neighbours without a
    * search.
@@ -104,12 +111,10 @@ export class ReassemblyQueue {
 
   /** RFC 6525 §5.2.2: the peer begins these streams (all of them when empty) with SSN 0 again. */
   resetStreams(streamIds: readonly number[]): void {
-    for (const streamId of streamIds.length === 0
-      ? [...(this.#streams?.keys() ?? [])]
-      : streamIds) {
-      for (const message of this.#streams?.get(streamId)?.waiting?.values() ?? [])
+    for (const streamId of streamIds.length === 0 ? this.#streams.keys() : streamIds) {
+      for (const message of this.#streams.get(streamId)?.waiting?.values() ?? [])
         this.#heldBytes -= waitingCost(message);
-      this.#streams?.delete(streamId);
+      this.#streams.delete(streamId);
     }
   }
 
@@ -231,7 +236,6 @@ export class ReassemblyQueue {
   }
 
   #stream(streamId: number): InboundStream {
-    this.#streams ??= new Map();
     let stream = this.#streams.get(streamId);
     if (stream === undefined) this.#streams.set(streamId, (stream = { nextSsn: 0, waiting: null }));
     return stream;

@@ -1,4 +1,4 @@
-import { Fifo, type Instant, later, serial16Add } from '@lumamesh/base';
+import { Fifo, type Instant, SparseMap, later, serial16Add } from '@lumamesh/base';
 
 /**
  * How hard a message is tried (RFC 8831 §6.4); without limits it is reliable. Zero is a limit like
@@ -51,7 +51,7 @@ interface OutboundStream {
  * messages must not mix.
  */
 export class SendQueue {
-  readonly #streams = new Map<number, OutboundStream>();
+  readonly #streams = new SparseMap<OutboundStream>();
   /**
    * Streams with something to send, in the order of their turns; the first one may be in the middle
    * of a message.
