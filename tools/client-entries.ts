@@ -60,6 +60,13 @@ export const ENTRIES: readonly Entry[] = [
     hasSideEffects: true,
   },
   {
+    subpath: './relay-list',
+    file: 'lumamesh-relay-list',
+    source: 'relay-list.ts',
+    platform: 'browser',
+    maxBytes: 2000,
+  },
+  {
     subpath: './react',
     file: 'lumamesh-react',
     source: 'react/index.ts',

@@ -2,7 +2,10 @@ import { instant, toBase64Url, utf8Decode, utf8Encode } from '@lumamesh/base';
 import {
   RECORD_LINE_PREFIX,
   decodeRecordLine,
+  decodeSignedList,
   encodeRecordLine,
+  encodeSignedList,
+  listToSign,
   parseClientMessage,
   parseDialledBack,
   parseRelayMessage,
@@ -46,6 +49,11 @@ export const RECORD = {
   expires: 2,
   signature: 'A'.repeat(86),
 };
+
+const SIGNED_LIST = encodeSignedList(
+  listToSign(['luma1.AA'], 1_795_824_000, 1_798_416_000),
+  'A'.repeat(86),
+);
 
 function ofText(
   name: string,
@@ -207,6 +215,14 @@ export const TEXTS: readonly Target[] = [
     const second = decodeMeshFrame(again);
     if (!second.ok || encodeMeshFrame(second.value) !== again)
       throw new Error('a frame changes when it is written');
+  }),
+  ofText('signed-lists', [SIGNED_LIST], (text) => {
+    const read = decodeSignedList(text);
+    if (!read.ok) return;
+    const { lines, madeUnixSeconds, expiresUnixSeconds, signature } = read.value;
+    const again = listToSign(lines, madeUnixSeconds, expiresUnixSeconds);
+    if (encodeSignedList(again, toBase64Url(signature)) !== text)
+      throw new Error('a signed list with two texts');
   }),
   ofText(
     'relay-lists',

@@ -51,6 +51,13 @@ const ENTRIES: readonly (EntryPage & { readonly source: string; readonly module:
     about: 'An element that shows what a net does.',
   },
   {
+    source: 'relay-list.ts',
+    module: 'relay-list',
+    name: 'lumamesh/relay-list',
+    file: 'lumamesh-relay-list.md',
+    about: 'Signed lists of relays, to embed or to take from anybody.',
+  },
+  {
     source: 'react/index.ts',
     module: 'react',
     name: 'lumamesh/react',

@@ -6,4 +6,5 @@ export * from './relay-record.ts';
 export * from './rendezvous.ts';
 export * from './room-messages.ts';
 export * from './room-secret.ts';
+export * from './signed-list.ts';
 export * from './web-crypto.ts';

@@ -25,6 +25,10 @@ export const IMPOSSIBLE: Readonly<Record<string, Partial<Record<BrowserName, str
   ...Object.fromEntries(
     (
       [
+        [
+          'RELAY_LIST_UNVERIFIED',
+          'takes a browser without Ed25519, in a page that may not load the file for it',
+        ],
         ['PEER_ID_IN_USE', 'takes three sessions as one peer, which the client never has at once'],
         ['ROOM_NOT_SHARED', 'takes a mesh whose homes have no place left'],
         [

@@ -1,5 +1,6 @@
 import * as lumamesh from 'lumamesh';
 import * as core from 'lumamesh/core';
+import { openRelayList } from 'lumamesh/relay-list';
 
 /* The page of errors.test.ts: each scenario does what it takes, and answers the code that it saw. */
 
@@ -41,6 +42,26 @@ function pair(record: unknown, options: readonly [object, object] = [{}, {}]): P
     (found) => new Promise<lumamesh.Peer>((resolve) => void found.on('open', () => resolve(found))),
   );
   return { nets: [netA, netB], rooms: [a, b], peer, open };
+}
+
+/** What becomes of a list that is good for so long, by the key that signed it or by this one. */
+async function openedList(seconds: number, key?: string): Promise<string> {
+  const base64Url = (bytes: ArrayBuffer): string =>
+    btoa(String.fromCharCode(...new Uint8Array(bytes)))
+      .replaceAll('+', '-')
+      .replaceAll('/', '_')
+      .replace(/=+$/, '');
+  const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign']);
+  const expires = Math.floor(Date.now() / 1000) + seconds;
+  const text = `# lumamesh relay list 1, made ${expires - 9999}, expires ${expires}\nluma1.AAAA\n`;
+  const data = new TextEncoder().encode(text);
+  const signature = base64Url(await crypto.subtle.sign('Ed25519', pair.privateKey, data));
+  const own = base64Url(await crypto.subtle.exportKey('raw', pair.publicKey));
+  return openRelayList(`${text}# signature ${signature}\n`, key ?? own).then(
+    () => 'nothing',
+    // Each published file but two has a class of errors of its own.
+    (error: unknown) => (error as { code: string }).code,
+  );
 }
 
 const errorOf = (target: { on(event: 'error', listener: (error: Error) => void): unknown }) =>
@@ -101,6 +122,8 @@ const scenarios: Readonly<Record<string, Run>> = {
   RELAY_FORGED: ({ record }) => netError([{ ...(record as object), port: 4000 }]),
   RELAY_HANDSHAKE_FAILED: ({ record }) => netError([record]),
   RELAYS_UNREACHABLE: () => netError(DEAD),
+  RELAY_LIST_FORGED: async () => openedList(3600, 'A'.repeat(43)),
+  RELAY_LIST_EXPIRED: async () => openedList(-1),
   RELAY_LIST_FAILED: () => netError('/no-such-list.txt'),
   RELAY_UNREACHABLE: () => relayError(untyped({ relays: DEAD }), 'RELAY_UNREACHABLE'),
   RELAY_LOST: ({ record }) => relayError(untyped({ relays: [record] }), 'RELAY_LOST'),

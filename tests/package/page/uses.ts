@@ -2,6 +2,7 @@ import { type Net, type Peer, type PeerState, type Room, LumameshError, connect 
 import { type Feature, LumameshError as CoreError, connect as connectCore } from 'lumamesh/core';
 import { allFeatures, files, media, requests } from 'lumamesh/features';
 import { createIdentity, loadIdentity } from 'lumamesh/identity';
+import { openRelayList } from 'lumamesh/relay-list';
 import { useAction, useNet, useNetStatus, usePeers, usePresence, useRoom } from 'lumamesh/react';
 
 /* eslint-disable no-console, typescript/no-misused-promises -- as authors write it, who have no such lint. */
@@ -58,6 +59,10 @@ export async function withIdentity(): Promise<Net> {
   const identity = await loadIdentity();
   await createIdentity();
   return connect({ relays: [], identity });
+}
+
+export async function byList(list: string): Promise<Net> {
+  return connect({ relays: await openRelayList(list, ['A'.repeat(43)]) });
 }
 
 export function App(): number {

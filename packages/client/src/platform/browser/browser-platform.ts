@@ -1,13 +1,9 @@
 import { LumameshError, instant } from '@lumamesh/base';
-import {
-  type VerifyEd25519,
-  type WebCrypto,
-  verifyEd25519,
-  verifyRecord,
-} from '@lumamesh/protocol';
+import { type WebCrypto, verifyRecord } from '@lumamesh/protocol';
 import type { Platform } from '../platform.ts';
 import { dialRelay } from './dial-relay.ts';
 import { watchPage } from './page-lifecycle.ts';
+import { anyEd25519 } from './verify-ed25519.ts';
 
 /** The page's own platform. Throws `INSECURE_ORIGIN` where the browser keeps WebCrypto from it. */
 export function browserPlatform(): Platform {
@@ -20,13 +16,7 @@ export function browserPlatform(): Platform {
   const crypto = globalThis.crypto as unknown as WebCrypto;
   return {
     crypto,
-    verifyRecord: async (record) =>
-      verifyRecord(
-        record,
-        async (key, signature, data) =>
-          (await verifyEd25519(crypto.subtle, key, signature, data)) ??
-          fallBack(key, signature, data),
-      ),
+    verifyRecord: async (record) => verifyRecord(record, anyEd25519(crypto)),
     PeerConnection: globalThis.RTCPeerConnection ?? null,
     dialRelay,
     storage: (name) => {
@@ -48,16 +38,3 @@ export function browserPlatform(): Platform {
     },
   };
 }
-
-/**
- * Browsers without Ed25519 load a file for it; `null` where the page's policy does not let them,
- * or the file is not there.
- */
-const fallBack: VerifyEd25519<boolean | null> = async (key, signature, data) => {
-  try {
-    const { verify } = await import('./ed25519-fallback.ts');
-    return await verify(key, signature, data);
-  } catch {
-    return null;
-  }
-};
