@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { RelayMetrics } from '../packages/relay/src/io/health/metrics.ts';
 import {
+  SAMPLE_ACCESS,
   SAMPLE_BANDWIDTH,
   SAMPLE_MESH,
   SAMPLE_MONTHLY,
@@ -20,6 +21,7 @@ const STATS = sampleStats({
   turn: SAMPLE_TURN,
   tcp: SAMPLE_TCP,
   bandwidth: SAMPLE_BANDWIDTH,
+  access: SAMPLE_ACCESS,
   monthly: SAMPLE_MONTHLY,
 });
 

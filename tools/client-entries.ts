@@ -26,14 +26,14 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 39_300,
+    maxBytes: 40_100,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 22_800,
+    maxBytes: 23_550,
   },
   {
     subpath: './features',

@@ -187,6 +187,7 @@ export const TEXTS: readonly Target[] = [
     [
       { action: 'join', room: ROOM, peer: PEER, presence: 'x', proof: { key: KEY, signature: '' } },
       { action: 'leave', room: ROOM },
+      { action: 'access', proof: KEY },
       { action: 'signal', room: ROOM, to: PEER, data: 'x' },
       { action: 'nodes', limit: 3, after: 'x' },
       { action: 'ping' },

@@ -1,4 +1,5 @@
 import type { LumameshError } from '@lumamesh/base';
+import type { RelayRecord } from '@lumamesh/protocol';
 import type { SendOptions } from './peer/peer-frame.ts';
 import type { RelaySource } from './net/relay-source.ts';
 import type { Identity } from './room/peer-identity.ts';
@@ -171,6 +172,9 @@ export interface BaseRoom<
   leave(options?: CloseOptions): Promise<void>;
 }
 
+/** Of a private relay; nothing where the page has none. */
+export type RelayToken = string | null | undefined;
+
 export interface ConnectOptions {
   /**
    * Records (objects or `relay.txt` lines) or the text of a `relay.txt`; with the feature
@@ -178,6 +182,12 @@ export interface ConnectOptions {
    * ones.
    */
   readonly relays?: string | readonly RelaySource[];
+  /**
+   * Lets this page into private relays: what their operators give out. One for all, or a function
+   * that returns that of a relay by its record, and nothing where the page has none. Tokens are
+   * proven, and told to nobody.
+   */
+  readonly token?: string | ((relay: RelayRecord) => RelayToken | Promise<RelayToken>);
   /**
    * Whether to learn of further relays and remember them (the feature `discovery`).
    * Default `true`.

@@ -1,6 +1,7 @@
 import { LumameshError, expectNumber, expectType } from '@lumamesh/base';
 import type { ConnectOptions, RoomOptions } from './api.ts';
 import { checkSignal, expectFields, expectOneOf } from './options.ts';
+import { checkToken } from './net/relay-access.ts';
 import type { Platform } from './platform/platform.ts';
 
 /*
@@ -14,6 +15,7 @@ export function checkConnectOptions(options: ConnectOptions, { PeerConnection }:
   const { identity, iceServers = [], rtcConfiguration, storage, logger = {} } = options;
   expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
   if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
+  checkToken(options.token);
   checkSignal('connect: ', options);
   if (identity !== undefined && typeof identity?.peerFor !== 'function')
     throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');

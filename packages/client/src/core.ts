@@ -53,6 +53,7 @@ export type {
   PeerEvents,
   PeerState,
   RelayStatus,
+  RelayToken,
   RoomEvents,
   RoomOptions,
   RoomState,

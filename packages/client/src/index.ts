@@ -34,6 +34,7 @@ export type {
   PeerRole,
   PeerState,
   RelayStatus,
+  RelayToken,
   RoomState,
 } from './api.ts';
 export type { Handshake } from './features/admission.ts';

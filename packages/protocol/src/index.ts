@@ -1,3 +1,4 @@
+export * from './access.ts';
 export * from './dial-back.ts';
 export * from './join-proof.ts';
 export * from './limits.ts';

@@ -106,6 +106,9 @@ describe('a relay record', () => {
       [{ tcpPort: 65_536 }, /^tcpPort/],
       [{ turn: 0 }, /^turn/],
       [{ turn: 2 ** 48 }, /^turn/],
+      [{ access: '' }, /^access/],
+      [{ access: 'Token' }, /^access/],
+      [{ access: `t${'o'.repeat(32)}` }, /^access/],
     ];
     for (const [change, pattern] of faults)
       assert.match(findRecordFault({ ...RECORD, ...change }) ?? '', pattern);

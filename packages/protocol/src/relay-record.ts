@@ -49,6 +49,11 @@ export interface RelayRecord {
    * Bytes per second that it forwards by TURN (RFC 8656) for all pairs together; none without it.
    */
   readonly turn?: number;
+  /**
+   * What it asks of who comes in: `token` (access.ts). Whoever knows of no such thing passes it by;
+   * without it everybody is let in.
+   */
+  readonly access?: string;
   /** What its operator calls it: up to 128 characters of ASCII without < and >. */
   readonly nickname?: string;
   /** How its operator is reached, in the same characters. */
@@ -102,6 +107,7 @@ const FIELDS: readonly (readonly [
   ['meshPort', optional(isUint(1, 65_535))],
   ['tcpPort', optional(isUint(1, 65_535))],
   ['turn', optional(isUint(1, MAX_UINT48))],
+  ['access', optional(matches(/^[a-z][a-z0-9-]{0,31}$/))],
   ['nickname', optional(matches(OPERATOR_TEXT))],
   ['contact', optional(matches(OPERATOR_TEXT))],
   ['signature', optional(matches(/^[\w-]{85}[AQgw]$/))],

@@ -62,6 +62,21 @@ describe('rendezvous hashing', () => {
     assert.deepEqual(new Rendezvous<RendezvousNode>([]).rank(room(1), 3), []);
   });
 
+  it('puts relays that ask for a token behind all others, in an order of their own', () => {
+    const nodes = manyNodes(40, 20);
+    const open = nodes.slice(0, 20);
+    const ask = nodes.slice(20).map((node) => ({ ...node, access: 'token' }));
+    const [ofOpen, ofAll] = [new Rendezvous(open), new Rendezvous([...ask, ...open])];
+    for (let i = 0; i < 50; i++) {
+      assert.deepEqual(ofAll.rank(room(i), 20), ofOpen.rank(room(i), 20));
+      // Among themselves they are ranked like any others.
+      assert.deepEqual(ofAll.rank(room(i), 40).slice(20), new Rendezvous(ask).rank(room(i), 20));
+      // One that lets in everybody does not take the place of all homes of a private network.
+      const few = new Rendezvous([...ask, ...open.slice(0, 1)]).rank(room(i), HOMES_PER_ROOM);
+      assert.deepEqual(few, [...open.slice(0, 1), ...new Rendezvous(ask).rank(room(i), 2)]);
+    }
+  });
+
   it('says the same for a few as the beginning of what it says for many', () => {
     const rendezvous = new Rendezvous(manyNodes(300, 60));
     for (let i = 0; i < 20; i++) {

@@ -1,4 +1,5 @@
 import { addressPrefix } from '@lumamesh/base';
+import { isOpenToAll } from './access.ts';
 import type { RelayRecord } from './relay-record.ts';
 
 /**
@@ -8,7 +9,7 @@ import type { RelayRecord } from './relay-record.ts';
 export const HOMES_PER_ROOM = 3;
 
 /** What {@link Rendezvous} needs to know of a relay. */
-export type RendezvousNode = Pick<RelayRecord, 'nk' | 'ip' | 'meshPort'>;
+export type RendezvousNode = Pick<RelayRecord, 'nk' | 'ip' | 'meshPort' | 'access'>;
 
 interface Hashed<T> {
   readonly hash: number;
@@ -21,25 +22,21 @@ interface Hashed<T> {
  * and the same relays give the same order, and a relay that comes or goes moves only what it wins
  * or held. Address prefixes (/24, /48) are ranked first and the relays in each after that, because
  * node keys can be ground by the million and addresses cannot: whoever has one prefix wins the
- * share of one prefix, however many relays stand in it.
+ * share of one prefix, however many relays stand in it. Relays that ask for a token come behind all
+ * that do not: everybody may meet at these, and where there are too few the others help out.
  */
 export class Rendezvous<Node extends RendezvousNode> {
-  readonly #prefixes: readonly Hashed<readonly Hashed<Node>[]>[];
+  /** Of relays that let in everybody, and of the others. */
+  readonly #prefixes: readonly (readonly Hashed<readonly Hashed<Node>[]>[])[];
   readonly size: number;
 
   constructor(nodes: Iterable<Node>) {
-    const groups = new Map<string, Hashed<Node>[]>();
-    let size = 0;
-    for (const node of nodes) {
-      const prefix = prefixOf(node);
-      const group = groups.get(prefix);
-      const member = { hash: hashText(node.nk), name: node.nk, value: node };
-      if (group === undefined) groups.set(prefix, [member]);
-      else group.push(member);
-      size += 1;
-    }
-    this.size = size;
-    this.#prefixes = [...groups].map(([name, value]) => ({ hash: hashText(name), name, value }));
+    const all = [...nodes];
+    this.size = all.length;
+    this.#prefixes = [
+      byPrefix(all.filter(isOpenToAll)),
+      byPrefix(all.filter((node) => !isOpenToAll(node))),
+    ];
   }
 
   /**
@@ -48,17 +45,33 @@ export class Rendezvous<Node extends RendezvousNode> {
    */
   rank(key: string, count: number): readonly Node[] {
     const keyHash = hashText(key);
-    const prefixes = heaviest(this.#prefixes, keyHash, count);
-    const groups = prefixes.map(({ value }) => heaviest(value, keyHash, count));
     const ranked: Node[] = [];
-    for (let round = 0; ranked.length < Math.min(count, this.size); round++) {
-      for (const group of groups) {
-        const next = group[round];
-        if (next !== undefined && ranked.length < count) ranked.push(next.value);
+    for (const networks of this.#prefixes) {
+      const prefixes = heaviest(networks, keyHash, count);
+      const groups = prefixes.map(({ value }) => heaviest(value, keyHash, count));
+      for (let round = 0; groups.some((group) => group.length > round); round++) {
+        for (const group of groups) {
+          const next = group[round];
+          if (next !== undefined && ranked.length < count) ranked.push(next.value);
+        }
       }
     }
     return ranked;
   }
+}
+
+function byPrefix<Node extends RendezvousNode>(
+  nodes: readonly Node[],
+): readonly Hashed<readonly Hashed<Node>[]>[] {
+  const groups = new Map<string, Hashed<Node>[]>();
+  for (const node of nodes) {
+    const prefix = prefixOf(node);
+    const group = groups.get(prefix);
+    const member = { hash: hashText(node.nk), name: node.nk, value: node };
+    if (group === undefined) groups.set(prefix, [member]);
+    else group.push(member);
+  }
+  return [...groups].map(([name, value]) => ({ hash: hashText(name), name, value }));
 }
 
 /** The relays among which homes are chosen: those that other relays can reach as well. */

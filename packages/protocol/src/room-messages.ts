@@ -1,4 +1,5 @@
 import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
+import { ACCESS_PROOF_LENGTH } from './access.ts';
 import { type JoinProof, isJoinProof } from './join-proof.ts';
 import { LIMITS } from './limits.ts';
 import { type SignedRelayRecord, parseRecordJson } from './relay-record.ts';
@@ -46,6 +47,8 @@ export type ClientMessage =
       readonly proof?: JoinProof;
     }
   | { readonly action: 'leave'; readonly room: string }
+  /** At a private relay, before all else: that this page has a token of it (access.ts). */
+  | { readonly action: 'access'; readonly proof: string }
   | { readonly action: 'signal'; readonly room: string; readonly to: string; readonly data: string }
   /** `after`: where the last answer ended. */
   | { readonly action: 'nodes'; readonly limit: number; readonly after: string }
@@ -159,6 +162,10 @@ export function parseClientMessage(
           ...(proof === undefined ? {} : { proof }),
         },
       };
+    case 'access':
+      return isSealed(proof, ACCESS_PROOF_LENGTH) && proof.length === ACCESS_PROOF_LENGTH
+        ? { ok: true, value: { action, proof } }
+        : fault('BAD_FRAME', `access: proof is base64url of ${ACCESS_PROOF_LENGTH} characters`);
     case 'leave':
       return isId(room)
         ? { ok: true, value: { action, room } }

@@ -48,6 +48,14 @@ export class SourceBudget {
     );
   }
 
+  /** Whether {@link take} would take something. */
+  has(now: Instant, { host, network }: Source): boolean {
+    return (
+      this.#bucket(this.#hosts, host, 1).take(now, 0, 1) &&
+      this.#bucket(this.#networks, network, NETWORK_SHARE).take(now, 0, 1)
+    );
+  }
+
   #bucket(buckets: Map<string, TokenBucket>, key: string, share: number): TokenBucket {
     let bucket = buckets.get(key);
     if (bucket === undefined) {

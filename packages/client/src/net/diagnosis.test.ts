@@ -10,12 +10,14 @@ const verdict = (...codes: readonly string[]): string =>
 it('tells of a relay what is true of all, and accuses none while another is merely silent', () => {
   assert.equal(verdict('RELAY_UNREACHABLE'), 'RELAYS_UNREACHABLE');
   assert.equal(verdict('RELAY_LOST', 'RELAY_UNREACHABLE'), 'RELAYS_UNREACHABLE');
-  for (const code of ['RELAY_FORGED', 'RELAY_HANDSHAKE_FAILED']) {
+  const accusations = ['RELAY_FORGED', 'RELAY_HANDSHAKE_FAILED', 'RELAY_PRIVATE', 'ACCESS_DENIED'];
+  for (const code of accusations) {
     assert.equal(verdict(code), code);
     assert.equal(verdict(code, 'RELAY_UNREACHABLE'), 'RELAYS_UNREACHABLE');
     assert.equal(verdict('RELAY_UNREACHABLE', code), 'RELAYS_UNREACHABLE');
   }
   assert.equal(verdict('RELAY_FORGED', 'RELAY_HANDSHAKE_FAILED'), 'RELAY_HANDSHAKE_FAILED');
+  assert.equal(verdict('RELAY_PRIVATE', 'ACCESS_DENIED'), 'ACCESS_DENIED');
   assert.equal(verdict('RELAY_FORGED', 'WEBRTC_MISSING'), 'WEBRTC_MISSING');
   assert.equal(verdict('RELAY_LIST_FAILED'), 'RELAY_LIST_FAILED');
   assert.equal(verdict('RELAY_UNREACHABLE', 'RELAY_LIST_FAILED'), 'RELAY_LIST_FAILED');

@@ -7,8 +7,8 @@ export function diagnose(errors: readonly LumameshError[]): LumameshError {
   // Seen of a single relay, and true of all: there is no need to try the others.
   const decisive = first(/^WEBRTC_/) ?? first(/^RELAY_LIST_FAILED$/);
   // Relays that are merely silent may be back, whatever the others are.
-  const silent = first(/^(?!RELAY_(FORGED|HANDSHAKE_FAILED)$)/);
-  const cause = silent ?? first(/HANDSHAKE/) ?? first(/./);
+  const silent = first(/^(?!RELAY_(FORGED|HANDSHAKE_FAILED|PRIVATE)$|ACCESS_DENIED$)/);
+  const cause = silent ?? first(/HANDSHAKE|DENIED/) ?? first(/./);
   const verdict = decisive ?? (silent === undefined ? cause : undefined);
   return (
     verdict ??

@@ -259,7 +259,8 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
 
   _handleFault(fault: LumameshError): void {
     void (async () => {
-      let refined = fault;
+      // A page that has just been given this net can listen now.
+      let refined = await Promise.resolve(fault);
       for (const part of this.#parts) refined = (await part.refineFault?.(refined)) ?? refined;
       // Reached, or closed, meanwhile.
       if (this.#pool._fault === null || this.#isClosed) return;

@@ -87,7 +87,7 @@ class World {
       }
       if (this.now >= this.#feelerAt) {
         this.#feelerAt += FEELER_INTERVAL_MS;
-        this.choice.feeler = findFeeler(this.book, this.instant);
+        this.choice.feeler = findFeeler(this.book, this.instant, this.choice.mayEnter);
       }
       for (const action of this.choice._plan(this.instant)) {
         if (action.type === 'hangUp') this.links.delete(action.nk);

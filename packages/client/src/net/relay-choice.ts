@@ -1,5 +1,5 @@
 import { type Instant, backoffMs, instant, later } from '@lumamesh/base';
-import { HOMES_PER_ROOM } from '@lumamesh/protocol';
+import { HOMES_PER_ROOM, isOpenToAll } from '@lumamesh/protocol';
 import type { KnownEntry, RelayBook } from './relay-book.ts';
 import type { KnownRelay } from './relay-source.ts';
 
@@ -29,9 +29,9 @@ const HAND_OVER_EVERY_MS = 5000;
 
 /**
  * Why a link is no more. `final`: the record is nobody's, and trying again would not change that.
- * `handedOver`: another process of the relay goes on at once.
+ * `handedOver`: another process of the relay goes on at once. `refused`: it does not let us in.
  */
-export type Loss = 'lost' | 'final' | 'handedOver';
+export type Loss = 'lost' | 'final' | 'handedOver' | 'refused';
 
 export type RelayAction =
   | { readonly type: 'dial'; readonly relay: KnownRelay }
@@ -47,6 +47,8 @@ export class RelayChoice {
   readonly #book: RelayBook;
   readonly #random: () => number;
   readonly #links = new Map<string, LinkState>();
+  /** Whether this page may come in at a relay: others are not dialled. */
+  readonly mayEnter: (relay: KnownRelay) => boolean;
   /** Which relays to hold besides the fastest. */
   wanted: () => ReadonlySet<string> = () => firstSeeds(this.#book);
   /** Which ones to hold besides these, for as long as somebody needs them. */
@@ -55,9 +57,14 @@ export class RelayChoice {
   feeler: KnownEntry | null = null;
   #lastDialAt = instant(-STAGGER_MS);
 
-  constructor(book: RelayBook, random: () => number) {
+  constructor(
+    book: RelayBook,
+    random: () => number,
+    mayEnter: (relay: KnownRelay) => boolean = () => true,
+  ) {
     this.#book = book;
     this.#random = random;
+    this.mayEnter = mayEnter;
   }
 
   /** A relay has welcomed us. */
@@ -88,7 +95,10 @@ export class RelayChoice {
     const isFinal = kind === 'final';
     entry.failures += 1;
     if (isFinal) this.#book.remove(nk);
-    const delayMs = backoffMs(entry.failures, RETRY_INITIAL_MS, RETRY_MAX_MS, this.#random);
+    const delayMs =
+      kind === 'refused'
+        ? RETRY_MAX_MS
+        : backoffMs(entry.failures, RETRY_INITIAL_MS, RETRY_MAX_MS, this.#random);
     entry.retryAt = later(now, isFinal ? Number.POSITIVE_INFINITY : delayMs);
   }
 
@@ -116,7 +126,10 @@ export class RelayChoice {
       actions.push({ type: 'dial', relay: entry.record });
     };
     const candidates = this.#book.entries
-      .filter((entry) => !this.#links.has(entry.record.nk) && entry.retryAt <= now)
+      .filter(
+        ({ record, retryAt }) =>
+          !this.#links.has(record.nk) && retryAt <= now && this.mayEnter(record),
+      )
       .toSorted(
         (a, b) =>
           Number(wanted.has(b.record.nk)) - Number(wanted.has(a.record.nk)) ||
@@ -215,5 +228,7 @@ export function isOneMesh(seeds: readonly KnownEntry[]): boolean {
 export function firstSeeds(book: RelayBook): ReadonlySet<string> {
   const seeds = book.entries.filter(({ isSeed }) => isSeed);
   const answering = isOneMesh(seeds) ? [] : seeds.filter(({ failures }) => failures === 0);
+  // Where everybody may meet comes first.
+  answering.sort((a, b) => Number(isOpenToAll(b.record)) - Number(isOpenToAll(a.record)));
   return new Set(answering.slice(0, HOMES_PER_ROOM).map(({ record }) => record.nk));
 }

@@ -2,6 +2,7 @@ import { type Instant, LumameshError, later } from '@lumamesh/base';
 import { type ClientMessage, type RelayMessage, parseRelayMessage } from '@lumamesh/protocol';
 import type { Platform } from '../platform/platform.ts';
 import type { Measurable, RelayChannel, RelayChannelEvents } from '../platform/relay-channel.ts';
+import { toError } from '../extend.ts';
 import { RelayRooms } from './relay-rooms.ts';
 import type { KnownRelay } from './relay-source.ts';
 
@@ -15,6 +16,8 @@ const RESTART_AFTER_MS = 1000;
 const RESTART_TIMEOUT_MS = 3000;
 
 export interface RelayLinkEvents {
+  /** The proof for the challenge of a private relay. Rejects where there is none. */
+  _prove(challenge: string): Promise<string>;
   /** The relay has welcomed us. */
   _open(isTcp: boolean): void;
   _message(message: RelayMessage): void;
@@ -38,6 +41,10 @@ export class RelayLink {
   #isChannelOpen = false;
   #isTcp = false;
   #isWelcomed = false;
+  /** Shows a private relay that it may let us in. */
+  #proof = '';
+  /** It has refused a proof before: this time it is heard before anything is said to be well. */
+  #isInDoubt: boolean;
   #isEnded = false;
   /** When it is given up, or, while all is well, asked. */
   #deadline: Instant;
@@ -48,12 +55,14 @@ export class RelayLink {
     relay: KnownRelay,
     addresses: readonly string[],
     tcpAfterMs: number,
+    wasDenied: boolean,
     platform: Platform,
     events: RelayLinkEvents,
   ) {
     this.relay = relay;
     this.#events = events;
     this.#platform = platform;
+    this.#isInDoubt = wasDenied;
     this.#deadline = later(platform.now(), CONNECT_TIMEOUT_MS);
     const channelEvents: RelayChannelEvents = {
       // The welcome may come before the browser says that the channel is open.
@@ -68,7 +77,7 @@ export class RelayLink {
   }
 
   get _isOpen(): boolean {
-    return this.#isChannelOpen && this.#isWelcomed && !this.#isEnded;
+    return this.#isChannelOpen && this.#isWelcomed && !this.#isInDoubt && !this.#isEnded;
   }
 
   get _connection(): Measurable | null {
@@ -118,27 +127,53 @@ export class RelayLink {
         return this.#end('RELAY_FORGED', 'the relay has another node key');
       this._rooms = new RelayRooms(value.limits);
       this._challenge = value.challenge;
-      this.#handleProgress({ isWelcomed: true });
+      void this.#enter(value.node.access, value.challenge ?? '');
     }
-    // It stops, or is full: no need to wait for the end.
-    if (value.action === 'error' && /^RELAY_(CLOSING|FULL)$/.test(value.code))
+    // It stops, is full, or does not let us in: no need to wait for the end.
+    if (
+      value.action === 'error' &&
+      /^(RELAY_(CLOSING|FULL|PRIVATE)|ACCESS_DENIED)$/.test(value.code)
+    )
       return this.#end(value.code, value.message, undefined, value.successor);
+    if (value.action === 'pong') this.#handleProgress({ isHeard: true });
     if (value.action === 'joined') this._rooms._handleJoined(value.room);
     if (value.action === 'error' && value.room !== undefined)
       this._rooms._handleRefused(value.room, value.code, this.#platform.now());
     this.#events._message(value);
   }
 
+  /** What the relay asks of us, `access`, goes ahead of all else, and is not answered. */
+  async #enter(access: string | undefined, challenge: string): Promise<void> {
+    try {
+      if (access === undefined) this.#isInDoubt = false;
+      else this.#proof = await this.#events._prove(challenge);
+      this.#handleProgress({ isWelcomed: true });
+    } catch (error) {
+      if (this.#isEnded) return;
+      this._close();
+      this.#events._lost(toError(error, 'CRYPTO_FAILED'), false);
+    }
+  }
+
   #handleProgress({
     isChannelOpen = false,
     isWelcomed = false,
+    isHeard = false,
   }: {
     readonly isChannelOpen?: boolean;
     readonly isWelcomed?: boolean;
+    readonly isHeard?: boolean;
   }): void {
     const wasOpen = this._isOpen;
     this.#isChannelOpen ||= isChannelOpen;
     this.#isWelcomed ||= isWelcomed;
+    this.#isInDoubt &&= !isHeard;
+    if (this.#proof !== '' && this.#isChannelOpen && !this.#isEnded) {
+      const say = (message: ClientMessage): boolean => this.#channel.send(JSON.stringify(message));
+      say({ action: 'access', proof: this.#proof });
+      this.#proof = '';
+      if (this.#isInDoubt) say({ action: 'ping' });
+    }
     if (wasOpen || !this._isOpen) return;
     this.#await(PING_INTERVAL_MS);
     this.#events._open(this.#isTcp);

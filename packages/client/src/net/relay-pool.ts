@@ -1,9 +1,16 @@
 import { type Instant, LumameshError } from '@lumamesh/base';
-import type { ClientMessage, RelayMessage, SignedRelayRecord } from '@lumamesh/protocol';
+import {
+  type ClientMessage,
+  type RelayMessage,
+  type SignedRelayRecord,
+  isOpenToAll,
+  proveAccess,
+} from '@lumamesh/protocol';
 import type { ConnectOptions, RelayStatus } from '../api.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { HeldChannel } from '../room/channel-host.ts';
 import { diagnose } from './diagnosis.ts';
+import { mayEnter, noToken, tokenFor } from './relay-access.ts';
 import { RelayBook } from './relay-book.ts';
 import type { Measurable } from '../platform/relay-channel.ts';
 import { type Loss, RelayChoice } from './relay-choice.ts';
@@ -35,6 +42,7 @@ export class RelayPool {
   readonly book: RelayBook;
   readonly choice: RelayChoice;
   readonly #platform: Platform;
+  readonly #options: ConnectOptions;
   readonly #logger: NonNullable<ConnectOptions['logger']>;
   readonly #owner: RelayPoolOwner;
   /** `null` while a relay's record is verified. */
@@ -46,12 +54,13 @@ export class RelayPool {
   /** Why no relay can be used, once that is clear. */
   _fault: LumameshError | null = null;
 
-  constructor(platform: Platform, { logger = {} }: ConnectOptions, owner: RelayPoolOwner) {
+  constructor(platform: Platform, options: ConnectOptions, owner: RelayPoolOwner) {
     this.#platform = platform;
-    this.#logger = logger;
+    this.#options = options;
+    this.#logger = options.logger ?? {};
     this.#owner = owner;
     this.book = new RelayBook(platform.random);
-    this.choice = new RelayChoice(this.book, platform.random);
+    this.choice = new RelayChoice(this.book, platform.random, (relay) => mayEnter(relay, options));
     this.#onlineAt = platform.now();
   }
 
@@ -143,9 +152,9 @@ export class RelayPool {
     for (const action of this.choice._plan(this.#platform.now())) {
       if (action.type === 'dial') void this.#dial(action.relay);
       else this.#forget(action.nk);
-      // What the page has removed explains nothing any more.
-      for (const nk of this.book.removed) this.#errors.delete(nk);
     }
+    // What the page has removed explains nothing any more.
+    for (const nk of this.book.removed) this.#errors.delete(nk);
   }
 
   _reportFault(key: string, error: LumameshError | null): void {
@@ -181,17 +190,25 @@ export class RelayPool {
       signature !== undefined &&
       (await this.#platform.verifyRecord(relay as SignedRelayRecord)) === false;
     const addresses = isForged ? [] : await this.#owner._addressesOf(relay);
+    let token: Promise<string> | null = null;
+    const askToken = async (): Promise<string> => (token ??= tokenFor(relay, this.#options));
+    const refusal = isForged
+      ? new LumameshError('RELAY_FORGED', `the record of ${ip}:${port} is not signed by its key`)
+      : isOpenToAll(relay)
+        ? null
+        : await askToken().then(
+            () => null,
+            (error: LumameshError) => error,
+          );
     // Hung up, or closed, while the record was looked at.
     if (this.#isClosed || this.#links.get(nk) !== null) return;
-    if (isForged)
-      return this.#handleLoss(
-        nk,
-        new LumameshError('RELAY_FORGED', `the record of ${ip}:${port} is not signed by its key`),
-        'final',
-      );
+    if (refusal !== null) return this.#handleLoss(nk, refusal, isForged ? 'final' : 'lost');
     const isUdpBlocked = this.book.entries.some(({ isTcp }) => isTcp);
     const tcpAfterMs = isUdpBlocked ? TCP_SOON_MS : TCP_AFTER_MS;
-    const link: RelayLink = new RelayLink(relay, addresses, tcpAfterMs, this.#platform, {
+    const wasDenied = this.#errors.get(nk)?.code === 'ACCESS_DENIED';
+    const link: RelayLink = new RelayLink(relay, addresses, tcpAfterMs, wasDenied, this.#platform, {
+      _prove: async (challenge) =>
+        proveAccess(this.#platform.crypto.subtle, await askToken(), nk, challenge),
       _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
       _lost: (error, hasSuccessor) => {
@@ -223,7 +240,8 @@ export class RelayPool {
     if (this.#isClosed) return;
     this.#errors.set(nk, error);
     this.#logger.debug?.(error.message, error);
-    this.choice._handleLost(nk, kind, this.#platform.now());
+    const isRefused = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(error.code);
+    this.choice._handleLost(nk, isRefused ? 'refused' : kind, this.#platform.now());
     this._plan();
     this.#judge();
     this.#owner._handleChange();
@@ -233,8 +251,13 @@ export class RelayPool {
   #judge(): void {
     const now = this.#platform.now();
     if (this.#open.length > 0) this.#onlineAt = now;
-    const haveAllFailed =
-      this.#links.size === 0 && this.book.entries.every(({ failures }) => failures > 0);
+    let haveAllFailed = this.#links.size === 0;
+    for (const { record, isSeed, failures } of this.book.entries) {
+      const isKeptOut = !this.choice.mayEnter(record);
+      if (isKeptOut && isSeed && !this.#errors.has(record.nk))
+        this.#errors.set(record.nk, noToken(record));
+      haveAllFailed &&= isKeptOut || failures > 0;
+    }
     const isLate = now - this.#onlineAt >= OFFLINE_AFTER_MS || haveAllFailed;
     if (this._fault !== null || !isLate || this.#errors.size === 0) return;
     this._fault = diagnose([...this.#errors.values()]);

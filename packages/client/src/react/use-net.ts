@@ -16,7 +16,7 @@ const none = (): null => null;
  * A net of the component's own: `null` in the first render and on a server, then connected until
  * the component is unmounted. With `null` for options there is no net (yet).
  *
- * `relays`, `discover` and `iceServers` are compared by what is in them, so they may be written
+ * `relays`, `discover`, `iceServers` and a `token` that is a text are compared by what is in them, so they may be written
  * anew in each render; when they change, the net is closed and another one takes its place. The
  * other options are those of the render that connects.
  *
@@ -57,8 +57,14 @@ export function useNetStatus(net: Net | null): NetStatus | null {
 }
 
 /** What tells two nets apart: the options that can be compared. */
-export function netKey({ relays = [], discover = true, iceServers = [] }: ConnectOptions): string {
-  return JSON.stringify([relays, discover, iceServers]);
+export function netKey({
+  relays = [],
+  discover = true,
+  iceServers = [],
+  token = '',
+}: ConnectOptions): string {
+  // A function is as good as any other.
+  return JSON.stringify([relays, discover, iceServers, typeof token === 'string' ? token : '']);
 }
 
 function keep(net: Net, key: string, kept: { current: Kept | null }): Kept {

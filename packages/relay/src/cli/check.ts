@@ -2,12 +2,17 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { LumameshError } from '@lumamesh/base';
 import { RECORD_LINE_PREFIX, type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
+import { isAccessEntry } from '../io/config/access-entry.ts';
 import { checkHost, checkRecord } from '../io/check/relay-check.ts';
 import { report } from './report.ts';
+
+const DEFAULT_PORT = 3478;
+const TOKEN_VARIABLE = 'LUMAMESH_TOKEN';
 
 interface CheckFlags {
   readonly address?: string;
   readonly list?: string;
+  readonly token?: string;
   readonly json?: true;
 }
 
@@ -24,12 +29,25 @@ export function addCheckCommand(program: Command): void {
     )
     .option('--address <ip>', 'dial this address instead of the one in the record')
     .option('--list <file>', 'look the host up in a relay.txt')
+    .option(
+      '--token <token>',
+      `show a private relay this token, or what ACCESS_TOKENS has for one (${TOKEN_VARIABLE}: other users of this machine see parameters)`,
+    )
     .option('--json', 'findings as JSON')
     .action(async (relay: string, flags: CheckFlags) => {
       const record = await findRecord(relay, flags);
-      const address = flags.address === undefined ? {} : { address: flags.address };
+      const token = flags.token ?? process.env[TOKEN_VARIABLE] ?? '';
+      if (token !== '' && !isAccessEntry(token))
+        throw new LumameshError(
+          'BAD_ARGUMENT',
+          'the token is none: 16 to 128 printable characters without blanks and commas',
+        );
+      const options = {
+        ...(flags.address === undefined ? {} : { address: flags.address }),
+        ...(token === '' ? {} : { token }),
+      };
       await report(
-        record === null ? checkHost(parseHost(relay)) : checkRecord(record, address),
+        record === null ? checkHost(parseHost(relay)) : checkRecord(record, options),
         flags.json === true,
       );
     });
@@ -83,5 +101,3 @@ function parseHost(text: string): { readonly host: string; readonly port: number
     );
   return { host, port };
 }
-
-const DEFAULT_PORT = 3478;

@@ -10,6 +10,7 @@ import { addKeysCommands } from './keys.ts';
 import { addRecordCommands } from './records.ts';
 import { run } from './run.ts';
 import { addStatusCommand } from './status.ts';
+import { addTokenCommand } from './token.ts';
 
 /** All commands with their options; manual page and completions are made of the same (tools/package). */
 export function makeProgram(): Command {
@@ -44,6 +45,7 @@ export function makeProgram(): Command {
   addStatusCommand(program);
   addConfigCommands(program);
   addHandOverCommand(program);
+  addTokenCommand(program);
   // A misspelt command comes to the action above, which says more than the parser would.
   program.allowExcessArguments(true);
   return program;

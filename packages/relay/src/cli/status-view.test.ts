@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import {
+  SAMPLE_ACCESS,
   SAMPLE_BANDWIDTH,
   SAMPLE_MONTHLY,
   sampleStats as stats,
@@ -49,6 +50,24 @@ describe('the status view', () => {
     assert.match(text, /bandwidth +0 B\/s of 1 MB\/s; 4\.1 KB wait/);
     assert.match(text, /month +250 GB of 500 GB in 2026-11; USED: THE RELAY RESTS/);
     assert.doesNotMatch(draw({}), /bandwidth|month/);
+  });
+
+  it('shows who runs it, until when its record holds, and who is let in', () => {
+    const now = 1_790_000_000_000 - 10 * 86_400_000;
+    const draw = (change: Parameters<typeof stats>[0] = {}) =>
+      drawStatus([{ atMs: 0, stats: stats(change) }], 200, false, now).join('\n');
+    assert.match(draw(), /operator +Tea room · tea@example\.org/);
+    assert.match(draw(), /record +valid for 125 days, signed anew every day; its line .* 10 days/);
+    assert.doesNotMatch(draw(), /access/);
+    assert.match(
+      draw({ access: SAMPLE_ACCESS }),
+      /access +private: 3 tokens; 1 sessions.*7 in all/,
+    );
+    const unlisted = draw({ record: { expires: 1_800_000_000, published: null } });
+    assert.match(unlisted, /not in the public list of this version/);
+    assert.doesNotMatch(unlisted, /operator/);
+    const old = draw({ record: { expires: 1_800_000_000, published: 1_789_000_000 } });
+    assert.match(old, /PUBLIC LIST HAS EXPIRED/);
   });
 
   it('does not count backwards when a relay was restarted, nor divide by nothing', () => {

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { HealthStats } from '../io/relay-stats.ts';
+import { formatBytes, formatDuration, formatRate, sparkline } from './figures.ts';
 
 /** What the view is drawn from: the last answers of `/statsz`, the newest last. */
 export interface Sample {
@@ -9,9 +10,10 @@ export interface Sample {
 
 /** The relay itself writes these colours; they take no room. */
 const COLOUR_OR_CHARACTER = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*m|.`, 'gu');
-const BARS = '▁▂▃▄▅▆▇█';
 const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
+const DAY_MS = 86_400_000;
+const EXPIRES_SOON_DAYS = 30;
 
 /**
  * The screen of `lumamesh-relay status`, line by line; rates are those between the last two
@@ -21,12 +23,12 @@ export function drawStatus(
   samples: readonly Sample[],
   columns: number,
   hasColor: boolean,
+  nowUnixMs = Date.now(),
 ): string[] {
   const last = samples.at(-1);
   if (last === undefined) return ['waiting for the first answer …'];
   const { stats } = last;
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
-    hasColor ? styleText(style, text, { validateStream: false }) : text;
+  const paint = painter(hasColor);
   const label = (text: string): string => paint('gray', text.padEnd(LABEL_WIDTH));
   const rate = (read: (stats: HealthStats) => number): string => formatRate(rateOf(samples, read));
   const history = (read: (stats: HealthStats) => number): string =>
@@ -40,12 +42,15 @@ export function drawStatus(
   const lines = [
     `${paint('bold', 'lumamesh-relay')} ${stats.version} (${stats.commit})  up ${formatDuration(stats.uptimeSeconds)}  ${health}`,
     paint('gray', stats.nodeId),
+    ...operatorLines(stats, label),
     '',
     `${label('sessions')}${sessions.established} of ${sessions.max}, ${sessions.halfOpen} coming  ${paint(
       'cyan',
       history((one) => one.sessions.established),
     )}`,
     `${label('outside')}${outsideText(stats.outside, paint)}`,
+    `${label('record')}${recordText(stats.record, nowUnixMs, paint)}`,
+    ...accessLines(samples, stats, label),
     `${label('rooms')}${rooms.rooms}, ${rooms.members} members; ${rate((one) => one.joins)} joins/s`,
     `${label('signals')}${rate((one) => one.signals)}/s, ${stats.signals} in all  ${paint('cyan', sparkline(differences(samples, (one) => one.signals)))}`,
     `${label('errors')}${rate((one) => one.errors)}/s, ${stats.errors} in all`,
@@ -75,6 +80,52 @@ export function drawStatus(
   }
   lines.push('', ...drawDrops(samples, { ...stats.drops, ...mesh?.drops }, paint));
   return lines.map((text) => clip(text, columns));
+}
+
+/** Colours a text, or does not. */
+export function painter(hasColor: boolean) {
+  return (style: Parameters<typeof styleText>[0], text: string): string =>
+    hasColor ? styleText(style, text, { validateStream: false }) : text;
+}
+
+/** What its operator calls it, and how to reach him: as others see it in the record. */
+function operatorLines(
+  { record: { nickname, contact } }: HealthStats,
+  label: (text: string) => string,
+): string[] {
+  if (nickname === undefined && contact === undefined) return [];
+  return [
+    `${label('operator')}${[nickname, contact].filter((text) => text !== undefined).join(' · ')}`,
+  ];
+}
+
+function recordText(
+  { expires, published }: HealthStats['record'],
+  nowUnixMs: number,
+  paint: (style: 'red', text: string) => string,
+): string {
+  const days = (seconds: number): number => Math.floor((seconds * 1000 - nowUnixMs) / DAY_MS);
+  const own = `valid for ${days(expires)} days, signed anew every day`;
+  if (published === null) return `${own}; not in the public list of this version`;
+  const left = days(published);
+  const line =
+    left < 0
+      ? 'ITS LINE IN THE PUBLIC LIST HAS EXPIRED: publish the output of encode'
+      : `its line in the public list for ${left} days`;
+  return `${own}; ${left < EXPIRES_SOON_DAYS ? paint('red', line) : line}`;
+}
+
+function accessLines(
+  samples: readonly Sample[],
+  { access }: HealthStats,
+  label: (text: string) => string,
+): string[] {
+  if (access === undefined) return [];
+  const { tokens, waiting, denied } = access;
+  const rate = formatRate(rateOf(samples, (one) => one.access?.denied ?? 0));
+  return [
+    `${label('access')}private: ${tokens} tokens; ${waiting} sessions have shown none yet; ${rate} wrong ones/s, ${denied} in all`,
+  ];
 }
 
 function outsideText(
@@ -130,41 +181,8 @@ function differences(samples: readonly Sample[], read: (stats: HealthStats) => n
   return samples.slice(1).map((_, i) => rateOf(samples.slice(i, i + 2), read));
 }
 
-function sparkline(values: readonly number[]): string {
-  const top = Math.max(...values, 0);
-  return top === 0
-    ? ''
-    : values
-        .map(
-          (value) => BARS[Math.min(BARS.length - 1, Math.floor((value / top) * (BARS.length - 1)))],
-        )
-        .join('');
-}
-
-function formatRate(perSecond: number): string {
-  return perSecond >= 100 ? String(Math.round(perSecond)) : String(Math.round(perSecond * 10) / 10);
-}
-
-function formatBytes(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${value >= 100 || unit === 0 ? Math.round(value) : Math.round(value * 10) / 10} ${units[unit]}`;
-}
-
-function formatDuration(seconds: number): string {
-  const [days, hours, minutes] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-  ];
-  if (days > 0) return `${days} d ${hours} h`;
-  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
-}
-
 /** Cuts a line to the width of the terminal; escape sequences take no room. */
-function clip(text: string, columns: number): string {
+export function clip(text: string, columns: number): string {
   let width = 0;
   return text.replaceAll(COLOUR_OR_CHARACTER, (part) =>
     part.startsWith('\u001B') || ++width <= columns ? part : '',

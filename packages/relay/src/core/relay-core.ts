@@ -1,4 +1,4 @@
-import { DropCounters, Fifo, type Instant, type Machine, instant } from '@lumamesh/base';
+import { DropCounters, Fifo, type Instant, type Machine, earlier, instant } from '@lumamesh/base';
 import { type Rate, type Source, SourceBudget } from '@lumamesh/transport';
 import {
   type ClientMessage,
@@ -9,6 +9,7 @@ import {
   joinProofText,
   parseClientMessage,
 } from '@lumamesh/protocol';
+import { AccessGate, type AccessTokens, EVERYBODY } from './access-gate.ts';
 import { DialBacks } from './dial-backs.ts';
 import type { JoinProofs } from './join-proofs.ts';
 import { LocalRooms, type RoomFault, TOO_MANY_JOINS } from './local-rooms.ts';
@@ -36,6 +37,8 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
   /** Bytes that wait to be sent to a session. */
   readonly queuedBytes: (session: Session) => number;
   readonly joinProofs: JoinProofs;
+  /** Who is let in; everybody without it. */
+  readonly access?: AccessTokens;
   readonly sourceOf: (session: Session) => Source;
   /** Where the relay forwards between browsers. */
   readonly turn?: TurnAccess<Session>;
@@ -45,6 +48,7 @@ export interface RelayCoreOptions<Session> extends RelayCoreLimits {
 const DELIVERIES_PER_PROOF = 4;
 /** What an address may do at once is what it may do in so long. */
 const SOURCE_BURST_SECONDS = 10;
+const PRIVATE = 'this relay is private: it lets in who shows a token of its operator';
 const CLOSING = 'this relay takes no sessions any more: go on by another one';
 const HANDED_OVER = 'another process of this relay goes on: dial it again';
 
@@ -58,6 +62,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     joins: 0,
     signals: 0,
     errors: 0,
+    accessDenied: 0,
     dialBacks: { reached: 0, unreached: 0, unknown: 0 },
   };
   readonly #rooms: LocalRooms<Session>;
@@ -68,6 +73,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   readonly #budgets = new SessionBudgets();
   readonly #places = new SourcePlaces();
   readonly #dialBacks: DialBacks<Session>;
+  readonly #access: AccessGate<Session>;
   readonly #deliveries: SourceBudget;
   readonly #bytes: SourceBudget;
   readonly #sourceOf: (session: Session) => Source;
@@ -91,6 +97,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#deliveries = new SourceBudget(burstOf(options.deliveriesPerSecond));
     this.#bytes = new SourceBudget(burstOf(options.bytesPerSecond));
     this.#dialBacks = new DialBacks(options.dialBacksPerMinute);
+    this.#access = new AccessGate(options.access ?? EVERYBODY);
     const hostOf = (session: Session): string => this.#sessions.get(session)?.source.host ?? '';
     const networkOf = (session: Session): string =>
       this.#sessions.get(session)?.source.network ?? '';
@@ -117,7 +124,13 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   get deadline(): Instant | null {
-    return this.#rooms.deadline;
+    const [rooms, access] = [this.#rooms.deadline, this.#access.deadline];
+    return rooms === null || access === null ? (rooms ?? access) : earlier(rooms, access);
+  }
+
+  /** Tokens that let in, `null` where everybody comes in; and sessions that have not shown one yet. */
+  get access(): { readonly tokens: number | null; readonly waiting: number } {
+    return this.#access.counts;
   }
 
   get counts(): { readonly sessions: number; readonly rooms: number; readonly members: number } {
@@ -140,6 +153,12 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     this.#bytes.setRate(burstOf(limits.bytesPerSecond));
     this.#dialBacks.setRate(limits.dialBacksPerMinute);
     this.#welcome = encodeWelcome(this.#record, this.#limits);
+  }
+
+  /** Who is let in from now on. Sessions that came in by a token that is gone end. */
+  setAccess(tokens: AccessTokens): void {
+    for (const session of this.#access.setTokens(this.#now, tokens, this.#sessions.keys()))
+      this.#end(session, 'ACCESS_DENIED', 'the token by which you came in holds no longer');
   }
 
   /**
@@ -184,6 +203,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     const challenge = this.#joinProofs.challenge();
     const budget = this.#budgets.make(this.#limits.messagesPerSecond, source, challenge);
     this.#sessions.set(session, budget);
+    this.#access.handleOpen(this.#now, session);
     this.#sendWelcome(session, budget);
   }
 
@@ -198,13 +218,14 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     if (budget === undefined) return;
     this.#rooms.leaveAll(session);
     this.#sessions.delete(session);
+    this.#access.handleClosed(session);
     this.#places.change(budget.source, -1);
   }
 
   handleFrame(now: Instant, session: Session, frame: string | Uint8Array): void {
+    this.handleTimeout(now);
     const budget = this.#sessions.get(session);
     if (budget === undefined) return this.drops.count('relay.unknownSession');
-    this.handleTimeout(now);
     if (!budget.frames.take(now))
       return this.#strike(
         now,
@@ -259,6 +280,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
 
   handleTimeout(now: Instant): void {
     this.#now = now;
+    for (const session of this.#access.takeLate(now)) this.#end(session, 'RELAY_PRIVATE', PRIVATE);
     this.#rooms.handleTimeout(now);
   }
 
@@ -274,6 +296,17 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     budget: SessionBudget,
     message: ClientMessage,
   ): void {
+    const { action } = message;
+    if (action === 'access') return this.#prove(now, session, budget, message.proof);
+    if (action !== 'ping' && !this.#access.has(session))
+      return this.#strike(
+        now,
+        session,
+        budget,
+        'RELAY_PRIVATE',
+        PRIVATE,
+        'room' in message ? message.room : undefined,
+      );
     switch (message.action) {
       case 'join': {
         const { room, peer, presence, proof } = message;
@@ -309,6 +342,19 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       case 'ping':
         return this.#send(session, { action: 'pong' });
     }
+  }
+
+  /** One guess is all that a session has. */
+  #prove(now: Instant, session: Session, budget: SessionBudget, proof: string): void {
+    const { source, challenge } = budget;
+    const verdict = this.#access.prove(now, session, source, challenge, proof);
+    if (verdict === 'admitted') return;
+    this.counters.accessDenied += 1;
+    const why =
+      verdict === 'wrong'
+        ? 'this relay does not know your token'
+        : 'too many wrong tokens came from your address: try again in some minutes';
+    this.#end(session, 'ACCESS_DENIED', why, verdict === 'wrong' ? 'WRONG_TOKEN' : 'ACCESS_DENIED');
   }
 
   #nodes(
@@ -382,9 +428,14 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     room?: string,
   ): void {
     if (budget.strikes.take(now)) return this.#fail(session, code, message, room);
-    this.#fail(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
+    this.#end(session, 'TOO_MANY_ERRORS', 'too many frames that could not be taken');
+  }
+
+  /** Tells a session why it ends, and ends it. */
+  #end(session: Session, code: string, message: string, reason = code): void {
+    this.#fail(session, code, message);
     this.handleSessionClosed(session);
-    this.#outputs.push({ type: 'close', session, reason: 'TOO_MANY_ERRORS' });
+    this.#outputs.push({ type: 'close', session, reason });
   }
 
   /** One text for all, but for the challenge. */

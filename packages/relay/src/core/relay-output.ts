@@ -17,5 +17,7 @@ export interface RelayCounters {
   joins: number;
   signals: number;
   errors: number;
+  /** Sessions that were ended for a wrong token. */
+  accessDenied: number;
   dialBacks: Record<DialBackResult, number>;
 }

@@ -1,5 +1,6 @@
 import { DATAGRAM_HEADER_BYTES } from '@lumamesh/transport';
 import type { UdpEndpoint } from '@lumamesh/transport/io';
+import type { RelayConfig } from './config/config.ts';
 import type { MeshLife } from './mesh-life.ts';
 import type { RelayStats } from './relay-stats.ts';
 
@@ -22,6 +23,17 @@ export function extraStats(
             waitingBytes: bandwidth.waitingBytes,
           },
         }),
+  };
+}
+
+/** Who runs the relay, as its record says it. */
+export function operatorOf({
+  nickname,
+  contact,
+}: Pick<RelayConfig, 'nickname' | 'contact'>): Pick<RelayStats['record'], 'nickname' | 'contact'> {
+  return {
+    ...(nickname === undefined ? {} : { nickname }),
+    ...(contact === undefined ? {} : { contact }),
   };
 }
 

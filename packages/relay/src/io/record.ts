@@ -1,6 +1,7 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { LumameshError, fromBase64Url } from '@lumamesh/base';
 import {
+  ACCESS_BY_TOKEN,
   type RelayRecord,
   type SignedRelayRecord,
   recordBytes,
@@ -70,6 +71,7 @@ export async function makeRecord(
     ...(config.nickname === undefined ? {} : { nickname: config.nickname }),
     ...(config.contact === undefined ? {} : { contact: config.contact }),
     ...(turn === 0 ? {} : { turn }),
+    ...(config.accessTokens === undefined ? {} : { access: ACCESS_BY_TOKEN }),
     ufrag: config.iceUfrag,
     pwd: identity.icePassword,
     nk: identity.nk,

@@ -1,5 +1,5 @@
 import type { Source } from '@lumamesh/transport';
-import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord } from '@lumamesh/protocol';
+import { LIMITS, LUMAMESH_CHANNEL, type SignedRelayRecord, isOpenToAll } from '@lumamesh/protocol';
 import {
   DEFAULT_SESSION_LIMITS,
   type SessionEvent,
@@ -16,6 +16,7 @@ import {
 } from '@lumamesh/transport/io';
 import { RelayCore } from '../core/relay-core.ts';
 import type { RelayCounters } from '../core/relay-output.ts';
+import { accessTokens } from './access-tokens.ts';
 import { type RelayConfig, reloadable } from './config/config.ts';
 import { type Identity, identityFiles, loadIdentity } from './identity.ts';
 import { joinProofs } from './join-proofs.ts';
@@ -38,7 +39,7 @@ import {
   tcpLimits,
   turnLimits,
 } from './relay-limits.ts';
-import { extraStats, readTotal } from './extra-stats.ts';
+import { extraStats, operatorOf, readTotal } from './extra-stats.ts';
 import { Resting } from './resting.ts';
 import { RelaySessions } from './relay-sessions.ts';
 import { MachineWatch } from './service/machine-watch.ts';
@@ -58,6 +59,7 @@ const NO_COUNTERS: RelayCounters = {
   joins: 0,
   signals: 0,
   errors: 0,
+  accessDenied: 0,
   dialBacks: { reached: 0, unreached: 0, unknown: 0 },
 };
 const SESSION_LIMITS: SessionLimits = {
@@ -179,7 +181,8 @@ export class RelayServer {
     const rooms = this.#core?.counts ?? { sessions: 0, rooms: 0, members: 0 };
     const mesh = this.#mesh?.server ?? undefined;
     const monthly = this.#monthly?.stats;
-    const { joins, signals, errors, dialBacks } = this.#core?.counters ?? NO_COUNTERS;
+    const { joins, signals, errors, accessDenied, dialBacks } = this.#core?.counters ?? NO_COUNTERS;
+    const { tokens, waiting } = this.#core?.access ?? { tokens: null, waiting: 0 };
     return {
       nodeId: this.identity.nk,
       uptimeSeconds: Math.floor((Date.now() - this.#startedAtMs) / 1000),
@@ -197,6 +200,7 @@ export class RelayServer {
       outside: this.outside,
       record: {
         expires: this.#ownRecord?.current.expires ?? 0,
+        ...operatorOf(this.#config),
         published: this.#published?.expires ?? null,
       },
       dialBacks: { ...dialBacks },
@@ -214,6 +218,7 @@ export class RelayServer {
         maxHeldBytes: maxHeldBytes(this.#config),
       },
       ...extraStats(this.#udp, forwardingRate(this.#config)),
+      ...(tokens === null ? {} : { access: { tokens, waiting, denied: accessDenied } }),
       ...(monthly === undefined ? {} : { monthly }),
       ...(mesh === undefined
         ? {}
@@ -228,13 +233,19 @@ export class RelayServer {
   async reload(config: RelayConfig): Promise<void> {
     const before = this.#config;
     const next = { ...before, ...reloadable(config) };
-    const isElsewhere = IN_RECORD.some((name) => config[name] !== before[name]);
+    const isPrivate = next.accessTokens !== undefined;
+    const isOther =
+      IN_RECORD.some((name) => config[name] !== before[name]) ||
+      isPrivate !== (before.accessTokens !== undefined);
     // What may fail comes first.
-    const record = isElsewhere ? ((await this.#ownRecord?.draft(next)) ?? null) : null;
+    const record = isOther ? ((await this.#ownRecord?.draft(next)) ?? null) : null;
     this.#config = next;
     this.#core?.setLimits(coreLimits(next));
     this.#udp?.endpoint.setLimits(endpointLimits(next));
     this.#ownRecord?.adopt(next, record);
+    // The record comes first: who is turned away for it, or let in, hears the new one.
+    const access = accessTokens(next.accessTokens, this.identity.nk);
+    this.#sessions?.drive((core) => core.setAccess(access));
     this.#outside?.recheck();
     this.#monthly?.look();
     await this.#reloadMesh();
@@ -321,6 +332,7 @@ export class RelayServer {
         queuedBytes,
         sourceOf,
         joinProofs,
+        access: accessTokens(this.#config.accessTokens, this.identity.nk),
         ...(udp.turn === null ? {} : { turn: udp.turn }),
       },
       ownRecord.current,
@@ -381,6 +393,8 @@ export class RelayServer {
         this.#core?.setRecord(record);
         this.#mesh?.server?.setRecord(record);
         this.#outside?.handleRecord(record);
+        // Every day: what was published does not renew itself.
+        warnOfExpiry(this.#published, this.#log);
       },
     );
     this.#ownRecord = ownRecord;
@@ -405,7 +419,8 @@ export class RelayServer {
     const outside = new OutsideWatch({
       log: this.#log,
       record: () => ownRecord.current,
-      helpers: () => (listed.length > 0 ? listed : ofMesh()),
+      // A private one dials nobody back that it does not know.
+      helpers: () => (listed.length > 0 ? listed : ofMesh()).filter(isOpenToAll),
       listenIp: this.#config.listenIp,
     });
     this.#outside = outside;

@@ -15,6 +15,9 @@ import type { Logger } from './log.ts';
 
 const MOVE_ON_POLL_MS = 50;
 
+/** Sessions that end for what they have not done. */
+const NO_ABUSE = /^(RELAY_CLOSING|RELAY_PRIVATE|ACCESS_DENIED)$/;
+
 /** Dials the relay of a record at an address, as long as that is wanted. Never rejects. */
 export type DialBack = (
   record: SignedRelayRecord,
@@ -145,7 +148,7 @@ export class RelaySessions {
       }
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
-        if (output.reason !== 'RELAY_CLOSING') this.#tellAbuse(output.session, output.reason);
+        if (!NO_ABUSE.test(output.reason)) this.#tellAbuse(output.session, output.reason);
         return udp.closeGracefully(output.session);
       case 'dialBack':
         return void this.#dialBack(output.session, output.record);

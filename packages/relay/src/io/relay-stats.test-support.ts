@@ -16,7 +16,12 @@ const STATS: HealthStats = {
   signals: 100,
   errors: 0,
   outside: { verdict: 'reached', by: 'dialBack', ageSeconds: 61, elsewhere: null, helpers: 3 },
-  record: { expires: 1_800_000_000, published: 1_790_000_000 },
+  record: {
+    expires: 1_800_000_000,
+    published: 1_790_000_000,
+    nickname: 'Tea room',
+    contact: 'tea@example.org',
+  },
   dialBacks: { reached: 4, unreached: 1, unknown: 0 },
   traffic: { datagramsIn: 50, datagramsOut: 60, bytesIn: 5_000_000, bytesOut: 999, sendErrors: 0 },
   drops: { 'ice.username': 3 },
@@ -44,6 +49,8 @@ export const SAMPLE_MONTHLY: NonNullable<HealthStats['monthly']> = {
   max: 500_000_000_000,
   isResting: false,
 };
+
+export const SAMPLE_ACCESS = { tokens: 3, waiting: 1, denied: 7 };
 
 export const SAMPLE_TCP = { sockets: 3 };
 

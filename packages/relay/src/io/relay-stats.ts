@@ -63,8 +63,16 @@ export interface RelayStats {
   readonly errors: number;
   /** Whether anybody gets in from outside. */
   readonly outside: OutsideStats;
-  /** Until when its record holds, and its line in the public list that came with this program. */
-  readonly record: { readonly expires: number; readonly published: number | null };
+  /**
+   * Until when its record holds, and its line in the public list that came with this program; and
+   * what the record says of its operator.
+   */
+  readonly record: {
+    readonly expires: number;
+    readonly published: number | null;
+    readonly nickname?: string;
+    readonly contact?: string;
+  };
   /** Relays that were dialled because they asked, by what came of it. */
   readonly dialBacks: Readonly<Record<DialBackResult, number>>;
   readonly traffic: Readonly<UdpTraffic>;
@@ -76,6 +84,11 @@ export interface RelayStats {
     readonly heldBytes: number;
     readonly maxHeldBytes: number;
   };
+  /**
+   * Where only who shows a token is let in: how many tokens there are, how many sessions have not
+   * shown one yet, and how many were turned away for a wrong one.
+   */
+  readonly access?: { readonly tokens: number; readonly waiting: number; readonly denied: number };
   /** Connections over TCP, where TCP_PORT is set. */
   readonly tcp?: { readonly sockets: number };
   /** What is forwarded between browsers, where TURN_RATE is set. */

@@ -48,6 +48,7 @@ function discover(net: NetHandle): NetPart {
       const record: SignedRelayRecord = parsed.value;
       const seconds = platform.unixSeconds();
       if (
+        choice.mayEnter(record) &&
         wantsRelay(book, record, announcer, seconds) &&
         (await platform.verifyRecord(record)) === true
       ) {
@@ -90,7 +91,7 @@ function discover(net: NetHandle): NetPart {
       feelerAt ??= later(now, FEELER_INTERVAL_MS);
       if (now < feelerAt) return;
       feelerAt = null;
-      choice.feeler = findFeeler(book, now);
+      choice.feeler = findFeeler(book, now, choice.mayEnter);
     },
     onClose: save,
   };

@@ -82,8 +82,14 @@ export function takeRelay(
 }
 
 /** A relay that was never reached and may be tried now. */
-export function findFeeler(book: RelayBook, now: Instant): KnownEntry | null {
-  const untried = book.entries.filter(({ isProven, retryAt }) => !isProven && retryAt <= now);
+export function findFeeler(
+  book: RelayBook,
+  now: Instant,
+  mayEnter: (relay: KnownRelay) => boolean,
+): KnownEntry | null {
+  const untried = book.entries.filter(
+    ({ isProven, retryAt, record }) => !isProven && retryAt <= now && mayEnter(record),
+  );
   const rank = ({ failures, isSeed, tieBreaker }: KnownEntry): number =>
     failures - Number(isSeed) + tieBreaker;
   return untried.toSorted((a, b) => rank(a) - rank(b))[0] ?? null;

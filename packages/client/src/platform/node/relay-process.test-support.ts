@@ -7,11 +7,18 @@ import { RelayProcess } from '@lumamesh/testkit';
 export interface RunningRelay {
   /** Its line for `relay.txt`. */
   readonly line: string;
+  /** Where its files are. */
+  readonly folder: string;
+  /** Has it read its settings again. */
+  reload(): void;
   close(): Promise<void>;
 }
 
 /** A relay as operators run it, on loopback, with an identity of its own. */
-export async function startRelayProcess(): Promise<RunningRelay> {
+export async function startRelayProcess(
+  settings: Readonly<Record<string, string>> = {},
+  prepare: (folder: string) => Promise<void> = async () => undefined,
+): Promise<RunningRelay> {
   const folder = await mkdtemp(join(tmpdir(), 'lumamesh-node-'));
   const port = 20_000 + Math.floor(Math.random() * 12_000);
   const environment = {
@@ -19,11 +26,15 @@ export async function startRelayProcess(): Promise<RunningRelay> {
     LISTEN_IP: '127.0.0.1',
     UDP_PORT: String(port),
     LOG_LEVEL: 'error',
+    ...settings,
   };
+  await prepare(folder);
   const relay = new RelayProcess({ cwd: folder, environment });
   await relay.ready();
   return {
     line: relay.line,
+    folder,
+    reload: () => void relay.child.kill('SIGHUP'),
     async close() {
       await relay.end();
       await rm(folder, { recursive: true, force: true });

@@ -26,6 +26,13 @@ const STATS = v.looseObject({
     elsewhere: v.nullable(v.string()),
     helpers: v.number(),
   }),
+  record: v.looseObject({
+    expires: v.number(),
+    published: v.nullable(v.number()),
+    nickname: v.optional(v.string()),
+    contact: v.optional(v.string()),
+  }),
+  access: v.optional(counts),
   traffic: counts,
   drops: counts,
   memory: counts,

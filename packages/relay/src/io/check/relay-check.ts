@@ -2,8 +2,9 @@ import { networkInterfaces } from 'node:os';
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { isCanonicalIp, scopeOf } from '@lumamesh/base';
-import type { SignedRelayRecord } from '@lumamesh/protocol';
+import { type SignedRelayRecord, isOpenToAll } from '@lumamesh/protocol';
 import { monotonicNow, queryStun, queryStunOverTcp } from '@lumamesh/transport/io';
+import { proofOf } from '../access-tokens.ts';
 import { isSignedRecord } from '../record.ts';
 import type { Finding } from './finding.ts';
 import { machineSlowness } from './machine-speed.ts';
@@ -72,6 +73,8 @@ export async function* checkHost({
 export interface CheckOptions {
   /** Dialled instead of the record's. */
   readonly address?: string;
+  /** A token of the relay, where it is private; or the key of one (`lumamesh-relay token`). */
+  readonly token?: string;
   /** How long a relay that has answered may be silent; on a slow machine, longer. */
   readonly answerMs?: number;
 }
@@ -79,14 +82,14 @@ export interface CheckOptions {
 /** Everything, of a record. */
 export async function* checkRecord(
   record: SignedRelayRecord,
-  { address, answerMs }: CheckOptions = {},
+  { address, answerMs, token }: CheckOptions = {},
 ): AsyncGenerator<Finding> {
   yield* inspect(record);
   if (record.host !== undefined) yield* compareHost(record, record.host);
-  yield* connect(record, address ?? record.ip, answerMs);
+  yield* connect(record, address ?? record.ip, answerMs, token);
   if (record.tcpPort !== undefined) yield* reachOverTcp(address ?? record.ip, record.tcpPort);
   if (record.ip6 === undefined || address !== undefined) return;
-  if (hasIpv6()) yield* connect(record, record.ip6, answerMs);
+  if (hasIpv6()) yield* connect(record, record.ip6, answerMs, token);
   else
     yield {
       name: 'IPv6',
@@ -104,6 +107,13 @@ function* inspect(record: SignedRelayRecord): Generator<Finding> {
         detail: 'the record is not signed by its node key',
         mend: 'somebody has altered it: take it from the relay itself',
       };
+  const { nickname, contact } = record;
+  if (nickname !== undefined || contact !== undefined)
+    yield {
+      name: 'operator',
+      verdict: 'ok',
+      detail: `calls it ${nickname ?? 'nothing'}, and is reached at ${contact ?? 'no address'}`,
+    };
   const days = Math.floor((record.expires - Date.now() / 1000) / DAY_SECONDS);
   const mend = 'take the line that the relay prints now: it signs a new record every day';
   if (days < 0)
@@ -225,17 +235,30 @@ async function* connect(
   record: SignedRelayRecord,
   address: string,
   answerMs?: number,
+  token?: string,
 ): AsyncGenerator<Finding> {
   if (!(yield* reach(address, record.port))) return;
   const probe = await probeRelay(record, {
     address,
     joins: true,
     silenceMs: SILENCE_MS,
+    ...(token === undefined
+      ? {}
+      : { prove: (nk: string, challenge: string) => proofOf(token, nk, challenge) }),
     ...(answerMs === undefined ? {} : { answerMs }),
   });
   let before = 0;
   for (const [stage, name, detail, mend] of STAGES) {
     const reached = probe.stages.find((one) => one.stage === stage);
+    if (reached === undefined && probe.result === 'alive') {
+      yield {
+        name,
+        verdict: 'skip',
+        detail: 'the relay is private, and lets in who shows a token: none was shown',
+        mend: 'LUMAMESH_TOKEN=<token>, or --token, shows one',
+      };
+      break;
+    }
     if (reached === undefined) {
       yield explain(probe, name, mend);
       return;
@@ -257,6 +280,13 @@ async function* connect(
       detail: 'the record that the relay shows is not signed by its node key',
       mend: 'restart it',
     };
+  else if (isOpenToAll(shown) !== isOpenToAll(record))
+    yield {
+      name: 'its record',
+      verdict: 'warn',
+      detail: `the relay is ${isOpenToAll(shown) ? 'not private any more' : 'private now'}, and this record says otherwise`,
+      mend: 'publish its new line',
+    };
   else if (
     shown.sequence > record.sequence &&
     (shown.ip !== record.ip || shown.port !== record.port)
@@ -274,6 +304,13 @@ function explain(
   name: string,
   mend: string,
 ): Finding {
+  if (fault?.startsWith('ACCESS_DENIED') === true)
+    return {
+      name,
+      verdict: 'fail',
+      detail: fault.slice(0, MAX_FAULT_LENGTH),
+      mend: 'ask its operator for a token that holds (ACCESS_TOKENS)',
+    };
   if (result === 'full')
     return {
       name,

@@ -7,6 +7,7 @@ import {
   type RelayMessage,
   type SignedRelayRecord,
   fingerprintBytes,
+  isOpenToAll,
   parseDialledBack,
   parseRecordJson,
   parseRelayMessage,
@@ -45,6 +46,8 @@ export interface ProbeOptions {
   readonly joins?: boolean;
   /** Asks to dial the relay of this record back, which is this machine's. */
   readonly dialBack?: SignedRelayRecord;
+  /** What shows a private relay a token, by its node key and challenge; without it none is shown. */
+  readonly prove?: (nk: string, challenge: string) => string;
   /** An address of this machine to come from. */
   readonly localAddress?: string;
   /** Nothing at all for this long means that nobody is there; on a slow machine, for longer. */
@@ -187,7 +190,13 @@ class Probe {
       this.#shown = shown.value;
       if (this.#shown.nk !== this.#record.nk) return this.#end('dead', 'it has another node key');
       this.#reach('welcome');
-      const { dialBack: record } = this.#options;
+      const { dialBack: record, prove } = this.#options;
+      if (!isOpenToAll(this.#shown)) {
+        // It has shown that it is there, and does nothing more for who has no token.
+        if (prove === undefined) return this.#end('alive', null);
+        const proof = prove(this.#shown.nk, message.challenge ?? '');
+        this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'access', proof }));
+      }
       if (record !== undefined) {
         this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'dial-back', record }));
         return void this.#expectAnswer();

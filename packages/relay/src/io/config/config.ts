@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import * as v from 'valibot';
 import { LumameshError } from '@lumamesh/base';
+import { readAccessEntries } from './access-entry.ts';
 import { SCHEMA } from './setting-schema.ts';
 import { type Setting, flagOf } from './setting.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
@@ -88,7 +89,7 @@ export function readConfig(sources: ConfigSources): RelayConfig {
   const raw = gather(sources);
   const values = Object.fromEntries(Object.entries(raw).map(([name, { text }]) => [name, text]));
   const result = v.safeParse(SCHEMA, values, { abortPipeEarly: true });
-  if (result.success) return atHome(consistent(result.output), sources.home);
+  if (result.success) return withAccess(atHome(consistent(result.output), sources.home));
   const name = String(v.getDotPath(result.issues[0])?.split('.')[0]) as SettingName;
   const { variable, allowed, isSecret } = SETTINGS[name];
   const { text, origin } = raw[name];
@@ -162,16 +163,25 @@ function consistent(config: RelayConfig): RelayConfig {
   return config;
 }
 
+/** With all tokens that let in, wherever they stand. */
+function withAccess(config: RelayConfig): RelayConfig {
+  const accessTokens = readAccessEntries(config);
+  return accessTokens === undefined ? config : { ...config, accessTokens };
+}
+
 /** With the paths in it where the relay's folder is. */
 function atHome(config: RelayConfig, home: string | undefined): RelayConfig {
   if (home === undefined) return config;
-  const { certFile, keyFile, nodeKey, meshFile } = config;
+  const { certFile, keyFile, nodeKey, meshFile, accessTokensFile } = config;
   return {
     ...config,
     certFile: resolve(home, certFile),
     keyFile: resolve(home, keyFile),
     nodeKey: resolve(home, nodeKey),
     meshFile: resolve(home, meshFile),
+    ...(accessTokensFile === undefined
+      ? {}
+      : { accessTokensFile: resolve(home, accessTokensFile) }),
   };
 }
 

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { parseIp } from '@lumamesh/base';
 import { isContact, isNickname } from '@lumamesh/protocol';
 import { isIcePassword, isIceUfrag } from '@lumamesh/transport';
+import { isAccessEntry } from './access-entry.ts';
 import {
   automatic,
   dialable,
@@ -22,6 +23,14 @@ export const SCHEMA = v.object({
   publicHost: v.optional(hostName),
   udpPort: port,
   tcpPort: v.optional(port),
+  accessTokens: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text.split(',').map((part) => part.trim())),
+      v.array(v.pipe(v.string(), v.check(isAccessEntry))),
+    ),
+  ),
+  accessTokensFile: v.optional(file),
   nickname: v.optional(v.pipe(v.string(), v.check(isNickname))),
   contact: v.optional(v.pipe(v.string(), v.check(isContact))),
   listenIp: v.optional(

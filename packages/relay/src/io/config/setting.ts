@@ -22,6 +22,8 @@ const RELOADABLE: readonly string[] = [
   'PUBLIC_HOST',
   'NICKNAME',
   'CONTACT',
+  'ACCESS_TOKENS',
+  'ACCESS_TOKENS_FILE',
   'MESH_PEERS',
   'MAX_SESSIONS',
   'MAX_SESSIONS_PER_ADDRESS',
@@ -40,7 +42,7 @@ const RELOADABLE: readonly string[] = [
   'LOG_ADDRESSES',
   'ABUSE_LOG',
 ];
-const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT'];
+const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT', 'ACCESS_TOKENS'];
 
 /** One setting as the documents have it; whether it is reloadable or secret is known here. */
 export function setting(

@@ -40,6 +40,20 @@ export const SETTINGS = {
     '',
     'a port between 1024 and 65535, or 80 or 443 (browsers refuse the others)',
   ),
+  accessTokens: setting(
+    'ACCESS_TOKENS',
+    '<token,…>',
+    'makes the relay private: only who shows one of these is let in (openssl rand -base64 24); no home of rooms for the others of its mesh, and in no public list',
+    '',
+    'tokens of 16 to 128 printable characters without blanks, separated by commas, or what lumamesh-relay token prints',
+  ),
+  accessTokensFile: setting(
+    'ACCESS_TOKENS_FILE',
+    '<path>',
+    'the same in a file, one a line; an empty one lets nobody in',
+    '',
+    'a path',
+  ),
   nickname: setting(
     'NICKNAME',
     '<text>',

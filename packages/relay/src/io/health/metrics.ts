@@ -1,25 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { HealthStats } from '../relay-stats.ts';
-
-interface Sample {
-  readonly value: number;
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-interface Metric {
-  readonly kind: 'counter' | 'gauge';
-  readonly help: string;
-  readonly labels?: readonly string[];
-  readonly read: (stats: HealthStats) => readonly Sample[];
-}
-
-const one =
-  (read: (stats: HealthStats) => number) =>
-  (stats: HealthStats): readonly Sample[] => [{ value: read(stats) }];
-const byLabel =
-  (label: string, read: (stats: HealthStats) => Readonly<Record<string, number>>) =>
-  (stats: HealthStats): readonly Sample[] =>
-    Object.entries(read(stats)).map(([name, value]) => ({ value, labels: { [label]: name } }));
+import { MESH_METRICS } from './mesh-metrics.ts';
+import { type Metric, byLabel, one } from './metric.ts';
 
 /**
  * Prometheus's naming: base units, `_total` for counters. `deploy/grafana-dashboard.json` shows
@@ -111,6 +93,29 @@ const METRICS: Readonly<Record<string, Metric>> = {
       { value: expires, labels: { where: 'own' } },
       ...(published === null ? [] : [{ value: published, labels: { where: 'published' } }]),
     ],
+  },
+  lumamesh_record_info: {
+    kind: 'gauge',
+    help: 'Always 1; what the record says of the relay: nickname and contact, empty where it has none, and whether it is private.',
+    labels: ['nickname', 'contact', 'access'],
+    read: ({ record: { nickname = '', contact = '' }, access }) => [
+      { value: 1, labels: { nickname, contact, access: access === undefined ? 'open' : 'token' } },
+    ],
+  },
+  lumamesh_access_tokens: {
+    kind: 'gauge',
+    help: 'Tokens that let into a private relay (ACCESS_TOKENS).',
+    read: ({ access }) => (access === undefined ? [] : [{ value: access.tokens }]),
+  },
+  lumamesh_access_waiting: {
+    kind: 'gauge',
+    help: 'Sessions that have not shown a token yet.',
+    read: ({ access }) => (access === undefined ? [] : [{ value: access.waiting }]),
+  },
+  lumamesh_access_denied_total: {
+    kind: 'counter',
+    help: 'Sessions that were ended for a wrong token.',
+    read: ({ access }) => (access === undefined ? [] : [{ value: access.denied }]),
   },
   lumamesh_dial_backs_total: {
     kind: 'counter',
@@ -224,81 +229,7 @@ const METRICS: Readonly<Record<string, Metric>> = {
     help: 'TURN_RATE: bytes per second forwarded at most.',
     read: ({ turn }) => (turn === undefined ? [] : [{ value: turn.bytesPerSecond }]),
   },
-  lumamesh_mesh_links: {
-    kind: 'gauge',
-    help: 'Links to other relays; proven ones have shown a record that answers, accepted ones have reached this relay.',
-    labels: ['kind'],
-    read: byLabel('kind', ({ mesh }) =>
-      mesh === undefined
-        ? {}
-        : {
-            outbound: mesh.links.outbound,
-            inbound: mesh.links.inbound,
-            proven: mesh.links.proven,
-            accepted: mesh.links.accepted,
-          },
-    ),
-  },
-  lumamesh_mesh_relays: {
-    kind: 'gauge',
-    help: 'Relays known to this one, by what their last check found.',
-    labels: ['state'],
-    read: byLabel('state', ({ mesh }) =>
-      mesh === undefined ? {} : { alive: mesh.records.alive, suspect: mesh.records.suspect },
-    ),
-  },
-  lumamesh_mesh_hints_held: {
-    kind: 'gauge',
-    help: 'Hints of rooms held as their home.',
-    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.homes.hintsHeld }]),
-  },
-  lumamesh_mesh_signals_total: {
-    kind: 'counter',
-    help: 'Sealed signals passed between relays.',
-    labels: ['direction'],
-    read: byLabel('direction', ({ mesh }) =>
-      mesh === undefined ? {} : { in: mesh.signals.in, out: mesh.signals.out },
-    ),
-  },
-  lumamesh_mesh_bytes_total: {
-    kind: 'counter',
-    help: 'Bytes of mesh frames by purpose.',
-    labels: ['purpose', 'direction'],
-    read: ({ mesh }) =>
-      Object.entries(mesh?.traffic ?? {}).flatMap(([purpose, { inBytes, outBytes }]) => [
-        { value: inBytes, labels: { purpose, direction: 'in' } },
-        { value: outBytes, labels: { purpose, direction: 'out' } },
-      ]),
-  },
-  lumamesh_mesh_drops_total: {
-    kind: 'counter',
-    help: 'What was not taken from other relays, by reason.',
-    labels: ['reason'],
-    read: byLabel('reason', ({ mesh }) => mesh?.drops ?? {}),
-  },
-  lumamesh_mesh_held_bytes: {
-    kind: 'gauge',
-    help: 'Bytes held for other relays: members that they show, and what waits to be sent to them.',
-    labels: ['what'],
-    read: byLabel('what', ({ mesh }) =>
-      mesh === undefined ? {} : { members: mesh.rooms.remoteBytes, waiting: mesh.waitingBytes },
-    ),
-  },
-  lumamesh_mesh_news_waiting: {
-    kind: 'gauge',
-    help: 'News of members over other relays that wait for their turn.',
-    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.rooms.newsWaiting }]),
-  },
-  lumamesh_mesh_bans: {
-    kind: 'gauge',
-    help: 'Keys and addresses of relays that are banned.',
-    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.bans }]),
-  },
-  lumamesh_mesh_identity_conflicts_total: {
-    kind: 'counter',
-    help: 'Times another relay was seen that runs with this key.',
-    read: ({ mesh }) => (mesh === undefined ? [] : [{ value: mesh.identityConflicts }]),
-  },
+  ...MESH_METRICS,
 };
 
 /** `/metrics`: the figures of `/statsz` for Prometheus. */

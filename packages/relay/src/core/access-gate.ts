@@ -1,0 +1,113 @@
+import { type Instant, later } from '@lumamesh/base';
+import { type Source, SourceBudget } from '@lumamesh/transport';
+
+/** Who may come in where not everybody may (docs/wire-protocol.md, "Private relays"). */
+export interface AccessTokens {
+  /** Of an empty list nobody comes in; `null`: everybody does. */
+  readonly count: number | null;
+  /**
+   * Whose proof this is: a name of the token, the same in every list that has it; `null` for
+   * nobody's. Takes the same time for all of them.
+   */
+  verify(challenge: string, proof: string): string | null;
+  /** Whether the list has the token of a name. */
+  has(name: string): boolean;
+}
+
+export const EVERYBODY: AccessTokens = { count: null, verify: () => null, has: () => true };
+
+/** A proof rides with the first frames of a session: later than this nobody sends one. */
+const SHOWN_WITHIN_MS = 10_000;
+/** Wrong proofs of one address at once, and in the long run; its network has four times as many. */
+const WRONG_BURST = 20;
+const WRONG_PER_SECOND = 0.1;
+
+/** Who of the sessions has shown a token, and who is late with it. */
+export class AccessGate<Session> {
+  #tokens: AccessTokens;
+  readonly #wrong = new SourceBudget({ perSecond: WRONG_PER_SECOND, burst: WRONG_BURST });
+  /** By the name of the token. */
+  readonly #admitted = new Map<Session, string>();
+  /** Since when; the longest first. */
+  readonly #waiting = new Map<Session, Instant>();
+
+  constructor(tokens: AccessTokens) {
+    this.#tokens = tokens;
+  }
+
+  get counts(): { readonly tokens: number | null; readonly waiting: number } {
+    return { tokens: this.#tokens.count, waiting: this.#waiting.size };
+  }
+
+  /** When the first of those that wait is late. */
+  get deadline(): Instant | null {
+    const [first] = this.#waiting.values();
+    return first ?? null;
+  }
+
+  handleOpen(now: Instant, session: Session): void {
+    if (this.#tokens.count !== null) this.#waiting.set(session, later(now, SHOWN_WITHIN_MS));
+  }
+
+  handleClosed(session: Session): void {
+    this.#waiting.delete(session);
+    this.#admitted.delete(session);
+  }
+
+  /** Whether the session may do what others may not. */
+  has(session: Session): boolean {
+    return this.#tokens.count === null || this.#admitted.has(session);
+  }
+
+  /**
+   * What comes of a proof. `tooMany`: so many wrong ones came from the address that none is looked
+   * at, right or wrong; otherwise one could go on guessing.
+   */
+  prove(
+    now: Instant,
+    session: Session,
+    source: Source,
+    challenge: string,
+    proof: string,
+  ): 'admitted' | 'wrong' | 'tooMany' {
+    if (this.has(session)) return 'admitted';
+    if (!this.#wrong.has(now, source)) return 'tooMany';
+    const name = this.#tokens.verify(challenge, proof);
+    if (name === null) {
+      this.#wrong.take(now, source);
+      return 'wrong';
+    }
+    this.#waiting.delete(session);
+    this.#admitted.set(session, name);
+    return 'admitted';
+  }
+
+  /** Those that have not shown a token in time. */
+  takeLate(now: Instant): readonly Session[] {
+    const late: Session[] = [];
+    for (const [session, at] of this.#waiting) {
+      if (at > now) break;
+      late.push(session);
+    }
+    for (const session of late) this.#waiting.delete(session);
+    return late;
+  }
+
+  /**
+   * Other tokens from now on.
+   * @param sessions all that there are
+   * @returns those that came in by a token that holds no longer
+   */
+  setTokens(now: Instant, tokens: AccessTokens, sessions: Iterable<Session>): readonly Session[] {
+    this.#tokens = tokens;
+    if (tokens.count === null) this.#waiting.clear();
+    const revoked: Session[] = [];
+    for (const session of sessions) {
+      const name = this.#admitted.get(session);
+      if (name !== undefined && !tokens.has(name)) revoked.push(session);
+      // Who came while everybody was let in has shown nothing yet.
+      else if (name === undefined && !this.#waiting.has(session)) this.handleOpen(now, session);
+    }
+    return revoked;
+  }
+}
