@@ -57,6 +57,8 @@ const BROWSER_OPTIONS: Readonly<
 const RELAY_OPTIONS: Readonly<Record<string, Record<string, string>>> = {
   RELAY_FULL: { MAX_SESSIONS: '1' },
   ROOM_FULL: { MAX_ROOM_SIZE: '2' },
+  RELAY_PRIVATE: { ACCESS_TOKENS: 'token-of-visitor-a' },
+  ACCESS_DENIED: { ACCESS_TOKENS: 'token-of-visitor-a,token-of-visitor-b' },
 };
 
 /** What becomes of the relay while the page is there. */

@@ -88,6 +88,8 @@ const dead = (...ips: readonly string[]) =>
     nk: `${'A'.repeat(41)}${i}A`,
   }));
 const DEAD = dead('192.0.2.7');
+/** Begin so, and end with `a` and `b` (errors.test.ts). */
+const TOKEN = 'token-of-visitor';
 const netError = (relays: unknown): Promise<string> =>
   errorOf(untyped({ relays, storage: null, discover: false }));
 
@@ -131,6 +133,16 @@ const scenarios: Readonly<Record<string, Run>> = {
   RELAY_FULL: ({ record }) => {
     const { nets } = pair(record);
     return Promise.race(nets.map((net) => relayError(net, 'RELAY_FULL')));
+  },
+  RELAY_PRIVATE: ({ record }) => netError([record]),
+  ACCESS_DENIED: async ({ record }) => {
+    // Who has a token comes in, and meets others; another one is refused.
+    const nets = ['a', 'b'].map((end) => untyped({ relays: [record], token: `${TOKEN}-${end}` }));
+    const [room] = nets.map((net) => net.joinRoom('tea'));
+    await new Promise<void>((resolve) => {
+      room?.on('peer', (peer) => peer.on('open', () => resolve()));
+    });
+    return errorOf(untyped({ relays: [record], token: `${TOKEN}-c`, storage: null }));
   },
   ROOM_FULL: ({ record }) => {
     const rooms = [...pair(record).rooms, ...pair(record).rooms];

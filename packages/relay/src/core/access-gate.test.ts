@@ -128,7 +128,7 @@ describe('a private relay', () => {
     assert.deepEqual(bench.say('b', access(proofOf('alice', ofA))), ['ACCESS_DENIED']);
     // What comes after it comes to nobody.
     assert.deepEqual(bench.say('b', join), []);
-    assert.deepEqual(bench.closed, ['b WRONG_TOKEN']);
+    assert.deepEqual(bench.closed, ['b ACCESS_DENIED']);
     assert.deepEqual(bench.say('a', access(proofOf('alice', ofA))), []);
     assert.deepEqual(bench.say('a', join), ['joined']);
     assert.equal(bench.core.counters.accessDenied, 1);
@@ -187,7 +187,7 @@ describe('a private relay', () => {
     }
     bench.core.setAccess(tokensOf('bob', 'carol'));
     bench.drain();
-    assert.deepEqual(bench.closed, ['alice ACCESS_DENIED']);
+    assert.deepEqual(bench.closed, ['alice RELAY_PRIVATE']);
     assert.ok(bench.heard.some(([to, { action }]) => to === 'bob' && action === 'peer-left'));
     assert.deepEqual(bench.say('carol', access(proofOf('carol', bench.open('carol')))), []);
     // Open to all: nobody has to go. Private again: who has shown nothing has time to.
@@ -196,7 +196,7 @@ describe('a private relay', () => {
     assert.deepEqual(bench.say('dave', join), ['joined']);
     bench.core.setAccess(tokensOf('bob'));
     bench.drain();
-    assert.deepEqual(bench.closed.slice(1), ['carol ACCESS_DENIED']);
+    assert.deepEqual(bench.closed.slice(1), ['carol RELAY_PRIVATE']);
     bench.pass(10_000);
     bench.drain();
     assert.deepEqual(bench.closed.slice(2), ['dave RELAY_PRIVATE']);

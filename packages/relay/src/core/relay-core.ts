@@ -158,7 +158,12 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   /** Who is let in from now on. Sessions that came in by a token that is gone end. */
   setAccess(tokens: AccessTokens): void {
     for (const session of this.#access.setTokens(this.#now, tokens, this.#sessions.keys()))
-      this.#end(session, 'ACCESS_DENIED', 'the token by which you came in holds no longer');
+      this.#end(
+        session,
+        'ACCESS_DENIED',
+        'the token by which you came in holds no longer',
+        'RELAY_PRIVATE',
+      );
   }
 
   /**
@@ -354,7 +359,13 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       verdict === 'wrong'
         ? 'this relay does not know your token'
         : 'too many wrong tokens came from your address: try again in some minutes';
-    this.#end(session, 'ACCESS_DENIED', why, verdict === 'wrong' ? 'WRONG_TOKEN' : 'ACCESS_DENIED');
+    // A guess is what its address has done; that others guess is not.
+    this.#end(
+      session,
+      'ACCESS_DENIED',
+      why,
+      verdict === 'wrong' ? 'ACCESS_DENIED' : 'RELAY_PRIVATE',
+    );
   }
 
   #nodes(
