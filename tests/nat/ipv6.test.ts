@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { type TestContext, describe, it } from 'node:test';
 import { pause, until } from '@lumamesh/testkit';
-import type {
-  BrowserName,
-  HomeKind,
-  NatRelay,
-  NatSocket,
-  NatTab,
-} from '@lumamesh/testkit/browsers';
-import { whySkipped, withNatNetwork } from './support.ts';
+import type { NatRelay, NatSocket } from '@lumamesh/testkit/browsers';
+import { meet } from './meet.ts';
+import { shareLab, tabOf, whySkipped, withNatNetwork } from './support.ts';
 
 /* Networks of two families: relays at both, homes at one or the other or both. */
 
@@ -58,110 +53,75 @@ describe('a relay on a machine with several addresses', () => {
   );
 });
 
-describe('two browsers with IPv6', () => {
-  const cases: readonly (readonly [
-    readonly [HomeKind, BrowserName],
-    readonly [HomeKind, BrowserName],
-  ])[] = [
-    // By IPv4 these two could not.
-    [
-      ['dual-stack', 'chromium'],
-      ['dual-stack', 'firefox'],
-    ],
-    [
-      ['ipv6-only', 'chromium'],
-      ['ipv6-only', 'firefox'],
-    ],
-    [
-      ['ipv6-only', 'firefox'],
-      ['dual-stack', 'chromium'],
-    ],
-  ];
-  for (const [[kindA, nameA], [kindB, nameB]] of cases)
-    it(
-      `${nameA} (${kindA}) and ${nameB} (${kindB}): talk directly, by addresses that the relay has told them`,
-      { skip },
-      (t) =>
-        withNatNetwork([kindA, kindB], async (network, open) => {
-          const relay = await network.startRelay({}, DUAL_STACK);
-          const [ada, bob] = [await open(0, nameA), await open(1, nameB)];
-          const tookMs = await meet(relay, ada, bob, 'direct');
-          t.diagnostic(`open ${tookMs} ms after the second one had joined`);
-          await ada.call('broadcast', 'by IPv6', true);
-          await bob.waitFor('data', 'by IPv6', LIMIT_MS);
-        }),
-    );
-});
-
-describe('a browser with IPv6 only', () => {
-  for (const [name, other] of [
-    ['chromium', 'firefox'],
-    ['firefox', 'chromium'],
-  ] as const)
-    it(
-      `${name}: is relayed to ${other}, which has IPv4 only, by a relay that has both`,
-      { skip },
-      (t) =>
-        withNatNetwork(['ipv6-only', 'cone'], async (network, open) => {
-          const relay = await network.startRelay(TURN, DUAL_STACK);
-          const [ada, bob] = [await open(0, name), await open(1, other)];
-          const tookMs = await meet(relay, ada, bob, 'relayed');
-          t.diagnostic(`open ${tookMs} ms after the second one had joined`);
-          await ada.call('broadcast', 'from one family', true);
-          await bob.waitFor('data', 'from one family', LIMIT_MS);
-          await bob.call('broadcast', 'to the other', true);
-          await ada.waitFor('data', 'to the other', LIMIT_MS);
-        }),
-    );
-
-  it('is told NEEDS_TURN of one with IPv4 only where the relay does not relay', { skip }, () =>
-    withNatNetwork(['ipv6-only', 'open'], async (network, open) => {
-      const relay = await network.startRelay({}, DUAL_STACK);
-      const [ada, bob] = [await open(0, 'chromium'), await open(1, 'firefox')];
-      await ada.call('join', [relay.record], 'tea', 'Ada', '');
-      await bob.call('join', [relay.record], 'tea', 'Bob', '');
-      await Promise.all([
-        ada.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
-        bob.waitFor('error', 'NEEDS_TURN', LIMIT_MS),
-      ]);
-    }),
-  );
-});
-
-describe('a relay whose IPv4 address leads nowhere', () => {
-  it('is reached by browsers that have IPv6 besides, and not by those without', { skip }, () =>
-    withNatNetwork(['dual-stack', 'dual-stack', 'open'], async (network, open) => {
-      const relay = await network.startRelay({}, { families: 'ipv6' });
-      const [ada, bob, cyd] = [
-        await open(0, 'chromium'),
-        await open(1, 'firefox'),
-        await open(2, 'chromium'),
-      ];
-      await cyd.call('join', [relay.record], 'tea', 'Cyd', '');
-      await meet(relay, ada, bob, 'direct');
-      await cyd.waitFor('status', 'offline', LIMIT_MS);
-    }),
-  );
-});
-
-/** Answers how long after the second one had joined both were open. */
-async function meet(
-  relay: NatRelay,
-  ada: NatTab,
-  bob: NatTab,
-  path: 'direct' | 'relayed',
-): Promise<number> {
-  await ada.call('join', [relay.record], 'tea', 'Ada', '');
-  await ada.waitFor('joined', 0, LIMIT_MS);
-  await bob.call('join', [relay.record], 'tea', 'Bob', '');
-  const joined = await bob.waitFor('joined', undefined, LIMIT_MS);
-  const opened = await Promise.all([
-    ada.waitFor('open', 'Bob', LIMIT_MS),
-    bob.waitFor('open', 'Ada', LIMIT_MS),
+describe('two browsers, of which one or both have IPv6', { skip }, () => {
+  const lab = shareLab([
+    ['dual-stack', 'chromium'],
+    ['dual-stack', 'firefox'],
+    ['ipv6-only', 'chromium'],
+    ['ipv6-only', 'firefox'],
+    ['cone', 'firefox'],
+    ['cone', 'chromium'],
   ]);
-  await Promise.all([ada.waitFor('path', path, LIMIT_MS), bob.waitFor('path', path, LIMIT_MS)]);
-  return Math.max(...opened.map(({ at }) => at)) - joined.at;
-}
+  const [DUAL_CHROMIUM, DUAL_FIREFOX, CHROMIUM_6, FIREFOX_6, FIREFOX_4, CHROMIUM_4] = [
+    0, 1, 2, 3, 4, 5,
+  ] as const;
+  type Pair = readonly [number, number];
+
+  /** Lets each of these pairs meet, and talk. */
+  async function meetAll(
+    t: TestContext,
+    relay: NatRelay,
+    pairs: readonly Pair[],
+    outcome: string,
+  ): Promise<void> {
+    for (const [first, second] of pairs) {
+      const [ada, bob] = [tabOf(lab(), first), tabOf(lab(), second)];
+      const what = `homes ${first} and ${second}`;
+      const met = await meet([relay.record], ada, bob, async (adaNick, bobNick) => {
+        await ada.call('broadcast', `from ${adaNick}`, true);
+        await bob.waitFor('data', `from ${adaNick}`, LIMIT_MS);
+        await bob.call('broadcast', `from ${bobNick}`, true);
+        await ada.waitFor('data', `from ${bobNick}`, LIMIT_MS);
+      });
+      t.diagnostic(`${what}: ${met.outcome} after ${met.openMs ?? met.toldMs} ms`);
+      assert.equal(met.outcome, outcome, what);
+    }
+  }
+
+  it('talk directly, by addresses that the relay has told them; by IPv4 these could not', async (t) => {
+    const relay = await lab().network.startRelay({}, DUAL_STACK);
+    const pairs: readonly Pair[] = [
+      [DUAL_CHROMIUM, DUAL_FIREFOX],
+      [CHROMIUM_6, FIREFOX_6],
+      [FIREFOX_6, DUAL_CHROMIUM],
+    ];
+    await meetAll(t, relay, pairs, 'direct');
+  });
+
+  it('are relayed by a relay that has both families where they have none in common', async (t) => {
+    const relay = await lab().network.startRelay(TURN, DUAL_STACK);
+    const pairs: readonly Pair[] = [
+      [CHROMIUM_6, FIREFOX_4],
+      [FIREFOX_6, CHROMIUM_4],
+    ];
+    await meetAll(t, relay, pairs, 'relayed');
+  });
+
+  it('are told NEEDS_TURN there where the relay does not relay', async (t) => {
+    const relay = await lab().network.startRelay({}, DUAL_STACK);
+    await meetAll(t, relay, [[CHROMIUM_6, FIREFOX_4]], 'NEEDS_TURN');
+  });
+
+  it('meet at a relay whose IPv4 address leads nowhere, which who has no IPv6 does not reach', async (t) => {
+    const relay = await lab().network.startRelay({}, { families: 'ipv6' });
+    const cyd = tabOf(lab(), CHROMIUM_4);
+    await cyd.call('clearLog');
+    await cyd.call('join', [relay.record], 'tea', 'Cyd', '');
+    await meetAll(t, relay, [[DUAL_CHROMIUM, DUAL_FIREFOX]], 'direct');
+    await cyd.waitFor('status', 'offline', LIMIT_MS);
+    await cyd.call('close');
+  });
+});
 
 async function mapped6(
   socket: NatSocket,

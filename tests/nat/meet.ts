@@ -22,11 +22,15 @@ interface Side {
   readonly otherNick: string;
 }
 
-/** Lets two tabs meet in a room of their own, and part again. Fails when after the limit they neither talk nor both know why not. */
+/**
+ * Lets two tabs meet in a room of their own, and part again. Fails when after the limit they neither talk nor both know why not.
+ * @param during what they do where they have met, with their names
+ */
 export async function meet(
   relays: readonly unknown[],
   first: NatTab,
   second: NatTab,
+  during?: (firstNick: string, secondNick: string) => Promise<void>,
 ): Promise<Meeting> {
   const number = (meetings += 1);
   const [a, b] = [`Ada ${number}`, `Bob ${number}`];
@@ -57,7 +61,9 @@ export async function meet(
       () => `neither connected nor told why: ${JSON.stringify(logs)}`,
       LIMIT_MS,
     );
-    return judge(logs, sides, since);
+    const meeting = judge(logs, sides, since);
+    if (meeting.openMs !== null) await during?.(a, b);
+    return meeting;
   } finally {
     for (const { tab } of sides) await tab.call('close');
   }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pause, until } from '@lumamesh/testkit';
-import type { BrowserName, NatRelay, NatSocket, NatTab } from '@lumamesh/testkit/browsers';
-import { whySkipped, withNatNetwork } from './support.ts';
+import type { NatRelay, NatSocket, NatTab } from '@lumamesh/testkit/browsers';
+import { meet } from './meet.ts';
+import { shareLab, tabOf, whySkipped, withNatNetwork } from './support.ts';
 
 /* Browsers behind real NATs: nftables in network namespaces, which the tests make themselves, with relays in an internet of their own. */
 
@@ -160,182 +161,161 @@ describe('the network of the NAT tests', () => {
   );
 });
 
-describe('two browsers behind cone NATs', () => {
-  const pairs: readonly (readonly [BrowserName, BrowserName])[] = [
-    ['chromium', 'firefox'],
-    ['chromium', 'chromium'],
-  ];
-  for (const [first, second] of pairs) {
-    it(
-      `${first} and ${second}: learn their addresses from the relay and talk directly; signals are all that it carries`,
-      { skip },
-      (t) =>
-        withNatNetwork(['cone', 'cone'], async (network, open) => {
-          const relay = await network.startRelay();
-          const [ada, bob] = [await open(0, first), await open(1, second)];
-          await join(ada, relay, 'Ada');
-          const startedAt = Date.now();
-          await join(bob, relay, 'Bob', 1);
-          const opened = await Promise.all([
-            ada.waitFor('open', 'Bob'),
-            bob.waitFor('open', 'Ada'),
-          ]);
-          t.diagnostic(
-            `met ${Math.max(...opened.map(({ at }) => at)) - startedAt} ms after the second one began`,
-          );
-          const before = await countsOf(relay);
-          await ada.call('broadcastBytes', 60_000);
-          await bob.waitFor('data', { bytes: [0, 1, 2, 3], length: 60_000 });
-          await bob.call('broadcastBytes', 50_000);
-          await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 50_000 });
-          const after = await countsOf(relay);
-          assert.ok(before.signals > 0);
-          assert.equal(after.signals, before.signals, 'no signal is needed any more');
-          assert.ok(
-            after.bytes - before.bytes < 20_000,
-            `${after.bytes - before.bytes} bytes of 110 000 went over the relay`,
-          );
-        }),
-    );
-  }
-});
+describe('browsers behind cone NATs', { skip }, () => {
+  const lab = shareLab([
+    ['cone', 'chromium'],
+    ['cone', 'firefox'],
+    ['cone', 'chromium'],
+  ]);
 
-describe('a third browser, on the open internet', () => {
-  for (const name of ['chromium', 'firefox'] as const) {
-    it(`${name} there reaches the relay and joins`, { skip }, () =>
-      withNatNetwork(['open'], async (network, open) => {
-        const relay = await network.startRelay();
-        const tab = await open(0, name);
-        await join(tab, relay, 'Cyd');
-        assert.deepEqual(await tab.call('relays'), [relay.record.nk]);
-      }),
-    );
-
-    it(`${name} there is met by two behind symmetric NATs`, { skip }, () =>
-      withNatNetwork(['symmetric', 'symmetric', 'open'], async (network, open) => {
-        const relay = await network.startRelay();
-        const [ada, bob, cyd] = [
-          await open(0, 'chromium'),
-          await open(1, 'firefox'),
-          await open(2, name),
-        ];
-        await join(cyd, relay, 'Cyd');
-        await ada.call('join', [relay.record], 'tea', 'Ada', '');
-        await bob.call('join', [relay.record], 'tea', 'Bob', '');
-        await Promise.all([
-          ada.waitFor('open', 'Cyd'),
-          bob.waitFor('open', 'Cyd'),
-          cyd.waitFor('open', 'Ada'),
-          cyd.waitFor('open', 'Bob'),
-        ]);
-        await cyd.call('broadcast', 'hello both', true);
-        await Promise.all([ada.waitFor('data', 'hello both'), bob.waitFor('data', 'hello both')]);
-        // Through Cyd, Ada and Bob meet each other.
-        const opened = await Promise.all([
-          ada.waitFor('open', 'Bob', 60_000),
-          bob.waitFor('open', 'Ada', 60_000),
-        ]);
-        assert.ok(opened.every(({ at }) => at > 0));
-        for (const tab of [ada, bob]) {
-          const peers = await tab.call<{ nick: string; state: string }[]>('peers');
-          assert.deepEqual(
-            peers.map(({ nick, state }) => `${nick} ${state}`).toSorted(),
-            [tab === ada ? 'Bob forwarded' : 'Ada forwarded', 'Cyd open'].toSorted(),
-          );
-        }
-        await ada.call('sendTo', 'Bob', 'for Bob alone');
-        await bob.waitFor('data', 'for Bob alone');
-        await bob.call('broadcastBytes', 150_000);
-        await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 150_000 }, 60_000);
+  it('learn their addresses from the relay and talk directly; signals are all that it carries', async (t) => {
+    const relay = await lab().network.startRelay();
+    for (const [first, second] of [
+      [0, 1],
+      [0, 2],
+    ] as const) {
+      const [ada, bob] = [tabOf(lab(), first), tabOf(lab(), second)];
+      const met = await meet([relay.record], ada, bob, async () => {
+        const before = await countsOf(relay);
+        const [length, lengthBack] = [60_000 + second, 50_000 + second];
+        await ada.call('broadcastBytes', length);
+        await bob.waitFor('data', { bytes: [0, 1, 2, 3], length });
+        await bob.call('broadcastBytes', lengthBack);
+        await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: lengthBack });
+        const after = await countsOf(relay);
+        assert.ok(before.signals > 0);
+        assert.equal(after.signals, before.signals, 'no signal is needed any more');
         assert.ok(
-          !JSON.stringify(await cyd.log()).includes('for Bob alone'),
-          'the carrier hears nothing of it',
+          after.bytes - before.bytes < 20_000,
+          `${after.bytes - before.bytes} bytes of 110 000 went over the relay`,
         );
-      }),
-    );
-  }
+      });
+      assert.equal(met.outcome, 'direct');
+      t.diagnostic(`${ada.name} and ${bob.name} met ${met.openMs} ms after the second one joined`);
+    }
+  });
+
+  for (const [i, name] of [
+    [0, 'Chromium'],
+    [1, 'Firefox'],
+  ] as const)
+    it(`are with the other one again when they move to another network: ${name}`, async (t) => {
+      const relay = await lab().network.startRelay();
+      const [ada, bob] = [tabOf(lab(), i), tabOf(lab(), 2)];
+      await join(ada, relay, 'Ada');
+      await join(bob, relay, 'Bob', 1);
+      await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
+      const movedAt = Date.now();
+      lab().network.changeAddress(i);
+      const isNew = ({ event, at }: { event: string; at: number }): boolean =>
+        event === 'data' && at > movedAt + 3000;
+      await until(
+        async () => {
+          await ada.evaluate(
+            `globalThis.harness.broadcast(${Date.now()}, true).catch(() => undefined) && undefined`,
+          );
+          return (await bob.log()).some(isNew);
+        },
+        'nothing arrives any more',
+        90_000,
+      );
+      t.diagnostic(`again after ${((await bob.log()).find(isNew)?.at ?? 0) - movedAt} ms at most`);
+      for (const tab of [ada, bob]) await tab.call('close');
+    });
 });
 
-describe('two browsers that cannot reach each other', () => {
-  it('are told NEEDS_TURN while there is nobody to carry for them', { skip }, () =>
-    withNatNetwork(['symmetric', 'symmetric'], async (network, open) => {
-      const relay = await network.startRelay();
-      const [ada, bob] = [await open(0, 'chromium'), await open(1, 'firefox')];
-      await ada.call('join', [relay.record], 'tea', 'Ada', '');
-      await bob.call('join', [relay.record], 'tea', 'Bob', '');
+describe('two browsers that cannot reach each other', { skip }, () => {
+  const lab = shareLab([
+    ['symmetric', 'chromium'],
+    ['symmetric', 'firefox'],
+    ['open', 'chromium'],
+    ['open', 'firefox'],
+  ]);
+
+  it('are told NEEDS_TURN while there is nobody to carry for them', async () => {
+    const relay = await lab().network.startRelay();
+    const met = await meet([relay.record], tabOf(lab(), 0), tabOf(lab(), 1));
+    assert.equal(met.outcome, 'NEEDS_TURN');
+  });
+
+  for (const [i, name] of [
+    [2, 'Chromium'],
+    [3, 'Firefox'],
+  ] as const)
+    it(`meet a third one on the open internet (${name}), and each other through it`, async () => {
+      const relay = await lab().network.startRelay();
+      const [ada, bob, cyd] = [tabOf(lab(), 0), tabOf(lab(), 1), tabOf(lab(), i)];
+      await join(cyd, relay, 'Cyd');
+      assert.deepEqual(await cyd.call('relays'), [relay.record.nk]);
+      for (const [tab, nick] of [
+        [ada, 'Ada'],
+        [bob, 'Bob'],
+      ] as const) {
+        await tab.call('clearLog');
+        await tab.call('join', [relay.record], 'tea', nick, '');
+      }
       await Promise.all([
-        ada.waitFor('error', 'NEEDS_TURN', 60_000),
-        bob.waitFor('error', 'NEEDS_TURN', 60_000),
+        ada.waitFor('open', 'Cyd'),
+        bob.waitFor('open', 'Cyd'),
+        cyd.waitFor('open', 'Ada'),
+        cyd.waitFor('open', 'Bob'),
       ]);
-    }),
-  );
-
-  it(
-    'behind a cone and a symmetric NAT are carried for, and by somebody else when the carrier leaves',
-    { skip },
-    () =>
-      withNatNetwork(['cone', 'symmetric', 'open', 'open'], async (network, open) => {
-        const relay = await network.startRelay();
-        const [ada, bob, cyd] = [
-          await open(0, 'firefox'),
-          await open(1, 'chromium'),
-          await open(2, 'chromium'),
-        ];
-        for (const [tab, nick] of [
-          [ada, 'Ada'],
-          [bob, 'Bob'],
-          [cyd, 'Cyd'],
-        ] as const)
-          await tab.call('join', [relay.record], 'tea', nick, '');
-        await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
-        const dan = await open(3, 'chromium');
-        await dan.call('join', [relay.record], 'tea', 'Dan', '');
-        await Promise.all([ada.waitFor('open', 'Dan', 60_000), bob.waitFor('open', 'Dan', 60_000)]);
-        await cyd.call('close');
-        await Promise.all([ada.waitFor('leave', 'Cyd left'), bob.waitFor('leave', 'Cyd left')]);
-        await until(async () => {
-          const states = await ada.call<{ nick: string; state: string }[]>('peers');
-          return states.some(({ nick, state }) => nick === 'Bob' && state === 'forwarded');
-        }, 'nobody carries');
-        await pause(4000);
-        await ada.call('sendTo', 'Bob', 'by way of Dan');
-        await bob.waitFor('data', 'by way of Dan', 60_000);
-      }),
-  );
-});
-
-describe('a browser that moves to another network', () => {
-  for (const name of ['chromium', 'firefox'] as const) {
-    it(`${name}: is with the other one again`, { skip }, (t) =>
-      withNatNetwork(['cone', 'cone'], async (network, open) => {
-        const relay = await network.startRelay();
-        const [ada, bob] = [await open(0, name), await open(1, 'chromium')];
-        await join(ada, relay, 'Ada');
-        await join(bob, relay, 'Bob', 1);
-        await Promise.all([ada.waitFor('open', 'Bob'), bob.waitFor('open', 'Ada')]);
-        const movedAt = Date.now();
-        network.changeAddress(0);
-        await until(
-          async () => {
-            await ada.evaluate(
-              `globalThis.harness.broadcast(${Date.now()}, true).catch(() => undefined) && undefined`,
-            );
-            return (await bob.log()).some(
-              ({ event, at }) => event === 'data' && at > movedAt + 3000,
-            );
-          },
-          'nothing arrives any more',
-          90_000,
+      await cyd.call('broadcast', 'hello both', true);
+      await Promise.all([ada.waitFor('data', 'hello both'), bob.waitFor('data', 'hello both')]);
+      await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
+      for (const tab of [ada, bob]) {
+        const peers = await tab.call<{ nick: string; state: string }[]>('peers');
+        assert.deepEqual(
+          peers.map(({ nick, state }) => `${nick} ${state}`).toSorted(),
+          [tab === ada ? 'Bob forwarded' : 'Ada forwarded', 'Cyd open'].toSorted(),
         );
-        t.diagnostic(
-          `again after ${((await bob.log()).find(({ event, at }) => event === 'data' && at > movedAt + 3000)?.at ?? 0) - movedAt} ms at most`,
-        );
-      }),
-    );
-  }
+      }
+      await ada.call('sendTo', 'Bob', 'for Bob alone');
+      await bob.waitFor('data', 'for Bob alone');
+      await bob.call('broadcastBytes', 150_000);
+      await ada.waitFor('data', { bytes: [0, 1, 2, 3], length: 150_000 }, 60_000);
+      assert.ok(
+        !JSON.stringify(await cyd.log()).includes('for Bob alone'),
+        'the carrier hears nothing of it',
+      );
+      for (const tab of [ada, bob, cyd]) await tab.call('close');
+    });
+
+  it('are carried for by somebody else when the carrier leaves, of two behind a cone and a symmetric NAT', async () => {
+    const { network } = lab();
+    const relay = await network.startRelay();
+    network.setNat(1, 'cone');
+    const [ada, bob, cyd, dan] = [
+      tabOf(lab(), 1),
+      tabOf(lab(), 0),
+      tabOf(lab(), 2),
+      tabOf(lab(), 3),
+    ];
+    for (const [tab, nick] of [
+      [ada, 'Ada'],
+      [bob, 'Bob'],
+      [cyd, 'Cyd'],
+    ] as const) {
+      await tab.call('clearLog');
+      await tab.call('join', [relay.record], 'tea', nick, '');
+    }
+    await Promise.all([ada.waitFor('open', 'Bob', 60_000), bob.waitFor('open', 'Ada', 60_000)]);
+    await dan.call('join', [relay.record], 'tea', 'Dan', '');
+    await Promise.all([ada.waitFor('open', 'Dan', 60_000), bob.waitFor('open', 'Dan', 60_000)]);
+    await cyd.call('close');
+    await Promise.all([ada.waitFor('leave', 'Cyd left'), bob.waitFor('leave', 'Cyd left')]);
+    await until(async () => {
+      const states = await ada.call<{ nick: string; state: string }[]>('peers');
+      return states.some(({ nick, state }) => nick === 'Bob' && state === 'forwarded');
+    }, 'nobody carries');
+    await pause(4000);
+    await ada.call('sendTo', 'Bob', 'by way of Dan');
+    await bob.waitFor('data', 'by way of Dan', 60_000);
+  });
 });
 
 async function join(tab: NatTab, relay: NatRelay, nick: string, peers = 0): Promise<void> {
+  await tab.call('clearLog');
   await tab.call('join', [relay.record], 'tea', nick, '');
   await tab.waitFor('joined', peers);
 }

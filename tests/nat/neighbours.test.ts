@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { type TestContext, describe, it } from 'node:test';
 import { patience } from '@lumamesh/testkit';
-import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
 import { meet } from './meet.ts';
-import { whySkipped, withNatNetwork } from './support.ts';
+import { shareLab, tabOf, whySkipped } from './support.ts';
 
 /*
  * Browsers behind one router. They hide the addresses of their machines behind names (draft-ietf-mmusic-mdns-ice-candidates), which neighbours find by
@@ -12,9 +11,9 @@ import { whySkipped, withNatNetwork } from './support.ts';
  */
 
 const skip = whySkipped() ?? false;
+const HOMES = [0, 1, 2, 3] as const;
 const TURN = { TURN_RATE: '20000000' };
-const BROWSERS = ['chromium', 'firefox', 'chromium', 'firefox'] as const;
-/** Of those, who meet. */
+/** Who meet whom. */
 const PAIRS = [
   [0, 1],
   [1, 0],
@@ -24,41 +23,54 @@ const PAIRS = [
 /** What an explanation may take. */
 const TOLD_MS = 9000;
 
-describe('two browsers behind one router', () => {
-  it(
-    'meet by the names that they give themselves, or by a hairpin of their router, or over a relay that relays, or both are told why not',
-    { skip },
-    (t) =>
-      withNatNetwork(['cone', 'cone', 'cone', 'cone'], async (network, open) => {
-        const relays = [await network.startRelay(), await network.startRelay(TURN)] as const;
-        for (const i of [1, 2, 3]) network.moveHome(i, 0);
-        const tabs = await Promise.all(BROWSERS.map((name, i) => open(i, name)));
-        const meetAll = async (
-          by: string,
-          relay: NatRelay,
-          outcome: string,
-          pairs: readonly (readonly [number, number])[] = PAIRS,
-        ): Promise<void> => {
-          for (const [first, second] of pairs) {
-            const [one, other] = [tabs[first] as NatTab, tabs[second] as NatTab];
-            const met = await meet([relay.record], one, other);
-            const what = `${one.name} and ${other.name} ${by}`;
-            t.diagnostic(`${what}: ${met.outcome} after ${met.openMs ?? met.toldMs} ms`);
-            assert.equal(met.outcome, outcome, what);
-            assert.ok((met.toldMs ?? 0) <= patience(TOLD_MS), `${what}: ${met.toldMs} ms`);
-            for (const said of met.said) assert.match(said, /no path to \w+ \d+ was found/);
-          }
-        };
-        // Names come last: Chromium remembers what it has once found by them.
-        for (const i of BROWSERS.keys()) network.setMdns(i, false);
-        // It takes seconds, and the same for all.
-        await meetAll('without names', relays[0], 'NEEDS_TURN', PAIRS.slice(-2));
-        await meetAll('without names, with a relay that relays', relays[1], 'relayed');
-        network.setHairpin(0, true);
-        await meetAll('by a hairpin', relays[0], 'direct');
-        network.setHairpin(0, false);
-        for (const i of BROWSERS.keys()) network.setMdns(i, true);
-        await meetAll('by their names', relays[0], 'direct');
-      }),
+describe('two browsers behind one router', { skip }, () => {
+  const lab = shareLab(
+    [
+      ['cone', 'chromium'],
+      ['cone', 'firefox'],
+      ['cone', 'chromium'],
+      ['cone', 'firefox'],
+    ],
+    (network) => {
+      for (const i of [1, 2, 3]) network.moveHome(i, 0);
+    },
   );
+
+  async function meetAll(
+    t: TestContext,
+    settings: Readonly<Record<string, string>>,
+    outcome: string,
+    pairs: readonly (readonly [number, number])[] = PAIRS,
+  ): Promise<void> {
+    const relay = await lab().network.startRelay(settings);
+    for (const [first, second] of pairs) {
+      const [one, other] = [tabOf(lab(), first), tabOf(lab(), second)];
+      const met = await meet([relay.record], one, other);
+      const what = `${one.name} and ${other.name}`;
+      t.diagnostic(`${what}: ${met.outcome} after ${met.openMs ?? met.toldMs} ms`);
+      assert.equal(met.outcome, outcome, what);
+      assert.ok((met.toldMs ?? 0) <= patience(TOLD_MS), `${what}: ${met.toldMs} ms`);
+      for (const said of met.said) assert.match(said, /no path to \w+ \d+ was found/);
+    }
+  }
+
+  // Names come last: Chromium remembers what it has once found by them.
+  it('are both told why not where there is neither multicast nor a hairpin nor who relays', async (t) => {
+    for (const i of HOMES) lab().network.setMdns(i, false);
+    // It takes seconds, and the same for all.
+    await meetAll(t, {}, 'NEEDS_TURN', PAIRS.slice(-2));
+  });
+
+  it('are relayed there by a relay that relays', async (t) => meetAll(t, TURN, 'relayed'));
+
+  it('meet by a hairpin of their router', async (t) => {
+    lab().network.setHairpin(0, true);
+    await meetAll(t, {}, 'direct');
+    lab().network.setHairpin(0, false);
+  });
+
+  it('meet by the names that they give themselves', async (t) => {
+    for (const i of HOMES) lab().network.setMdns(i, true);
+    await meetAll(t, {}, 'direct');
+  });
 });

@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { build } from 'esbuild';
 import {
   type BrowserName,
@@ -36,10 +38,50 @@ export async function withNatNetwork(
   }
 }
 
+/** A network, and browsers in its homes. */
+export interface Lab {
+  readonly network: NatNetwork;
+  readonly tabs: readonly (NatTab | null)[];
+}
+
+/**
+ * One network with a browser in each home, or none, for all tests of a suite: starting browsers is what takes longest.
+ * @param prepare what is to be so before they are there
+ */
+export function shareLab(
+  homes: readonly (readonly [HomeKind, BrowserName | null])[],
+  prepare?: (network: NatNetwork) => void,
+): () => Lab {
+  let lab: Lab | undefined;
+  let network: NatNetwork | undefined;
+  before(async () => {
+    const made = await NatNetwork.start(homes.map(([kind]) => kind));
+    network = made;
+    prepare?.(made);
+    const script = await bundleHarness();
+    const opening = homes.map(async ([, name], i) =>
+      name === null ? null : made.openTab(i, name, script),
+    );
+    lab = { network: made, tabs: await Promise.all(opening) };
+  });
+  after(() => network?.stop());
+  return () => {
+    assert.ok(lab !== undefined);
+    return lab;
+  };
+}
+
+/** The tab in home `i` of a lab. */
+export function tabOf({ tabs }: Lab, i: number): NatTab {
+  const tab = tabs[i];
+  assert.ok(tab !== undefined && tab !== null, `no tab ${i}`);
+  return tab;
+}
+
 let harness: Promise<string> | null = null;
 
 /** The harness of tests/browser as one script. */
-export async function bundleHarness(): Promise<string> {
+async function bundleHarness(): Promise<string> {
   harness ??= build({
     entryPoints: [join(import.meta.dirname, '../browser/page/harness.ts')],
     bundle: true,

@@ -172,6 +172,8 @@ Object.assign(globalThis, {
     blockedWays,
     join,
     log: () => log,
+    /** For a page that several tests use. */
+    clearLog: () => void log.splice(0),
     broadcast: (value: unknown, isReliable: boolean) =>
       room?.broadcast(value, { reliable: isReliable }),
     broadcastBytes: (length: number) =>

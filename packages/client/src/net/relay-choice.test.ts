@@ -169,18 +169,18 @@ describe('the choice of relays', () => {
     assert.deepEqual(world.open, [nk]);
   });
 
-  it('dials a relay again at once that hands over to a new process, but not one that does so all the time', () => {
+  it('dials a relay again at once whose link was interrupted, but not one whose links end all the time', () => {
     const world = new World();
     const nk = world.add(1, 50);
-    const handOver = (): void => {
+    const interrupt = (): void => {
       world.links.delete(nk);
-      world.choice._handleLost(nk, 'handedOver', world.instant);
+      world.choice._handleLost(nk, 'interrupted', world.instant);
     };
     world.run(6000);
-    handOver();
+    interrupt();
     world.run(300);
     assert.deepEqual([world.open, world.dialled.length], [[nk], 2]);
-    handOver();
+    interrupt();
     world.run(300);
     assert.deepEqual([world.open, world.dialled.length], [[], 2], 'back-off');
     world.run(1500);

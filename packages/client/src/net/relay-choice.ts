@@ -24,14 +24,14 @@ const SURPLUS_MS = 20_000;
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 
-/** A relay that hands over more often than this is left alone for a while, as others that fail. */
-const HAND_OVER_EVERY_MS = 5000;
+/** A relay whose links end more often than this is left alone for a while, as others that fail. */
+const INTERRUPTED_EVERY_MS = 5000;
 
 /**
  * Why a link is no more. `final`: the record is nobody's, and trying again would not change that.
- * `handedOver`: another process of the relay goes on at once. `refused`: it does not let us in.
+ * `interrupted`: the relay may be there all the same. `refused`: it does not let us in.
  */
-export type Loss = 'lost' | 'final' | 'handedOver' | 'refused';
+export type Loss = 'lost' | 'final' | 'interrupted' | 'refused';
 
 export type RelayAction =
   | { readonly type: 'dial'; readonly relay: KnownRelay }
@@ -90,7 +90,7 @@ export class RelayChoice {
     const entry = this.#book.get(nk);
     if (entry === undefined) return;
     // It is dialled again with the next plan.
-    if (kind === 'handedOver' && link?.isOpen === true && now - link.since >= HAND_OVER_EVERY_MS)
+    if (kind === 'interrupted' && link?.isOpen === true && now - link.since >= INTERRUPTED_EVERY_MS)
       return;
     const isFinal = kind === 'final';
     entry.failures += 1;

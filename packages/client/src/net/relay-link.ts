@@ -22,10 +22,10 @@ export interface RelayLinkEvents {
   _open(isTcp: boolean): void;
   _message(message: RelayMessage): void;
   /**
-   * Once: the link was lost, or could not be made. `hasSuccessor`: another process of the relay goes
-   * on at once.
+   * Once: the link was lost, or could not be made. `isInterrupted`: the relay may be reached again at
+   * once: another process of it goes on, or it was the connection that ended, not its answers.
    */
-  _lost(error: LumameshError, hasSuccessor: boolean): void;
+  _lost(error: LumameshError, isInterrupted: boolean): void;
 }
 
 /** One connection to a relay: dialled straight from its record, welcomed, and watched. */
@@ -71,7 +71,8 @@ export class RelayLink {
         this.#handleProgress({ isChannelOpen: true });
       },
       frame: (text) => this.#handleFrame(text),
-      closed: (code, text, cause) => this.#end(code, text, cause),
+      // Firefox ends it in the moment in which it loses its network.
+      closed: (code, text, cause) => this.#end(code, text, cause, this._isOpen),
     };
     this.#channel = platform.dialRelay(relay, addresses, channelEvents, tcpAfterMs);
   }
@@ -184,11 +185,11 @@ export class RelayLink {
     this.#deadline = later(this.#platform.now(), ms);
   }
 
-  #end(code: string, text: string, cause?: unknown, hasSuccessor = false): void {
+  #end(code: string, text: string, cause?: unknown, isInterrupted = false): void {
     if (this.#isEnded) return;
     this._close();
     const { ip, port } = this.relay;
     const error = new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause });
-    this.#events._lost(error, hasSuccessor);
+    this.#events._lost(error, isInterrupted);
   }
 }

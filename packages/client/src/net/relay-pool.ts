@@ -211,9 +211,9 @@ export class RelayPool {
         proveAccess(this.#platform.crypto.subtle, await askToken(), nk, challenge),
       _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
-      _lost: (error, hasSuccessor) => {
+      _lost: (error, isInterrupted) => {
         if (this.#links.get(nk) === link)
-          this.#handleLoss(nk, error, hasSuccessor ? 'handedOver' : 'lost');
+          this.#handleLoss(nk, error, isInterrupted ? 'interrupted' : 'lost');
       },
     });
     this.#links.set(nk, link);

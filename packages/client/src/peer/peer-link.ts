@@ -200,12 +200,8 @@ export class PeerLink implements LinkState {
 
   /** Both sides have said how they can be reached, and yet no way between them was found. */
   get hasNoDirectPath(): boolean {
-    return (
-      this._connection.localDescription !== null &&
-      !this.hasPath &&
-      // A description that came late leaves the checks their time.
-      this.#platform.now() - this._failedSince > CHECKS_MS
-    );
+    // A description that came late leaves the checks their time.
+    return !this.hasPath && this.#platform.now() - this._failedSince > CHECKS_MS;
   }
 
   /**

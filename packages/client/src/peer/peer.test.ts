@@ -202,6 +202,19 @@ describe('a connection that is open', () => {
   });
 });
 
+describe('a connection whose round trips are known', () => {
+  it('gives way to a later offer sooner', async () => {
+    const world = await World.connected();
+    const unordered = world.connection.channels[UNORDERED];
+    unordered?.hear(`q${world.time.now - 50}`);
+    world.offer('second', 20);
+    await world.run(400);
+    assert.equal(world.connections.length, 1, 'it has time to answer');
+    await world.run(100);
+    assert.equal(world.connections.length, 2);
+  });
+});
+
 describe('signals without end', () => {
   it('make the browser negotiate and check addresses no more than so often', async () => {
     const world = await World.connected();
@@ -362,6 +375,18 @@ describe('a connection of which no way becomes known', () => {
     assert.ok(world.peer.link.hasNoDirectPath);
     world.connection.iceConnectionState = 'connected';
     assert.ok(!world.peer.link.hasNoDirectPath, 'late, and yet a way');
+  });
+
+  it('has none either where one that came to nothing was begun anew, and nothing was said since', async () => {
+    const world = new World();
+    world.offer('first', 10);
+    await world.run(5000);
+    world.peer.restartConnection();
+    assert.equal(world.connections.length, 2);
+    assert.ok(!world.peer.link.hasNoDirectPath);
+    await world.run(1300);
+    assert.equal(world.connection.remoteDescription, null);
+    assert.ok(world.peer.link.hasNoDirectPath);
   });
 });
 

@@ -26,8 +26,10 @@ const RESTART_INTERVAL_MS = 1000;
 const MAX_HELD_SIGNALS = 16;
 /** Values that come before this side has let the peer in. */
 const MAX_HELD_VALUES = 256;
-/** A connection that a peer wants in the place of one that is open waits this long for a sign of life. */
+/** A connection that a peer wants in the place of one that is open waits for a sign of life: */
 const CHALLENGE_MS = 1500;
+/** or less, where round trips are known: this, and three of them. */
+const CHALLENGE_MIN_MS = 300;
 /** Who has not answered for this long may have to make room for others. */
 const SILENT_MS = 10_000;
 /** What was sent before the end has this long to arrive. */
@@ -308,7 +310,9 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #challenge(now: Instant): void {
     const link = this.#link;
     link.ask(now);
-    this.platform.setTimer(CHALLENGE_MS, () => {
+    const { _rttMs: rttMs } = link;
+    const patience = rttMs === 0 ? CHALLENGE_MS : CHALLENGE_MIN_MS + 3 * rttMs;
+    this.platform.setTimer(Math.min(patience, CHALLENGE_MS), () => {
       const challenger = this.#challenger;
       this.#challenger = null;
       const held = this.#heldSignals.splice(0);

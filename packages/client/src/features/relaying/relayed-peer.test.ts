@@ -24,6 +24,7 @@ class Side {
   servers: readonly RTCIceServer[] = [];
   /** By which the browser has gathered. */
   gathered: string[] = [];
+  lacksUdp = false;
   mayBeForwarded = false;
   needsConnection = false;
   state = 'connecting';
@@ -48,6 +49,7 @@ class Side {
       _relays: () => this.held,
       _serverOf: (nk) => (this.held.includes(nk) ? { urls: [nk] } : null),
       _known: () => this.known,
+      _lacksUdp: () => this.lacksUdp,
       _mayBeForwarded: () => this.mayBeForwarded,
       _handleNeeds: () => (this.neededChanges += 1),
       _handleClosed: () => undefined,
@@ -99,6 +101,7 @@ class Side {
   }
 
   gather(): void {
+    if (this.gathered.length === 0) this.servers = this.part.iceServers();
     this.gathered = this.servers.map(({ urls }) => String(urls));
   }
 
@@ -217,6 +220,23 @@ describe('two peers', () => {
     assert.deepEqual([world.ada.restarts, world.bob.restarts], [0, 2], 'one of the two began');
     await world.run(60_000);
     assert.equal(world.bob.restarts, 2, 'and it stays so');
+  });
+
+  it('without UDP are relayed at once, or after one restart where only who answers knows', async () => {
+    for (const [offers, answers, restarts] of [
+      [true, true, 1],
+      [true, false, 1],
+      [false, true, 2],
+    ] as const) {
+      const world = new World();
+      world.bob.lacksUdp = offers;
+      world.ada.lacksUdp = answers;
+      world.begin();
+      await world.run(500 * restarts);
+      assert.deepEqual([world.ada.path, world.bob.path], ['r1', 'r1']);
+      await world.run(30_000);
+      assert.deepEqual([world.ada.restarts, world.bob.restarts], [0, restarts]);
+    }
   });
 
   it('are relayed by another within three seconds when the relay vanishes', async () => {

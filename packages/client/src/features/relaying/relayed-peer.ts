@@ -7,7 +7,7 @@ import { readPair } from './selected-pair.ts';
  * When a peer is relayed, and by which relay. A connection is begun without TURN servers. Where it
  * finds no path, the two agree on a relay that both hold: each says in its descriptions which ones
  * it could use (`relays`) and which it does (`relay`), and the side that had
- * offered restarts ICE with that one: before the two are connected, a browser may take the other
+ * offered restarts ICE with that one, at once where one of them has no UDP: before the two are connected, a browser may take the other
  * DTLS role when it is offered something by who had answered. Direct candidates are there as before,
  * and win where they can.
  */
@@ -48,6 +48,8 @@ export interface RelayedPeerHost {
   _serverOf(nk: string): RTCIceServer | null;
   /** Relays known to relay, in an order on which members with the same view agree. */
   _known(): readonly string[];
+  /** Whether relays are reached over TCP alone: no direct path will be found. */
+  _lacksUdp(): boolean;
   /** Whether members are reached directly who may forward. */
   _mayBeForwarded(): boolean;
   /** Which relays are to be held has changed: see {@link RelayedPeer._needs}. */
@@ -118,6 +120,8 @@ export class RelayedPeer implements PeerPart {
   }
 
   iceServers(): readonly RTCIceServer[] {
+    if (this.#used.length === 0 && this.#host._lacksUdp())
+      this.#used = this.#host._relays().slice(0, 1);
     return this.#servers;
   }
 
@@ -266,7 +270,9 @@ export class RelayedPeer implements PeerPart {
       this.#attempts ||= 1;
       this.#replacedAt = this.#peer.platform.now();
       this.#attemptAt = later(this.#replacedAt, ATTEMPT_MS);
-      return this.#prefer(nk, false);
+      // Who has offered without it has nothing there yet.
+      const isNew = this.#used[0] !== nk && this.#peer.link.hasOffered && !this.#isConnected;
+      return this.#prefer(nk, isNew);
     }
     if (!this.#host._known().includes(nk) || this._needs.size >= MAX_NAMED) return;
     this._needs.add(nk);

@@ -65,6 +65,8 @@ export function relaying(): Feature<RelayingApi> {
         const part: RelayedPeer = new RelayedPeer(peer, {
           _relays: () => servers?._of(roomId) ?? [],
           _serverOf: (nk) => servers?._serverOf(roomId, nk) ?? null,
+          _lacksUdp: () =>
+            servers?._of(roomId).every((nk) => net?.book.get(nk)?.isTcp === true) === true,
           _known: () => {
             const able = (net?.book.entries ?? []).filter(
               ({ record, failures }) => record.turn !== undefined && failures === 0,
