@@ -170,6 +170,7 @@ describe('a list of relays', () => {
       [{ ip6: 'fe80::1' }, /fe80::1 is a private address/],
       [{ ip6: '2001:db8::10' }, /is an address for examples/],
       [{ port: 53 }, /browsers refuse port 53/],
+      [{ access: 'token' }, /the relay is private/],
       [{ host: 'localhost' }, /localhost is no public DNS name/],
       [{ host: '9.9.9.9' }, /9\.9\.9\.9 is no public DNS name/],
     ];

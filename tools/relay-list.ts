@@ -157,7 +157,7 @@ function* inspect(
   record: SignedRelayRecord,
   { nowUnixMs, isSigned, allowedScopes = ['public'], maxSequenceSeconds }: ListRules,
 ): Generator<readonly [Severity, string]> {
-  const { ip, ip6, host, port, expires, sequence, mesh } = record;
+  const { ip, ip6, host, port, expires, sequence, mesh, access } = record;
   if (!isSigned(record)) yield ['fault', 'the record is not signed by its node key'];
   const seconds = Math.floor(nowUnixMs / 1000);
   const days = Math.floor((expires - seconds) / DAY_SECONDS);
@@ -185,6 +185,8 @@ function* inspect(
     yield ['fault', `browsers refuse port ${port}`];
   if (host !== undefined && !PUBLIC_NAME.test(host))
     yield ['fault', `${host} is no public DNS name`];
+  if (access !== undefined)
+    yield ['fault', 'the relay is private: who takes the list has no token for it'];
   if (mesh !== undefined)
     yield ['note', `it is in the mesh ${mesh}: pages that meet by it meet in that mesh`];
 }

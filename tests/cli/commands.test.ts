@@ -338,6 +338,41 @@ describe('lumamesh-relay check', () => {
       }
     }));
 
+  it('shows a private relay a token where there is one, and calls it no fault where there is none', () =>
+    inFolder(async (folder, run) => {
+      const environment = { UDP_PORT: String(await freePort()), ACCESS_TOKENS_FILE: 'tokens' };
+      assert.match(
+        (await finished(run({}, 'token'))).stderr,
+        /^lumamesh-relay: .* \[KEY_FILE_MISSING\]\n$/,
+      );
+      await run({}, 'keys', 'make').exitCode();
+      const made = await finished(run({}, 'token'));
+      const [token = '', key = '', ...rest] = made.stdout.split('\n');
+      assert.match(token, /^[\w-]{32}$/);
+      assert.match(key, /^key:[\w-]{43}$/);
+      assert.deepEqual([rest, made.stderr, made.code], [[''], '', 0]);
+      assert.equal((await finished(run({}, 'token', token))).stdout, made.stdout);
+      assert.equal((await finished(run({}, 'token', 'short'))).code, 2);
+      assert.match((await finished(run(environment))).stderr, /ACCESS_TOKENS_FILE: cannot read/);
+
+      await writeFile(join(folder, 'tokens'), `${key}\n`);
+      const record = await run({ ...environment, NICKNAME: 'Den' }).ready();
+      assert.equal(record.access, 'token');
+      const line = encodeRecordLine(record);
+      assert.deepEqual((await checkEnd(run, line)).slice(0, 3), [0, 'join', 'skip']);
+      for (const shown of [token, key]) {
+        const good = await readJson(run({ LUMAMESH_TOKEN: shown }, 'check', '--json', line));
+        const findings = good.value as { readonly name: string; readonly verdict: string }[];
+        assert.deepEqual([good.code, findings.at(-1)?.name], [0, 'join']);
+        assert.equal(findings.at(-1)?.verdict, 'ok');
+        assert.ok(findings.some(({ name }) => name === 'operator'));
+      }
+      const wrong = await readJson(run({}, 'check', '--json', '--token', 'x'.repeat(20), line));
+      assert.equal(wrong.code, 1);
+      assert.match(JSON.stringify(wrong.value), /ACCESS_DENIED.*ask its operator for a token/);
+      assert.equal((await finished(run({ LUMAMESH_TOKEN: 'short' }, 'check', line))).code, 2);
+    }));
+
   it('takes a full relay for what it is: well, but full', () =>
     inFolder(async (_folder, run) => {
       const record = await run({ UDP_PORT: String(await freePort()), MAX_SESSIONS: '1' }).ready();
@@ -462,6 +497,29 @@ describe('lumamesh-relay status, config and help', () => {
       assert.equal(code, 0);
       assert.partialDeepStrictEqual(value, { nodeId: record.nk, health: [] });
       await client.close();
+    }));
+
+  it('status --watch: a line each time where there is no terminal', () =>
+    inFolder(async (_folder, run) => {
+      const HEALTH_LISTEN = `127.0.0.1:${await freePort()}`;
+      await run({ UDP_PORT: String(await freePort()), HEALTH_LISTEN }).ready();
+      const view = await finished(
+        run({ HEALTH_LISTEN }, 'status', '--watch', '--interval', '0.2', '--count', '3'),
+      );
+      assert.equal(view.code, 0, view.stderr);
+      const [header, ...rows] = view.stdout.trimEnd().split('\n');
+      assert.match(header ?? '', /^time +sessions +joins\/s .* health$/);
+      assert.equal(rows.length, 3);
+      for (const row of rows) assert.match(row, /^\d\d:\d\d:\d\d +0 +0 .*MB .*ms {2}\S/);
+      for (const wrong of [
+        ['--interval', '0'],
+        ['--interval', 'x'],
+        ['--count', '0'],
+      ])
+        assert.equal(
+          (await finished(run({ HEALTH_LISTEN }, 'status', '--watch', ...wrong))).code,
+          2,
+        );
     }));
 
   it('status: whoever else listens there is no relay, and speaks to no terminal', () =>

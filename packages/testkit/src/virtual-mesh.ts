@@ -71,6 +71,7 @@ export class VirtualMesh {
         ip,
         ...(options.isHidden === true ? {} : { meshPort: VIRTUAL_MESH_PORT }),
         mesh: options.mesh ?? VIRTUAL_MESH_ID,
+        ...(options.access === undefined ? {} : { access: options.access }),
       },
       options.skewSeconds,
     );

@@ -19,6 +19,8 @@ export interface VirtualRelayOptions {
   readonly nk?: string;
   readonly maxRoomSize?: number;
   readonly bounds?: Partial<MeshBounds>;
+  /** What its record asks of who comes in. */
+  readonly access?: string;
   /** Its UDP port is not let through. */
   readonly isFirewalled?: boolean;
 }

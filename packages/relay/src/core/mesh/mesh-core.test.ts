@@ -218,6 +218,40 @@ describe('rooms beyond one relay', () => {
       assert.deepEqual(named.toSorted(), [...all].filter((home) => home !== nk).toSorted());
   });
 
+  for (const [open, wanted] of [
+    [5, 3],
+    [1, 1],
+    [0, 0],
+  ] as const)
+    it(`homes are relays that let in everybody, as far as there are such: ${open} of six`, () => {
+      const mesh = new VirtualMesh(3);
+      for (let i = 0; i < 6; i++)
+        mesh.add(`r${i}`, {
+          peers: inLine(i).map((one) => `r${one}`),
+          ...(i < open ? {} : { access: 'token' }),
+        });
+      assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
+      mesh.run(300);
+      const named = new Map<string, boolean>();
+      for (const { name } of mesh.alive)
+        for (const { action, homes = [] } of mesh.join(name, `s-${name}`, 'tea') as {
+          readonly action: string;
+          readonly homes?: readonly { readonly nk: string; readonly access?: string }[];
+        }[])
+          if (action === 'joined')
+            for (const { nk, access } of homes) named.set(nk, access === undefined);
+      // Where there are too few, private ones help out: no relay becomes the home of everything.
+      assert.equal(named.size, 3);
+      assert.equal([...named.values()].filter(Boolean).length, wanted);
+      // Wherever they came in, those in the room see each other.
+      assert.ok(
+        mesh.runUntil(
+          () => mesh.alive.every(({ name }) => mesh.seen(name, `s-${name}`, 'tea').length === 5),
+          5000,
+        ),
+      );
+    });
+
   it('a peer that stands on several relays is named once, and leaves with the last of them', () => {
     const mesh = build(5, inLine);
     assert.ok(mesh.runUntil(() => isComplete(mesh), 5000));
