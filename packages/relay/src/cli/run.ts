@@ -106,6 +106,7 @@ class RunningRelay {
       },
       `relay is up: ${this.#whereabouts}`,
     );
+    this.#tellOfTokens(this.#config);
     if (publicIp === '127.0.0.1')
       this.#log.warn(
         {},
@@ -127,6 +128,15 @@ class RunningRelay {
     // An event loop that stands still says nothing. Whatever else is not well (a firewall, a flood)
     // would be there after a restart, too, and the sessions gone.
     this.#notify.startWatchdog();
+  }
+
+  /** One line: that the relay is private is seen in the journal as well. */
+  #tellOfTokens({ accessTokens }: RelayConfig): void {
+    if (accessTokens === undefined) return;
+    const tokens = accessTokens.length;
+    if (tokens > 0)
+      this.#log.info({ tokens }, 'the relay is private: it lets in who shows a token');
+    else this.#log.warn({ tokens }, 'the relay is private and has no token: it lets nobody in');
   }
 
   /**
@@ -226,6 +236,7 @@ class RunningRelay {
       await this.#relay.reload(next);
       this.#log.setLevel(next.logLevel);
       this.#config = next;
+      this.#tellOfTokens(next);
       this.#log.info(
         { changed: changed.map(({ variable }) => variable) },
         'settings were read again',

@@ -34,6 +34,10 @@ describe('the card at the start of a relay', () => {
     assert.match(card({ ip: '10.0.0.5' }), /1\. 10\.0\.0\.5 is private/);
     assert.match(card({}, false), /HEALTH_LISTEN=127\.0\.0\.1:7401/);
     assert.match(card({}), /CONTACT=/);
+    assert.match(card({}), /lets in +everybody/);
+    const closed = card({ access: 'token' });
+    assert.match(closed, /lets in +who shows one of your tokens/);
+    assert.match(closed, /lumamesh-relay token.*token \}\)/);
     assert.ok(!card({ contact: 'mail@example.org' }).includes('CONTACT='));
   });
 });

@@ -18,7 +18,7 @@ const RULE = '─'.repeat(72);
  * it stands, and what is to be done next, the most urgent first.
  */
 export function startCard({ record, version, health }: StartCardFacts): readonly string[] {
-  const { ip, ip6, port, tcpPort, nickname, contact, mesh, expires, sequence } = record;
+  const { ip, ip6, port, tcpPort, nickname, contact, mesh, expires, sequence, access } = record;
   const scope = scopeOf(ip);
   const name = nickname === undefined ? '' : ` “${nickname}”`;
   const steps = [
@@ -35,7 +35,11 @@ export function startCard({ record, version, health }: StartCardFacts): readonly
             'The log says “reachable from outside: excellent” once somebody got in.',
         ]),
     'lumamesh-relay keys backup <folder>  keeps its identity where a dead disk does not reach.',
-    'Give pages the second line above:  connect({ relays: ["luma1.…"] })',
+    ...(access === undefined
+      ? ['Give pages the second line above:  connect({ relays: ["luma1.…"] })']
+      : [
+          'Give pages the second line above, and a token (lumamesh-relay token makes them):  connect({ relays: ["luma1.…"], token })',
+        ]),
     ...(health === undefined
       ? ['HEALTH_LISTEN=127.0.0.1:7401 lets you watch it:  lumamesh-relay status']
       : [
@@ -51,6 +55,7 @@ export function startCard({ record, version, health }: StartCardFacts): readonly
     `lumamesh-relay ${version}${name} is up. Thank you: it makes the network harder to stop.`,
     `  browsers dial  ${isIPv6(ip) ? `[${ip}]` : ip}:${port}${ip6 === undefined ? '' : ` and [${ip6}]:${port}`} over UDP`,
     `  its record     holds for ${days} days, and is signed anew by itself every day`,
+    `  lets in        ${access === undefined ? 'everybody' : 'who shows one of your tokens (ACCESS_TOKENS)'}`,
     `  mesh           ${mesh === undefined ? 'none (MESH_SALT)' : 'on'}`,
     '',
     'What to do next:',
