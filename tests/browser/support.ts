@@ -35,8 +35,12 @@ export async function bundleHarness(
   return result.outputFiles?.[0]?.text ?? '';
 }
 
-export async function serveHarness(file = 'harness.ts', policy?: string): Promise<StrictPage> {
-  return serveStrictPage(await bundleHarness(file), policy);
+export async function serveHarness(
+  file = 'harness.ts',
+  policy?: string,
+  host?: string,
+): Promise<StrictPage> {
+  return serveStrictPage(await bundleHarness(file), policy, host);
 }
 
 export interface TestRelay {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { encodeRecordLine } from '@lumamesh/protocol';
-import type { BrowserName, StrictPage } from '@lumamesh/testkit/browsers';
+import { type BrowserName, type StrictPage, findTestAddress } from '@lumamesh/testkit/browsers';
 import { BROWSERS, serveHarness, startRelay, whySkipped } from '../support.ts';
 import { Tab } from '../tab.ts';
 
@@ -115,10 +115,17 @@ function documentedCodes(): readonly string[] {
 
 describe('what pages are told when something is wrong', { skip, timeout: 900_000 }, () => {
   let page: StrictPage;
+  /** The same by plain http from an address of the network, as somebody tries it on a phone. */
+  let insecure: StrictPage;
   before(async () => {
-    page = await serveHarness('errors.ts', "default-src 'self'; script-src 'unsafe-inline'");
+    const policy = "default-src 'self'; script-src 'unsafe-inline'";
+    page = await serveHarness('errors.ts', policy);
+    insecure = await serveHarness('errors.ts', policy, findTestAddress() ?? undefined);
   });
-  after(async () => page?.close());
+  after(async () => {
+    await page?.close();
+    await insecure?.close();
+  });
 
   async function provoke(name: BrowserName, code: string): Promise<string> {
     const relay = await startRelay(RELAY_OPTIONS[code]);
@@ -129,7 +136,8 @@ describe('what pages are told when something is wrong', { skip, timeout: 900_000
     const { signature: _signature, ...unsigned } = record;
     const seen = front === null ? record : { ...unsigned, port: front.port };
     const [more, preferences] = BROWSER_OPTIONS[code]?.[name] ?? [];
-    const tab = await Tab.open(name, page.url, undefined, more, preferences);
+    const { url } = code === 'INSECURE_ORIGIN' ? insecure : page;
+    const tab = await Tab.open(name, url, undefined, more, preferences);
     try {
       if (code === 'LOCAL_NETWORK_DENIED') {
         const session = await tab.page.createCDPSession();

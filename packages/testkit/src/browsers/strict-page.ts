@@ -18,7 +18,7 @@ const STRICT_POLICY = "default-src 'none'; script-src 'unsafe-inline'";
 export async function serveStrictPage(
   script: string,
   policy = STRICT_POLICY,
-  host: 'localhost' | '[::1]' = 'localhost',
+  host = 'localhost',
 ): Promise<StrictPage> {
   // The only sequence that ends an inline script early.
   const inline = script.replaceAll('</script', '<\\/script');
@@ -27,7 +27,7 @@ export async function serveStrictPage(
     response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': policy });
     response.end(html);
   });
-  server.listen(0, host === 'localhost' ? '127.0.0.1' : '::1');
+  server.listen(0, host === 'localhost' ? '127.0.0.1' : host.replaceAll(/[[\]]/g, ''));
   await once(server, 'listening');
   return {
     url: `http://${host}:${(server.address() as AddressInfo).port}/`,
