@@ -99,12 +99,14 @@ export class PeerLink implements LinkState {
 
   /**
    * @param isPolite gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation")
+   * @param servers by which it gathers at first, besides those of the configuration
    * @param offersFirst whether this side offers first; the other one waits for the offer
    */
   constructor(
     platform: Platform,
     isPolite: boolean,
     configuration: RTCConfiguration,
+    servers: readonly RTCIceServer[],
     offersFirst: boolean,
     binding: LinkBinding,
     events: PeerLinkEvents,
@@ -124,8 +126,9 @@ export class PeerLink implements LinkState {
     this.#describedAt = now;
     this.#liveness = new Liveness(now);
     // Checked by whoever makes links: there are none without it.
+    // What is given to Node gathers by no other servers than these.
     const connection = new (platform.PeerConnection as NonNullable<Platform['PeerConnection']>)(
-      configuration,
+      this.#withServers(configuration, servers),
     );
     this._connection = connection;
     // Before there is anything to negotiate: node-datachannel says so while the first channel is made.
@@ -243,13 +246,14 @@ export class PeerLink implements LinkState {
   useServers(servers: readonly RTCIceServer[], restarts: boolean): void {
     const { _connection: connection } = this;
     if (this.#isEnded) return;
-    connection.setConfiguration({
-      ...connection.getConfiguration(),
-      iceServers: [...(this.#configuration.iceServers ?? []), ...servers],
-    });
+    connection.setConfiguration(this.#withServers(connection.getConfiguration(), servers));
     if (!restarts) return;
     this.#mayOffer = true;
     this.#restartIce();
+  }
+
+  #withServers(base: RTCConfiguration, servers: readonly RTCIceServer[]): RTCConfiguration {
+    return { ...base, iceServers: [...(this.#configuration.iceServers ?? []), ...servers] };
   }
 
   _handleSignal(signal: PeerSignal): void {

@@ -486,7 +486,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     };
     const configuration = this.#host._configuration();
     const more = this.#parts.flatMap((part) => part.iceServers?.() ?? []);
-    const link = new PeerLink(this.platform, this.isPolite, configuration, offersFirst, binding, {
+    const { platform, isPolite } = this;
+    const link = new PeerLink(platform, isPolite, configuration, more, offersFirst, binding, {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
       _frame: (data, lane) => this.receiveFrame(link, lane, data),
@@ -498,7 +499,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       _ended: (reason) => this.#handleLinkEnded(reason),
       _signal: (signal) => this.#sendSignal(signal),
     });
-    if (more.length > 0) link.useServers(more, false);
     return link;
   }
 

@@ -50,11 +50,11 @@ export interface Scene {
 }
 
 /** A relay for all tests of a file; it, and the nets that they push, end with them. */
-export function useRelayProcess(): Scene {
+export function useRelayProcess(settings: Readonly<Record<string, string>> = {}): Scene {
   let relay: RunningRelay | null = null;
   const nets: { close(): void }[] = [];
   before(async () => {
-    relay = await startRelayProcess();
+    relay = await startRelayProcess(settings);
   });
   after(async () => {
     for (const net of nets) net.close();
