@@ -150,7 +150,10 @@ describe('the life of a relay', () => {
           );
           assert.match(
             heard,
-            new RegExp(`MAINPID=${relay.child.pid}\\nSTATUS=browsers dial 127\\.0\\.0\\.1:`),
+            // A process that takes over is watched from now on, not from a sign of the one before.
+            new RegExp(
+              `READY=1\\nWATCHDOG=1\\nMAINPID=${relay.child.pid}\\nSTATUS=browsers dial 127\\.0\\.0\\.1:`,
+            ),
           );
           await until(
             () => heard.split('WATCHDOG=1').length > 3,

@@ -94,10 +94,10 @@ export class Machine {
     const qemu = spawn(
       'qemu-system-x86_64',
       [
-        ...['-machine', `pc,accel=${hasKvm ? 'kvm' : 'tcg'}`, '-cpu', 'max', '-smp', '2'],
+        ...['-machine', `pc,accel=${hasKvm ? 'kvm' : 'tcg'}`, '-cpu', 'max,la57=off', '-smp', '2'],
         ...['-m', String(MEMORY_MB), '-display', 'none', '-nodefaults', '-nic', 'none'],
         ...['-kernel', join(folder, kernel), '-initrd', join(folder, initrd)],
-        ...['-append', 'root=/dev/vda rw console=ttyS0 quiet'],
+        ...['-append', 'root=/dev/vda rw console=ttyS0 quiet mitigations=off'],
         ...[
           '-drive',
           `file=${image},format=raw,if=virtio,cache=unsafe`,

@@ -108,6 +108,15 @@ export const SUITES: readonly Suite[] = [
   },
   {
     ...PLAIN,
+    name: 'image',
+    patterns: ['tests/image/*.test.ts'],
+    needs: { ...ROOTS, buildah: 'buildah', strip: 'binutils' },
+    network: 'machine',
+    when: 'slow',
+    ceilingMinutes: 20,
+  },
+  {
+    ...PLAIN,
     name: 'nat',
     patterns: ['tests/nat/*.test.ts'],
     needs: BROWSERS,

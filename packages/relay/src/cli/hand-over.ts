@@ -13,7 +13,10 @@ const LIMIT_MS = 150_000;
 /** SIGUSR2 is 12: bit 11 of the mask of signals that a process handles (proc_pid_status(5)). */
 const SIGUSR2_BIT = 11n;
 
-/** `hand-over`: has the service go on by the program that is installed now, without an end. */
+/**
+ * `hand-over`: has the service go on by the program that is installed now, without an end. Exit code
+ * 1 where that one does not start, so that the old one goes on; 2 where nobody can hand over.
+ */
 export function addHandOverCommand(program: Command): void {
   program
     .command('hand-over')
@@ -22,11 +25,9 @@ export function addHandOverCommand(program: Command): void {
     )
     .action(async () => {
       const before = (await show()).pid;
-      if (before === 0)
-        throw new LumameshError('RELAY_NOT_RUNNING', `${SERVICE} does not run: systemctl start it`);
+      if (before === 0) throw refusal(`${SERVICE} does not run: systemctl start it`);
       if (!(await handlesSignal(before)))
-        throw new LumameshError(
-          'RELAY_NOT_RUNNING',
+        throw refusal(
           `the running program is of before and cannot hand over: systemctl restart ${SERVICE}`,
         );
       process.kill(before, 'SIGUSR2');
@@ -61,10 +62,12 @@ async function show(): Promise<{ readonly pid: number; readonly status: string }
       status: /^StatusText=(.*)$/m.exec(stdout)?.[1] ?? '',
     };
   } catch (error) {
-    throw new LumameshError('RELAY_NOT_RUNNING', 'there is no service: systemctl does not answer', {
-      cause: error,
-    });
+    throw refusal('there is no service: systemctl does not answer', error);
   }
+}
+
+function refusal(text: string, cause?: unknown): LumameshError {
+  return new LumameshError('NO_SERVICE', text, { cause });
 }
 
 /** One that does not would end by it. */

@@ -196,7 +196,7 @@ class RunningRelay {
       return this.#log.error({}, 'the new program did not start: this one goes on');
     }
     this.#isStopping = true;
-    this.#notify.stopWatchdog();
+    // Signs of life go on meanwhile: the new process gives its first when it serves.
     this.#log.info({ to: successor.pid }, 'handing over: sessions are told to dial again');
     const left = await this.#relay.handSessionsOver(HAND_OVER_MS);
     await this.#close();

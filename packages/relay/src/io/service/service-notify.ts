@@ -45,7 +45,8 @@ export class ServiceNotify {
 
   /** @returns When systemd has been told, as far as it can be. Never rejects. */
   async ready(status: string): Promise<void> {
-    return this.#say('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`);
+    // A process that takes over is watched from the last sign of life of the one before.
+    return this.#say('READY=1', ALIVE, `MAINPID=${process.pid}`, `STATUS=${status}`);
   }
 
   status(text: string): void {
