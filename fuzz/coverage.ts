@@ -10,7 +10,8 @@ import ts from '@typescript/typescript6';
  */
 const MAX_COUNTERS = 65_536;
 const COUNTERS = 'lumamesh_fuzz_counters';
-const OURS = /\/packages\/(base|protocol|transport|relay|client)\/src\/.*(?<!\.test)\.ts$/;
+const OURS =
+  /\/packages\/(base|protocol|transport|relay|client|adapters\/yjs)\/src\/.*(?<!\.test)\.ts$/;
 
 const counters = new Uint8Array(MAX_COUNTERS);
 const words = new Uint32Array(counters.buffer);

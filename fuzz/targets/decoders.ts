@@ -1,4 +1,12 @@
-import { ByteReader, type Decoded, bytesEqual, fromHex, writeUint32 } from '@lumamesh/base';
+import {
+  ByteReader,
+  type Decoded,
+  bytesEqual,
+  fromHex,
+  instant,
+  utf8Encode,
+  writeUint32,
+} from '@lumamesh/base';
 import { TEST_ICE, browserFlights, testCrypto } from '@lumamesh/testkit';
 import { decodeDcep, encodeDcepOpen } from '../../packages/transport/src/datachannel/dcep.ts';
 import { CookieGate } from '../../packages/transport/src/dtls/cookie-gate.ts';
@@ -32,9 +40,15 @@ import { decodeShutdownChunk } from '../../packages/transport/src/sctp/chunk/shu
 import { decodeErrorCode } from '../../packages/transport/src/stun/attributes/error-code.ts';
 import { decodeUnknownAttributes } from '../../packages/transport/src/stun/attributes/unknown-attributes.ts';
 import { decodeXorMappedAddress } from '../../packages/transport/src/stun/attributes/xor-mapped-address.ts';
-import { decodeStun } from '../../packages/transport/src/stun/message.ts';
-import type { Target } from '../target.ts';
-import { instant } from '@lumamesh/base';
+import { isIceUfrag, iceKey } from '../../packages/transport/src/ice/ice-credentials.ts';
+import { addFingerprint } from '../../packages/transport/src/stun/attributes/fingerprint-attribute.ts';
+import { addMessageIntegrity } from '../../packages/transport/src/stun/attributes/message-integrity.ts';
+import {
+  METHOD_BINDING,
+  StunBuilder,
+  decodeStun,
+} from '../../packages/transport/src/stun/message.ts';
+import { Script, type Target } from '../target.ts';
 
 /* What reads one datagram, message or chunk, and keeps nothing. */
 const REMOTE = { address: '198.51.100.1', port: 4000 };
@@ -75,6 +89,31 @@ const stun: Target = {
       decodeErrorCode(value);
       decodeUnknownAttributes(value);
     }
+  },
+};
+
+/** Checks as whoever knows the password makes them: a mutation would not leave one authentic. */
+const checks: Target = {
+  name: 'stun-checks',
+  maxBytes: 400,
+  seeds: () =>
+    ['luma:abcd', 'luma/abcd:efgh', 'luma/:', 'luma:'].map((username) =>
+      Uint8Array.of(0, 6, username.length, ...utf8Encode(username), 0x80, 0x29, 1, 7),
+    ),
+  run: (input) => {
+    const script = new Script(input);
+    const message = new StunBuilder('request', METHOD_BINDING, new Uint8Array(12));
+    for (let i = 0; i < 20 && !script.isOver; i++)
+      message.attribute(script.uint16(), script.bytes());
+    const key = iceKey(TEST_ICE.password);
+    const datagram = addFingerprint(addMessageIntegrity(message, testCrypto(3), key)).finish();
+    const verdict = agent.handleDatagram(REMOTE, datagram);
+    if (verdict.kind === 'drop') return;
+    if (verdict.response.length > 3 * datagram.length) throw new Error('a response is too large');
+    if (verdict.kind !== 'check') return;
+    const { remoteUfrag, previousUfrag } = verdict;
+    if (!isIceUfrag(remoteUfrag) || (previousUfrag !== null && !isIceUfrag(previousUfrag)))
+      throw new Error(`a ufrag that is none: ${remoteUfrag}, ${previousUfrag}`);
   },
 };
 
@@ -193,6 +232,7 @@ const dcep: Target = {
 
 export const DECODERS: readonly Target[] = [
   stun,
+  checks,
   record,
   cookieGate,
   messages,

@@ -1,11 +1,8 @@
-import { type AeadName, instant } from '@lumamesh/base';
+import type { AeadName } from '@lumamesh/base';
 import { mutations, seededRandom } from '@lumamesh/testkit';
 import { VirtualMesh } from '@lumamesh/testkit/mesh';
 import { chooseIoPath, nodeCrypto } from '@lumamesh/transport/io';
 import { areAlike } from '@lumamesh/transport/internal/io/native/self-test';
-import { STRUCTURED_VALUES } from '../../packages/client/src/features/structured-codec.ts';
-import { Delivery, type DeliveryHost } from '../../packages/client/src/peer/delivery.ts';
-import type { Frame, FrameSink } from '../../packages/client/src/peer/peer-frame.ts';
 import type { Target } from '../target.ts';
 
 /* Whole stories, each made up from a number: two bytes of the input. */
@@ -17,53 +14,6 @@ function ofSeeds(name: string, run: (seed: number) => void): Target {
     run: ([high = 0, low = 0]) => run((high << 8) | low),
   };
 }
-
-/** Frames of a peer that has gone mad. */
-function peerStory(round: number): void {
-  const random = seededRandom(round);
-  const sent: (readonly [Frame, number])[] = [];
-  const sink: FrameSink = {
-    isOpen: true,
-    queuedBytes: () => 0,
-    send: (frame, lane) => void sent.push([frame, lane]),
-  };
-  const make = (): Delivery => new Delivery(PEER_HOST);
-  const [sender, receiver] = [make(), make()];
-  sender._setSink(sink);
-  for (const [tag, value] of [
-    ['', { a: 1 }],
-    ['action x', 'y'.repeat(30_000)],
-    ['request 1 z', new Uint8Array(70_000)],
-    ['', new Map([[1n, new Date()]])],
-    ['', { $: [undefined, new Float64Array(9)] }],
-  ] as const)
-    void sender._send(tag, value, {}, false);
-  for (let i = 0; i < 300; i++) {
-    const [frame = '', lane = 0] = sent[Math.floor(random() * sent.length)] ?? [];
-    const isText = typeof frame === 'string';
-    const bytes = isText ? new TextEncoder().encode(frame.slice(0, 200)) : frame.slice(0, 200);
-    const [damaged = bytes] = random() < 0.5 ? mutations(bytes, 1, round + i) : [bytes];
-    const data = isText ? new TextDecoder().decode(damaged) : damaged.slice().buffer;
-    receiver._handleFrame(sink, random() < 0.1 ? Math.floor(random() * 6) : lane, data);
-    STRUCTURED_VALUES.decode(damaged.slice());
-  }
-}
-
-const PEER_HOST: DeliveryHost = {
-  platform: {
-    crypto,
-    now: () => instant(0),
-    setTimer: () => () => undefined,
-  },
-  onListenerError: (error) => {
-    throw error;
-  },
-  _codec: STRUCTURED_VALUES,
-  _isAdmitted: () => true,
-  _deliver: () => undefined,
-  _handleProgress: () => undefined,
-  _handleReset: () => undefined,
-};
 
 /**
  * A relay of a small mesh that says and does what comes into its head; rooms and links must come
@@ -157,7 +107,6 @@ const AEADS: readonly (readonly [AeadName, number])[] = [
 ];
 
 export const STORIES: readonly Target[] = [
-  ofSeeds('peer-lanes', peerStory),
   ofSeeds('mesh', meshStory),
   ...(chooseIoPath('auto').name === 'native' ? [ofSeeds('native-crypto', nativeStory)] : []),
 ];

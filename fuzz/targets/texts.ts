@@ -12,15 +12,12 @@ import {
 } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { loadRelays } from '../../packages/client/src/features/discovery/relay-cache.ts';
-import { readAnnouncement } from '../../packages/client/src/features/media/announcement.ts';
 import { STRUCTURED_VALUES } from '../../packages/client/src/features/structured-codec.ts';
 import { RelayBook } from '../../packages/client/src/net/relay-book.ts';
 import { readRelayList } from '../../packages/client/src/net/relay-source.ts';
 import { encodeValue } from '../../packages/client/src/peer/plain-values.ts';
-import { parsePeerSignal } from '../../packages/client/src/peer/signal.ts';
 import {
   ValueReader,
-  parseJson,
   readSmallFrame,
   smallFrame,
 } from '../../packages/client/src/peer/value-frames.ts';
@@ -191,6 +188,7 @@ export const TEXTS: readonly Target[] = [
       { action: 'signal', room: ROOM, to: PEER, data: 'x' },
       { action: 'nodes', limit: 3, after: 'x' },
       { action: 'ping' },
+      { action: 'dial-back', record: RECORD },
     ],
     (text) => void parseClientMessage(text),
   ),
@@ -203,6 +201,11 @@ export const TEXTS: readonly Target[] = [
       { action: 'signal', room: ROOM, from: PEER, data: 'x' },
       { action: 'nodes', nodes: [RECORD], next: 'x' },
       { action: 'error', code: 'x', message: 'y', room: ROOM },
+      { action: 'joined', room: ROOM, members: [], more: true },
+      { action: 'joined', room: ROOM, members: [], turn: { username: 'u', password: 'p' } },
+      { action: 'peer-left', room: ROOM, peer: PEER },
+      { action: 'pong' },
+      { action: 'dialled-back', result: 'reached', address: '203.0.113.1' },
     ],
     (text) => {
       parseRelayMessage(text);
@@ -236,22 +239,6 @@ export const TEXTS: readonly Target[] = [
         // It says so to the page that named the list.
         if (!(error instanceof Error && 'code' in error && error.code === 'BAD_RELAY')) throw error;
       }
-    },
-  ),
-  ofText(
-    'peer-signals',
-    [
-      {
-        attempt: 'a',
-        description: { type: 'offer', sdp: 'v=0' },
-        candidates: [{ candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 }],
-      },
-      [{ id: 'a', revision: 1, tracks: [{ id: 'b', kind: 'audio', mid: '0', isMuted: false }] }],
-    ],
-    (text) => {
-      const value = parseJson(text);
-      parsePeerSignal(value);
-      readAnnouncement(value);
     },
   ),
 ];
