@@ -138,6 +138,22 @@ describe('a file', () => {
     );
   });
 
+  it('has a name without a path, control characters and marks of direction, whatever its sender says', async () => {
+    const [ada, bob] = pair();
+    for (const [said, shown] of [
+      ['/etc/../tea.txt', 'tea.txt'],
+      ['C:\\windows\\tea.txt', 'tea.txt'],
+      ['\u202egnp.exe', 'gnp.exe'],
+      ['tea\u0000.\u2066txt\r\n', 'tea.txt'],
+      ['שלום 👩‍👩‍👧.png', 'שלום 👩‍👩‍👧.png'],
+    ] as const) {
+      ada.sendFile(new Blob([]), { name: said }).catch(() => undefined);
+      const offer = await bob.offer();
+      assert.equal(offer.name, shown);
+      offer.refuse();
+    }
+  });
+
   it('flows once accepted, and is stopped by either side', async () => {
     const [ada, bob] = pair();
     const file = new Blob([new Uint8Array(5_000_000)]);

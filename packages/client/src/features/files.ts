@@ -17,6 +17,8 @@ const PIECE_BYTES = 262_144;
 /** Pieces are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
 const PIECES_PER_BLOB = 64;
 const MAX_NAME_LENGTH = 255;
+/** Control characters, and marks of direction, by which `gnp.exe` is shown as `exe.png`. */
+const UNSEEN = /[\p{Cc}\p{Bidi_C}]/gu;
 /** Offers of one peer that the page has not accepted or refused. */
 const MAX_OFFERS = 1024;
 
@@ -56,7 +58,7 @@ export function files(): Feature<FilesApi> {
 
 /** A file that a peer would like to give us. Nothing is sent before {@link IncomingFile.accept}. */
 export interface IncomingFile {
-  /** As the sender called it: a stranger's word, without any path. */
+  /** As the sender called it: a stranger's word, without any path or unseen characters. */
   readonly name: string;
   readonly type: string;
   /** In bytes. */
@@ -248,7 +250,10 @@ class Incoming implements IncomingFile, Transfer {
   #received = 0;
 
   constructor({ name, type, size }: Offer, say: (frame: 'fileGo' | 'fileStop' | 'done') => void) {
-    this.name = (name.split(/[/\\]/).at(-1) ?? '').slice(0, MAX_NAME_LENGTH);
+    this.name = name
+      .replace(UNSEEN, '')
+      .replace(/.*[/\\]/, '')
+      .slice(0, MAX_NAME_LENGTH);
     this.type = type.slice(0, MAX_NAME_LENGTH);
     this.size = size;
     this.#say = say;

@@ -277,6 +277,27 @@ describe('signals without end', () => {
   });
 });
 
+describe('a peer that relays announce again and again', () => {
+  it('is offered to once a second at most, and not given up for that', async () => {
+    const world = new World();
+    world.offer('first', 10);
+    await world.run(100);
+    const before = world.signals.length;
+    for (let i = 0; i < 200; i++) {
+      world.peer._handleSeen('Bob', true);
+      world.peer._handleSeen('Bob', false);
+    }
+    await world.run(100);
+    assert.ok(world.signals.length - before <= 1, `${world.signals.length - before} signals`);
+    assert.equal(world.peer.state, 'connecting');
+    assert.deepEqual(world.closed, []);
+    world.connection.open();
+    world.connection.bind();
+    await world.run(100);
+    assert.equal(world.peer.state, 'open');
+  });
+});
+
 describe('a connection is bound to who is at its ends', () => {
   it('is of no use before the other side has said whom it takes us for, on every lane', async () => {
     const world = new World();
