@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +16,7 @@ import {
 import { DEFAULT_SESSION_LIMITS, type SessionEvent } from '@lumamesh/transport';
 import { UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import { DtlsConnection } from '@lumamesh/transport/internal/dtls/dtls-connection';
+import { DtlsOverUdp } from './dtls-over-udp.ts';
 
 /* The DTLS of another house: OpenSSL's s_client and s_server. */
 const skip =
@@ -227,9 +227,7 @@ describe('OpenSSL as the server of our client', { skip }, () => {
           ...flags,
         ]);
         const output = collect(server);
-        const socket = createSocket('udp4');
-        const received: string[] = [];
-        let isConnected = false;
+        let peer: DtlsOverUdp | null = null;
         try {
           await until(
             () => output.text.includes('ACCEPT'),
@@ -241,40 +239,24 @@ describe('OpenSSL as the server of our client', { skip }, () => {
             certificate: clientCertificate,
             maxDatagramBytes: 1200,
           };
-          const connection = DtlsConnection.client(monotonicNow(), options);
-          const drain = (): void => {
-            for (let next = connection.poll(); next !== null; next = connection.poll()) {
-              if (next.type === 'transmit') socket.send(next.data, port, '127.0.0.1');
-              else if (next.type === 'connected') {
-                isConnected = true;
-                connection.send(new TextEncoder().encode('hello from lumamesh\n'));
-              } else if (next.type === 'data') received.push(new TextDecoder().decode(next.data));
-            }
-          };
-          socket.on('message', (data) => {
-            connection.handleDatagram(monotonicNow(), data);
-            drain();
-          });
-          drain();
-          const timer = setInterval(() => {
-            connection.handleTimeout(monotonicNow());
-            drain();
-          }, 50);
-          try {
-            await until(
-              () => isConnected && output.text.includes('hello from lumamesh'),
-              () => output.text,
-            );
-            server.stdin?.write('hello from openssl\n');
-            await until(
-              () => received.join('').includes('hello from openssl'),
-              () => JSON.stringify(received),
-            );
-          } finally {
-            clearInterval(timer);
-          }
+          peer = await DtlsOverUdp.open(DtlsConnection.client(monotonicNow(), options), port);
+          const ours = peer;
+          await until(
+            () => ours.negotiated !== null,
+            () => output.text,
+          );
+          ours.send('hello from lumamesh\n');
+          await until(
+            () => output.text.includes('hello from lumamesh'),
+            () => output.text,
+          );
+          server.stdin?.write('hello from openssl\n');
+          await until(
+            () => ours.received.includes('hello from openssl'),
+            () => ours.received,
+          );
         } finally {
-          socket.close();
+          peer?.close();
           server.kill();
         }
       }, 'server'),
