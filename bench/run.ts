@@ -22,7 +22,7 @@ const ALL: readonly PeerName[] = [
   'ws over TLS',
 ];
 /** Other settings of ours; asked for by name. */
-const VARIANTS: readonly PeerName[] = ['lumamesh by hybrid', 'lumamesh by DTLS 1.2'];
+const VARIANTS: readonly PeerName[] = ['lumamesh by X25519', 'lumamesh by DTLS 1.2'];
 /** This takes long, and is asked for by name. */
 const BY_NAME_ONLY: readonly string[] = ['grown-to-10000'];
 const DEFAULT_CASES = Object.keys(CASES).filter((name) => !BY_NAME_ONLY.includes(name));

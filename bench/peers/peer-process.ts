@@ -13,7 +13,7 @@ import type { Answer } from './answer-parent.ts';
 export type PeerName =
   | 'lumamesh'
   | 'lumamesh without native I/O'
-  | 'lumamesh by hybrid'
+  | 'lumamesh by X25519'
   | 'lumamesh by DTLS 1.2'
   | 'pion'
   | 'ws over TLS';
@@ -128,7 +128,7 @@ function settings(folder: string, name: PeerName, maxSessions: number): Record<s
   const many = '100000000';
   return {
     NATIVE_IO: name === 'lumamesh without native I/O' ? 'off' : 'auto',
-    KEY_EXCHANGE: name === 'lumamesh by hybrid' ? 'hybrid' : 'x25519',
+    KEY_EXCHANGE: name === 'lumamesh by X25519' ? 'x25519' : 'hybrid',
     DTLS_MAX_VERSION: name === 'lumamesh by DTLS 1.2' ? '1.2' : '1.3',
     CERT_FILE: join(folder, 'server.crt'),
     KEY_FILE: join(folder, 'server.key'),

@@ -262,7 +262,7 @@ describe('lumamesh-relay check', () => {
       const text = await finished(run({}, 'check', line));
       assert.match(
         text.stdout,
-        /^ok {3}DTLS +the certificate is the one of the record, by DTLS 1\.3 with x25519 \(\d+ ms\)$/m,
+        /^ok {3}DTLS +the certificate is the one of the record, by DTLS 1\.3 with x25519mlkem768 \(\d+ ms\)$/m,
       );
 
       const wrong = record.fingerprint.replace(/^../, (byte) => (byte === '00' ? '01' : '00'));

@@ -16,8 +16,8 @@ function agreed(settings: Record<string, string>): string {
 
 describe('KEY_EXCHANGE and DTLS_MAX_VERSION', () => {
   it('say what is preferred, and what is spoken at all', () => {
-    assert.equal(agreed({}), '1.3 x25519');
-    assert.equal(agreed({ KEY_EXCHANGE: 'hybrid' }), '1.3 x25519mlkem768');
+    assert.equal(agreed({}), '1.3 x25519mlkem768');
+    assert.equal(agreed({ KEY_EXCHANGE: 'x25519' }), '1.3 x25519');
     assert.equal(agreed({ DTLS_MAX_VERSION: '1.2' }), '1.2 x25519');
     assert.throws(() => readConfig({ environment: { KEY_EXCHANGE: 'rsa' } }), /KEY_EXCHANGE/);
   });

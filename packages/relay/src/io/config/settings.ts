@@ -330,8 +330,8 @@ export const SETTINGS = {
   keyExchange: setting(
     'KEY_EXCHANGE',
     '<which>',
-    'what is preferred where a browser offers both: X25519 alone; or with ML-KEM-768 (hybrid), which holds against quantum computers and costs a fifth more CPU per set-up',
-    'x25519',
+    'what is preferred where a browser offers both: X25519 with ML-KEM-768 (hybrid), which holds against quantum computers; or X25519 alone, which costs some CPU less per set-up',
+    'hybrid',
     'hybrid or x25519',
   ),
   dtlsMaxVersion: setting(
