@@ -14,14 +14,19 @@ const ROOM = 't'.repeat(43);
 const REPLY_MS = 2000;
 const TCP_SOCKETS_A_TURN = 20;
 const TCP_TURN_MS = 20;
+/** Of our own, for a relay that reads slowly. */
+const MAX_WAITING = 65_536;
 
 interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
-/** Credentials that members of a room got with `joined`. */
-async function credentials(record: SignedRelayRecord, count: number): Promise<Credentials[]> {
+/** Credentials that members of a room got with `joined`; `leave` makes them leave it. */
+async function credentials(
+  record: SignedRelayRecord,
+  count: number,
+): Promise<Credentials[] & { leave: () => void }> {
   const got: Credentials[] = [];
   const stubs = await members(record, count, (frame) => {
     const { turn } = JSON.parse(frame) as { turn?: Credentials };
@@ -31,7 +36,10 @@ async function credentials(record: SignedRelayRecord, count: number): Promise<Cr
     stub.say({ action: 'join', room: ROOM, peer: `${i}`.padEnd(22, 't') });
   for (let i = 0; i < 100 && got.length < count; i++)
     await new Promise((resolve) => setTimeout(resolve, 50));
-  return got;
+  const leave = (): void => {
+    for (const stub of stubs) stub.say({ action: 'leave', room: ROOM });
+  };
+  return Object.assign(got, { leave });
 }
 
 /** Somebody with a port, who may ask the TURN server. */
@@ -86,18 +94,17 @@ function repeat(
 
 const NOBODY: Credentials = { username: 'nobody', password: 'nothing' };
 
+function connect(record: SignedRelayRecord): Socket {
+  const { ip: host, tcpPort: port = 0 } = record;
+  return createConnection({ host, port, localAddress: FROM }).on('error', () => undefined);
+}
+
 /** Opens connections for ever, and does with each what `use` does. */
 function connections(record: SignedRelayRecord, use: (socket: Socket, i: number) => void): void {
   let i = 0;
   setInterval(() => {
     for (let n = 0; n < TCP_SOCKETS_A_TURN; n++) {
-      const socket = createConnection({
-        host: record.ip,
-        port: record.tcpPort ?? 0,
-        localAddress: FROM,
-      });
-      socket.on('error', () => undefined);
-      use(socket, i++);
+      use(connect(record), i++);
     }
   }, TCP_TURN_MS);
 }
@@ -140,6 +147,16 @@ export const FORWARDING: Readonly<Record<string, Attack>> = {
       for (let i = 0; i < 256; i++)
         askers.push(await Asker.at(record, got[i % got.length] ?? NOBODY));
       repeat(askers, (client) => [client.refresh(0), client.allocate()]);
+    },
+  },
+  'turn-expired': {
+    what: 'credentials of members who have left, signed and with a nonce that is right',
+    environment: ENVIRONMENT,
+    run: async (record) => {
+      const got = await credentials(record, 16);
+      const askers = await Promise.all(got.map(async (one) => Asker.at(record, one)));
+      got.leave();
+      repeat(askers, (client) => [client.allocate(), client.refresh(600)]);
     },
   },
   'turn-permissions': {
@@ -197,5 +214,28 @@ export const FORWARDING: Readonly<Record<string, Attack>> = {
         // Whoever reads nothing has 256 KB kept for him at most.
         socket.pause();
       }),
+  },
+  'tcp-deaf': {
+    what: 'TCP connections that ask all the time and read nothing of the answers',
+    environment: ENVIRONMENT,
+    run: async (record) => {
+      const asking = noise.allocate();
+      const deaf = await Promise.all(
+        Array.from({ length: 32 }, async () => {
+          const socket = connect(record).pause();
+          await once(socket, 'connect').catch(() => undefined);
+          return socket;
+        }),
+      );
+      flood((i) => {
+        const at = i % deaf.length;
+        // It is closed when too much waits for it.
+        if (deaf[at]?.destroyed === true) deaf[at] = connect(record).pause();
+        const socket = deaf[at];
+        if (socket === undefined || socket.writableLength > MAX_WAITING) return 0;
+        socket.write(asking);
+        return asking.length;
+      });
+    },
   },
 };
