@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sandboxPrefix } from '../testing/sandbox.ts';
 import { CannotFetch, Checkout } from './checkout.ts';
-import { SUITES } from './suites.ts';
+import { type PeerSuite, SUITES } from './suites.ts';
 
 /*
  * `npm run peer-suites -- [trystero tinybase rxdb automerge y-protocols] [--mirror NAME=PATH]…`: the
@@ -30,12 +30,10 @@ const results: (readonly [name: string, result: string])[] = [];
 for (const suite of SUITES) {
   if (positionals.length > 0 && !positionals.includes(suite.name)) continue;
   const { name, source } = suite;
-  say(
-    `\n== ${name}: ${'installed' in source ? versionOf(source.installed) : `${source.repository} ${source.commit}`}`,
-  );
+  say(`\n== ${name}: ${nameOf(source)}`);
   const checkout = new Checkout();
   try {
-    if (!('installed' in source)) checkout.fetch(source, mirrors.get(name));
+    if ('repository' in source) checkout.fetch(source, mirrors.get(name));
     await suite.prepare(checkout);
     const sandbox = sandboxPrefix('own') ?? [];
     let isGood = true;
@@ -68,6 +66,12 @@ function splitAt(text: string, at: number): readonly [string, string] {
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+function nameOf(source: PeerSuite['source']): string {
+  if ('installed' in source) return versionOf(source.installed);
+  if ('registry' in source) return `${source.registry} ${source.version}`;
+  return `${source.repository} ${source.commit}`;
 }
 
 function versionOf(name: string): string {

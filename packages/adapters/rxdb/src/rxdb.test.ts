@@ -4,7 +4,7 @@ import { type MemoryRoom, makeMemoryRoom, until } from '@lumamesh/testkit';
 import type { Room } from 'lumamesh';
 import { type LumameshConnectionHandler, getConnectionHandlerLumamesh } from './index.ts';
 
-/* The contract of the handler. RxDB itself is too large to be installed for tests. */
+/* The contract of the handler. RxDB itself is met by `npm run peer-suites -- rxdb`. */
 
 interface Side {
   readonly handler: LumameshConnectionHandler;
