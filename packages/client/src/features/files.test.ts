@@ -145,6 +145,8 @@ describe('a file', () => {
       ['C:\\windows\\tea.txt', 'tea.txt'],
       ['\u202egnp.exe', 'gnp.exe'],
       ['tea\u0000.\u2066txt\r\n', 'tea.txt'],
+      ['dir/\u2028/../../etc/passwd', 'passwd'],
+      ['dir\\\u2029..\\tea.txt', 'tea.txt'],
       ['שלום 👩‍👩‍👧.png', 'שלום 👩‍👩‍👧.png'],
     ] as const) {
       ada.sendFile(new Blob([]), { name: said }).catch(() => undefined);

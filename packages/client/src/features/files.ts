@@ -252,7 +252,7 @@ class Incoming implements IncomingFile, Transfer {
   constructor({ name, type, size }: Offer, say: (frame: 'fileGo' | 'fileStop' | 'done') => void) {
     this.name = name
       .replace(UNSEEN, '')
-      .replace(/.*[/\\]/, '')
+      .replace(/.*[/\\]/s, '')
       .slice(0, MAX_NAME_LENGTH);
     this.type = type.slice(0, MAX_NAME_LENGTH);
     this.size = size;
