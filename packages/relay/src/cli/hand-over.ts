@@ -24,13 +24,13 @@ export function addHandOverCommand(program: Command): void {
       'after an upgrade: the running service hands over to the program that is installed now; sessions dial again at once',
     )
     .action(async () => {
-      const before = (await show()).pid;
-      if (before === 0) throw refusal(`${SERVICE} does not run: systemctl start it`);
-      if (!(await handlesSignal(before)))
+      const before = await show();
+      if (before.pid === 0) throw refusal(`${SERVICE} does not run: systemctl start it`);
+      if (!(await handlesSignal(before.pid)))
         throw refusal(
           `the running program is of before and cannot hand over: systemctl restart ${SERVICE}`,
         );
-      process.kill(before, 'SIGUSR2');
+      process.kill(before.pid, 'SIGUSR2');
       const after = await newProcess(before);
       if (after !== null) return say(`${SERVICE} goes on as process ${after}`);
       process.stderr.write(
@@ -41,16 +41,22 @@ export function addHandOverCommand(program: Command): void {
 }
 
 /** `null` where the old process goes on. */
-async function newProcess(before: number): Promise<number | null> {
+async function newProcess(before: Shown): Promise<number | null> {
   for (const endsAt = Date.now() + LIMIT_MS; Date.now() < endsAt; await sleep(ASK_EVERY_MS)) {
     const { pid, status } = await show();
-    if (pid !== before && pid !== 0) return pid;
-    if (status.startsWith('the new program did not start')) return null;
+    if (pid !== before.pid && pid !== 0) return pid;
+    // What is said from before is of another time.
+    if (status !== before.status && status.startsWith('the new program did not start')) return null;
   }
   return null;
 }
 
-async function show(): Promise<{ readonly pid: number; readonly status: string }> {
+interface Shown {
+  readonly pid: number;
+  readonly status: string;
+}
+
+async function show(): Promise<Shown> {
   try {
     const { stdout } = await promisify(execFile)('systemctl', [
       'show',

@@ -188,15 +188,22 @@ class RunningRelay {
         'SIGUSR2: only a service of systemd goes on by another process; restart the relay instead',
       );
     this.#isHandingOver = true;
-    const successor = Successor.start();
-    if (!(await successor.says('prepared', PREPARE_MS)) || this.#isStopping) {
-      successor.end();
+    const successor = await this.#successor();
+    if (successor === null || this.#isStopping) {
+      successor?.end();
       this.#isHandingOver = false;
-      this.#notify.status(`the new program did not start; ${this.#whereabouts}`);
+      // Whoever has asked tells this time from the last by it.
+      const at = new Date().toISOString();
+      this.#notify.status(`the new program did not start at ${at}; ${this.#whereabouts}`);
       return this.#log.error({}, 'the new program did not start: this one goes on');
     }
     this.#isStopping = true;
-    // Signs of life go on meanwhile: the new process gives its first when it serves.
+    // Signs of life go on meanwhile: the new process gives its first when it serves. Whatever hangs
+    // below ends both, and the service manager starts the service anew.
+    setTimeout(() => {
+      successor.end();
+      process.exit(1);
+    }, STOP_MS + TAKE_OVER_MS).unref();
     this.#log.info({ to: successor.pid }, 'handing over: sessions are told to dial again');
     const left = await this.#relay.handSessionsOver(HAND_OVER_MS);
     await this.#close();
@@ -209,6 +216,22 @@ class RunningRelay {
       isUp ? 'handed over' : 'the new process did not take over',
     );
     process.exit(isUp ? 0 : 1);
+  }
+
+  /** A new process that is prepared, with the settings of now; `null` where it does not start. */
+  async #successor(): Promise<Successor | null> {
+    for (;;) {
+      const reloads = this.#reloads;
+      const successor = Successor.start();
+      const isPrepared = await successor.says('prepared', PREPARE_MS);
+      // A token that was taken back meanwhile must not hold again.
+      await this.#reloads;
+      const isOfBefore = this.#reloads !== reloads;
+      if (isPrepared && !isOfBefore) return successor;
+      successor.end();
+      if (!isOfBefore || this.#isStopping) return null;
+      this.#log.info({}, 'settings were read again meanwhile: the new program starts anew');
+    }
   }
 
   async #close(): Promise<void> {

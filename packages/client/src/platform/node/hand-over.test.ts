@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +54,11 @@ async function withRelay(
 /** Processes that it has handed over to. */
 function successors({ stderr }: RelayProcess): readonly number[] {
   return [...stderr.matchAll(/"to":(\d+),/g)].map(([, pid]) => Number(pid));
+}
+
+/** Of Linux. */
+function childrenOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {
@@ -152,6 +158,22 @@ describe('a relay that hands over to a new process', () => {
       } finally {
         for (const net of nets) net.close();
       }
+    }));
+
+  it('hands over with the settings of now, also where they were read again meanwhile', () =>
+    withRelay(true, async ({ relay, config }) => {
+      await config('ACCESS_TOKENS=a-token-of-many-letters,another-of-many-letters');
+      const pid = relay.child.pid ?? 0;
+      const before = childrenOf(pid);
+      kill(pid, 'SIGUSR2');
+      await until(() => childrenOf(pid) !== before, 'no new process');
+      kill(pid, 'SIGHUP');
+      await until(
+        () => relay.stderr.includes('"msg":"handed over"'),
+        () => relay.stderr,
+      );
+      assert.match(relay.stderr, /settings were read again meanwhile: the new program starts anew/);
+      assert.equal(successors(relay).length, 1);
     }));
 
   it('does so for a service only: elsewhere nobody would know of the new process', () =>

@@ -95,8 +95,9 @@ export class Predecessor {
 
   /** Tells that it serves; the old one ends then. */
   up(): void {
+    if (!process.connected) return;
     process.send?.('up' satisfies Word);
     // What was sent before is sent.
-    if (process.connected) process.disconnect?.();
+    process.disconnect?.();
   }
 }
