@@ -1,10 +1,9 @@
-import { instant, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { instant, parseJson, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { STRUCTURED_VALUES } from '../../packages/client/src/features/structured-codec.ts';
 import { SignalBudget } from '../../packages/client/src/peer/signal-budget.ts';
 import { Delivery, type DeliveryHost } from '../../packages/client/src/peer/delivery.ts';
 import type { Frame, FrameSink } from '../../packages/client/src/peer/peer-frame.ts';
 import { fieldsOf, parsePeerSignal } from '../../packages/client/src/peer/signal.ts';
-import { parseJson } from '../../packages/client/src/peer/value-frames.ts';
 import { readAnnouncement } from '../../packages/client/src/features/media/announcement.ts';
 import { type Bytes, decodeFrame, encodeFrame } from '../../packages/adapters/yjs/src/frames.ts';
 import { Script, type Target } from '../target.ts';
@@ -127,7 +126,7 @@ const payloads: Target = {
       ],
     ].map((value) => utf8Encode(JSON.stringify(value))),
   run: (input) => {
-    const value = parseJson(utf8Decode(input));
+    const value = parseJson(input);
     readAnnouncement(value);
     fieldsOf(fieldsOf(value)['more']);
     const signal = parsePeerSignal(value);

@@ -13,6 +13,7 @@ export * from './fifo.ts';
 export * from './instant.ts';
 export * from './ip-address.ts';
 export * from './machine.ts';
+export * from './parse-json.ts';
 export * from './printable.ts';
 export * from './random.ts';
 export * from './serial.ts';

@@ -5,9 +5,9 @@ import {
   fromBase64Url,
   fromHex,
   isCanonicalIp,
+  parseJson,
   toBase64Url,
   toHex,
-  utf8Decode,
   utf8Encode,
 } from '@lumamesh/base';
 
@@ -160,13 +160,7 @@ export function decodeRecordLine(line: string): Decoded<SignedRelayRecord> {
     ? fromBase64Url(text.slice(RECORD_LINE_PREFIX.length))
     : null;
   if (bytes === null) return dropped(`a record line is ${RECORD_LINE_PREFIX} and base64url`);
-  let json: unknown = null;
-  try {
-    json = JSON.parse(utf8Decode(bytes) ?? '');
-  } catch {
-    // Said below.
-  }
-  const record = parseRecordJson(json);
+  const record = parseRecordJson(parseJson(bytes));
   // One record, one line.
   return record.ok && encodeRecordLine(record.value) !== text
     ? dropped('the record is not in canonical form')

@@ -1,4 +1,4 @@
-import { type Decoded, decoded, dropped, utf8Encode } from '@lumamesh/base';
+import { type Decoded, decoded, dropped, parseJson, utf8Encode } from '@lumamesh/base';
 import { ACCESS_PROOF_LENGTH } from './access.ts';
 import { type JoinProof, isJoinProof } from './join-proof.ts';
 import { LIMITS } from './limits.ts';
@@ -301,12 +301,8 @@ function isNumber(value: unknown): value is number {
 
 /** The JSON object that a text is, or `null`: what strangers send does not throw. */
 export function parseJsonObject(frame: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(frame);
-    return isObject(value) && !Array.isArray(value) ? value : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(frame);
+  return isObject(value) && !Array.isArray(value) ? value : null;
 }
 
 function fault(

@@ -41,6 +41,14 @@ function randomValue(random: () => number, depth = 0): unknown {
 }
 
 describe('structured values', () => {
+  it('arrive when they are as deep as may be sent', async () => {
+    // Of all values a map takes the most levels of JSON.
+    let maps: unknown = 1n;
+    for (let i = 0; i < 500; i++) maps = new Map([[i, maps]]);
+    assert.deepEqual(await roundTrip(maps), maps);
+    assert.throws(() => STRUCTURED_VALUES.encode([[maps]]), { code: 'NOT_SENDABLE' });
+  });
+
   it('arrive as they were', async () => {
     const values: readonly unknown[] = [
       new Date(0),

@@ -1,4 +1,4 @@
-import { concatBytes } from '@lumamesh/base';
+import { concatBytes, parseJson } from '@lumamesh/base';
 import {
   MAX_DEPTH,
   isRecord,
@@ -8,7 +8,7 @@ import {
   tooLarge,
 } from '../peer/plain-values.ts';
 import { copyBytes, isTakenBy, tagOf } from '../peer/value-classes.ts';
-import { type EncodedValue, type StructuredCodec, parseBytes } from '../peer/value-frames.ts';
+import type { EncodedValue, StructuredCodec } from '../peer/value-frames.ts';
 
 /*
  * Values that JSON does not carry, as bytes:
@@ -160,7 +160,7 @@ function decode(bytes: Uint8Array<ArrayBuffer>): unknown {
       if (!(end >= at && end <= bytes.length)) throw new RangeError('more than there is');
       return bytes.slice(at, (at = end));
     };
-    return read(parseBytes(bytes.subarray(HEAD_BYTES, at)), take);
+    return read(parseJson(bytes.subarray(HEAD_BYTES, at)), take);
   } catch {
     return undefined;
   }

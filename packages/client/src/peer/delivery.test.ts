@@ -677,6 +677,16 @@ describe('a stranger', () => {
     assert.ok(ada.heard.length > 0 && ends > 0);
   });
 
+  it('is passed over where it is nested too deep, and heard again after it', () => {
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    const bytes = new TextEncoder().encode(`jx\n${deep}`);
+    for (const frame of ['rs', 'n0', `jx\n${deep}`, bytes.buffer, 'jx\n[[1]]'])
+      assert.ok(ada.delivery._handleFrame(left, VALUES, frame));
+    assert.deepEqual(ada.heard, [{ tag: 'x', value: [[1]] }]);
+  });
+
   it('that announces much and sends little costs little', () => {
     const { ada, path } = scene();
     const [left] = path.ends;

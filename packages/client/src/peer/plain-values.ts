@@ -1,10 +1,5 @@
-import { LumameshError, utf8Encode } from '@lumamesh/base';
-import {
-  type EncodedValue,
-  MAX_VALUE_BYTES,
-  type StructuredCodec,
-  hasTooManyParts,
-} from './value-frames.ts';
+import { LumameshError, isIntricate, utf8Encode } from '@lumamesh/base';
+import { type EncodedValue, MAX_VALUE_BYTES, type StructuredCodec } from './value-frames.ts';
 import { copyBytes, isUint8Array, tagOf } from './value-classes.ts';
 
 /** Deeper than this is a cycle, or as good as one. */
@@ -31,7 +26,7 @@ export function encodePlain(value: unknown): EncodedValue | null {
 /** Throws `MESSAGE_TOO_LARGE` where it has too many parts. */
 export function jsonBytes(json: string): Uint8Array<ArrayBuffer> {
   const bytes = utf8Encode(json);
-  if (hasTooManyParts(bytes)) throw tooLarge('a value has at most a million parts');
+  if (isIntricate(bytes)) throw tooLarge('a value has at most a million parts');
   return bytes;
 }
 

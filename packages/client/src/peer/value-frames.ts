@@ -1,4 +1,4 @@
-import { concatBytes, utf8Decode, utf8Encode } from '@lumamesh/base';
+import { concatBytes, parseJson, utf8Decode, utf8Encode } from '@lumamesh/base';
 import { CHUNK_BYTES, type Frame, MAX_TAG_LENGTH } from './peer-frame.ts';
 
 /*
@@ -90,8 +90,8 @@ function valueOf(
   body: string | Uint8Array<ArrayBuffer>,
   codec: StructuredCodec | undefined,
 ): unknown {
-  if (typeof body === 'string') return kind === 'j' ? parseJson(body) : undefined;
-  if (kind === 'j') return parseBytes(body);
+  if (kind === 'j') return parseJson(body);
+  if (typeof body === 'string') return undefined;
   return kind === 's' ? codec?.decode(body) : kind === 'b' ? body : undefined;
 }
 
@@ -158,41 +158,4 @@ export class ValueReader {
     const value = valueOf(large.kind, large.bytes, this.#events.codec);
     if (value !== undefined) this.#events.deliver(large.tag, value);
   }
-}
-
-/** A JSON value, or `undefined` for what is none. */
-export function parseJson(json: string | null): unknown {
-  try {
-    return JSON.parse(json ?? '') as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Each part of a value costs a page some 20 to 60 bytes, however short it is written (`[],`): a
- * large value may have this many.
- */
-const MAX_PARTS = 1_000_000;
-const COUNTED_FROM_BYTES = 1_048_576;
-
-/** The same, of UTF-8; `undefined` also for what would grow beyond measure when it is read. */
-export function parseBytes(bytes: Uint8Array): unknown {
-  return hasTooManyParts(bytes) ? undefined : parseJson(utf8Decode(bytes));
-}
-
-/** Whether a JSON text has more than a million values: its commas and brackets, but in strings. */
-export function hasTooManyParts(json: Uint8Array): boolean {
-  let parts = 0;
-  let isString = false;
-  for (let i = 0; i < json.length && json.length > COUNTED_FROM_BYTES; i++) {
-    const byte = json[i];
-    // "
-    if (byte === 0x22) isString = !isString;
-    // A backslash and what it escapes.
-    else if (byte === 0x5c) i += 1;
-    // , [ {
-    else if (!isString && (byte === 0x2c || byte === 0x5b || byte === 0x7b)) parts += 1;
-  }
-  return parts > MAX_PARTS;
 }

@@ -5,10 +5,10 @@ import {
   dropOldest,
   dropped,
   fromBase64Url,
+  parseJson,
   readUint48,
   toBase64Url,
   uint48Bytes,
-  utf8Decode,
   utf8Encode,
 } from '@lumamesh/base';
 import type { JoinProof, RoomSecret, WebCrypto } from '@lumamesh/protocol';
@@ -215,10 +215,6 @@ export class Sealer {
 }
 
 function parse(payload: Uint8Array): Decoded<unknown> {
-  const text = utf8Decode(payload);
-  try {
-    return text === null ? dropped('sealing.payload') : decoded(JSON.parse(text) as unknown);
-  } catch {
-    return dropped('sealing.payload');
-  }
+  const value = parseJson(payload);
+  return value === undefined ? dropped('sealing.payload') : decoded(value);
 }
