@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { isAccessToken, proveAccess } from './access.ts';
+import { type AccessPlace, isAccessToken, proveAccess } from './access.ts';
 import type { WebCrypto } from './web-crypto.ts';
 import { parseClientMessage } from './room-messages.ts';
 
@@ -10,16 +10,21 @@ const TOKEN = 'correct-horse-battery';
 describe('the proof of a token', () => {
   it('is HMAC by a key that is one relay’s, over what that relay has asked', async () => {
     const nk = 'N'.repeat(43);
+    const fingerprint = `AA${':AA'.repeat(31)}`;
+    const place = { nk, fingerprint };
     const key = createHmac('sha256', TOKEN).update(`lumamesh access key 1\n${nk}`).digest();
-    const proof = createHmac('sha256', key).update('lumamesh access 1\nasked').digest('base64url');
-    const prove = async (token: string, relay: string, challenge: string): Promise<string> =>
+    const proof = createHmac('sha256', key)
+      .update(`lumamesh access 1\n${fingerprint}\nasked`)
+      .digest('base64url');
+    const prove = async (token: string, relay: AccessPlace, challenge: string): Promise<string> =>
       proveAccess((globalThis.crypto as unknown as WebCrypto).subtle, token, relay, challenge);
-    assert.equal(await prove(TOKEN, nk, 'asked'), proof);
-    // Neither another relay, nor another session, nor another token has the same.
+    assert.equal(await prove(TOKEN, place, 'asked'), proof);
+    // Nobody else has the same: another relay, who names its key, another session, another token.
     for (const other of [
-      await prove(TOKEN, 'M'.repeat(43), 'asked'),
-      await prove(TOKEN, nk, 'asked again'),
-      await prove(`${TOKEN}.`, nk, 'asked'),
+      await prove(TOKEN, { nk: 'M'.repeat(43), fingerprint }, 'asked'),
+      await prove(TOKEN, { nk, fingerprint: fingerprint.replace('AA', 'BB') }, 'asked'),
+      await prove(TOKEN, place, 'asked again'),
+      await prove(`${TOKEN}.`, place, 'asked'),
     ])
       assert.notEqual(other, proof);
   });

@@ -7,10 +7,12 @@ import type { WebCryptoSubtle } from './web-crypto.ts';
  * relay's operator. It is never sent:
  *
  *   key   = HMAC-SHA-256(token, "lumamesh access key 1\n" nk)       what the relay keeps
- *   proof = HMAC-SHA-256(key, "lumamesh access 1\n" challenge)      for this session only
+ *   proof = HMAC-SHA-256(key, "lumamesh access 1\n" fingerprint "\n" challenge)
+ *                                                                 for this session only
  *
- * `nk` is that of the relay whose certificate was seen: what another relay is told, or has kept,
- * opens none but itself.
+ * `nk` is that of the relay, `fingerprint` that of the certificate that was seen: what another relay
+ * is told, or has kept, opens none but itself, also where nobody could check that a record with its
+ * certificate is signed by the `nk` that it names.
  */
 
 /** What the record of a relay says that asks for a token. */
@@ -34,25 +36,28 @@ export function isOpenToAll({ access }: Pick<RelayRecord, 'access'>): boolean {
   return access === undefined;
 }
 
+/** Whom a proof is for. */
+export type AccessPlace = Pick<RelayRecord, 'nk' | 'fingerprint'>;
+
 /** What is signed by a token. */
 export function accessKeyText(nk: string): string {
   return `lumamesh access key 1\n${nk}`;
 }
 
-/** What is signed by the key: `challenge` is of the session's welcome. */
-export function accessProofText(challenge: string): string {
-  return `lumamesh access 1\n${challenge}`;
+/** What is signed by the key: `fingerprint` is the record's, `challenge` of the session's welcome. */
+export function accessProofText(place: AccessPlace, challenge: string): string {
+  return `lumamesh access 1\n${place.fingerprint}\n${challenge}`;
 }
 
-/** The proof of a token, for one session with the relay of a node key. */
+/** The proof of a token, for one session with a relay that has shown the record's certificate. */
 export async function proveAccess(
   subtle: WebCryptoSubtle,
   token: string,
-  nk: string,
+  place: AccessPlace,
   challenge: string,
 ): Promise<string> {
-  const key = await hmac(subtle, utf8Encode(token), accessKeyText(nk));
-  return toBase64Url(await hmac(subtle, key, accessProofText(challenge)));
+  const key = await hmac(subtle, utf8Encode(token), accessKeyText(place.nk));
+  return toBase64Url(await hmac(subtle, key, accessProofText(place, challenge)));
 }
 
 async function hmac(

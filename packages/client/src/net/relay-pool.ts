@@ -208,7 +208,7 @@ export class RelayPool {
     const wasDenied = this.#errors.get(nk)?.code === 'ACCESS_DENIED';
     const link: RelayLink = new RelayLink(relay, addresses, tcpAfterMs, wasDenied, this.#platform, {
       _prove: async (challenge) =>
-        proveAccess(this.#platform.crypto.subtle, await askToken(), nk, challenge),
+        proveAccess(this.#platform.crypto.subtle, await askToken(), relay, challenge),
       _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
       _lost: (error, isInterrupted) => {

@@ -9,31 +9,38 @@ import { accessEntry, accessTokens, proofOf } from './access-tokens.ts';
 import { printConfig, readConfig } from './config/config.ts';
 
 const NK = 'N'.repeat(42) + 'A';
+const PLACE = { nk: NK, fingerprint: `AA${':AA'.repeat(31)}` };
 const TOKEN = 'a-token-of-somebody';
 const { subtle } = globalThis.crypto as unknown as WebCrypto;
 
 describe('the tokens of a relay', () => {
   it('are proven as clients prove them, also where only their keys are kept', async () => {
-    const proof = await proveAccess(subtle, TOKEN, NK, 'asked');
+    const proof = await proveAccess(subtle, TOKEN, PLACE, 'asked');
     for (const entry of [TOKEN, accessEntry(TOKEN, NK)]) {
-      const tokens = accessTokens(['another-token-entirely', entry], NK);
+      const tokens = accessTokens(['another-token-entirely', entry], PLACE);
       const name = tokens.verify('asked', proof);
       assert.ok(name !== null && tokens.has(name));
       // The same by its token and by its key: it may be changed from one to the other at any time.
-      assert.equal(accessTokens([accessEntry(TOKEN, NK)], NK).has(name), true);
-      assert.equal(accessTokens(['another-token-entirely'], NK).has(name), false);
-      assert.equal(proofOf(entry, NK, 'asked'), proof);
+      assert.equal(accessTokens([accessEntry(TOKEN, NK)], PLACE).has(name), true);
+      assert.equal(accessTokens(['another-token-entirely'], PLACE).has(name), false);
+      assert.equal(proofOf(entry, PLACE, 'asked'), proof);
       assert.equal(tokens.verify('asked again', proof), null);
     }
     // What one relay keeps opens no other.
-    const elsewhere = accessTokens([TOKEN], 'M'.repeat(42) + 'A');
+    const elsewhere = accessTokens([TOKEN], { ...PLACE, nk: 'M'.repeat(42) + 'A' });
     assert.equal(elsewhere.verify('asked', proof), null);
-    assert.equal(elsewhere.verify('asked', proofOf(accessEntry(TOKEN, NK), NK, 'asked')), null);
+    assert.equal(elsewhere.verify('asked', proofOf(accessEntry(TOKEN, NK), PLACE, 'asked')), null);
+  });
+
+  it('are not proven by what somebody else was told who names this relay’s key and passes its challenge on', async () => {
+    const impostor = { nk: NK, fingerprint: `BB${':BB'.repeat(31)}` };
+    const told = await proveAccess(subtle, TOKEN, impostor, 'asked');
+    assert.equal(accessTokens([TOKEN], PLACE).verify('asked', told), null);
   });
 
   it('are nobody’s for a proof that is mutated, cut, or none', async () => {
-    const proof = await proveAccess(subtle, TOKEN, NK, 'asked');
-    const tokens = accessTokens([TOKEN], NK);
+    const proof = await proveAccess(subtle, TOKEN, PLACE, 'asked');
+    const tokens = accessTokens([TOKEN], PLACE);
     for (let i = 0; i < proof.length; i++) {
       const other = proof[i] === 'A' ? 'E' : 'A';
       assert.equal(tokens.verify('asked', proof.slice(0, i) + other + proof.slice(i + 1)), null);

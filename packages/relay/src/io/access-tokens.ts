@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { fromBase64Url, toBase64Url } from '@lumamesh/base';
-import { accessKeyText, accessProofText } from '@lumamesh/protocol';
+import { type AccessPlace, accessKeyText, accessProofText } from '@lumamesh/protocol';
 import { type AccessTokens, EVERYBODY } from '../core/access-gate.ts';
 import { KEY_ENTRY } from './config/access-entry.ts';
 
@@ -17,17 +17,20 @@ export function accessEntry(token: string, nk: string): string {
   return KEY_ENTRY + toBase64Url(accessKey(token, nk));
 }
 
-/** A proof for a session with the relay of a node key, by an entry of ACCESS_TOKENS. */
-export function proofOf(entry: string, nk: string, challenge: string): string {
-  return toBase64Url(proofBytes(keyOf(entry, nk), challenge));
+/** A proof for a session with a relay, by an entry of ACCESS_TOKENS. */
+export function proofOf(entry: string, place: AccessPlace, challenge: string): string {
+  return toBase64Url(proofBytes(keyOf(entry, place.nk), place, challenge));
 }
 
 /** The tokens of a relay; `entries` are those of ACCESS_TOKENS, undefined where everybody comes in. */
-export function accessTokens(entries: readonly string[] | undefined, nk: string): AccessTokens {
+export function accessTokens(
+  entries: readonly string[] | undefined,
+  place: AccessPlace,
+): AccessTokens {
   if (entries === undefined) return EVERYBODY;
   const keys = new Map(
     entries.map((entry) => {
-      const key = keyOf(entry, nk);
+      const key = keyOf(entry, place.nk);
       return [toBase64Url(key), key];
     }),
   );
@@ -39,7 +42,7 @@ export function accessTokens(entries: readonly string[] | undefined, nk: string)
       let found: string | null = null;
       // All of them, however soon one is found.
       for (const [name, key] of keys) {
-        const expected = proofBytes(key, challenge);
+        const expected = proofBytes(key, place, challenge);
         if (given?.length === expected.length && timingSafeEqual(given, expected)) found = name;
       }
       return found;
@@ -54,6 +57,6 @@ function keyOf(entry: string, nk: string): Uint8Array {
     : accessKey(entry, nk);
 }
 
-function proofBytes(key: Uint8Array, challenge: string): Uint8Array {
-  return createHmac('sha256', key).update(accessProofText(challenge)).digest();
+function proofBytes(key: Uint8Array, place: AccessPlace, challenge: string): Uint8Array {
+  return createHmac('sha256', key).update(accessProofText(place, challenge)).digest();
 }

@@ -244,7 +244,7 @@ export class RelayServer {
     this.#udp?.endpoint.setLimits(endpointLimits(next));
     this.#ownRecord?.adopt(next, record);
     // The record comes first: who is turned away for it, or let in, hears the new one.
-    const access = accessTokens(next.accessTokens, this.identity.nk);
+    const access = accessTokens(next.accessTokens, this.identity);
     this.#sessions?.drive((core) => core.setAccess(access));
     this.#outside?.recheck();
     this.#monthly?.look();
@@ -332,7 +332,7 @@ export class RelayServer {
         queuedBytes,
         sourceOf,
         joinProofs,
-        access: accessTokens(this.#config.accessTokens, this.identity.nk),
+        access: accessTokens(this.#config.accessTokens, this.identity),
         ...(udp.turn === null ? {} : { turn: udp.turn }),
       },
       ownRecord.current,

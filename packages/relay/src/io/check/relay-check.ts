@@ -244,7 +244,7 @@ async function* connect(
     silenceMs: SILENCE_MS,
     ...(token === undefined
       ? {}
-      : { prove: (nk: string, challenge: string) => proofOf(token, nk, challenge) }),
+      : { prove: (challenge: string) => proofOf(token, record, challenge) }),
     ...(answerMs === undefined ? {} : { answerMs }),
   });
   let before = 0;

@@ -46,8 +46,8 @@ export interface ProbeOptions {
   readonly joins?: boolean;
   /** Asks to dial the relay of this record back, which is this machine's. */
   readonly dialBack?: SignedRelayRecord;
-  /** What shows a private relay a token, by its node key and challenge; without it none is shown. */
-  readonly prove?: (nk: string, challenge: string) => string;
+  /** What shows a private relay a token, by its challenge; without it none is shown. */
+  readonly prove?: (challenge: string) => string;
   /** An address of this machine to come from. */
   readonly localAddress?: string;
   /** Nothing at all for this long means that nobody is there; on a slow machine, for longer. */
@@ -194,7 +194,7 @@ class Probe {
       if (!isOpenToAll(this.#shown)) {
         // It has shown that it is there, and does nothing more for who has no token.
         if (prove === undefined) return this.#end('alive', null);
-        const proof = prove(this.#shown.nk, message.challenge ?? '');
+        const proof = prove(message.challenge ?? '');
         this.#client?.send(CHANNEL_ID, JSON.stringify({ action: 'access', proof }));
       }
       if (record !== undefined) {
