@@ -25,6 +25,7 @@ function tokensOf(...names: readonly string[]): AccessTokens {
     count: names.length,
     has: (name) => names.includes(name),
     verify: (challenge, proof) => names.find((name) => proofOf(name, challenge) === proof) ?? null,
+    isWithin: (other) => names.every((name) => other.has(name)),
   };
 }
 
@@ -163,6 +164,29 @@ describe('a private relay', () => {
     for (let i = 0; i < 200; i++)
       assert.deepEqual(bench.say(`s${i}`, access(proofOf('school', bench.open(`s${i}`)))), []);
     assert.equal(bench.core.counts.sessions, 200);
+  });
+
+  it('does not take pages for guessers whose token was taken back: the new one opens from their address', () => {
+    const bench = new Bench(tokensOf('old', 'teacher'));
+    let sessions = 0;
+    const attempt = (token: string): unknown => {
+      const session = `s${(sessions += 1)}`;
+      bench.say(session, access(proofOf(token, bench.open(session))));
+      return bench.heard.at(-1)?.[1]['message'];
+    };
+    // Also when settings are read again for something else meanwhile.
+    for (const names of [['new', 'teacher'], ['new', 'teacher'], ['new']])
+      bench.core.setAccess(tokensOf(...names));
+    for (let i = 0; i < 300; i++) assert.equal(attempt('old'), 'your token holds no longer');
+    assert.equal(attempt('teacher'), 'your token holds no longer');
+    assert.ok(bench.closed.every((closed) => closed.endsWith(' RELAY_PRIVATE')));
+    assert.equal(attempt('guess'), 'this relay does not know your token');
+    attempt('new');
+    assert.deepEqual(bench.say(`s${sessions}`, join), ['joined']);
+    // What is given again holds again, and is forgotten to be of before.
+    bench.core.setAccess(tokensOf('new', 'old', 'teacher'));
+    attempt('old');
+    assert.deepEqual(bench.say(`s${sessions}`, { ...join, peer: 'o'.repeat(16) }), ['joined']);
   });
 
   it('gives its place back when no token is shown in time', () => {

@@ -12,19 +12,30 @@ export interface AccessTokens {
   verify(challenge: string, proof: string): string | null;
   /** Whether the list has the token of a name. */
   has(name: string): boolean;
+  /** Whether `other` has all of this list's tokens. */
+  isWithin(other: AccessTokens): boolean;
 }
 
-export const EVERYBODY: AccessTokens = { count: null, verify: () => null, has: () => true };
+export const EVERYBODY: AccessTokens = {
+  count: null,
+  verify: () => null,
+  has: () => true,
+  isWithin: () => true,
+};
 
 /** A proof rides with the first frames of a session: later than this nobody sends one. */
 const SHOWN_WITHIN_MS = 10_000;
 /** Wrong proofs of one address at once, and in the long run; its network has four times as many. */
 const WRONG_BURST = 20;
 const WRONG_PER_SECOND = 0.1;
+/** Lists of before, whose tokens are no guesses. */
+const MAX_FORMER = 4;
 
 /** Who of the sessions has shown a token, and who is late with it. */
 export class AccessGate<Session> {
   #tokens: AccessTokens;
+  /** What has held before, the latest first. */
+  #former: readonly AccessTokens[] = [];
   readonly #wrong = new SourceBudget({ perSecond: WRONG_PER_SECOND, burst: WRONG_BURST });
   /** By the name of the token. */
   readonly #admitted = new Map<Session, string>();
@@ -61,7 +72,8 @@ export class AccessGate<Session> {
 
   /**
    * What comes of a proof. `tooMany`: so many wrong ones came from the address that none is looked
-   * at, right or wrong; otherwise one could go on guessing.
+   * at, right or wrong; otherwise one could go on guessing. `revoked`: of a token that was taken
+   * back. Pages that still have it guess nothing, and keep no neighbour out.
    */
   prove(
     now: Instant,
@@ -69,11 +81,12 @@ export class AccessGate<Session> {
     source: Source,
     challenge: string,
     proof: string,
-  ): 'admitted' | 'wrong' | 'tooMany' {
+  ): 'admitted' | 'wrong' | 'revoked' | 'tooMany' {
     if (this.has(session)) return 'admitted';
     if (!this.#wrong.has(now, source)) return 'tooMany';
     const name = this.#tokens.verify(challenge, proof);
     if (name === null) {
+      if (this.#former.some((tokens) => tokens.verify(challenge, proof) !== null)) return 'revoked';
       this.#wrong.take(now, source);
       return 'wrong';
     }
@@ -99,6 +112,9 @@ export class AccessGate<Session> {
    * @returns those that came in by a token that holds no longer
    */
   setTokens(now: Instant, tokens: AccessTokens, sessions: Iterable<Session>): readonly Session[] {
+    this.#former = [this.#tokens, ...this.#former]
+      .filter((former) => !former.isWithin(tokens))
+      .slice(0, MAX_FORMER);
     this.#tokens = tokens;
     if (tokens.count === null) this.#waiting.clear();
     const revoked: Session[] = [];

@@ -355,10 +355,11 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     const verdict = this.#access.prove(now, session, source, challenge, proof);
     if (verdict === 'admitted') return;
     this.counters.accessDenied += 1;
-    const why =
-      verdict === 'wrong'
-        ? 'this relay does not know your token'
-        : 'too many wrong tokens came from your address: try again in some minutes';
+    const why = {
+      wrong: 'this relay does not know your token',
+      revoked: 'your token holds no longer',
+      tooMany: 'too many wrong tokens came from your address: try again in some minutes',
+    }[verdict];
     // A guess is what its address has done; that others guess is not.
     this.#end(
       session,

@@ -26,6 +26,9 @@ describe('the tokens of a relay', () => {
       assert.equal(proofOf(entry, PLACE, 'asked'), proof);
       assert.equal(tokens.verify('asked again', proof), null);
     }
+    const of = (...entries: string[]) => accessTokens(entries, PLACE);
+    assert.equal(of(TOKEN).isWithin(of('another-token-entirely', accessEntry(TOKEN, NK))), true);
+    assert.equal(of(TOKEN, 'another-token-entirely').isWithin(of(TOKEN)), false);
     // What one relay keeps opens no other.
     const elsewhere = accessTokens([TOKEN], { ...PLACE, nk: 'M'.repeat(42) + 'A' });
     assert.equal(elsewhere.verify('asked', proof), null);

@@ -37,6 +37,7 @@ export function accessTokens(
   return {
     count: keys.size,
     has: (name) => keys.has(name),
+    isWithin: (other) => [...keys.keys()].every((name) => other.has(name)),
     verify: (challenge, proof) => {
       const given = fromBase64Url(proof);
       let found: string | null = null;
