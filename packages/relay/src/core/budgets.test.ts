@@ -340,6 +340,23 @@ describe('a full room', () => {
     assert.equal(relay.core.counts.members, 250);
   });
 
+  it('is looked through for those of one address no more often than it may cost the others', () => {
+    const relay = filled(25, 10);
+    relay.core.setLimits(LIMITS);
+    const knocking = attackers(60);
+    relay.open(...knocking);
+    for (let round = 0; round < 30; round++) for (const session of knocking) relay.join(session);
+    const answers = knocking.flatMap((session) => relay.take(session).map(({ code }) => code));
+    const looked = answers.filter((code) => code === 'ROOM_FULL').length;
+    // 250 members cost 31 of 20 000.
+    assert.ok(looked > 100 && looked <= 641, `${looked} of ${answers.length}`);
+    assert.ok(answers.includes('RATE_LIMITED'));
+    // Nobody else waits for that.
+    relay.open('203.0.113.1 late');
+    relay.join('203.0.113.1 late');
+    assert.equal(relay.take('203.0.113.1 late').at(-1)?.code, 'ROOM_FULL');
+  });
+
   it('of a small relay puts out no pair behind one address', () => {
     const relay = filled(3, 3, { maxRoomSize: 9 });
     relay.open('192.0.2.1 late');

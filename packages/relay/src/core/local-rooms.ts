@@ -50,7 +50,7 @@ const MAX_SESSIONS_PER_PEER = 3;
 const MAX_PRESENCE_LENGTH = 65_536;
 /** Of a nick and a key, sealed. */
 const ORDINARY_PRESENCE_LENGTH = 600;
-/** So many members in a list cost what one frame does. */
+/** So many members in a list, or looked at for who makes room, cost what one frame does. */
 const MEMBERS_PER_DELIVERY = 8;
 /** New presence in one room that is told at once; what comes faster is told together. */
 const PRESENCES_PER_SECOND = 10;
@@ -141,6 +141,9 @@ export class LocalRooms<Session> {
     const { remote, turn, takeDeliveries, counters } = this.#options;
     const here = this.#directory.membersOf(room);
     const isFull = here.length - impostors.length >= maxRoomSize;
+    // Everybody is looked at, whether or not somebody makes room.
+    if (isFull && !takeDeliveries(session, here.length / MEMBERS_PER_DELIVERY))
+      return TOO_MANY_JOINS;
     const squatter = isFull ? whoMakesRoom(here, session, this.#options) : null;
     if (isFull && squatter === null)
       return fault('ROOM_FULL', `a room has at most ${maxRoomSize} members`);
