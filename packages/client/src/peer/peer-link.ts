@@ -478,8 +478,9 @@ export class PeerLink implements LinkState {
 
   #end(reason: 'closed' | 'failed' | 'lost'): void {
     if (this.#isEnded) return;
-    // Firefox closes the channels itself when it loses its address.
-    const hasFailed = this._connection.connectionState === 'failed';
+    // Firefox closes the channels itself when it loses its address. And a connection that was never
+    // open is given up for another one; who leaves meanwhile is told of by the relays.
+    const hasFailed = this._connection.connectionState === 'failed' || !this.#wasOpen;
     this._close();
     this.#events._ended(hasFailed && reason === 'closed' ? 'failed' : reason);
   }

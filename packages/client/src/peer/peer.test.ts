@@ -202,6 +202,23 @@ describe('a connection that is open', () => {
   });
 });
 
+describe('a connection that was never open', () => {
+  it('and that the other side gives up for another one is followed by that one: nobody has left', async () => {
+    const world = new World();
+    world.offer('first', 10);
+    await world.run(100);
+    for (const channel of world.connection.channels) channel.dispatchEvent(new Event('close'));
+    await world.run(100);
+    assert.deepEqual([world.closed, world.connections.length], [[], 2]);
+    world.offer('second', 20);
+    await world.run(100);
+    world.connection.open();
+    world.connection.bind();
+    await world.run(100);
+    assert.deepEqual([world.peer.state, world.closed], ['open', []]);
+  });
+});
+
 describe('a connection whose round trips are known', () => {
   it('gives way to a later offer sooner', async () => {
     const world = await World.connected();
