@@ -287,6 +287,16 @@ describe('signals without end', () => {
   it('of too many sections or of endless candidates are none', () => {
     const sdp = `v=0\n${'m=audio 9 RTP 0\n'.repeat(600)}`;
     assert.equal(parsePeerSignal({ attempt: 'a', description: { type: 'offer', sdp } }), null);
+    // Of the session or of a section, however they end.
+    for (const lineEnd of ['\r\n', '\n', '\r'])
+      for (const head of ['v=0', `v=0${lineEnd}m=audio 9 RTP 0`]) {
+        const of = (lines: number): object => ({
+          attempt: 'a',
+          description: { type: 'offer', sdp: head + `${lineEnd}a=x:1`.repeat(lines) },
+        });
+        assert.notEqual(parsePeerSignal(of(900)), null);
+        assert.equal(parsePeerSignal(of(1000)), null);
+      }
     const candidates = [{ candidate: 'x'.repeat(2000), sdpMid: null, sdpMLineIndex: 0 }];
     assert.equal(parsePeerSignal({ attempt: 'a', candidates }), null);
     const whole = { attempt: 'a', description: { type: 'offer', sdp: sdp.slice(0, 2000) } };
