@@ -21,3 +21,8 @@ export async function withUdpServer(
     socket.close();
   }
 }
+
+/** How many UDP sockets of this process keep it running. */
+export function openUdpSockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length;
+}

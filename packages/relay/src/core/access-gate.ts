@@ -30,6 +30,7 @@ const WRONG_BURST = 20;
 const WRONG_PER_SECOND = 0.1;
 /** Lists of before, whose tokens are no guesses. */
 const MAX_FORMER = 4;
+const NOBODY: readonly never[] = [];
 
 /** Who of the sessions has shown a token, and who is late with it. */
 export class AccessGate<Session> {
@@ -97,6 +98,8 @@ export class AccessGate<Session> {
 
   /** Those that have not shown a token in time. */
   takeLate(now: Instant): readonly Session[] {
+    // With each frame of each session, and hardly ever is anybody waiting.
+    if (this.#waiting.size === 0) return NOBODY;
     const late: Session[] = [];
     for (const [session, at] of this.#waiting) {
       if (at > now) break;

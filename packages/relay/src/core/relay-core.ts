@@ -124,8 +124,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   }
 
   get deadline(): Instant | null {
-    const [rooms, access] = [this.#rooms.deadline, this.#access.deadline];
-    return rooms === null || access === null ? (rooms ?? access) : earlier(rooms, access);
+    return earlier(this.#rooms.deadline, this.#access.deadline);
   }
 
   /** Tokens that let in, `null` where everybody comes in; and sessions that have not shown one yet. */

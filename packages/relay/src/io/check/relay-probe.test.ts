@@ -6,7 +6,14 @@ import {
   type SignedRelayRecord,
   formatFingerprint,
 } from '@lumamesh/protocol';
-import { TEST_ICE, serverCertificate, serverFingerprint, testIo, until } from '@lumamesh/testkit';
+import {
+  TEST_ICE,
+  openUdpSockets,
+  serverCertificate,
+  serverFingerprint,
+  testIo,
+  until,
+} from '@lumamesh/testkit';
 import { DEFAULT_SESSION_LIMITS } from '@lumamesh/transport';
 import { UdpEndpoint } from '@lumamesh/transport/io';
 import type { Finding } from './finding.ts';
@@ -18,8 +25,6 @@ describe('a relay that is probed and does not play by the rules', () => {
   let udp: UdpEndpoint;
   let firstWord: string | Uint8Array = '';
   let ofEndpoint = 0;
-  const sockets = (): number =>
-    process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length;
 
   before(async () => {
     udp = await UdpEndpoint.start({
@@ -37,7 +42,7 @@ describe('a relay that is probed and does not play by the rules', () => {
         if (event.type === 'secure') udp.send(sessionId, CHANNEL_ID, firstWord);
       },
     });
-    ofEndpoint = sockets();
+    ofEndpoint = openUdpSockets();
   });
   after(async () => udp.close());
 
@@ -67,7 +72,7 @@ describe('a relay that is probed and does not play by the rules', () => {
 
   it('is given up at once, and nothing of it stays open, when nobody wants to know any more', async () => {
     firstWord = new Uint8Array(0);
-    await until(() => sockets() === ofEndpoint, 'a probe of before stays open');
+    await until(() => openUdpSockets() === ofEndpoint, 'a probe of before stays open');
     for (const reachedStages of [0, 1]) {
       const stopping = new AbortController();
       // Nobody is there; or somebody who says nothing.
@@ -76,10 +81,10 @@ describe('a relay that is probed and does not play by the rules', () => {
         { ...record(), port },
         { signal: stopping.signal, answerMs: 3e6, silenceMs: 3e6 },
       );
-      await until(() => sockets() > ofEndpoint, 'it is not dialled');
+      await until(() => openUdpSockets() > ofEndpoint, 'it is not dialled');
       stopping.abort();
       assert.equal((await probe).result, 'unknown');
-      await until(() => sockets() === ofEndpoint, 'its socket stays open');
+      await until(() => openUdpSockets() === ofEndpoint, 'its socket stays open');
       assert.equal((await probeRelay(record(), { signal: stopping.signal })).result, 'unknown');
     }
   });

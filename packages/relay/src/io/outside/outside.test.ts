@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CHANNEL_ID, type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
-import { connectToRelay, pause, until } from '@lumamesh/testkit';
+import { connectToRelay, openUdpSockets, pause, until } from '@lumamesh/testkit';
 import { readConfig } from '../config/config.ts';
 import { silentLogger } from '../log.ts';
 import { RelayServer } from '../relay-server.ts';
@@ -94,26 +94,24 @@ describe('a relay that is asked to dial back', () => {
 
   it('dials nobody any more once it closes', async () => {
     assert.ok(asker !== undefined);
-    const sockets = (): number =>
-      process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length;
     const closing = await start('closing');
     // Signed, and nobody answers at its port.
     const away = await start('away');
     await away.close();
     // A socket is closed in a later turn of the loop.
     await pause(100);
-    const idle = sockets();
+    const idle = openUdpSockets();
     const client = await connectToRelay(closing.record, (event) => {
       if (event.type === 'message' && String(event.data).includes('welcome'))
         void client.send(CHANNEL_ID, JSON.stringify({ action: 'dial-back', record: away.record }));
     });
     try {
-      await until(() => sockets() === idle + 2, 'it dials nobody');
+      await until(() => openUdpSockets() === idle + 2, 'it dials nobody');
     } finally {
       await Promise.all([closing.close(), client.close()]);
     }
     const closedAt = performance.now();
-    await until(() => sockets() === idle - 1, 'something stays open');
+    await until(() => openUdpSockets() === idle - 1, 'something stays open');
     // Nobody is there: it would wait for five seconds.
     assert.ok(performance.now() - closedAt < 4000);
     assert.deepEqual(closing.stats().dialBacks, { reached: 0, unreached: 0, unknown: 0 });
