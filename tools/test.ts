@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SLOWNESS_VARIABLE, measureSlowness } from '../packages/testkit/src/waiting.ts';
-import { type Counts, type RunSettings, SuiteRun } from './testing/run-suite.ts';
+import { type Outcome, type RunSettings, SuiteRun } from './testing/run-suite.ts';
 import { has, isRoot, sandboxPrefix } from './testing/sandbox.ts';
 import { SUITES, type Suite, findSuites } from './testing/suites.ts';
 
@@ -14,8 +14,8 @@ import { SUITES, type Suite, findSuites } from './testing/suites.ts';
  * needs from the system is installed where that is possible (root on Debian) and loudly named where
  * it is not. On CI a skip is a failure.
  *
- * The last line counts tests over all suites; with TEST_TOTALS, the name of a file, also over the
- * runs before this one that were given the same file.
+ * The last lines tell once more what has failed, and count tests over all suites; with TEST_TOTALS,
+ * the name of a file, also over the runs before this one that were given the same file.
  */
 
 /** Rounds of work for the figure that all limits of this run follow: about half a second. */
@@ -76,7 +76,7 @@ function chooseSuites(words: readonly string[]): readonly Suite[] {
 async function runSuites(
   suites: readonly Suite[],
   settings: RunSettings,
-): Promise<readonly Counts[]> {
+): Promise<readonly Outcome[]> {
   const prefixes = suites.map(({ network }) => sandboxPrefix(network));
   // Without namespaces they would meet at ports.
   const isApart = prefixes.every((prefix) => prefix !== null);
@@ -85,7 +85,7 @@ async function runSuites(
   const running = new Set<SuiteRun>();
   const held = new Map<SuiteRun, string>();
   let front: SuiteRun | null = null;
-  const totals: Counts[] = [];
+  const totals: Outcome[] = [];
 
   const advance = (): void => {
     const [next] = held;
@@ -120,13 +120,19 @@ async function runSuites(
   return totals;
 }
 
-/** Adds what earlier runs have left in the file of TEST_TOTALS, and leaves the sum there. */
-function addUp(counts: readonly Counts[]): Counts {
+/** Adds to what earlier runs have left in the file of TEST_TOTALS, and leaves the sum there. */
+function addUp(outcomes: readonly Outcome[]): Outcome {
   const file = process.env['TEST_TOTALS'] ?? '';
   const earlier = file !== '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
-  const all = [...counts, ...(earlier === '' ? [] : [JSON.parse(earlier) as Counts])];
-  const sum = (key: keyof Counts): number => all.reduce((total, one) => total + one[key], 0);
-  const total = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
+  const all = [...(earlier === '' ? [] : [JSON.parse(earlier) as Outcome]), ...outcomes];
+  const sum = (key: 'passed' | 'failed' | 'skipped'): number =>
+    all.reduce((total, one) => total + one[key], 0);
+  const total = {
+    passed: sum('passed'),
+    failed: sum('failed'),
+    skipped: sum('skipped'),
+    failures: all.map(({ failures }) => failures).join(''),
+  };
   if (file !== '') writeFileSync(file, JSON.stringify(total));
   return total;
 }
@@ -137,7 +143,10 @@ const slowness = Number(process.env[SLOWNESS_VARIABLE] ?? measureSlowness(CALIBR
 if (slowness > 1) say(`this machine is ${slowness.toFixed(1)} times slower: limits are longer`);
 const compileCache = mkdtempSync(join(tmpdir(), 'lumamesh-compiled-'));
 process.once('exit', () => rmSync(compileCache, { recursive: true, force: true }));
-const { passed, failed, skipped } = addUp(await runSuites(suites, { slowness, compileCache }));
+const { passed, failed, skipped, failures } = addUp(
+  await runSuites(suites, { slowness, compileCache }),
+);
+if (failures !== '') say(`\n✖ what has failed, once more:\n\n${failures}`);
 if (skipped > 0)
   say(
     `\n! ${skipped} tests were skipped; each says above what it lacks${isCi ? ', and on CI that is a failure' : ''}`,

@@ -126,6 +126,8 @@ export const LAYERS: Readonly<Record<string, Attack>> = {
     run: async (record) => {
       const sockets = await Promise.all(Array.from({ length: 500 }, async () => socketAt(FROM)));
       let turn = 0;
+      let isMoving = false;
+      let check = new Uint8Array(20);
       const stub: Stub = await Stub.open(record, {
         from: FROM,
         mayGo: (datagram) => {
@@ -136,9 +138,8 @@ export const LAYERS: Readonly<Record<string, Attack>> = {
           return false;
         },
       });
-      let isMoving = false;
       while (!stub.isConnected) await new Promise((resolve) => setTimeout(resolve, 50));
-      const [check = new Uint8Array(20)] = stub.sent;
+      check = stub.sent[0] ?? check;
       isMoving = true;
       flood(() => {
         stub.say({ action: 'ping' });

@@ -113,10 +113,14 @@ describe('two browsers without a direct path', { skip }, () => {
     ]);
     t.diagnostic(`directly after ${Math.max(...told.map(({ at }) => at)) - openedAt} ms`);
     // The browsers end what they have of a relay in their own time: up to a minute later.
-    await until(async () => {
-      const counts = [await ada.evaluate(TURN_SERVERS), await bob.evaluate(TURN_SERVERS)];
-      return counts.every((count) => count === 0);
-    }, 'the relay is not let go');
+    await until(
+      async () => {
+        const counts = [await ada.evaluate(TURN_SERVERS), await bob.evaluate(TURN_SERVERS)];
+        return counts.every((count) => count === 0);
+      },
+      'the relay is not let go',
+      90_000,
+    );
     t.diagnostic(`the relay was let go after ${Date.now() - openedAt} ms`);
     const before = await forwardedBytes(relay);
     await ada.call('broadcastBytes', 100_000);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { SLOWNESS_VARIABLE, patience, until } from '../../packages/testkit/src/waiting.ts';
-import { type Counts, SuiteRun } from './run-suite.ts';
+import { type Outcome, SuiteRun } from './run-suite.ts';
 import { type Suite, findSuites } from './suites.ts';
 
 /* Suites that hang, and what is left of them: nothing. */
@@ -28,6 +28,11 @@ it('hangs', async () => {
 const LINGERING = `
 import { it } from 'node:test';
 it('leaves a timer behind', () => void setInterval(() => undefined, 1000));
+`;
+const FAILING = `
+import { it } from 'node:test';
+it('goes well', () => undefined);
+it('goes wrong', () => { throw new Error('for this reason'); });
 `;
 
 async function withFile(source: string, test: (file: string) => Promise<void>): Promise<void> {
@@ -60,7 +65,7 @@ async function runFile(
   file: string,
   ceilingSeconds: number,
   files: Suite['files'] = 'apart',
-): Promise<[Counts, string]> {
+): Promise<[Outcome, string]> {
   const [suite] = findSuites([file]);
   assert.ok(suite !== undefined && suite !== null);
   let output = '';
@@ -75,8 +80,9 @@ async function runFile(
 describe('a suite', { skip }, () => {
   it('that hangs is ended at its ceiling with all that it has started, and has failed', () =>
     withHanging(async (file, count) => {
-      const [counts, output] = await runFile(file, 3);
+      const [{ failures, ...counts }, output] = await runFile(file, 3);
       assert.deepEqual(counts, { passed: 0, failed: 1, skipped: 0 }, output);
+      assert.match(failures, /^── .*a\.test\.mjs\ntook longer than/);
       assert.match(output, /took longer than \d+ s and was ended/);
       await until(async () => (await count()) === 0, 'processes go on');
     }));
@@ -88,6 +94,14 @@ describe('a suite', { skip }, () => {
         assert.ok(counts.failed > 0, output);
         assert.match(output, /the tests are over, and the file does not end: .*Timeout/);
       }));
+
+  it('tells what has failed, and nothing of what has passed', () =>
+    withFile(FAILING, async (file) => {
+      const [{ failures, ...counts }, output] = await runFile(file, 60);
+      assert.deepEqual(counts, { passed: 1, failed: 1, skipped: 0 }, output);
+      assert.match(failures, /✖ goes wrong[^]*Error: for this reason/);
+      assert.doesNotMatch(failures, /goes well/);
+    }));
 
   it('ends with npm test on Ctrl+C, and when that is killed', () =>
     withHanging(async (file, count) => {

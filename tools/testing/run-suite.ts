@@ -16,6 +16,11 @@ export interface Counts {
   skipped: number;
 }
 
+export interface Outcome extends Counts {
+  /** What the runner of Node says of the tests that failed, or why the suite was ended; empty when none did. */
+  failures: string;
+}
+
 /** What all suites of a run have in common. */
 export interface RunSettings {
   /** Of the machine, as measured at the beginning. */
@@ -26,6 +31,8 @@ export interface RunSettings {
 
 /** On an idle machine. A test that waits for longer on purpose says so itself. */
 const TEST_LIMIT_MS = 180_000;
+/** Characters of what is told of a suite's failures once more when all suites are over. */
+const FAILURES_LENGTH = 8000;
 const ROOT = join(import.meta.dirname, '../..');
 const FILE_END = join(import.meta.dirname, 'file-end.ts');
 let suitesRun = 0;
@@ -51,7 +58,7 @@ export class SuiteRun {
   /**
    * @param prefix of the sandbox; empty for none
    */
-  async start(prefix: readonly string[], { slowness, compileCache }: RunSettings): Promise<Counts> {
+  async start(prefix: readonly string[], { slowness, compileCache }: RunSettings): Promise<Outcome> {
     const startedAt = performance.now();
     const files = testFiles(this.suite);
     this.#say(`\n── ${this.suite.name}: ${files.length} files\n`);
@@ -102,7 +109,14 @@ export class SuiteRun {
     this.#say(
       `── ${this.suite.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped, in ${seconds} s\n`,
     );
-    return counts;
+    return { ...counts, failures: counts.failed === 0 ? '' : this.#failures() };
+  }
+
+  #failures(): string {
+    const [, ...told] = this.#output.split(/^✖ failing tests:$/m);
+    const fault = this.#fault ?? 'has failed outside of its tests';
+    const text = told.at(-1) ?? `${fault}\n${this.#output.slice(-FAILURES_LENGTH)}`;
+    return `── ${this.suite.name}\n${text.slice(0, FAILURES_LENGTH).trim()}\n`;
   }
 
   /** Ends every process of the suite, and what it has written in its temporary folder. */

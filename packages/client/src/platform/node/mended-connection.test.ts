@@ -30,8 +30,9 @@ describe('node-datachannel', { timeout: 120_000 }, () => {
     // Whichever of the two has the smaller id: eight meetings show both.
     const took: number[] = [];
     for (let i = 0; i < 9; i++) took.push(Math.round(await openMs(`at once ${i}`)));
-    // The first one warms up; a busy machine may take one of the others longer.
-    const slow = took.slice(1).filter((ms) => ms > patience(500));
+    // The first one warms up; a busy machine may take one of the others longer. Who waits for what
+    // nobody says opens after two to six seconds; how long it takes otherwise tells the bench.
+    const slow = took.slice(1).filter((ms) => ms > patience(1500));
     assert.ok(slow.length <= 1, took.join(', '));
   });
 
