@@ -127,7 +127,7 @@ export const LAYERS: Readonly<Record<string, Attack>> = {
       const sockets = await Promise.all(Array.from({ length: 500 }, async () => socketAt(FROM)));
       let turn = 0;
       let isMoving = false;
-      let check = new Uint8Array(20);
+      let check: Uint8Array = new Uint8Array(20);
       const stub: Stub = await Stub.open(record, {
         from: FROM,
         mayGo: (datagram) => {

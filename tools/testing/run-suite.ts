@@ -58,7 +58,10 @@ export class SuiteRun {
   /**
    * @param prefix of the sandbox; empty for none
    */
-  async start(prefix: readonly string[], { slowness, compileCache }: RunSettings): Promise<Outcome> {
+  async start(
+    prefix: readonly string[],
+    { slowness, compileCache }: RunSettings,
+  ): Promise<Outcome> {
     const startedAt = performance.now();
     const files = testFiles(this.suite);
     this.#say(`\n── ${this.suite.name}: ${files.length} files\n`);

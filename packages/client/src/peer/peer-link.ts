@@ -29,6 +29,8 @@ const SILENT_MS = 2000;
  */
 const POLITE_PATIENCE_MS = 4000;
 const OFFER_PATIENCE_MS = 500;
+/** On the unordered lane: this connection is closed for another one, and nobody has left. */
+const BEGINS_ANEW = 'r';
 const MAX_NEGOTIATIONS = 4;
 /** However often a peer is announced, it is offered to this rarely. */
 const RETRY_INTERVAL_MS = 1000;
@@ -101,6 +103,7 @@ export class PeerLink implements LinkState {
    * @param isPolite gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation")
    * @param servers by which it gathers at first, besides those of the configuration
    * @param offersFirst whether this side offers first; the other one waits for the offer
+   * @param isAnew whether it takes the place of another one, of which the other side may not know yet
    */
   constructor(
     platform: Platform,
@@ -108,6 +111,7 @@ export class PeerLink implements LinkState {
     configuration: RTCConfiguration,
     servers: readonly RTCIceServer[],
     offersFirst: boolean,
+    isAnew: boolean,
     binding: LinkBinding,
     events: PeerLinkEvents,
   ) {
@@ -121,7 +125,11 @@ export class PeerLink implements LinkState {
     this.#events = events;
     this.#negotiateAt = later(
       now,
-      offersFirst ? NEGOTIATION_TIMEOUT_MS : isPolite ? POLITE_PATIENCE_MS : OFFER_PATIENCE_MS,
+      offersFirst
+        ? NEGOTIATION_TIMEOUT_MS
+        : isPolite && !isAnew
+          ? POLITE_PATIENCE_MS
+          : OFFER_PATIENCE_MS,
     );
     this.#describedAt = now;
     this.#liveness = new Liveness(now);
@@ -303,6 +311,12 @@ export class PeerLink implements LinkState {
     this._connection.close();
   }
 
+  /** Closes it for another one. */
+  _giveUp(): void {
+    if (this.isOpen) this.send(BEGINS_ANEW, UNORDERED);
+    this._close();
+  }
+
   #handleFrame(lane: number, data: unknown): void {
     if (this.#isEnded) return;
     if (!this.#boundLanes.has(lane) && (lane !== UNORDERED || !this.isOpen))
@@ -311,6 +325,7 @@ export class PeerLink implements LinkState {
     this.#liveness._handleHeard(now);
     if (this.#wasOpen) this.#negotiateAt = null;
     const kind = lane !== UNORDERED || typeof data !== 'string' ? '' : data[0];
+    if (kind === BEGINS_ANEW) return this.#end('failed');
     if ((kind !== 'p' && kind !== 'q') || typeof data !== 'string')
       return this.#events._frame(data, lane);
     // Answered by whoever hears it, so that a page whose timers are held back lives as well.
@@ -481,7 +496,8 @@ export class PeerLink implements LinkState {
     // Firefox closes the channels itself when it loses its address. And a connection that was never
     // open is given up for another one; who leaves meanwhile is told of by the relays.
     const hasFailed = this._connection.connectionState === 'failed' || !this.#wasOpen;
-    this._close();
+    if (reason === 'closed') this._close();
+    else this._giveUp();
     this.#events._ended(hasFailed && reason === 'closed' ? 'failed' : reason);
   }
 }

@@ -219,6 +219,67 @@ describe('a connection that was never open', () => {
   });
 });
 
+describe('a connection that the other side says it gives up for another one', () => {
+  it('is followed by that one: nobody has left, and values go on', async () => {
+    const world = await World.connected();
+    world.connection.channels[UNORDERED]?.hear('r');
+    assert.equal(world.peer.state, 'reconnecting');
+    world.offer('second', 20);
+    await world.run(100);
+    world.connection.open();
+    world.connection.bind();
+    await world.run(100);
+    assert.deepEqual(
+      [world.peer.state, world.closed, world.connections.length],
+      ['open', [], 2],
+      'that one, and no other',
+    );
+  });
+
+  it('is offered for by this side soon, where the other one says nothing more', async () => {
+    const world = await World.connected();
+    world.connection.channels[UNORDERED]?.hear('r');
+    const before = world.signals.length;
+    await world.run(400);
+    assert.equal(world.signals.length, before, 'the other one is the first to offer');
+    // Its clock ticks once a second.
+    await world.run(1000);
+    assert.deepEqual(
+      world.signals.slice(before).map(({ description }) => description?.type),
+      ['offer'],
+    );
+  });
+
+  it('as soon as it is open, again and again, is given up', async () => {
+    const world = await World.connected();
+    for (let i = 0; i < 20 && world.closed.length === 0; i++) {
+      world.connection.channels[UNORDERED]?.hear('r');
+      world.offer(`another ${i}`, 20 + i);
+      await world.run(50);
+      world.connection.open();
+      world.connection.bind();
+    }
+    assert.deepEqual(world.closed, ['failed']);
+    assert.ok(world.connections.length <= 5, String(world.connections.length));
+  });
+
+  it('is told by this side when it does so', async () => {
+    const world = await World.connected();
+    const [connection] = world.connections;
+    const unordered = connection?.channels[UNORDERED];
+    // A browser whose queue is full.
+    assert.ok(connection !== undefined && unordered !== undefined);
+    for (const lane of LANES)
+      Object.assign(connection.channels[lane] ?? {}, {
+        send: () => assert.fail('the queue is full'),
+      });
+    void world.peer.send('too much');
+    await world.run(100);
+    assert.equal(world.peer.state, 'reconnecting');
+    assert.equal(unordered.sent.at(-1), 'r');
+  });
+});
+
 describe('a connection whose round trips are known', () => {
   it('gives way to a later offer sooner', async () => {
     const world = await World.connected();

@@ -13,7 +13,7 @@ import type { FrameHandler, PeerHandle, PeerPart } from '../feature.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Delivery, type DeliveryHost } from './delivery.ts';
 import type { FrameSink, SendOptions } from './peer-frame.ts';
-import { PeerLink } from './peer-link.ts';
+import { PeerLink, type PeerLinkEvents } from './peer-link.ts';
 import { SignalBudget } from './signal-budget.ts';
 import { BYE, type PeerSignal, fieldsOf } from './signal.ts';
 import type { StructuredCodec } from './value-frames.ts';
@@ -75,6 +75,7 @@ const NO_LINK = {
   _handleWake: nothing,
   _close: nothing,
   useServers: nothing,
+  _giveUp: nothing,
   ask: nothing,
   _doubt: nothing,
   wasHeardSince: () => false,
@@ -109,6 +110,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #challenger: { readonly signal: PeerSignal; readonly counter: number } | null = null;
   #begunAt: Instant = instant(0);
   #reconnects = 0;
+  /** Since when the connection is open. */
+  #openedAt = instant(Number.POSITIVE_INFINITY);
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
   #heldSignals: PeerSignal[] = [];
   readonly #signalBudget = new SignalBudget();
@@ -478,7 +481,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#setState('connecting');
   }
 
-  #makeLink(offersFirst: boolean): PeerLink {
+  #makeLink(offersFirst: boolean, isAnew = false): PeerLink {
     const { selfId, roomId } = this.#host;
     const binding = {
       said: `i${selfId} ${this.id} ${roomId}`,
@@ -487,7 +490,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     const configuration = this.#host._configuration();
     const more = this.#parts.flatMap((part) => part.iceServers?.() ?? []);
     const { platform, isPolite } = this;
-    const link = new PeerLink(platform, isPolite, configuration, more, offersFirst, binding, {
+    const events: PeerLinkEvents = {
       _open: () => this.#handleLinkOpen(),
       _low: () => this.pump(),
       _frame: (data, lane) => this.receiveFrame(link, lane, data),
@@ -498,7 +501,17 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
         }),
       _ended: (reason) => this.#handleLinkEnded(reason),
       _signal: (signal) => this.#sendSignal(signal),
-    });
+    };
+    const link = new PeerLink(
+      platform,
+      isPolite,
+      configuration,
+      more,
+      offersFirst,
+      isAnew,
+      binding,
+      events,
+    );
     return link;
   }
 
@@ -533,6 +546,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #handleLinkEnded(reason: 'closed' | 'failed' | 'lost'): void {
     if (this.#state === 'closed') return this.#delivery._close();
     if (this.#hasLeft || reason === 'closed') return void this.end('left');
+    // One that ends as soon as it is open is none that was mended.
+    if (this.platform.now() - this.#openedAt > RESTART_INTERVAL_MS) this.#reconnects = 0;
     const isLast = this.#reconnects >= MAX_RECONNECTS;
     if (this.#alternatePath === null && (reason === 'lost' || isLast)) return void this.end(reason);
     this.#delivery._setSink(this.#alternatePath);
@@ -547,11 +562,12 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   #restart(offersFirst: boolean): void {
     const { _failedSince: failedSince } = this.#link;
-    this.#link._close();
+    this.#link._giveUp();
+    this.#openedAt = instant(Number.POSITIVE_INFINITY);
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
     this.#heldSignals = [];
-    this.#link = this.#makeLink(offersFirst);
+    this.#link = this.#makeLink(offersFirst, true);
     this.#link._soughtSince = failedSince;
     this.#delivery._setSink(this.#alternatePath);
     if (this.#isAdmitted)
@@ -559,7 +575,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   #handleLinkOpen(): void {
-    this.#reconnects = 0;
+    this.#openedAt = this.platform.now();
     this.#host._handleReached(this.id);
     this.#delivery._setSink(this.#link);
     this.#handleOpen('open');
