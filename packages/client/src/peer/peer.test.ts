@@ -202,6 +202,23 @@ describe('a connection that is open', () => {
   });
 });
 
+describe('candidates that overtake their offer', () => {
+  it('are those of the connection that it begins, however long it was on its way', async () => {
+    const world = await World.connected();
+    const candidate = { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 };
+    for (let i = 0; i < 40; i++)
+      world.peer.receiveSignal({ attempt: `late ${i}`, candidates: [candidate] }, 12);
+    world.peer.receiveSignal({ attempt: 'second', candidates: [candidate, candidate] }, 21);
+    await world.run(1000);
+    world.peer.receiveSignal({ attempt: 'first', candidates: [candidate] }, 22);
+    await world.run(1000);
+    world.offer('second', 20);
+    await world.run(2000);
+    assert.equal(world.connections.length, 2);
+    assert.deepEqual(world.connection.candidates, [candidate, candidate]);
+  });
+});
+
 describe('a connection that was never open', () => {
   it('and that the other side gives up for another one is followed by that one: nobody has left', async () => {
     const world = new World();

@@ -113,7 +113,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   /** Since when the connection is open. */
   #openedAt = instant(Number.POSITIVE_INFINITY);
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
-  #heldSignals: PeerSignal[] = [];
+  readonly #heldSignals: PeerSignal[] = [];
   readonly #signalBudget = new SignalBudget();
   readonly #heldValues: (() => void)[] = [];
   /** No relay lists the peer any more; only the connection still says that it is there. */
@@ -285,6 +285,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#link._handleSignal(signal);
     for (const held of this.#heldSignals.splice(0))
       if (held.attempt === signal.attempt) this.#link._handleSignal(held);
+      else this.#hold(held);
   }
 
   /**
@@ -294,8 +295,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #isRestart(signal: PeerSignal, counter: number): boolean {
     const challenger = this.#challenger;
     if (signal.description === undefined) {
-      // Candidates of a connection that is not begun yet.
-      if (challenger?.signal.attempt === signal.attempt) this.#hold(signal);
+      // Candidates of a connection that is not begun yet: they may have overtaken its offer.
+      if (counter >= this.#remoteCounter) this.#hold(signal);
       return false;
     }
     const isOffer = signal.description.type === 'offer' && signal.to === undefined;
@@ -318,20 +319,17 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.platform.setTimer(Math.min(patience, CHALLENGE_MS), () => {
       const challenger = this.#challenger;
       this.#challenger = null;
-      const held = this.#heldSignals.splice(0);
       if (challenger === null || (link === this.#link && link.wasHeardSince(now))) return;
       // What was open ends here, so that the offer is none against an open connection.
       if (link === this.#link) link._close();
-      for (const { signal, counter } of [
-        challenger,
-        ...held.map((signal) => ({ signal, counter: challenger.counter })),
-      ])
-        this.receiveSignal(signal, counter);
+      this.receiveSignal(challenger.signal, challenger.counter);
     });
   }
 
   #hold(signal: PeerSignal): void {
-    if (this.#heldSignals.length < MAX_HELD_SIGNALS) this.#heldSignals.push(signal);
+    this.#heldSignals.push(signal);
+    // Those of a connection that came to nothing make room.
+    if (this.#heldSignals.length > MAX_HELD_SIGNALS) this.#heldSignals.shift();
   }
 
   setAlternatePath(path: FrameSink | null): void {
@@ -566,7 +564,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#openedAt = instant(Number.POSITIVE_INFINITY);
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
-    this.#heldSignals = [];
     this.#link = this.#makeLink(offersFirst, true);
     this.#link._soughtSince = failedSince;
     this.#delivery._setSink(this.#alternatePath);

@@ -112,6 +112,31 @@ describe('a room over relays that may lie', () => {
     assert.deepEqual(page.sent[1]?.message, page.sent[0]?.message);
   });
 
+  it('says again at once what a relay took that had to be dialled again', async () => {
+    const page = await Page.make();
+    const bob = await member();
+    const presence = await bob.sealer.seal('presence', EVERYONE, {});
+    const joined = { action: 'joined', members: [{ peer: bob.id, presence }] };
+    page.channel._handleRelayUp('relay');
+    page.hear('relay', joined);
+    await page.settle();
+    page.channel._signal(bob.id, { n: 1 });
+    await page.settle();
+    page.channel._handleRelayUp('another');
+    page.hear('another', joined);
+    await page.settle();
+    assert.equal(page.sent.length, 1, 'another one has lost nothing');
+    page.channel._handleRelayUp('relay');
+    await page.settle();
+    assert.equal(page.sent.length, 1, 'not before it has taken this page in');
+    page.hear('relay', joined);
+    await page.settle();
+    assert.deepEqual(
+      page.sent.map(({ message }) => message),
+      [page.sent[0]?.message, page.sent[0]?.message],
+    );
+  });
+
   it('says nothing again to whoever was heard, or is reached without relays', async () => {
     const page = await Page.make();
     const [bob, eve] = [await member(), await member()];

@@ -35,6 +35,8 @@ export class RoomChannel implements HeldChannel {
   readonly #inboxes = new Map<string, Inbox>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
+  /** Relays that were dialled again, and have not told yet who is there: what they took before may be lost. */
+  readonly #returning = new Set<string>();
   readonly #proofs = new JoinProofs();
   #secret: RoomSecret | null = null;
   #sealer: Sealer | null = null;
@@ -163,12 +165,14 @@ export class RoomChannel implements HeldChannel {
   /** A relay has come up (again): what it had begun to tell before is void. */
   _handleRelayUp(relay: string): void {
     this.#listed.delete(relay);
+    if (this.#inboxes.has(relay)) this.#returning.add(relay);
   }
 
   /** A relay is not held any more: what it said of members counts no longer. */
   _handleRelayGone(relay: string): void {
     this.#members._forget(relay, this.#members._ids, this.#host.platform.now());
     this.#inboxes.delete(relay);
+    this.#returning.delete(relay);
   }
 
   /** A message about this room, heard from a relay. */
@@ -266,6 +270,7 @@ export class RoomChannel implements HeldChannel {
         this.#listed.delete(relay);
         const absent = this.#members._ids.filter((id) => !listed.has(id));
         this.#members._forget(relay, absent, this.#host.platform.now());
+        if (this.#returning.delete(relay)) this.#outbox._sayAgain();
         if (!this.#isLeft) this.#owner._handleJoined?.();
         return;
       }

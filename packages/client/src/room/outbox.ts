@@ -1,4 +1,4 @@
-import type { Instant } from '@lumamesh/base';
+import { type Instant, instant } from '@lumamesh/base';
 import type { ClientMessage } from '@lumamesh/protocol';
 import type { ChannelHost } from './channel-host.ts';
 import { Unanswered } from './unanswered.ts';
@@ -46,6 +46,11 @@ export class Outbox {
       this._unroute(to);
       for (const message of messages) this.#host.send(null, message);
     }
+  }
+
+  /** Says again now what was not answered. */
+  _sayAgain(): void {
+    this._handleTick(instant(Number.POSITIVE_INFINITY));
   }
 
   /** It was heard by a relay: that is the way back. */
