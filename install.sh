@@ -170,7 +170,8 @@ load_settings() {
   fi
   for name in "${SETTINGS[@]}"; do
     [[ -v $name ]] || continue
-    if [[ -n ${!name} ]]; then SETTING[$name]=${!name}; else unset "SETTING[$name]"; fi
+    # An empty one is taken out, but for tokens: ones that went missing must not open the relay to everybody (step 1).
+    if [[ -n ${!name} || $name == ACCESS_TOKENS* ]]; then SETTING[$name]=${!name}; else unset "SETTING[$name]"; fi
   done
   : "${SETTING[UDP_PORT]:=3478}" "${SETTING[HEALTH_LISTEN]:=127.0.0.1:7401}"
 }
@@ -325,6 +326,10 @@ step_address() {
   for name in "${WHOLE_NUMBERS[@]}"; do
     [[ -z ${SETTING[$name]:-} || ${SETTING[$name]} =~ ^[0-9]+$ ]] ||
       fail "$name is \"${SETTING[$name]}\"" "set $name to a whole number; docs/operations.md says which are allowed" 2
+  done
+  for name in ACCESS_TOKENS ACCESS_TOKENS_FILE; do
+    [[ ! -v SETTING[$name] || -n ${SETTING[$name]} ]] ||
+      fail "$name is set, but empty" "give tokens; for a relay that lets in everybody leave $name out, and take its line out of $RELAY_ENV" 2
   done
   if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ! ((port == 80 || port == 443 || (port >= 1024 && port <= 65535))); then
     fail "UDP_PORT is \"$port\"" 'set UDP_PORT to 1024 to 65535, 80 or 443; browsers refuse others' 2

@@ -103,6 +103,45 @@ describe('the life of a relay', () => {
       assert.equal((await welcome()).limits.maxRoomSize, 12);
     }));
 
+  it('SIGHUP: an empty list of tokens opens no private relay, and config check names it; a line that is gone does', () =>
+    inFolder(async (folder, run) => {
+      const file = join(folder, 'relay.env');
+      const port = `UDP_PORT=${await freePort()}`;
+      await writeFile(file, `${port}\nACCESS_TOKENS=token-of-somebody-1\n`);
+      const relay = run({}, '--config', file);
+      const record = await relay.ready();
+      const reload = async (text: string, said: string): Promise<void> => {
+        await writeFile(file, text);
+        relay.child.kill('SIGHUP');
+        await until(
+          () => relay.stderr.includes(said),
+          () => relay.stderr,
+        );
+      };
+      const asks = async (): Promise<boolean> =>
+        (JSON.parse(await firstFrame(record)) as { node: { access?: string } }).node.access ===
+        'token';
+      const empty = ['ACCESS_TOKENS=', 'ACCESS_TOKENS= # of the vault', 'ACCESS_TOKENS_FILE=""'];
+      for (const [i, line] of empty.entries()) {
+        const variable = line.slice(0, line.indexOf('='));
+        await reload(`${port}\n${line}\nMAX_ROOM_SIZE=${i + 5}\n`, `${variable} in `);
+        await until(
+          () => relay.stderr.split('the old ones hold').length === i + 2,
+          () => relay.stderr,
+        );
+        assert.ok(await asks());
+        const check = run({}, 'config', 'check', '--config', file);
+        assert.equal(await check.exitCode(), 2);
+        assert.match(
+          check.stderr,
+          new RegExp(`${variable} in .*relay\\.env is set, but empty: .*leave the setting out`),
+        );
+      }
+      assert.ok(!relay.stderr.includes('settings were read again'));
+      await reload(`${port}\n`, 'private no more');
+      assert.ok(!(await asks()));
+    }));
+
   it('SIGHUP with settings that only together make no record: the old ones hold', () =>
     inFolder(async (folder, run) => {
       const file = join(folder, 'relay.env');

@@ -182,6 +182,13 @@ describe('install.sh and uninstall.sh', { skip }, () => {
         (await tryAlone({ PUBLIC_IP: '9.9.9.9', MAX_SESSIONS: 'abc' })).text,
         /FAILED in step 1 of 9 [\s\S]*MAX_SESSIONS is "abc"\n {2}mend: {3}set MAX_SESSIONS to a whole number/,
       );
+      for (const name of ['ACCESS_TOKENS', 'ACCESS_TOKENS_FILE'])
+        assert.match(
+          (await tryAlone({ PUBLIC_IP: '9.9.9.9', [name]: '' })).text,
+          new RegExp(
+            `FAILED in step 1 of 9 [\\s\\S]*${name} is set, but empty\\n {2}mend: {3}give tokens; .*relay\\.env`,
+          ),
+        );
       assert.match(
         (await tryAlone({ PUBLIC_IP: '9.9.9.9', HEALTH_LISTEN: '7401' })).text,
         /HEALTH_LISTEN is "7401"/,

@@ -258,6 +258,8 @@ class RunningRelay {
       );
       await this.#relay.reload(next);
       this.#log.setLevel(next.logLevel);
+      if (this.#config.accessTokens !== undefined && next.accessTokens === undefined)
+        this.#log.warn({}, 'the relay is private no more: it lets in everybody');
       this.#config = next;
       this.#tellOfTokens(next);
       this.#log.info(

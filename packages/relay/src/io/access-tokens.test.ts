@@ -89,6 +89,31 @@ describe('the tokens of a relay', () => {
         refused({ ACCESS_TOKENS: 'key:short-of-something' }),
         /ACCESS_TOKENS: the value/,
       );
+      // Tokens that went missing on their way here, wherever that was, and what a weaker source has.
+      for (const name of ['accessTokens', 'accessTokensFile'] as const) {
+        const variable = name === 'accessTokens' ? 'ACCESS_TOKENS' : 'ACCESS_TOKENS_FILE';
+        const values = { [variable]: '' };
+        const sources = [
+          [{ environment: values }, variable],
+          [{ flags: { [name]: '' } }, `--${variable.toLowerCase().replaceAll('_', '-')}`],
+          [{ file: { path: 'relay.env', values } }, `${variable} in relay.env`],
+          [
+            { environment: values, file: { path: 'relay.env', values: { [variable]: TOKEN } } },
+            variable,
+          ],
+        ] as const;
+        for (const [given, where] of sources)
+          assert.throws(
+            () => readConfig(given),
+            ({ message }: Error) =>
+              message.startsWith(`${where} is set, but empty: it must be `) &&
+              message.endsWith('for a relay that lets in everybody leave the setting out'),
+          );
+        // What counts more is not empty.
+        const flags = { accessTokens: TOKEN };
+        if (name === 'accessTokens')
+          assert.equal(readConfig({ flags, environment: values }).accessTokens?.length, 1);
+      }
       writeFileSync(file, Array.from({ length: 257 }, (_, i) => `${TOKEN}-${i}`).join('\n'));
       assert.match(refused({ ACCESS_TOKENS_FILE: file }), /257 tokens, and at most 256/);
       const both: readonly Record<string, string>[] = [

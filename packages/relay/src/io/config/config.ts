@@ -82,8 +82,8 @@ export function readConfigFile(path: string): ConfigFile {
 
 /**
  * Reads the configuration: a flag counts more than the environment, that more than the file, and
- * that more than the default. An empty variable is an absent one. Throws `BAD_CONFIG` in one line
- * that names the variable, its value and what is allowed.
+ * that more than the default. An empty variable is an absent one, but for tokens, where it is a
+ * mistake. Throws `BAD_CONFIG` in one line that names the variable, its value and what is allowed.
  */
 export function readConfig(sources: ConfigSources): RelayConfig {
   const raw = gather(sources);
@@ -99,6 +99,11 @@ export function readConfig(sources: ConfigSources): RelayConfig {
       : origin === 'file'
         ? `${variable} in ${sources.file?.path}`
         : variable;
+  if (text === '')
+    throw new LumameshError(
+      'BAD_CONFIG',
+      `${where} is set, but empty: it must be ${allowed}; for a relay that lets in everybody leave the setting out`,
+    );
   // A password in a log would outlive its mistake.
   throw new LumameshError(
     'BAD_CONFIG',
@@ -135,13 +140,14 @@ function gather({
   file,
 }: ConfigSources): Record<SettingName, RawSetting> {
   const entries = listSettings().map(
-    ({ name, variable, defaultText }): [SettingName, RawSetting] => {
+    ({ name, variable, defaultText, isNeverEmpty }): [SettingName, RawSetting] => {
       const given: readonly (readonly [SettingOrigin, string | undefined])[] = [
         ['flag', flags[name]],
         ['environment', environment[variable]],
         ['file', file?.values[variable]],
       ];
-      const [origin, text] = given.find(([, value]) => value !== undefined && value !== '') ?? [];
+      const [origin, text] =
+        given.find(([, value]) => value !== undefined && (isNeverEmpty || value !== '')) ?? [];
       // "auto" as a default stands for a value that is generated, but for settings that have it as
       // a word of their own.
       const fallback = defaultText === '' || name === 'icePwd' ? undefined : defaultText;

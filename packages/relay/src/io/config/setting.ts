@@ -13,6 +13,8 @@ export interface Setting {
   readonly isReloadable: boolean;
   /** Never shown. */
   readonly isSecret: boolean;
+  /** Empty is a mistake, where for others it is as good as unset. */
+  readonly isNeverEmpty: boolean;
 }
 
 /** What a running relay takes over on SIGHUP; everything else takes a restart. */
@@ -43,8 +45,10 @@ const RELOADABLE: readonly string[] = [
   'ABUSE_LOG',
 ];
 const SECRET: readonly string[] = ['ICE_PWD', 'MESH_SALT', 'ACCESS_TOKENS'];
+/** A list of tokens that went missing on its way here must not open the relay to everybody. */
+const NEVER_EMPTY: readonly string[] = ['ACCESS_TOKENS', 'ACCESS_TOKENS_FILE'];
 
-/** One setting as the documents have it; whether it is reloadable or secret is known here. */
+/** One setting as the documents have it; whether it is reloadable, secret or never empty is known here. */
 export function setting(
   variable: string,
   placeholder: string,
@@ -60,6 +64,7 @@ export function setting(
     allowed,
     isReloadable: RELOADABLE.includes(variable),
     isSecret: SECRET.includes(variable),
+    isNeverEmpty: NEVER_EMPTY.includes(variable),
   };
 }
 
