@@ -447,6 +447,31 @@ describe('lumamesh-relay doctor', () => {
         [running['UDP port']?.verdict, running['UDP port']?.detail, running['UDP port']?.code],
         ['ok', `this relay is running on UDP ${UDP_PORT}`, 0],
       );
+      assert.deepEqual(verdicts(running, 'access', 'record', 'published line'), [
+        'ok',
+        'ok',
+        'skip',
+      ]);
+      const tokens = { ACCESS_TOKENS: 'a-token-of-somebody' };
+      const unread = await diagnose({ HEALTH_LISTEN, ...tokens });
+      assert.deepEqual([unread['access']?.verdict, unread['access']?.code], ['warn', 0]);
+      const line = (await finished(run({ UDP_PORT, PUBLIC_IP: '203.0.113.1' }, 'encode'))).stdout;
+      await writeFile(join(folder, 'ours.txt'), `# of our pages\n${line}`);
+      const listed = async (...parameters: string[]): Promise<readonly Finding[]> =>
+        (
+          await readJson(
+            run({ UDP_PORT }, 'doctor', '--ntp', nobody, '--json', '--list', ...parameters),
+          )
+        ).value as readonly Finding[];
+      const [elsewhere] = (await listed('ours.txt')).filter(
+        ({ name }) => name === 'published line',
+      );
+      assert.equal(elsewhere?.verdict, 'fail');
+      assert.match(
+        elsewhere.detail,
+        /line in ours\.txt says .*PUBLIC_IP 203\.0\.113\.1 \(here 127/,
+      );
+      assert.equal((await finished(run({ UDP_PORT }, 'doctor', '--list', 'none.txt'))).code, 2);
       await run({ NODE_KEY: 'another.key' }, 'keys', 'make').exitCode();
       assert.deepEqual(
         verdicts(await diagnose({ HEALTH_LISTEN, NODE_KEY: 'another.key' }), 'UDP port'),

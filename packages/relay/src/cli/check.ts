@@ -69,7 +69,8 @@ async function findRecord(relay: string, { list }: CheckFlags): Promise<SignedRe
   throw new LumameshError('BAD_ARGUMENT', `${list} has no record of ${relay}`);
 }
 
-async function readList(file: string): Promise<string> {
+/** A file that `--list` names. Throws `BAD_ARGUMENT`. */
+export async function readList(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {

@@ -2,9 +2,12 @@ import { LumameshError, isWildcard, scopeOf } from '@lumamesh/base';
 import { RECEIVE_BUFFER_BYTES, bindUdpSocket, queryStun } from '@lumamesh/transport/io';
 import { BUILD } from '../build-info.ts';
 import type { RelayConfig } from '../config/config.ts';
+import { shippedList } from '../outside/helpers.ts';
 import { identityFiles, loadIdentity } from '../identity.ts';
 import { resolveHost } from '../service/host-watch.ts';
+import type { HealthStats } from '../relay-stats.ts';
 import { ownAddresses } from '../service/machine-watch.ts';
+import { checkAccess } from './access-check.ts';
 import { askClock } from './clock-check.ts';
 import { dialBack } from './dial-back.ts';
 import { fetchStats } from './fetch-stats.ts';
@@ -13,6 +16,7 @@ import type { Finding } from './finding.ts';
 import { checkFirewall } from './firewall-check.ts';
 import { checkIo } from './io-check.ts';
 import { checkOutside } from './outside-check.ts';
+import { type NamedList, checkPublished, checkRecord } from './published-check.ts';
 import { checkService } from './service-check.ts';
 import { checkTcpPort } from './tcp-check.ts';
 
@@ -20,12 +24,20 @@ export interface DoctorOptions {
   /** STUN server to ask for the public address. */
   readonly stun?: { readonly host: string; readonly port: number };
   readonly timeServer: string;
+  /** Where the relay's line is looked for; by default the public list that came with the program. */
+  readonly list?: NamedList;
 }
 
 const STUN_TIMEOUT_MS = 3000;
 const NTP_TIMEOUT_MS = 3000;
 /** Records are refused when they are further in the future than this. */
 const MAX_CLOCK_ERROR_MS = 60_000;
+const PUBLIC_LIST: NamedList = {
+  name: 'the public list of this version',
+  get text() {
+    return shippedList();
+  },
+};
 const CGNAT = /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 
 /**
@@ -45,6 +57,7 @@ export async function* diagnoseHost(
   yield* checkNat(config, options.stun);
   yield* checkName(config);
   yield* checkClock(options.timeServer);
+  yield* checkStanding(config, isFree, options.list ?? PUBLIC_LIST);
   yield* checkFirewall(config);
   yield* checkOutside(config, isFree);
   if (config.meshSalt !== undefined) yield* dialBack(config, isFree);
@@ -96,15 +109,33 @@ async function* checkPort(config: RelayConfig): AsyncGenerator<Finding, boolean>
   return true;
 }
 
+/** How the relay is shown to others: whom it lets in, and until when what is said of it holds. */
+async function* checkStanding(
+  config: RelayConfig,
+  isPortFree: boolean,
+  list: NamedList,
+): AsyncGenerator<Finding> {
+  const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
+  // That there is none, or why, stands above.
+  if (identity === null) return;
+  const answer = isPortFree ? null : await statsOf(config);
+  const stats = answer?.nodeId === identity.nk ? answer : null;
+  yield checkAccess(config, identity, stats);
+  if (stats !== null) yield checkRecord(stats, Date.now());
+  yield* checkPublished(config, identity, list, Date.now());
+}
+
+/** What the relay on this machine says of itself, if it is asked and one answers. */
+async function statsOf({ healthListen }: RelayConfig): Promise<HealthStats | null> {
+  return healthListen === undefined ? null : fetchStats(healthListen).catch(() => null);
+}
+
 /** Who has the port: this relay, as it should be, or another. */
 async function nameRunning(config: RelayConfig): Promise<Finding> {
   const name = 'UDP port';
   const isRunning = `a relay is running on UDP ${config.udpPort} already`;
   const identity = await loadIdentity(identityFiles(config), { mayMake: false }).catch(() => null);
-  const stats =
-    config.healthListen === undefined
-      ? null
-      : await fetchStats(config.healthListen).catch(() => null);
+  const stats = await statsOf(config);
   if (identity === null || stats === null) return { name, verdict: 'ok', detail: isRunning };
   if (stats.nodeId === identity.nk)
     return { name, verdict: 'ok', detail: `this relay is running on UDP ${config.udpPort}` };
