@@ -4,7 +4,7 @@ import { formatFingerprint } from '@lumamesh/protocol';
 import {
   TEST_CHANNEL,
   TEST_ICE,
-  patience,
+  patienceNow,
   serverCertificate,
   serverFingerprint,
   testIo,
@@ -166,7 +166,7 @@ describe('versions of DTLS', { skip }, () => {
         process.stdout.write(
           `${name}: ${median.toFixed(2)} round trips (${roundTrips.map((n) => n.toFixed(2)).join(', ')})\n`,
         );
-        assert.ok(median >= 4 && median <= patience(4.3), roundTrips.join(', '));
+        assert.ok(median >= 4 && median <= patienceNow(4.3), roundTrips.join(', '));
       } finally {
         await tab.close();
         await page.close();

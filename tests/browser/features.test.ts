@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { patience, pause, until } from '@lumamesh/testkit';
+import { patience, patienceNow, pause, until } from '@lumamesh/testkit';
 import type { BrowserName } from '@lumamesh/testkit/browsers';
 import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
 import { type OpenTab, type Tab, withTabs } from './tab.ts';
@@ -127,7 +127,7 @@ describe('what pages do with each other', { skip }, () => {
         assert.deepEqual([all.hasLine, all.isBusy, all.ended], [true, true, 'FILE_CANCELLED']);
         const median = all.trips.toSorted((a, b) => a - b)[10] ?? Number.NaN;
         // Both browsers share the machine with each other.
-        assert.ok(median <= patience(100), `${all.trips.map(Math.round).join(' ')} ms`);
+        assert.ok(median <= patienceNow(100), `${all.trips.map(Math.round).join(' ')} ms`);
       }));
 
     it(`${first} and ${second}: many small files, and values that JSON does not carry`, () =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { patience, pause, until } from '@lumamesh/testkit';
+import { patienceNow, pause, until } from '@lumamesh/testkit';
 import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
 import { shareLab, tabOf, whySkipped } from './support.ts';
 
@@ -61,7 +61,7 @@ describe('a browser whose Wi-Fi goes away, with LTE besides', { skip }, () => {
         );
         const tookMs = (await heardAfter(bob)) - lostAt;
         t.diagnostic(`heard again ${tookMs} ms after the Wi-Fi was gone`);
-        assert.ok(tookMs <= patience(AGAIN_MS[name]), `${tookMs} ms`);
+        assert.ok(tookMs <= patienceNow(AGAIN_MS[name]), `${tookMs} ms`);
         // The other one may have seen silence meanwhile; who says nothing for longer is gone.
         await until(async () => (await ada.call<string[]>('relays')).length === 1, 'the relay');
         const handshakes = (await handshakesOf(relay)) - before;

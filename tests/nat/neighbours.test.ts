@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, describe, it } from 'node:test';
-import { patience } from '@lumamesh/testkit';
+import { patienceNow } from '@lumamesh/testkit';
 import { meet } from './meet.ts';
 import { shareLab, tabOf, whySkipped } from './support.ts';
 
@@ -49,7 +49,7 @@ describe('two browsers behind one router', { skip }, () => {
       const what = `${one.name} and ${other.name}`;
       t.diagnostic(`${what}: ${met.outcome} after ${met.openMs ?? met.toldMs} ms`);
       assert.equal(met.outcome, outcome, what);
-      assert.ok((met.toldMs ?? 0) <= patience(TOLD_MS), `${what}: ${met.toldMs} ms`);
+      assert.ok((met.toldMs ?? 0) <= patienceNow(TOLD_MS), `${what}: ${met.toldMs} ms`);
       for (const said of met.said) assert.match(said, /no path to \w+ \d+ was found/);
     }
   }

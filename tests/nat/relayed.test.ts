@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { patience, until } from '@lumamesh/testkit';
+import { patienceNow, until } from '@lumamesh/testkit';
 import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
 import { meet } from './meet.ts';
 import { shareLab, tabOf, whySkipped } from './support.ts';
@@ -84,7 +84,7 @@ describe('two browsers without a direct path', { skip }, () => {
     );
     const goneMs = ((await bob.log()).find(isNew)?.at ?? 0) - killedAt;
     t.diagnostic(`heard again ${goneMs} ms after the relay was killed`);
-    assert.ok(goneMs <= patience(VANISHED_MS), `${goneMs} ms`);
+    assert.ok(goneMs <= patienceNow(VANISHED_MS), `${goneMs} ms`);
     const last = await ada.call<number>('stopCounting');
     await bob.waitFor('data', last, LIMIT_MS);
     const counted = (await bob.log())

@@ -36,6 +36,12 @@ export function patience(idleMs: number): number {
   return Math.ceil(idleMs * known);
 }
 
+/** The same for what has just been measured: the machine may be slower by now than when the run began. */
+export function patienceNow(idleMs: number): number {
+  known = Math.max(known, measureSlowness());
+  return patience(idleMs);
+}
+
 /**
  * Waits for a state by asking again and again; returns how many milliseconds that took.
  * @param what what is missing when it does not come
@@ -51,7 +57,7 @@ export async function until(
     if (await isDone()) return performance.now() - startedAt;
     if (performance.now() - startedAt >= patience(limitMs)) {
       const before = known;
-      known = Math.max(known, measureSlowness());
+      patienceNow(limitMs);
       if (known < before * 1.2) assert.fail(typeof what === 'string' ? what : await what());
     }
     await pause(LOOK_EVERY_MS);

@@ -125,6 +125,29 @@ describe('a session whose peer goes on from elsewhere', () => {
     assert.ok(!server.has('closed') && !client.has('closed'));
   });
 
+  it('is sent there at once what was lost where it was, however long it was away', () => {
+    const lab = new Lab();
+    const { server, net, client } = lab;
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    lab.server.remote = THERE;
+    const text = 'y'.repeat(4000);
+    for (let i = 0; i < 3; i++) server.endpoint.send(net.now, first.sessionId, 0, text);
+    net.touch(server);
+    // Retransmissions are seconds apart by now.
+    net.run(9000);
+    assert.ok(!client.messages().includes(text));
+    lab.check();
+    const at = net.now;
+    lab.say('1');
+    assert.ok(
+      net.runUntil(() => client.messages().filter((one) => one === text).length === 3, 5000),
+    );
+    // A round trip to ask, and those of slow start; one takes 40 ms.
+    assert.ok(net.now - at <= 500, `after ${net.now - at} ms`);
+    assert.equal(server.endpoint.drops.get('endpoint.pathUnproven'), 0);
+  });
+
   it('goes on from elsewhere when its connection has ended, whose five-tuple is free', () => {
     const lab = new Lab();
     const { server, net } = lab;

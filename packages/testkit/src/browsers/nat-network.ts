@@ -351,6 +351,25 @@ export class NatNetwork {
     return this.address(i);
   }
 
+  /**
+   * Home `i` loses what its router gave it, and gives itself addresses of the link: 169.254/16 (RFC 3927), fe80::/10 (RFC 4862 §5.3), as machines on a
+   * switch without a router do; with a way out by the link itself, as avahi-autoipd has it: browsers gather nothing where there is none. Answers the
+   * IPv4 one.
+   */
+  loseLease(i: number): string {
+    const { namespace, uplink } = this.#home(i);
+    const { device, router } = uplink;
+    const address = linkLocalAddress(router, this.#router(router).nextHost++);
+    setKernelSettings(namespace, { [`ipv6/conf/${device}/disable_ipv6`]: '0' });
+    ip(namespace, [
+      `addr flush dev ${device} scope global`,
+      `addr add ${address}/16 dev ${device} scope link`,
+      `route add default dev ${device} scope link metric ${SPARE_METRIC}`,
+    ]);
+    uplink.address = address;
+    return address;
+  }
+
   /** Home `i` moves behind the router of home `j`, as a laptop does that is carried to another Wi-Fi. Answers its new address. */
   moveHome(i: number, j: number): string {
     const home = this.#home(i);

@@ -229,9 +229,14 @@ export class Association implements Machine<SctpOutput> {
     this.#mustFlush = true;
   }
 
-  /** Sends a HEARTBEAT as soon as timers are looked at. */
+  /**
+   * Asks by a HEARTBEAT whether the peer is where it seems to be: at once, and in a packet of its
+   * own, which fits where little may be sent. Once it is answered, all that is in flight goes again.
+   */
   askForHeartbeat(now: Instant): void {
-    this.#heartbeat.ask(now);
+    if (this.#peer === null || this.#lifecycle.state !== 'established') return;
+    const chunk = this.#heartbeat.ask(now, this.#rto.rtoMs);
+    this.#packets.transmitAlone(chunk, this.#peer.verificationTag);
   }
 
   get heartbeatAnswers(): number {

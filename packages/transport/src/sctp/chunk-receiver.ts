@@ -248,10 +248,12 @@ export class ChunkReceiver {
   }
 
   #handleHeartbeatAck(now: Instant, chunk: Chunk): string | null {
-    const rttMs = this.#heartbeat.handleAck(now, chunk);
-    if (rttMs === null) return 'sctp.heartbeatAck.unexpected';
-    this.#rto.measure(rttMs);
+    const answer = this.#heartbeat.handleAck(now, chunk);
+    if (answer === null) return 'sctp.heartbeatAck.unexpected';
+    this.#rto.measure(answer.rttMs);
     this.#errors.reset();
+    // What is in flight went where the peer was before; T3-rtx, doubled there, says nothing of here.
+    if (answer.isAsked) this.#outgoing.markAllLost();
     return null;
   }
 

@@ -21,7 +21,11 @@ export class Heartbeat {
   readonly #randomBytes: RandomBytes;
   readonly #timers = new TimerTable<'Heartbeat'>();
   #answers = 0;
-  #pending: { readonly nonce: Uint8Array; readonly sentAt: Instant } | null = null;
+  #pending: {
+    readonly nonce: Uint8Array;
+    readonly sentAt: Instant;
+    readonly isAsked: boolean;
+  } | null = null;
 
   constructor(randomBytes: RandomBytes) {
     this.#randomBytes = randomBytes;
@@ -36,10 +40,9 @@ export class Heartbeat {
     return this.#answers;
   }
 
-  /** A HEARTBEAT is due now; an acknowledgement of one before it counts for nothing. */
-  ask(now: Instant): void {
-    this.#pending = null;
-    this.#timers.arm('Heartbeat', now);
+  /** The HEARTBEAT that asks whether the peer is where it seems to be; an acknowledgement of one before it counts for nothing. */
+  ask(now: Instant, rtoMs: number): Chunk {
+    return this.#make(now, rtoMs, true);
   }
 
   start(now: Instant): void {
@@ -60,30 +63,37 @@ export class Heartbeat {
   ): { readonly chunk: Chunk; readonly isUnanswered: boolean } | null {
     if (this.#timers.takeExpired(now) === null) return null;
     const isUnanswered = this.#pending !== null;
-    const nonce = this.#randomBytes(NONCE_BYTES);
-    this.#pending = { nonce, sentAt: now };
-    const value = new Uint8Array(PARAMETER_HEADER_BYTES + NONCE_BYTES);
-    value.set([0, 1, 0, value.length]);
-    value.set(nonce, PARAMETER_HEADER_BYTES);
-    this.#arm(now, rtoMs + PATIENCE_MS);
-    return { chunk: { type: CHUNK_TYPE.heartbeat, flags: 0, value }, isUnanswered };
+    return { chunk: this.#make(now, rtoMs, false), isUnanswered };
   }
 
   /**
-   * @returns The round trip in milliseconds, or `null` when this HEARTBEAT ACK acknowledges none of
-   * ours.
+   * @returns The round trip in milliseconds, and whether it was asked for by {@link ask}; or `null`
+   * when this HEARTBEAT ACK acknowledges none of ours.
    */
-  handleAck(now: Instant, chunk: Chunk): number | null {
+  handleAck(
+    now: Instant,
+    chunk: Chunk,
+  ): { readonly rttMs: number; readonly isAsked: boolean } | null {
     if (
       this.#pending === null ||
       !bytesEqual(chunk.value.subarray(PARAMETER_HEADER_BYTES), this.#pending.nonce)
     )
       return null;
-    const rttMs = now - this.#pending.sentAt;
+    const { sentAt, isAsked } = this.#pending;
     this.#pending = null;
     this.#answers += 1;
     this.#arm(now, INTERVAL_MS);
-    return rttMs;
+    return { rttMs: now - sentAt, isAsked };
+  }
+
+  #make(now: Instant, rtoMs: number, isAsked: boolean): Chunk {
+    const nonce = this.#randomBytes(NONCE_BYTES);
+    this.#pending = { nonce, sentAt: now, isAsked };
+    const value = new Uint8Array(PARAMETER_HEADER_BYTES + NONCE_BYTES);
+    value.set([0, 1, 0, value.length]);
+    value.set(nonce, PARAMETER_HEADER_BYTES);
+    this.#arm(now, rtoMs + PATIENCE_MS);
+    return { type: CHUNK_TYPE.heartbeat, flags: 0, value };
   }
 
   #arm(now: Instant, delayMs: number): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
-import { patience, until } from '@lumamesh/testkit';
+import { patienceNow, until } from '@lumamesh/testkit';
 import { connect } from './index.ts';
 import { mendedConnection } from './mended-connection.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
@@ -32,7 +32,8 @@ describe('node-datachannel', { timeout: 120_000 }, () => {
     for (let i = 0; i < 9; i++) took.push(Math.round(await openMs(`at once ${i}`)));
     // The first one warms up; a busy machine may take one of the others longer. Who waits for what
     // nobody says opens after two to six seconds; how long it takes otherwise tells the bench.
-    const slow = took.slice(1).filter((ms) => ms > patience(1500));
+    const limitMs = patienceNow(1500);
+    const slow = took.slice(1).filter((ms) => ms > limitMs);
     assert.ok(slow.length <= 1, took.join(', '));
   });
 
