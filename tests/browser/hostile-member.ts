@@ -1,0 +1,276 @@
+import {
+  CHANNEL_ID,
+  type RelayMessage,
+  type RoomSecret,
+  type SignedRelayRecord,
+  type WebCrypto,
+  deriveRoomSecret,
+  joinProofText,
+  parseRelayMessage,
+} from '@lumamesh/protocol';
+import { connectToRelay, until } from '@lumamesh/testkit';
+import type { UdpClient } from '@lumamesh/transport/io';
+import * as webrtc from 'node-datachannel/polyfill';
+import {
+  type PeerIdentity,
+  createPeerIdentity,
+} from '../../packages/client/src/room/peer-identity.ts';
+import { fieldsOf } from '../../packages/client/src/peer/signal.ts';
+import { Sealer } from '../../packages/client/src/room/sealing.ts';
+
+/** The lanes that pages have between them, and the unordered channel (docs/wire-protocol.md, section 5). */
+const LANES = [0, 1, 2, 3];
+const UNORDERED = 4;
+const VALUES = 2;
+const MAX_QUEUED_BYTES = 500_000;
+/** Of a large value, as pages send them. */
+const CHUNK_BYTES = 16_384;
+const webCrypto = crypto as unknown as WebCrypto;
+
+interface Known {
+  stay: number;
+  readonly nick: string;
+}
+
+/**
+ * A member of a room that knows the protocol and keeps to none of it: what it seals is authentic, and
+ * what it says is what a test gives it.
+ */
+export class HostileMember {
+  readonly identity: PeerIdentity;
+  /** Members by their ids, as their presence says. */
+  readonly known = new Map<string, Known>();
+  /** Sealed signals that it has sent, to be sent again. */
+  readonly sent: { readonly to: string; readonly data: string }[] = [];
+  readonly #record: SignedRelayRecord;
+  readonly #secret: RoomSecret;
+  readonly #sealer: Sealer;
+  #relay: UdpClient | null = null;
+  #connection: webrtc.RTCPeerConnection | null = null;
+  #channels: webrtc.RTCDataChannel[] = [];
+  #attempt = '';
+  /** What the relay says is handled in its order: candidates come behind the answer they belong to. */
+  #queue: Promise<void> = Promise.resolve();
+  /** The texts that came by each channel of the connection. */
+  #heard: string[][] = [];
+  /** Its own description of the connection. */
+  sdp = '';
+  hasEnded = false;
+
+  private constructor(record: SignedRelayRecord, secret: RoomSecret, identity: PeerIdentity) {
+    this.#record = record;
+    this.#secret = secret;
+    this.identity = identity;
+    this.#sealer = new Sealer(webCrypto, secret, identity);
+  }
+
+  /** Joins a room under a new id. */
+  static async join(
+    record: SignedRelayRecord,
+    roomName: string,
+    presence: object = { nick: 'Mallory' },
+  ): Promise<HostileMember> {
+    const identity = await createPeerIdentity(webCrypto.subtle);
+    // Counters begin where those of pages do that have been there before.
+    const secret = await deriveRoomSecret(webCrypto.subtle, roomName, '');
+    const member = new HostileMember(record, secret, { ...identity, counter: Date.now() });
+    member.#relay = await connectToRelay(record, (event) => {
+      const frame = event.type === 'message' ? parseRelayMessage(String(event.data)) : null;
+      if (frame?.ok === true)
+        member.#queue = member.#queue.then(() => member.#handle(frame.value, presence));
+    });
+    await until(() => member.known.size > 0, 'the hostile member finds nobody');
+    return member;
+  }
+
+  /** Who has such a nick. */
+  idOf(nick: string): string {
+    for (const [id, known] of this.known) if (known.nick === nick) return id;
+    return '';
+  }
+
+  async say(frame: object): Promise<void> {
+    await Promise.resolve();
+    this.#relay?.send(CHANNEL_ID, JSON.stringify(frame));
+  }
+
+  /** Says of itself what a test gives it. */
+  async present(presence: unknown): Promise<void> {
+    const { stay } = this.#sealer;
+    const payload =
+      typeof presence === 'object' && presence !== null ? { stay, ...presence } : presence;
+    await this.presentSealed(await this.#sealer.seal('presence', '*', payload));
+  }
+
+  /** Puts a text in the place of its presence. */
+  async presentSealed(presence: string): Promise<void> {
+    const { roomId: room } = this.#secret;
+    await this.say({ action: 'join', room, peer: this.identity.id, presence });
+  }
+
+  /** Seals whatever it is given for a member, and sends it by the relay. */
+  async signal(to: string, payload: unknown): Promise<void> {
+    const { stay = 0 } = this.known.get(to) ?? {};
+    const data = await this.#sealer.seal('signal', to, payload, stay);
+    this.sent.push({ to, data });
+    await this.send(to, data);
+  }
+
+  async send(to: string, data: string): Promise<void> {
+    await this.say({ action: 'signal', room: this.#secret.roomId, to, data });
+  }
+
+  /** A connection as pages make them, but for what is said on it: nothing, not even who this is. */
+  async connect(to: string): Promise<void> {
+    this.#attempt = `hostile${Date.now()}`;
+    this.hasEnded = false;
+    this.#heard = [];
+    const connection = new webrtc.RTCPeerConnection({});
+    this.#connection = connection;
+    this.#channels = [...LANES, UNORDERED].map((id) => {
+      const channel = connection.createDataChannel(`lane ${id}`, {
+        negotiated: true,
+        id,
+        ...(id === UNORDERED ? { ordered: false, maxRetransmits: 0 } : {}),
+      });
+      const heard: string[] = [];
+      this.#heard.push(heard);
+      channel.addEventListener('message', (event) => {
+        const { data } = event as unknown as { readonly data: unknown };
+        if (typeof data === 'string') heard.push(data);
+      });
+      channel.addEventListener('close', () => (this.hasEnded = true));
+      return channel;
+    });
+    const offer = await connection.createOffer();
+    await connection.setLocalDescription(offer);
+    await until(() => connection.iceGatheringState === 'complete', 'no candidates are gathered');
+    this.sdp = connection.localDescription?.sdp ?? '';
+    await this.signal(to, { stay: this.#sealer.stay, ...this.offer(this.sdp) });
+    await until(
+      () => this.#channels.every(({ readyState }) => readyState === 'open'),
+      () => `no connection: ${connection.connectionState}`,
+    );
+  }
+
+  /** A signal of the connection that is there. */
+  offer(sdp: string): object {
+    return { attempt: this.#attempt, description: { type: 'offer', sdp } };
+  }
+
+  /** Says who it is, as a page does, and where it begins: what it writes now is heard. */
+  async bind(to: string): Promise<void> {
+    for (const lane of LANES) this.write(lane, `i${this.identity.id} ${to} ${this.#secret.roomId}`);
+    for (const lane of LANES) await this.hears(lane, (text) => text.startsWith('r'));
+    for (const lane of LANES) await this.align(lane);
+  }
+
+  /** Asks how much of a lane the page has read, and goes on from there. */
+  async align(lane: number): Promise<void> {
+    const before = this.#heard[lane]?.length ?? 0;
+    this.write(lane, 'rhostile');
+    const answer = await this.hears(lane, (text) => text.startsWith('whostile '), before);
+    this.write(lane, `n${answer.split(' ')[1]}`);
+  }
+
+  /** Waits for a text that the page sends by a lane. */
+  async hears(lane: number, isIt: (text: string) => boolean, from = 0): Promise<string> {
+    const find = (): string | undefined => this.#heard[lane]?.slice(from).find(isIt);
+    await until(() => find() !== undefined, `the page is not heard on lane ${lane}`);
+    return find() ?? '';
+  }
+
+  /** Says something that a page which still listens notes. */
+  async mark(text: string): Promise<void> {
+    await this.align(VALUES);
+    this.write(VALUES, `jaction say\n${JSON.stringify(text)}`);
+  }
+
+  /** Sends a value of any size. @param head kind and tag */
+  async pour(lane: number, head: string, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.write(lane, `f${head}\n${body.length}`);
+    for (let at = 0; at < body.length; at += CHUNK_BYTES) {
+      this.write(lane, body.slice(at, at + CHUNK_BYTES));
+      await this.drains(lane);
+    }
+  }
+
+  async drains(lane: number): Promise<void> {
+    await until(
+      () => this.hasEnded || this.queuedBytes(lane) < MAX_QUEUED_BYTES,
+      'nothing is taken any more',
+    );
+  }
+
+  /** Sends a frame as it is; what a channel that is closed does not take is lost. */
+  write(lane: number, frame: string | Uint8Array<ArrayBuffer>): void {
+    const channel = this.#channels[lane];
+    if (channel?.readyState !== 'open') return;
+    try {
+      if (typeof frame === 'string') channel.send(frame);
+      else channel.send(frame);
+    } catch {
+      // Its queue is full.
+    }
+  }
+
+  queuedBytes(lane: number): number {
+    return this.#channels[lane]?.bufferedAmount ?? 0;
+  }
+
+  /** The connection goes, the member stays. */
+  disconnect(): void {
+    this.#connection?.close();
+    this.#connection = null;
+    this.#channels = [];
+  }
+
+  async leave(): Promise<void> {
+    this.disconnect();
+    await this.#relay?.close();
+  }
+
+  async #handle(message: RelayMessage, presence: object): Promise<void> {
+    const { roomId: room } = this.#secret;
+    switch (message.action) {
+      case 'welcome': {
+        const peer = this.identity.id;
+        const text = joinProofText(this.#record.nk, message.challenge ?? '', room, peer);
+        await this.say({
+          action: 'join',
+          room,
+          peer,
+          presence: await this.#sealer.seal('presence', '*', presence),
+          proof: await this.#sealer.prove(text),
+        });
+        return;
+      }
+      case 'joined':
+        for (const member of message.members) await this.#meet(member.peer, member.presence);
+        return;
+      case 'peer-joined':
+        return this.#meet(message.peer, message.presence);
+      case 'signal': {
+        const opened = await this.#sealer.open('signal', message.from, message.data);
+        if (!opened.ok) return;
+        const { description, candidates = [] } = fieldsOf(opened.value.value) as {
+          readonly description?: { readonly type?: string };
+          readonly candidates?: readonly object[];
+        };
+        if (description?.type === 'answer')
+          await this.#connection?.setRemoteDescription(description as never).catch(() => undefined);
+        for (const candidate of candidates)
+          await this.#connection?.addIceCandidate(candidate as never).catch(() => undefined);
+        return;
+      }
+      default:
+    }
+  }
+
+  async #meet(id: string, sealed: string): Promise<void> {
+    const opened = await this.#sealer.open('presence', id, sealed);
+    if (!opened.ok) return;
+    const { nick, stay } = fieldsOf(opened.value.value) as { nick?: string; stay?: number };
+    this.known.set(id, { nick: nick ?? '', stay: stay ?? opened.value.counter });
+  }
+}
