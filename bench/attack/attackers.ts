@@ -4,6 +4,7 @@ import type { SignedRelayRecord } from '@lumamesh/protocol';
 import { CHATTER } from './chatter.ts';
 import { type Attack, FROM, flood, floodFrom, members } from './flood.ts';
 import { FORWARDING } from './forwarding.ts';
+import { GUESSES } from './guesses.ts';
 import { KNOWN_ROOM } from './honest.ts';
 import { LAYERS } from './layers.ts';
 import { MESH } from './mesh.ts';
@@ -216,6 +217,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   ...MESH,
   ...CHATTER,
   ...FORWARDING,
+  ...GUESSES,
 };
 
 if (process.argv[1] === import.meta.filename) {

@@ -12,6 +12,8 @@ export interface Attack {
   readonly what: string;
   /** Settings of the relay besides: what is off by default is attacked where it is on. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** What the honest ones show a relay that is private; then some newcomers are of the attacker's network. */
+  readonly token?: string;
   /** Of the line to the relay, each way, where that is what is attacked. */
   readonly linkMbits?: number;
   run(record: SignedRelayRecord, honest: readonly string[]): Promise<void>;

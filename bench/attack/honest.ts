@@ -1,4 +1,9 @@
-import { type SignedRelayRecord, joinProofText } from '@lumamesh/protocol';
+import {
+  type SignedRelayRecord,
+  type WebCryptoSubtle,
+  joinProofText,
+  proveAccess,
+} from '@lumamesh/protocol';
 import { type JoiningPeer, makeJoiningPeer, patience } from '@lumamesh/testkit';
 import { Stub } from './stub.ts';
 
@@ -6,7 +11,8 @@ import { Stub } from './stub.ts';
  * Those who must notice nothing, in a process of their own: pairs who signal to each other at an
  * ordinary pace, and newcomers who join one after another, every second one the room that attackers
  * know, where it says hello to its first member and waits for the reply: they have met. Each has an
- * address of its own.
+ * address of its own. At a private relay all of them show a token, and some newcomers come from the
+ * attacker's own network.
  */
 const PAIRS = 10;
 const SIGNALS_PER_SECOND = 10;
@@ -36,6 +42,8 @@ export interface HonestReport {
 /** What a newcomer says, and what it is answered. */
 const [HELLO, REPLY] = ['hello', 'reply'];
 
+const subtle = crypto.subtle as unknown as WebCryptoSubtle;
+
 /** Joins a room; resolves when the relay has taken it in, with what that took in ms. */
 export async function join(
   record: SignedRelayRecord,
@@ -43,21 +51,26 @@ export async function join(
   peer: JoiningPeer,
   room: string,
   onFrame: (frame: Record<string, unknown>) => void,
+  token?: string,
 ): Promise<{ readonly stub: Stub; readonly tookMs: number }> {
   const startedAt = performance.now();
   const joined = Promise.withResolvers<number>();
+  const enter = async (self: Stub, challenge: string): Promise<void> => {
+    if (token !== undefined)
+      self.say({ action: 'access', proof: await proveAccess(subtle, token, record, challenge) });
+    self.say({
+      action: 'join',
+      room,
+      peer: peer.id,
+      presence: PRESENCE,
+      proof: peer.prove(joinProofText(record.nk, challenge, room, peer.id)),
+    });
+  };
   const stub = await Stub.open(record, {
     from,
     onFrame: (text, self) => {
       const frame = JSON.parse(text) as Record<string, unknown>;
-      if (frame['action'] === 'welcome')
-        self.say({
-          action: 'join',
-          room,
-          peer: peer.id,
-          presence: PRESENCE,
-          proof: peer.prove(joinProofText(record.nk, String(frame['challenge']), room, peer.id)),
-        });
+      if (frame['action'] === 'welcome') void enter(self, String(frame['challenge']));
       else if (frame['action'] === 'joined') joined.resolve(performance.now() - startedAt);
       onFrame(frame);
     },
@@ -71,7 +84,10 @@ export async function join(
 const roomOf = (i: number): string => (i < 2 ? KNOWN_ROOM : `room${i >> 1}`.padEnd(43, '-'));
 const addressOf = (i: number): string => `127.1.${1 + (i >> 8)}.${1 + (i & 255)}`;
 
-async function run(record: SignedRelayRecord): Promise<void> {
+/** A neighbour of the attacker, who has another address of its network. */
+const neighbourOf = (i: number): string => `127.2.0.${50 + (i % 200)}`;
+
+async function run(record: SignedRelayRecord, token?: string): Promise<void> {
   const peers = Array.from({ length: 2 * PAIRS }, makeJoiningPeer);
   const latencies: number[] = [];
   const joins: number[] = [];
@@ -85,7 +101,7 @@ async function run(record: SignedRelayRecord): Promise<void> {
   for (const [i, peer] of peers.entries()) {
     const room = roomOf(i);
     const partner = peers[i ^ 1]?.id;
-    const { stub } = await join(record, addressOf(i), peer, room, (frame) => {
+    const onFrame = (frame: Record<string, unknown>): void => {
       if (frame['action'] === 'error') {
         const code = String(frame['code']);
         refusals[code] = (refusals[code] ?? 0) + 1;
@@ -99,7 +115,8 @@ async function run(record: SignedRelayRecord): Promise<void> {
       if (sentAt === undefined) return;
       onTheirWay.delete(data);
       latencies.push(performance.now() - sentAt);
-    });
+    };
+    const { stub } = await join(record, addressOf(i), peer, room, onFrame, token);
     stubs.push(stub);
   }
   let turn = 0;
@@ -123,13 +140,14 @@ async function run(record: SignedRelayRecord): Promise<void> {
     const isAlone = i % 2 === 0;
     const { stub, tookMs } = await join(
       record,
-      addressOf(100 + (i % 400)),
+      token !== undefined && i % 4 > 1 ? neighbourOf(i) : addressOf(100 + (i % 400)),
       makeJoiningPeer(),
       isAlone ? 'n'.repeat(43) : KNOWN_ROOM,
       (frame) => {
         if (frame['action'] === 'signal' && frame['data'] === REPLY)
           met.resolve(performance.now() - startedAt);
       },
+      token,
     );
     if (!isAlone && Number.isFinite(tookMs)) {
       stub.say({ action: 'signal', room: KNOWN_ROOM, to: peers[0]?.id, data: HELLO });
@@ -195,4 +213,4 @@ function quantile(values: readonly number[], q: number): number {
 }
 
 if (process.argv[1] === import.meta.filename && process.argv[2] !== undefined)
-  await run(JSON.parse(process.argv[2]) as SignedRelayRecord);
+  await run(JSON.parse(process.argv[2]) as SignedRelayRecord, process.argv[3]);

@@ -67,7 +67,9 @@ export async function attack(
       const [linkPort] = (await once(link, 'message')) as [number];
       record = { ...own, port: linkPort };
     }
-    const honest = fork(join(import.meta.dirname, 'honest.ts'), [JSON.stringify(record)], {
+    const { token } = ATTACKS[name] ?? {};
+    const words = [JSON.stringify(record), ...(token === undefined ? [] : [token])];
+    const honest = fork(join(import.meta.dirname, 'honest.ts'), words, {
       // JSON has no infinity, which is what a newcomer waits who never gets in.
       serialization: 'advanced',
     });

@@ -15,22 +15,17 @@ import {
   type PeerIdentity,
   createPeerIdentity,
 } from '../../packages/client/src/room/peer-identity.ts';
-import { fieldsOf } from '../../packages/client/src/peer/signal.ts';
+import { fieldsOf, parsePeerSignal } from '../../packages/client/src/peer/signal.ts';
 import { Sealer } from '../../packages/client/src/room/sealing.ts';
 
 /** The lanes that pages have between them, and the unordered channel (docs/wire-protocol.md, section 5). */
-const LANES = [0, 1, 2, 3];
-const UNORDERED = 4;
+export const LANES = [0, 1, 2, 3];
+export const UNORDERED = 4;
 const VALUES = 2;
 const MAX_QUEUED_BYTES = 500_000;
 /** Of a large value, as pages send them. */
 const CHUNK_BYTES = 16_384;
 const webCrypto = crypto as unknown as WebCrypto;
-
-interface Known {
-  stay: number;
-  readonly nick: string;
-}
 
 /**
  * A member of a room that knows the protocol and keeps to none of it: what it seals is authentic, and
@@ -38,8 +33,8 @@ interface Known {
  */
 export class HostileMember {
   readonly identity: PeerIdentity;
-  /** Members by their ids, as their presence says. */
-  readonly known = new Map<string, Known>();
+  /** The stays of members, by their ids. */
+  readonly known = new Map<string, number>();
   /** Sealed signals that it has sent, to be sent again. */
   readonly sent: { readonly to: string; readonly data: string }[] = [];
   readonly #record: SignedRelayRecord;
@@ -49,6 +44,8 @@ export class HostileMember {
   #connection: webrtc.RTCPeerConnection | null = null;
   #channels: webrtc.RTCDataChannel[] = [];
   #attempt = '';
+  #attempts = 0;
+  #sessions = 0;
   /** What the relay says is handled in its order: candidates come behind the answer they belong to. */
   #queue: Promise<void> = Promise.resolve();
   /** The texts that came by each channel of the connection. */
@@ -64,29 +61,29 @@ export class HostileMember {
     this.#sealer = new Sealer(webCrypto, secret, identity);
   }
 
-  /** Joins a room under a new id. */
+  /**
+   * Joins a room.
+   * @param page the page that it is after: it takes an id that is larger, so that the page is the
+   * polite one, and gives way where both offer at once
+   */
   static async join(
     record: SignedRelayRecord,
     roomName: string,
-    presence: object = { nick: 'Mallory' },
+    nick: string,
+    page: string,
   ): Promise<HostileMember> {
-    const identity = await createPeerIdentity(webCrypto.subtle);
+    let identity = await createPeerIdentity(webCrypto.subtle);
+    while (identity.id < page) identity = await createPeerIdentity(webCrypto.subtle);
     // Counters begin where those of pages do that have been there before.
     const secret = await deriveRoomSecret(webCrypto.subtle, roomName, '');
     const member = new HostileMember(record, secret, { ...identity, counter: Date.now() });
     member.#relay = await connectToRelay(record, (event) => {
       const frame = event.type === 'message' ? parseRelayMessage(String(event.data)) : null;
       if (frame?.ok === true)
-        member.#queue = member.#queue.then(() => member.#handle(frame.value, presence));
+        member.#queue = member.#queue.then(() => member.#handle(frame.value, { nick }));
     });
-    await until(() => member.known.size > 0, 'the hostile member finds nobody');
+    await until(() => member.known.has(page), 'the hostile member does not find the page');
     return member;
-  }
-
-  /** Who has such a nick. */
-  idOf(nick: string): string {
-    for (const [id, known] of this.known) if (known.nick === nick) return id;
-    return '';
   }
 
   async say(frame: object): Promise<void> {
@@ -110,8 +107,7 @@ export class HostileMember {
 
   /** Seals whatever it is given for a member, and sends it by the relay. */
   async signal(to: string, payload: unknown): Promise<void> {
-    const { stay = 0 } = this.known.get(to) ?? {};
-    const data = await this.#sealer.seal('signal', to, payload, stay);
+    const data = await this.#sealer.seal('signal', to, payload, this.known.get(to) ?? 0);
     this.sent.push({ to, data });
     await this.send(to, data);
   }
@@ -120,9 +116,14 @@ export class HostileMember {
     await this.say({ action: 'signal', room: this.#secret.roomId, to, data });
   }
 
-  /** A connection as pages make them, but for what is said on it: nothing, not even who this is. */
-  async connect(to: string): Promise<void> {
-    this.#attempt = `hostile${Date.now()}`;
+  /**
+   * A connection as pages make them, in the place of the one before, but for what is said on it:
+   * nothing, not even who this is.
+   * @param isOver whether nobody waits for it any more
+   */
+  async connect(to: string, isOver: () => boolean | Promise<boolean> = () => false): Promise<void> {
+    this.disconnect();
+    this.#attempt = `hostile${(this.#attempts += 1)}`;
     this.hasEnded = false;
     this.#heard = [];
     const connection = new webrtc.RTCPeerConnection({});
@@ -139,7 +140,9 @@ export class HostileMember {
         const { data } = event as unknown as { readonly data: unknown };
         if (typeof data === 'string') heard.push(data);
       });
-      channel.addEventListener('close', () => (this.hasEnded = true));
+      channel.addEventListener('close', () => {
+        if (connection === this.#connection) this.hasEnded = true;
+      });
       return channel;
     });
     const offer = await connection.createOffer();
@@ -148,7 +151,8 @@ export class HostileMember {
     this.sdp = connection.localDescription?.sdp ?? '';
     await this.signal(to, { stay: this.#sealer.stay, ...this.offer(this.sdp) });
     await until(
-      () => this.#channels.every(({ readyState }) => readyState === 'open'),
+      async () =>
+        this.#channels.every(({ readyState }) => readyState === 'open') || (await isOver()),
       () => `no connection: ${connection.connectionState}`,
     );
   }
@@ -158,18 +162,30 @@ export class HostileMember {
     return { attempt: this.#attempt, description: { type: 'offer', sdp } };
   }
 
-  /** Says who it is, as a page does, and where it begins: what it writes now is heard. */
-  async bind(to: string): Promise<void> {
+  /** Says who it is, as a page does. */
+  introduce(to: string): void {
     for (const lane of LANES) this.write(lane, `i${this.identity.id} ${to} ${this.#secret.roomId}`);
+  }
+
+  /** Says that, and begins: what it writes now is heard. */
+  async bind(to: string): Promise<void> {
+    this.introduce(to);
     for (const lane of LANES) await this.hears(lane, (text) => text.startsWith('r'));
+    await this.begin();
+  }
+
+  /** As a page that was loaded anew: nothing holds of what it has said before, on any lane. */
+  async begin(): Promise<void> {
+    this.#sessions += 1;
     for (const lane of LANES) await this.align(lane);
   }
 
   /** Asks how much of a lane the page has read, and goes on from there. */
   async align(lane: number): Promise<void> {
+    const session = `hostile${this.#sessions}`;
     const before = this.#heard[lane]?.length ?? 0;
-    this.write(lane, 'rhostile');
-    const answer = await this.hears(lane, (text) => text.startsWith('whostile '), before);
+    this.write(lane, `r${session}`);
+    const answer = await this.hears(lane, (text) => text.startsWith(`w${session} `), before);
     this.write(lane, `n${answer.split(' ')[1]}`);
   }
 
@@ -253,14 +269,14 @@ export class HostileMember {
       case 'signal': {
         const opened = await this.#sealer.open('signal', message.from, message.data);
         if (!opened.ok) return;
-        const { description, candidates = [] } = fieldsOf(opened.value.value) as {
-          readonly description?: { readonly type?: string };
-          readonly candidates?: readonly object[];
-        };
+        const signal = parsePeerSignal(opened.value.value);
+        // What the page offers itself, or says of a connection of before, is passed over.
+        if (signal?.to !== this.#attempt) return;
+        const { description, candidates = [] } = signal;
         if (description?.type === 'answer')
-          await this.#connection?.setRemoteDescription(description as never).catch(() => undefined);
+          await this.#connection?.setRemoteDescription(description).catch(() => undefined);
         for (const candidate of candidates)
-          await this.#connection?.addIceCandidate(candidate as never).catch(() => undefined);
+          await this.#connection?.addIceCandidate(candidate).catch(() => undefined);
         return;
       }
       default:
@@ -270,7 +286,7 @@ export class HostileMember {
   async #meet(id: string, sealed: string): Promise<void> {
     const opened = await this.#sealer.open('presence', id, sealed);
     if (!opened.ok) return;
-    const { nick, stay } = fieldsOf(opened.value.value) as { nick?: string; stay?: number };
-    this.known.set(id, { nick: nick ?? '', stay: stay ?? opened.value.counter });
+    const { stay } = fieldsOf(opened.value.value);
+    this.known.set(id, typeof stay === 'number' ? stay : opened.value.counter);
   }
 }

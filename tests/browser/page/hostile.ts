@@ -18,10 +18,13 @@ setInterval(() => {
   lastBeat = now;
 }, BEAT_MS);
 
-function join(options: ConnectOptions, name: string, nick: string): void {
+/** @returns the page's own id in the room */
+async function join(options: ConnectOptions, name: string, nick: string): Promise<string> {
+  const ready = Promise.withResolvers<string>();
   net = connect(options);
   net.on('error', (error) => note('net error', error.code));
   room = net.joinRoom(name, { nick, presence: { status: 'here' } });
+  room.on('ready', (selfId) => ready.resolve(selfId));
   room.on('joined', (peers) => note('joined', peers));
   room.on('error', (error) => note('error', error.code));
   room.on('leave', (peer, reason) => note('leave', `${peer.nick} ${reason}`));
@@ -39,15 +42,16 @@ function join(options: ConnectOptions, name: string, nick: string): void {
   room.answer('echo', (value) => value);
   const [, onSay] = room.action('say');
   onSay((value) => note('say', typeof value === 'string' ? value.slice(0, 100) : typeof value));
+  return ready.promise;
 }
 
 /** Asks an honest peer for an echo; how long that took in ms, or why it did not come. */
-async function echo(nick: string): Promise<number | string> {
+async function echo(nick: string, timeoutMs: number): Promise<number | string> {
   const peer = room?.peers.find((candidate) => candidate.nick === nick && candidate.isOpen);
   if (peer === undefined) return `no open ${nick}`;
   const startedAt = performance.now();
   try {
-    await peer.request('echo', startedAt, { timeoutMs: 20_000 });
+    await peer.request('echo', startedAt, { timeoutMs });
     return performance.now() - startedAt;
   } catch (error) {
     return String(error);
