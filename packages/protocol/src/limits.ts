@@ -24,6 +24,8 @@ export const LIMITS = {
   maxHomes: 4,
   /** Each of the two texts of the `turn` of `joined`. */
   maxTurnCredentialLength: 64,
+  /** The `successor` of RELAY_CLOSING, in ms. */
+  maxReturnMs: 2000,
 } as const;
 
 export const PROTOCOL_VERSION = 1;

@@ -94,8 +94,11 @@ export type RelayMessage =
       readonly code: string;
       readonly message: string;
       readonly room?: string;
-      /** With RELAY_CLOSING: another process of the same relay goes on at once. */
-      readonly successor?: true;
+      /**
+       * With RELAY_CLOSING: another process of the same relay goes on at once, and is to be dialled
+       * within so many ms, at a time of each session's own choice.
+       */
+      readonly successor?: number;
     };
 
 /** A frame that could not be taken: what the relay replies. */
@@ -241,7 +244,7 @@ const RELAY_FIELDS: Readonly<
 const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   room: isId,
   more: (value) => value === true,
-  successor: (value) => value === true,
+  successor: (value) => isNumber(value) && value >= 0 && value <= LIMITS.maxReturnMs,
   homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
   next: isText,
   challenge: (value) => isText(value) && value.length <= LIMITS.maxChallengeLength,

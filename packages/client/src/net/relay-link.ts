@@ -22,10 +22,11 @@ export interface RelayLinkEvents {
   _open(isTcp: boolean): void;
   _message(message: RelayMessage): void;
   /**
-   * Once: the link was lost, or could not be made. `isInterrupted`: the relay may be reached again at
-   * once: another process of it goes on, or it was the connection that ended, not its answers.
+   * Once: the link was lost, or could not be made. `withinMs`: the relay may be reached again, and
+   * is to be dialled within this time: another process of it goes on, or it was the connection that
+   * ended, not its answers.
    */
-  _lost(error: LumameshError, isInterrupted: boolean): void;
+  _lost(error: LumameshError, withinMs?: number): void;
 }
 
 /** One connection to a relay: dialled straight from its record, welcomed, and watched. */
@@ -72,7 +73,7 @@ export class RelayLink {
       },
       frame: (text) => this.#handleFrame(text),
       // Firefox ends it in the moment in which it loses its network.
-      closed: (code, text, cause) => this.#end(code, text, cause, this._isOpen),
+      closed: (code, text, cause) => this.#end(code, text, cause, this._isOpen ? 0 : undefined),
     };
     this.#channel = platform.dialRelay(relay, addresses, channelEvents, tcpAfterMs);
   }
@@ -152,7 +153,7 @@ export class RelayLink {
     } catch (error) {
       if (this.#isEnded) return;
       this._close();
-      this.#events._lost(toError(error, 'CRYPTO_FAILED'), false);
+      this.#events._lost(toError(error, 'CRYPTO_FAILED'));
     }
   }
 
@@ -185,11 +186,11 @@ export class RelayLink {
     this.#deadline = later(this.#platform.now(), ms);
   }
 
-  #end(code: string, text: string, cause?: unknown, isInterrupted = false): void {
+  #end(code: string, text: string, cause?: unknown, withinMs?: number): void {
     if (this.#isEnded) return;
     this._close();
     const { ip, port } = this.relay;
     const error = new LumameshError(code, `${text} (relay ${ip}:${port})`, { cause });
-    this.#events._lost(error, isInterrupted);
+    this.#events._lost(error, withinMs);
   }
 }

@@ -211,9 +211,9 @@ export class RelayPool {
         proveAccess(this.#platform.crypto.subtle, await askToken(), relay, challenge),
       _open: (isTcp) => this.#handleOpen(nk, link, isTcp),
       _message: (message) => this.#owner._handleRelayMessage(nk, message),
-      _lost: (error, isInterrupted) => {
+      _lost: (error, withinMs) => {
         if (this.#links.get(nk) === link)
-          this.#handleLoss(nk, error, isInterrupted ? 'interrupted' : 'lost');
+          this.#handleLoss(nk, error, withinMs === undefined ? 'lost' : 'interrupted', withinMs);
       },
     });
     this.#links.set(nk, link);
@@ -235,14 +235,21 @@ export class RelayPool {
     this.#owner._handleChange();
   }
 
-  #handleLoss(nk: string, error: LumameshError, kind: Loss): void {
+  #handleLoss(nk: string, error: LumameshError, kind: Loss, withinMs = 0): void {
     this.#forget(nk);
     if (this.#isClosed) return;
     this.#errors.set(nk, error);
     this.#logger.debug?.(error.message, error);
     const isRefused = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(error.code);
-    this.choice._handleLost(nk, isRefused ? 'refused' : kind, this.#platform.now());
-    this._plan();
+    const goOn = (): void => {
+      if (this.#links.has(nk)) return;
+      this.choice._handleLost(nk, isRefused ? 'refused' : kind, this.#platform.now());
+      this._plan();
+    };
+    // Many are to come back one after another. Until then it keeps its place: no other relay is
+    // dialled for it, by none of them.
+    if (withinMs > 0) this.#platform.setTimer(withinMs * this.#platform.random(), goOn);
+    else goOn();
     this.#judge();
     this.#owner._handleChange();
   }

@@ -7,6 +7,7 @@ import {
   JOIN_SIGNATURE_LENGTH,
   LIMITS,
   joinProofText,
+  parseRelayMessage,
   type RoomMember,
   type SignedRelayRecord,
 } from '@lumamesh/protocol';
@@ -365,12 +366,25 @@ describe('rooms', () => {
     );
   });
 
-  it('tell everybody to dial again where another process goes on', () => {
-    const bench = new Bench().open('a');
-    bench.core.handleClosing(true);
-    bench.drain();
-    const [said] = bench.heard('a', 'error');
-    assert.deepEqual([said?.['code'], said?.['successor']], ['RELAY_CLOSING', true]);
+  it('tell everybody to dial again where another process goes on, one after another where there are many', () => {
+    for (const [sessions, withinMs] of [
+      [1, 0],
+      [250, 0],
+      [251, 251],
+      [2100, 2000],
+    ] as const) {
+      const bench = new Bench({
+        maxSessions: 3000,
+        maxSessionsPerHost: 3000,
+        maxSessionsPerNetwork: 3000,
+      });
+      bench.open(...Array.from({ length: sessions }, (_, i) => `s${i}`));
+      bench.core.handleClosing(true);
+      bench.drain();
+      const [said] = bench.heard('s0', 'error');
+      assert.deepEqual([said?.['code'], said?.['successor']], ['RELAY_CLOSING', withinMs]);
+      assert.ok(parseRelayMessage(JSON.stringify(said)).ok);
+    }
   });
 
   it('take other limits while they run: nobody is put out, newcomers hear the new ones', () => {

@@ -50,6 +50,11 @@ const DELIVERIES_PER_PROOF = 4;
 const SOURCE_BURST_SECONDS = 10;
 const PRIVATE = 'this relay is private: it lets in who shows a token of its operator';
 const CLOSING = 'this relay takes no sessions any more: go on by another one';
+/**
+ * So many are welcome at once; of more each has a millisecond, which is what a set-up costs a core
+ * (docs/performance.md).
+ */
+const RETURN_AT_ONCE = 250;
 const HANDED_OVER = 'another process of this relay goes on: dial it again';
 
 /**
@@ -168,10 +173,13 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
   /**
    * The relay is about to stop, or to rest: sessions are told to go elsewhere, and new ones are
    * turned away.
-   * @param hasSuccessor whether another process takes over: then they are to come back at once
+   * @param hasSuccessor whether another process takes over: then they are to come back at once, or
+   *   one after another where there are many
    */
   handleClosing(hasSuccessor = false): void {
     this.#isClosing = true;
+    const { size } = this.#sessions;
+    const successor = size <= RETURN_AT_ONCE ? 0 : Math.min(size, LIMITS.maxReturnMs);
     for (const session of this.#sessions.keys()) {
       if (!hasSuccessor) this.#fail(session, 'RELAY_CLOSING', CLOSING);
       else
@@ -179,7 +187,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
           action: 'error',
           code: 'RELAY_CLOSING',
           message: HANDED_OVER,
-          successor: true,
+          successor,
         });
     }
   }
