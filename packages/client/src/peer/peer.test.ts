@@ -365,20 +365,43 @@ describe('signals without end', () => {
   it('of too many sections or of endless candidates are none', () => {
     const sdp = `v=0\n${'m=audio 9 RTP 0\n'.repeat(600)}`;
     assert.equal(parsePeerSignal({ attempt: 'a', description: { type: 'offer', sdp } }), null);
-    // Of the session or of a section, however they end.
-    for (const lineEnd of ['\r\n', '\n', '\r'])
-      for (const head of ['v=0', `v=0${lineEnd}m=audio 9 RTP 0`]) {
-        const of = (lines: number): object => ({
-          attempt: 'a',
-          description: { type: 'offer', sdp: head + `${lineEnd}a=x:1`.repeat(lines) },
-        });
-        assert.notEqual(parsePeerSignal(of(900)), null);
-        assert.equal(parsePeerSignal(of(1000)), null);
-      }
     const candidates = [{ candidate: 'x'.repeat(2000), sdpMid: null, sdpMLineIndex: 0 }];
     assert.equal(parsePeerSignal({ attempt: 'a', candidates }), null);
     const whole = { attempt: 'a', description: { type: 'offer', sdp: sdp.slice(0, 2000) } };
     assert.equal(parsePeerSignal(whole), whole);
+  });
+
+  it('are none where browsers would be held up by them, and twice the largest of our own is not', () => {
+    const isTaken = (...lines: readonly string[]): boolean =>
+      // However lines end.
+      ['\r\n', '\n', '\r'].some((end) => {
+        const description = { type: 'offer', sdp: lines.join(end) };
+        return parsePeerSignal({ attempt: 'a', description }) !== null;
+      });
+    const section = (lines: number, codecs: number): string[] => [
+      'm=video 9 UDP/TLS/RTP/SAVPF 96',
+      ...Array.from({ length: codecs }, (_, i) => `a=rtpmap:${i} x/90000`),
+      ...Array<string>(lines - codecs).fill('a=x:1'),
+    ];
+    const sections = (count: number, lines: number, codecs: number): string[] => [
+      'v=0',
+      `a=group:BUNDLE ${Array.from({ length: count }, (_, i) => i).join(' ')}`,
+      ...Array.from({ length: count }, () => section(lines, codecs)).flat(),
+    ];
+    // Chromium describes 64 of video with 126 lines and 24 codecs each.
+    assert.ok(isTaken(...sections(130, 126, 24)));
+    // What Chrome with all of its codecs might.
+    assert.ok(isTaken(...sections(64, 180, 45)));
+    // Each of these held a page up for half a second to a minute.
+    assert.ok(!isTaken(...sections(300, 20, 1)));
+    assert.ok(!isTaken(...sections(10, 1000, 1)));
+    assert.ok(!isTaken(...sections(1, 500, 450)));
+    assert.ok(!isTaken(...section(3, 1), ...section(3000, 1)));
+    assert.ok(!isTaken('v=0', `a=group:BUNDLE ${'1 '.repeat(5000)}`, ...section(3, 1)));
+    assert.ok(!isTaken('v=0', ...Array<string>(3000).fill('a=x:1')));
+    assert.ok(!isTaken(...sections(200, 20, 1).map((line) => line.replace('a=x:', 'a=msid:'))));
+    const shouted = sections(1, 500, 450).map((line) => line.replace('rtpmap', 'RTPMAP'));
+    assert.ok(!isTaken(...shouted));
   });
 });
 
