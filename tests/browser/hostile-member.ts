@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import {
   CHANNEL_ID,
   type RelayMessage,
@@ -22,6 +23,8 @@ import { Sealer } from '../../packages/client/src/room/sealing.ts';
 export const LANES = [0, 1, 2, 3];
 export const UNORDERED = 4;
 const VALUES = 2;
+/** Connections that the page ends before they are open, one after another. */
+const MAX_DIALS = 5;
 const MAX_QUEUED_BYTES = 500_000;
 /** Of a large value, as pages send them. */
 const CHUNK_BYTES = 16_384;
@@ -122,6 +125,13 @@ export class HostileMember {
    * @param isOver whether nobody waits for it any more
    */
   async connect(to: string, isOver: () => boolean | Promise<boolean> = () => false): Promise<void> {
+    // A busy page may end it before it is open, for one of its own: then it is begun anew, as pages do.
+    for (let tried = 1; !(await this.#dial(to, isOver)); tried++)
+      assert.ok(tried < MAX_DIALS, 'the page ends each connection before it is open');
+  }
+
+  /** @returns whether the connection is open, or nobody waits for it any more */
+  async #dial(to: string, isOver: () => boolean | Promise<boolean>): Promise<boolean> {
     this.disconnect();
     this.#attempt = `hostile${(this.#attempts += 1)}`;
     this.hasEnded = false;
@@ -150,11 +160,13 @@ export class HostileMember {
     await until(() => connection.iceGatheringState === 'complete', 'no candidates are gathered');
     this.sdp = connection.localDescription?.sdp ?? '';
     await this.signal(to, { stay: this.#sealer.stay, ...this.offer(this.sdp) });
+    const isOpen = (): boolean => this.#channels.every(({ readyState }) => readyState === 'open');
+    const hasFailed = (): boolean => /closed|failed/.test(connection.connectionState);
     await until(
-      async () =>
-        this.#channels.every(({ readyState }) => readyState === 'open') || (await isOver()),
+      async () => isOpen() || hasFailed() || (await isOver()),
       () => `no connection: ${connection.connectionState}`,
     );
+    return !hasFailed() || isOver();
   }
 
   /** A signal of the connection that is there. */
