@@ -81,8 +81,8 @@ ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifcon
 # OUTPUT_FROM: where in the log the last command's output begins. SNAPSHOT: a folder with the
 # previous state. TRIAL: the process group of a trial run.
 # START_MS: how long the new program takes to say its version, which limits follow. SUM: what SOURCE will hold. IS_BUILT: whether the installed program is of
-# these sources.
-STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL='' START_MS=0 SUM='' IS_BUILT=no
+# these sources. IS_UNTOUCHED: whether the service runs as before although step 7 failed.
+STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL='' START_MS=0 SUM='' IS_BUILT=no IS_UNTOUCHED=no
 
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"; }
 say() { printf '%s\n' "$*"; log "$*"; }
@@ -568,12 +568,13 @@ forget_snapshot() {
 # Puts back what was there before step 6, and starts it again where step 7 had begun.
 roll_back() {
   local file had_service=no has_begun
-  [[ $STEP == 7 && $HAS_SYSTEMD == yes ]] && has_begun=yes || has_begun=no
+  [[ $STEP == 7 && $HAS_SYSTEMD == yes && $IS_UNTOUCHED == no ]] && has_begun=yes || has_begun=no
   if [[ -e $SNAPSHOT/${UNIT//\//%} ]]; then had_service=yes; elif [[ $has_begun == yes ]]; then run systemctl disable --now "$SERVICE"; fi
   for file in "${CHANGED[@]}"; do
     if [[ -e $SNAPSHOT/${file//\//%} ]]; then mv -f "$SNAPSHOT/${file//\//%}" "$file"; else rm -f "$file"; fi
   done
   forget_snapshot
+  if [[ $IS_UNTOUCHED == yes ]]; then say '  Rolled back: the relay that was running has not been touched.'; fi
   if [[ $has_begun == no ]]; then return; fi
   # Its health is checked at its previous address.
   if [[ -f $SETUP ]]; then read_settings "$SETUP"; fi
@@ -659,12 +660,15 @@ check_here() { run relay "$BINARY" check "$RECORD" --address "${SETTING[LISTEN_I
 
 # A relay that runs hands over to the new program, so that its sessions go on; but it keeps the sandbox it was started in, so only under the same unit.
 unit_text() { cat "$UNIT" "${DROP_IN%/*}"/*.conf 2>/dev/null || true; }
+# Answers 1 where the new program did not start, so that the old one goes on, and 2 where there is none that can hand over.
 hand_over() {
-  [[ $1 == "$(unit_text)" ]] && systemctl is-active --quiet "$SERVICE" && run "$BINARY" hand-over && say '  the running relay has handed over to the new program'
+  [[ $1 == "$(unit_text)" ]] && systemctl is-active --quiet "$SERVICE" || return 2
+  run "$BINARY" hand-over || return
+  say '  the running relay has handed over to the new program'
 }
 
 step_service() {
-  local since before mend="mend what the lines above name; journalctl -u $SERVICE shows more"
+  local since before handed=0 mend="mend what the lines above name; journalctl -u $SERVICE shows more"
   if [[ $HAS_SYSTEMD == no ]]; then
     place
     if [[ $IS_ROOT == yes ]]; then say '  systemd does not run here.'; else say '  Not root, so no service is installed (for one: sudo bash install.sh).'; fi
@@ -680,7 +684,9 @@ step_service() {
   run systemctl daemon-reload || fail 'systemd did not read the unit' "$mend"
   run systemctl enable "$SERVICE" || fail 'the service could not be enabled' "$mend"
   since=$(date +%s)
-  if ! { hand_over "$before" || run systemctl restart "$SERVICE"; } || ! wait_healthy; then
+  hand_over "$before" || handed=$?
+  if ((handed == 1)); then IS_UNTOUCHED=yes; fi
+  if ((handed == 1)) || ! { ((handed == 0)) || run systemctl restart "$SERVICE"; } || ! wait_healthy; then
     run systemctl status --no-pager --lines=0 "$SERVICE" || true
     run relay_lines "$since" || true
     fail "the new program did not come up healthy (no 200 from http://${SETTING[HEALTH_LISTEN]}/healthz)" "$mend"

@@ -434,6 +434,7 @@ describe('install.sh and uninstall.sh', { skip }, () => {
         },
       );
       assert.ok(await isServing());
+      assert.match(await standIn('log'), /"msg":"handed over"/);
       assert.notEqual(await pid(), before);
       assert.deepEqual(lasting(await record()), lasting(first));
       assert.ok((await record()).sequence > first.sequence);
@@ -497,12 +498,23 @@ describe('install.sh and uninstall.sh', { skip }, () => {
     const told = await checksums(operator('.'), ['setup.env', 'relay.txt']);
     // Only what the service runs hangs: what install.sh runs before it has more parameters.
     const hang =
-      "if (process.argv.length === 4) console.error('this is what it says itself');\nif (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
+      "if (process.env['LUMAMESH_HAND_OVER'] !== undefined) process.exit(3);\nif (process.argv.length === 4) console.error('this is what it says itself');\nif (process.argv.length === 4 && process.argv[2] === '--config') await new Promise(() => setInterval(() => undefined, 1000));\n";
     await withSource(
       'packages/relay/src/cli/main.ts',
       (text) => hang + text,
       async () => {
-        // Asked for at another place: the way back asks at the one before.
+        // A program that does not start takes over from nobody.
+        const running = await pid();
+        const untouched = await install(['--skip-tests']);
+        assert.equal(untouched.code, 1, untouched.text);
+        assert.match(
+          untouched.text,
+          /FAILED in step 7 of 9[\s\S]*the relay that was running has not been touched/,
+        );
+        assert.equal(await checksums('/opt/lumamesh', names), before);
+        assert.deepEqual([await pid(), await isServing()], [running, true]);
+        // With another unit it is restarted. Asked for at another place: the way back asks at the one before.
+        await appendFile(root.path('/etc/systemd/system/lumamesh-relay.service'), '# of before\n');
         const { code, text } = await install(['--skip-tests'], {
           MAX_SESSIONS: '5',
           HEALTH_LISTEN: `127.0.0.1:${await freePort('127.0.0.1')}`,
