@@ -249,7 +249,7 @@ export const STEPS: readonly Step[] = [
       await ok(machine, 'rm /fill /fill2');
       assert.equal(killed.code, 0, killed.text);
       assert.equal(code, 1, text);
-      assert.match(text, /^fail +disk/m);
+      assert.match(text, /^FAIL +disk/m);
       await newProcess(machine, pid);
       await isWell(machine);
       assert.equal(await nodeKey(machine), key);
