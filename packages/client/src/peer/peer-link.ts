@@ -303,7 +303,20 @@ export class PeerLink implements LinkState {
       : now - this.#describedAt > NEGOTIATION_TIMEOUT_MS / 2;
     if (this.#isEnded || this._isConnected || !isLate) return;
     this.#retriedAt = now;
+    // It was begun without a network: browsers do not gather again what was not there then.
+    if (hasMissed && this.#isBare) return this.#end('failed');
     this.#retryNegotiation(now);
+  }
+
+  /** No address of this side was found, and none is looked for. */
+  get #isBare(): boolean {
+    const { iceGatheringState, localDescription } = this._connection;
+    // Firefox fails at once, and says `new`.
+    return (
+      localDescription !== null &&
+      iceGatheringState !== 'gathering' &&
+      !/^a=cand/m.test(localDescription.sdp)
+    );
   }
 
   _close(): void {

@@ -34,6 +34,7 @@ class Connection extends EventTarget {
   readonly channels: Channel[] = [];
   readonly candidates: unknown[] = [];
   connectionState = 'new';
+  iceGatheringState = 'new';
   iceConnectionState = 'new';
   signalingState = 'stable';
   localDescription: { readonly type: string; readonly sdp: string } | null = null;
@@ -98,7 +99,7 @@ class World {
   readonly data: unknown[] = [];
   readonly connections = Connection.all;
 
-  constructor() {
+  constructor(offersFirst = false) {
     Connection.all.length = 0;
     const platform = {
       PeerConnection: Connection,
@@ -120,12 +121,12 @@ class World {
       _unroute: () => undefined,
       _sendSignal: (_to, signal) => this.signals.push(signal),
       _mayConnect: () => true,
-      _handleReached: () => undefined,
+      _settle: () => undefined,
       _handlePeerEnded: (_peer, reason) => this.closed.push(reason),
     };
     this.peer = new Peer(BOB, 'Bob', 'member', true, host);
     this.peer.on('data', (value) => this.data.push(value));
-    this.peer._start([], false);
+    this.peer._start([], offersFirst);
   }
 
   get connection(): Connection {
@@ -216,6 +217,24 @@ describe('candidates that overtake their offer', () => {
     await world.run(2000);
     assert.equal(world.connections.length, 2);
     assert.deepEqual(world.connection.candidates, [candidate, candidate]);
+  });
+});
+
+describe('a connection that was begun without a network', () => {
+  it('is begun anew as soon as the peer is heard of, which was told nothing; one with addresses says its offer again', async () => {
+    for (const [sdp, connections] of [
+      ['', 2],
+      ['a=candidate:1 1 udp 1 192.0.2.1 9 typ host', 1],
+    ] as const) {
+      const world = new World(true);
+      await world.run(100);
+      world.connection.iceGatheringState = 'complete';
+      world.connection.localDescription = { type: 'offer', sdp };
+      await world.run(3000);
+      world.peer._handleSeen('Bob', true);
+      await world.run(2000);
+      assert.deepEqual([world.connections.length, world.closed], [connections, []]);
+    }
   });
 });
 

@@ -49,8 +49,8 @@ export interface PeerHost {
   _unroute(id: string): void;
   /** Whether there is a place for one connection more. */
   _mayConnect(): boolean;
-  /** The direct connection to a peer is open: it needs no relay. */
-  _handleReached(id: string): void;
+  /** What was said to a peer by relays is not said again: it needs none, or it is void. */
+  _settle(id: string): void;
   _handlePeerEnded(peer: Peer, reason: PeerCloseReason): void;
 }
 
@@ -561,6 +561,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #restart(offersFirst: boolean): void {
     const { _failedSince: failedSince } = this.#link;
     this.#link._giveUp();
+    this.#host._settle(this.id);
     this.#openedAt = instant(Number.POSITIVE_INFINITY);
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
@@ -573,7 +574,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   #handleLinkOpen(): void {
     this.#openedAt = this.platform.now();
-    this.#host._handleReached(this.id);
+    this.#host._settle(this.id);
     this.#delivery._setSink(this.#link);
     this.#handleOpen('open');
   }

@@ -165,7 +165,9 @@ export class RoomChannel implements HeldChannel {
   /** A relay has come up (again): what it had begun to tell before is void. */
   _handleRelayUp(relay: string): void {
     this.#listed.delete(relay);
-    if (this.#inboxes.has(relay)) this.#returning.add(relay);
+    if (!this.#inboxes.has(relay)) return;
+    this.#returning.add(relay);
+    this.#outbox._handleReturn();
   }
 
   /** A relay is not held any more: what it said of members counts no longer. */

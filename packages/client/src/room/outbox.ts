@@ -48,6 +48,11 @@ export class Outbox {
     }
   }
 
+  /** A relay had to be dialled again: what was not answered may have found none. */
+  _handleReturn(): void {
+    for (const to of this.#unanswered._receivers) this.#missed.add(to);
+  }
+
   /** Says again now what was not answered. */
   _sayAgain(): void {
     this._handleTick(instant(Number.POSITIVE_INFINITY));

@@ -308,7 +308,7 @@ export class Room
     this.#channel._unroute(id);
   }
 
-  _handleReached(id: string): void {
+  _settle(id: string): void {
     this.#channel._settle(id);
   }
 

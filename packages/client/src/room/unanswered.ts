@@ -23,6 +23,10 @@ export class Unanswered {
     if (known.messages.length < MAX_KEPT) known.messages.push(message);
   }
 
+  get _receivers(): Iterable<string> {
+    return this.#sent.keys();
+  }
+
   /** It was heard, or nobody waits for it any more. */
   _settle(to: string): void {
     this.#sent.delete(to);

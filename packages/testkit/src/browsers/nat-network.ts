@@ -394,6 +394,15 @@ export class NatNetwork {
     home.spare = null;
   }
 
+  /** Pulls the cable out of home `i`, or plugs it in again: the same address, and the routes that go with it. */
+  setCable(i: number, isIn: boolean): void {
+    const { namespace, uplink } = this.#home(i);
+    const { device, router } = uplink;
+    const { kind } = this.#router(router);
+    const route = `route add default via ${lanAddress(kind, router, 1)} dev ${device}`;
+    ip(namespace, [`link set ${device} ${isIn ? 'up' : 'down'}`, ...(isIn ? [route] : [])]);
+  }
+
   /** Closes all browsers and relays, and takes the network down. */
   async stop(): Promise<void> {
     const hosts = [...this.#homes, ...this.#routers, { host: this.#internetHost }]
