@@ -187,6 +187,22 @@ describe('the choice of relays', () => {
     assert.deepEqual(world.open, [nk]);
   });
 
+  it('looks every few seconds whether there is a network again, and asks a relay that is silent ever more rarely', () => {
+    for (const [kind, atLeast, atMost] of [
+      ['offline', 75, 200],
+      ['lost', 1, 15],
+    ] as const) {
+      const world = new World();
+      const nk = world.add(1, null);
+      for (let i = 0; i < 6000; i++) {
+        world.run(50);
+        if (world.links.delete(nk)) world.choice._handleLost(nk, kind, world.instant);
+      }
+      const dials = world.dialled.length;
+      assert.ok(dials >= atLeast && dials <= atMost, `${kind}: ${dials} in 300 s`);
+    }
+  });
+
   it('never dials again what was forged', () => {
     const world = new World();
     const nk = world.add(1, null);

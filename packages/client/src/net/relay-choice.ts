@@ -23,6 +23,8 @@ const SLOW_MS = 3000;
 const SURPLUS_MS = 20_000;
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
+/** Without a network nothing is sent to anybody, and no browser is sure to tell when there is one again. */
+const OFFLINE_RETRY_MAX_MS = 4000;
 
 /** A relay whose links end more often than this is left alone for a while, as others that fail. */
 const INTERRUPTED_EVERY_MS = 5000;
@@ -31,7 +33,7 @@ const INTERRUPTED_EVERY_MS = 5000;
  * Why a link is no more. `final`: the record is nobody's, and trying again would not change that.
  * `interrupted`: the relay may be there all the same. `refused`: it does not let us in.
  */
-export type Loss = 'lost' | 'final' | 'interrupted' | 'refused';
+export type Loss = 'lost' | 'final' | 'interrupted' | 'refused' | 'offline';
 
 export type RelayAction =
   | { readonly type: 'dial'; readonly relay: KnownRelay }
@@ -95,10 +97,11 @@ export class RelayChoice {
     const isFinal = kind === 'final';
     entry.failures += 1;
     if (isFinal) this.#book.remove(nk);
+    const maxMs = kind === 'offline' ? OFFLINE_RETRY_MAX_MS : RETRY_MAX_MS;
     const delayMs =
       kind === 'refused'
         ? RETRY_MAX_MS
-        : backoffMs(entry.failures, RETRY_INITIAL_MS, RETRY_MAX_MS, this.#random);
+        : backoffMs(entry.failures, RETRY_INITIAL_MS, maxMs, this.#random);
     entry.retryAt = later(now, isFinal ? Number.POSITIVE_INFINITY : delayMs);
   }
 

@@ -240,10 +240,12 @@ export class RelayPool {
     if (this.#isClosed) return;
     this.#errors.set(nk, error);
     this.#logger.debug?.(error.message, error);
-    const isRefused = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(error.code);
+    const { code } = error;
+    const isRefused = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(code);
+    const why = isRefused ? 'refused' : /^(OFFLINE|WEBRTC_B)/.test(code) ? 'offline' : kind;
     const goOn = (): void => {
       if (this.#links.has(nk)) return;
-      this.choice._handleLost(nk, isRefused ? 'refused' : kind, this.#platform.now());
+      this.choice._handleLost(nk, why, this.#platform.now());
       this._plan();
     };
     // Many are to come back one after another. Until then it keeps its place: no other relay is

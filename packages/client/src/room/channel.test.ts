@@ -126,6 +126,7 @@ describe('a room over relays that may lie', () => {
     page.hear('another', joined);
     await page.settle();
     assert.equal(page.sent.length, 1, 'another one has lost nothing');
+    page.channel._handleRelayGone('relay');
     page.channel._handleRelayUp('relay');
     await page.settle();
     assert.equal(page.sent.length, 1, 'not before it has taken this page in');

@@ -35,7 +35,7 @@ export class RoomChannel implements HeldChannel {
   readonly #inboxes = new Map<string, Inbox>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
-  /** Relays that were dialled again, and have not told yet who is there: what they took before may be lost. */
+  /** Relays that were lost, and have not told since who is there: what they took before may be lost, too. */
   readonly #returning = new Set<string>();
   readonly #proofs = new JoinProofs();
   #secret: RoomSecret | null = null;
@@ -165,16 +165,14 @@ export class RoomChannel implements HeldChannel {
   /** A relay has come up (again): what it had begun to tell before is void. */
   _handleRelayUp(relay: string): void {
     this.#listed.delete(relay);
-    if (!this.#inboxes.has(relay)) return;
-    this.#returning.add(relay);
-    this.#outbox._handleReturn();
+    if (this.#returning.has(relay)) this.#outbox._handleReturn();
   }
 
   /** A relay is not held any more: what it said of members counts no longer. */
   _handleRelayGone(relay: string): void {
     this.#members._forget(relay, this.#members._ids, this.#host.platform.now());
     this.#inboxes.delete(relay);
-    this.#returning.delete(relay);
+    this.#returning.add(relay);
   }
 
   /** A message about this room, heard from a relay. */

@@ -94,10 +94,7 @@ export function dialOnce(
         // Whatever keeps a page from UDP (a policy, a proxy-only setting) lets everything be called
         // and gathers nothing; so does a machine without a network. TCP passes a proxy all the same.
         if (!hasCandidate && tcpPort === undefined)
-          end(
-            navigator.onLine ? 'WEBRTC_BLOCKED_BY_POLICY' : 'RELAY_UNREACHABLE',
-            'no address was gathered',
-          );
+          end(navigator.onLine ? 'WEBRTC_BLOCKED_BY_POLICY' : 'OFFLINE', 'no address was gathered');
       };
       made.addEventListener('icegatheringstatechange', () => {
         if (made.iceGatheringState === 'complete') handleBlocked();

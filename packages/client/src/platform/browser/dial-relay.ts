@@ -34,7 +34,7 @@ export function dialRelay(
       _closed: (code, text, cause) => {
         if (!live.delete(attempt)) return;
         verdict ??= [code, text, cause];
-        const isSilent = /^(RELAY_UNREACHABLE|WEBRTC_BLOCKED_BY_POLICY)$/.test(code);
+        const isSilent = /^(RELAY_UNREACHABLE|WEBRTC_BLOCKED_BY_POLICY|OFFLINE)$/.test(code);
         if (chosen === null && isSilent) dialTcp();
         if (live.size > 0) return;
         clearTimeout(timer);
