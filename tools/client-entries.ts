@@ -40,7 +40,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 24_300,
+    maxBytes: 24_250,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
   },
@@ -49,7 +49,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-identity',
     source: 'identity.ts',
     platform: 'browser',
-    maxBytes: 6450,
+    maxBytes: 6500,
   },
   {
     subpath: './inspector',
