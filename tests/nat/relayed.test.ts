@@ -10,8 +10,8 @@ import { shareLab, tabOf, whySkipped } from './support.ts';
 const skip = whySkipped() ?? false;
 const TURN = { TURN_RATE: '20000000' };
 const LIMIT_MS = 60_000;
-/** What another relay may take: 2.5 s as a rule. */
-const VANISHED_MS = 4000;
+/** What another relay may take: 2.1 s as a rule. */
+const VANISHED_MS = 3000;
 /** Counts the TURN servers of the page's last connection whose servers were changed. */
 const TURN_SERVERS = 'globalThis.turnServers';
 const WATCH_TURN_SERVERS = `{
