@@ -11,8 +11,11 @@ import type { UdpClient } from '@lumamesh/transport/io';
 
 /** Whether every relay knows all the others. The first that does not ends the question: asking takes time that thirty processes on two cores need. */
 export async function isComplete(relays: readonly MeshRelay[]): Promise<boolean> {
-  for (const relay of relays)
-    if ((await relay.stats()).records.alive !== relays.length - 1) return false;
+  for (const relay of relays) {
+    // A question that a busy relay does not answer is asked again.
+    const stats = await relay.stats().catch(() => null);
+    if (stats?.records.alive !== relays.length - 1) return false;
+  }
   return true;
 }
 
