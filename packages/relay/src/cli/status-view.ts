@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { HealthStats } from '../io/relay-stats.ts';
+import { EXPIRES_SOON_DAYS, daysLeft } from '../io/record-expiry.ts';
 import { formatBytes, formatDuration, formatRate, sparkline } from './figures.ts';
 
 /** What the view is drawn from: the last answers of `/statsz`, the newest last. */
@@ -12,8 +13,6 @@ export interface Sample {
 const COLOUR_OR_CHARACTER = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*m|.`, 'gu');
 const MAX_DROPS = 12;
 const LABEL_WIDTH = 10;
-const DAY_MS = 86_400_000;
-const EXPIRES_SOON_DAYS = 30;
 
 /**
  * The screen of `lumamesh-relay status`, line by line; rates are those between the last two
@@ -104,10 +103,9 @@ function recordText(
   nowUnixMs: number,
   paint: (style: 'red', text: string) => string,
 ): string {
-  const days = (seconds: number): number => Math.floor((seconds * 1000 - nowUnixMs) / DAY_MS);
-  const own = `valid for ${days(expires)} days, signed anew every day`;
+  const own = `valid for ${daysLeft(expires, nowUnixMs)} days, signed anew every day`;
   if (published === null) return `${own}; not in the public list of this version`;
-  const left = days(published);
+  const left = daysLeft(published, nowUnixMs);
   const line =
     left < 0
       ? 'ITS LINE IN THE PUBLIC LIST HAS EXPIRED: publish the output of encode'

@@ -3,6 +3,7 @@ import type { RelayConfig } from '../config/config.ts';
 import type { Identity } from '../identity.ts';
 import { publishedRecord } from '../outside/published.ts';
 import type { HealthStats } from '../relay-stats.ts';
+import { EXPIRES_SOON_DAYS, daysLeft } from '../record-expiry.ts';
 import type { Finding } from './finding.ts';
 
 /** A list in which a relay's line may stand. */
@@ -12,9 +13,6 @@ export interface NamedList {
   readonly text: string;
 }
 
-const DAY_SECONDS = 86_400;
-/** Who publishes by hand needs so long. */
-const LINE_EXPIRES_SOON_DAYS = 30;
 /** A list is signed anew every week. */
 const LIST_EXPIRES_SOON_DAYS = 7;
 const SIGNED_LIST = '# lumamesh relay list ';
@@ -23,7 +21,7 @@ const PUBLISH = 'publish the output of `lumamesh-relay encode`';
 /** Until when the record holds that a running relay shows now. */
 export function checkRecord({ record }: HealthStats, nowUnixMs: number): Finding {
   const { days, until } = timeLeft(record.expires, nowUnixMs);
-  return days < LINE_EXPIRES_SOON_DAYS
+  return days < EXPIRES_SOON_DAYS
     ? {
         name: 'record',
         verdict: 'fail',
@@ -74,7 +72,7 @@ export function* checkPublished(
       detail: `the line in ${name} says something else than the settings here: ${wrong.join(', ')}`,
       mend: `${PUBLISH}, if the settings are right`,
     };
-  else if (days < LINE_EXPIRES_SOON_DAYS)
+  else if (days < EXPIRES_SOON_DAYS)
     yield {
       name: 'published line',
       verdict: days < 0 ? 'fail' : 'warn',
@@ -153,8 +151,7 @@ function timeLeft(
   expiresUnixSeconds: number,
   nowUnixMs: number,
 ): { readonly days: number; readonly until: string } {
-  const days = Math.floor((expiresUnixSeconds - nowUnixMs / 1000) / DAY_SECONDS);
-  return { days, until: dateText(expiresUnixSeconds) };
+  return { days: daysLeft(expiresUnixSeconds, nowUnixMs), until: dateText(expiresUnixSeconds) };
 }
 
 /** Times in records are not bounded by what a Date holds. */

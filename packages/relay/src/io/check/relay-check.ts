@@ -6,14 +6,13 @@ import { type SignedRelayRecord, isOpenToAll } from '@lumamesh/protocol';
 import { monotonicNow, queryStun, queryStunOverTcp } from '@lumamesh/transport/io';
 import { proofOf } from '../access-tokens.ts';
 import { isSignedRecord } from '../record.ts';
+import { EXPIRES_SOON_DAYS, daysLeft } from '../record-expiry.ts';
 import type { Finding } from './finding.ts';
 import { machineSlowness } from './machine-speed.ts';
 import { type ProbeReport, type ProbeStage, probeRelay } from './relay-probe.ts';
 
 const STUN_TIMEOUT_MS = 4000;
 const SILENCE_MS = 5000;
-const DAY_SECONDS = 86_400;
-const EXPIRES_SOON_DAYS = 30;
 /** What to do about a relay that stops in the middle, whose certificate or key nobody has seen to be wrong. */
 const SLOW_MEND =
   'it, or the way to it, is slow or overloaded: try again; `lumamesh-relay status` on its machine shows how it is';
@@ -114,7 +113,7 @@ function* inspect(record: SignedRelayRecord): Generator<Finding> {
       verdict: 'ok',
       detail: `calls it ${nickname ?? 'nothing'}, and is reached at ${contact ?? 'no address'}`,
     };
-  const days = Math.floor((record.expires - Date.now() / 1000) / DAY_SECONDS);
+  const days = daysLeft(record.expires, Date.now());
   const mend = 'take the line that the relay prints now: it signs a new record every day';
   if (days < 0)
     yield { name: 'expiry', verdict: 'fail', detail: `the record expired ${-days} days ago`, mend };

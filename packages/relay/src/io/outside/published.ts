@@ -1,9 +1,7 @@
 import { type SignedRelayRecord, decodeRecordLine } from '@lumamesh/protocol';
 import type { Logger } from '../log.ts';
+import { EXPIRES_SOON_DAYS, daysLeft } from '../record-expiry.ts';
 import { shippedList } from './helpers.ts';
-
-const DAY_MS = 86_400_000;
-const EXPIRES_SOON_DAYS = 30;
 
 /** The line of a relay in the public list that came with this program, or `null`. */
 export function publishedRecord(
@@ -24,7 +22,7 @@ export function warnOfExpiry(
   nowUnixMs = Date.now(),
 ): void {
   if (published === null) return;
-  const days = Math.floor((published.expires * 1000 - nowUnixMs) / DAY_MS);
+  const days = daysLeft(published.expires, nowUnixMs);
   if (days < EXPIRES_SOON_DAYS)
     log.warn(
       { days },
