@@ -1,27 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type LumameshError, instant, toBase64Url } from '@lumamesh/base';
+import { type LumameshError, instant } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import type { NetHandle, NetPart } from '../feature.ts';
 import { RelayBook } from '../net/relay-book.ts';
 import { type RelayListsNet, relayLists } from './relay-lists.ts';
+import { relayRecord } from '../net/relay-record.test-support.ts';
 
 const URL_OF_LIST = 'https://example.org/relay.txt';
-
-function relay(i: number, changes: Partial<SignedRelayRecord> = {}): SignedRelayRecord {
-  return {
-    fingerprint: `AA${':AA'.repeat(31)}`,
-    ip: `20.0.${i}.1`,
-    port: 3478,
-    ufrag: 'luma',
-    pwd: 'x'.repeat(22),
-    nk: toBase64Url(new Uint8Array(32).fill(i)),
-    sequence: 1,
-    expires: 1_900_000_000,
-    signature: `${'A'.repeat(85)}A`,
-    ...changes,
-  };
-}
 
 const textOf = (...relays: readonly SignedRelayRecord[]): string =>
   ['# relays', '', ...relays.map(encodeRecordLine)].join('\n');
@@ -84,11 +70,11 @@ class World {
 describe('lists of relays by URL', () => {
   it('are read again every ten minutes: new relays are known, those that are gone are not', async () => {
     const world = new World();
-    world.text = textOf(relay(1), relay(2));
+    world.text = textOf(relayRecord(1), relayRecord(2));
     assert.equal(world.part.takeSource?.(URL_OF_LIST), true);
     await world.pass(1);
     assert.deepEqual(world.ips, ['20.0.1.1', '20.0.2.1']);
-    world.text = textOf(relay(2), relay(3));
+    world.text = textOf(relayRecord(2), relayRecord(3));
     await world.pass(500);
     assert.equal(world.reads, 1);
     await world.pass(200);
@@ -99,7 +85,7 @@ describe('lists of relays by URL', () => {
 
   it('are read soon when no relay answers: a relay that was replaced is found again', async () => {
     const world = new World();
-    world.text = textOf(relay(1));
+    world.text = textOf(relayRecord(1));
     world.part.takeSource?.(URL_OF_LIST);
     await world.pass(60);
     assert.equal(world.reads, 1);
@@ -107,8 +93,8 @@ describe('lists of relays by URL', () => {
     assert.ok(entry !== undefined);
     Object.assign(entry, { failures: 4, retryAt: instant(Infinity) });
     // The same address, with another certificate; and one with another key.
-    const renewed = relay(1, { sequence: 2, fingerprint: `BB${':BB'.repeat(31)}` });
-    world.text = textOf(renewed, relay(9, { ip: '20.0.1.1' }));
+    const renewed = relayRecord(1, { sequence: 2, fingerprint: `BB${':BB'.repeat(31)}` });
+    world.text = textOf(renewed, relayRecord(9, { ip: '20.0.1.1' }));
     await world.pass(1);
     assert.deepEqual(world.ips, ['20.0.1.1', '20.0.1.1']);
     const known = world.book.get(renewed.nk);
@@ -118,7 +104,7 @@ describe('lists of relays by URL', () => {
 
   it('are read when the page wakes up, and not over and over', async () => {
     const world = new World();
-    world.text = textOf(relay(1));
+    world.text = textOf(relayRecord(1));
     world.part.takeSource?.(new URL(URL_OF_LIST));
     await world.pass(1);
     for (let i = 0; i < 10; i++) world.part.onWake?.();
@@ -133,7 +119,7 @@ describe('lists of relays by URL', () => {
     world.part.takeSource?.('/relay.txt');
     await world.pass(1);
     assert.equal(world.faults.get('/relay.txt')?.code, 'RELAY_LIST_FAILED');
-    world.text = textOf(relay(1));
+    world.text = textOf(relayRecord(1));
     await world.pass(31);
     assert.deepEqual(world.ips, ['20.0.1.1']);
     assert.equal(world.faults.size, 0);
@@ -147,7 +133,7 @@ describe('lists of relays by URL', () => {
 
   it('with a line that cannot be read have all others', async () => {
     const world = new World();
-    world.text = `${textOf(relay(1))}\nluma1.nonsense\n${textOf(relay(2))}`;
+    world.text = `${textOf(relayRecord(1))}\nluma1.nonsense\n${textOf(relayRecord(2))}`;
     world.part.takeSource?.(URL_OF_LIST);
     await world.pass(1);
     assert.deepEqual(world.ips, ['20.0.1.1', '20.0.2.1']);
@@ -159,17 +145,17 @@ describe('lists of relays by URL', () => {
 describe('relays at run time', () => {
   it('are added and removed as records, lines, URLs and node keys', async () => {
     const world = new World();
-    world.book.setSeeds('', [relay(1), relay(2)]);
-    world.api.addRelays([relay(3), encodeRecordLine(relay(4))]);
-    world.api.addRelays(encodeRecordLine(relay(5)));
+    world.book.setSeeds('', [relayRecord(1), relayRecord(2)]);
+    world.api.addRelays([relayRecord(3), encodeRecordLine(relayRecord(4))]);
+    world.api.addRelays(encodeRecordLine(relayRecord(5)));
     assert.equal(world.book.entries.length, 5);
-    world.api.removeRelays([relay(3), relay(4).nk, encodeRecordLine(relay(1))]);
+    world.api.removeRelays([relayRecord(3), relayRecord(4).nk, encodeRecordLine(relayRecord(1))]);
     assert.deepEqual(world.ips, ['20.0.2.1', '20.0.5.1']);
-    world.text = textOf(relay(1), relay(5), relay(6));
+    world.text = textOf(relayRecord(1), relayRecord(5), relayRecord(6));
     world.api.addRelays('/relay.txt');
     await world.pass(1);
     assert.deepEqual(world.ips, ['20.0.2.1', '20.0.5.1', '20.0.6.1'], 'what was removed stays so');
-    world.api.addRelays(relay(1));
+    world.api.addRelays(relayRecord(1));
     assert.equal(world.book.entries.length, 4);
     world.api.removeRelays('/relay.txt');
     assert.deepEqual(world.ips, ['20.0.1.1', '20.0.2.1', '20.0.5.1']);
@@ -183,7 +169,7 @@ describe('relays at run time', () => {
       'addRelays' | 'removeRelays',
       (x: unknown) => void
     >;
-    for (const wrong of [42, null, undefined, [null], [relay(1), {}], 'luma1.nonsense', [[]]])
+    for (const wrong of [42, null, undefined, [null], [relayRecord(1), {}], 'luma1.nonsense', [[]]])
       for (const method of ['addRelays', 'removeRelays'] as const)
         assert.throws(() => untyped[method](wrong), { code: 'BAD_RELAY' });
     assert.deepEqual(world.ips, []);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Instant, instant, toBase64Url } from '@lumamesh/base';
+import { type Instant, instant } from '@lumamesh/base';
 import { HOMES_PER_ROOM, Rendezvous, type SignedRelayRecord } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { FEELER_INTERVAL_MS } from '../features/discovery/discovery.ts';
@@ -8,25 +8,15 @@ import { findFeeler, takeRelay } from '../features/discovery/relay-intake.ts';
 import { RoomHomes } from '../features/discovery/room-homes.ts';
 import { RelayBook } from './relay-book.ts';
 import { MAX_LINKS, RelayChoice } from './relay-choice.ts';
+import { relayRecord } from './relay-record.test-support.ts';
 
 const NOW_S = 1_800_000_000;
 
-function relay(i: number, mesh: string | undefined = 'AAECAwQFBgcICQoLDA0ODw'): SignedRelayRecord {
-  const key = new Uint8Array(32);
-  new DataView(key.buffer).setUint32(0, i);
-  return {
-    fingerprint: `AA${':AA'.repeat(31)}`,
-    ip: `20.0.${i}.1`,
-    port: 3478,
-    ufrag: 'luma',
-    pwd: 'x'.repeat(22),
-    nk: toBase64Url(key),
-    sequence: 1,
+const relay = (i: number, mesh: string | undefined = 'AAECAwQFBgcICQoLDA0ODw'): SignedRelayRecord =>
+  relayRecord(i, {
     expires: NOW_S + 1000,
     ...(mesh === undefined ? {} : { mesh, meshPort: 7402 }),
-    signature: `${'A'.repeat(85)}A`,
-  };
-}
+  });
 
 interface Relay {
   /** How long it takes to answer, in ms; `null`: it never does. */

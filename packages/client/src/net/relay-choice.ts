@@ -23,7 +23,10 @@ const SLOW_MS = 3000;
 const SURPLUS_MS = 20_000;
 const RETRY_INITIAL_MS = 1000;
 const RETRY_MAX_MS = 60_000;
-/** Without a network nothing is sent to anybody, and no browser is sure to tell when there is one again. */
+/**
+ * Without a network nothing is sent to anybody, and no browser is sure to tell when there is one
+ * again.
+ */
 const OFFLINE_RETRY_MAX_MS = 4000;
 
 /** A relay whose links end more often than this is left alone for a while, as others that fail. */
@@ -31,7 +34,8 @@ const INTERRUPTED_EVERY_MS = 5000;
 
 /**
  * Why a link is no more. `final`: the record is nobody's, and trying again would not change that.
- * `interrupted`: the relay may be there all the same. `refused`: it does not let us in.
+ * `interrupted`: the relay may be there all the same. `refused`: it does not let us in. `offline`: it
+ * was not asked, as this page has no address to ask from.
  */
 export type Loss = 'lost' | 'final' | 'interrupted' | 'refused' | 'offline';
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { setImmediate as settle } from 'node:timers/promises';
 import { describe, it } from 'node:test';
-import { toBase64Url } from '@lumamesh/base';
 import { LIMITS } from '@lumamesh/protocol';
 import { VirtualTime, seededRandom } from '@lumamesh/testkit';
 import type { Platform } from '../platform/platform.ts';
 import type { RelayChannelEvents } from '../platform/relay-channel.ts';
 import { RelayPool } from './relay-pool.ts';
 import type { KnownRelay } from './relay-source.ts';
+import { relayRecord } from './relay-record.test-support.ts';
 
 const STEP_MS = 10;
 const TICK_MS = 1000;
@@ -15,18 +15,10 @@ const TICK_MS = 1000;
 const SETTLED_MS = 8000;
 
 function relay(i: number): KnownRelay {
-  return {
-    fingerprint: `AA${':AA'.repeat(31)}`,
-    ip: `20.0.${i}.1`,
-    port: 3478,
-    ufrag: 'luma',
-    pwd: 'x'.repeat(22),
-    nk: toBase64Url(new Uint8Array(32).fill(i)),
-    mesh: 'AAECAwQFBgcICQoLDA0ODw',
-    meshPort: 7402,
-    sequence: 1,
-    expires: 2_000_000_000,
-  };
+  const mesh = { mesh: 'AAECAwQFBgcICQoLDA0ODw', meshPort: 7402 };
+  // Of one that the page has itself, which nobody has to verify.
+  const { signature: _signature, ...known } = relayRecord(i, mesh);
+  return known;
 }
 
 const RELAYS = [1, 2, 3].map(relay);

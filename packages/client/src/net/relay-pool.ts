@@ -241,8 +241,11 @@ export class RelayPool {
     this.#errors.set(nk, error);
     this.#logger.debug?.(error.message, error);
     const { code } = error;
-    const isRefused = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(code);
-    const why = isRefused ? 'refused' : /^(OFFLINE|WEBRTC_B)/.test(code) ? 'offline' : kind;
+    const why = /^(RELAY_PRIVATE|ACCESS_DENIED)$/.test(code)
+      ? 'refused'
+      : /^(OFFLINE|WEBRTC_B)/.test(code)
+        ? 'offline'
+        : kind;
     const goOn = (): void => {
       if (this.#links.has(nk)) return;
       this.choice._handleLost(nk, why, this.#platform.now());

@@ -89,7 +89,8 @@ export class PeerLink implements LinkState {
   #retriedAt = instant(-RETRY_INTERVAL_MS);
   readonly #liveness: Liveness;
   #rttMs = 0;
-  #wasOpen = false;
+  /** When it was open at first; never, while it was not. */
+  _openedAt = instant(Number.POSITIVE_INFINITY);
   #isEnded = false;
   /**
    * Signals are applied one after another: each waits for the browser to finish with the one
@@ -103,7 +104,7 @@ export class PeerLink implements LinkState {
    * @param isPolite gives way when both offer at once (W3C WebRTC §10.7, "perfect negotiation")
    * @param servers by which it gathers at first, besides those of the configuration
    * @param offersFirst whether this side offers first; the other one waits for the offer
-   * @param isAnew whether it takes the place of another one, of which the other side may not know yet
+   * @param isAnew whether it takes the place of another one, of whose end the other side may not know
    */
   constructor(
     platform: Platform,
@@ -177,6 +178,10 @@ export class PeerLink implements LinkState {
       this.#boundLanes.size === LANES.length &&
       this.#channels.every(({ readyState }) => readyState === 'open')
     );
+  }
+
+  get #wasOpen(): boolean {
+    return this._openedAt < Number.POSITIVE_INFINITY;
   }
 
   get _isConnected(): boolean {
@@ -463,7 +468,7 @@ export class PeerLink implements LinkState {
   #handleOpen(): void {
     // Once, though each of the channels and lanes tells of itself.
     if (!this.isOpen || this.#isEnded || this.#wasOpen) return;
-    this.#wasOpen = true;
+    this._openedAt = this.#platform.now();
     this.#handleConnected();
     this.#events._open();
     this.ask(this.#platform.now());

@@ -110,8 +110,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   #challenger: { readonly signal: PeerSignal; readonly counter: number } | null = null;
   #begunAt: Instant = instant(0);
   #reconnects = 0;
-  /** Since when the connection is open. */
-  #openedAt = instant(Number.POSITIVE_INFINITY);
   #restartedAt: Instant = instant(-RESTART_INTERVAL_MS);
   readonly #heldSignals: PeerSignal[] = [];
   readonly #signalBudget = new SignalBudget();
@@ -545,7 +543,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     if (this.#state === 'closed') return this.#delivery._close();
     if (this.#hasLeft || reason === 'closed') return void this.end('left');
     // One that ends as soon as it is open is none that was mended.
-    if (this.platform.now() - this.#openedAt > RESTART_INTERVAL_MS) this.#reconnects = 0;
+    if (this.platform.now() - this.#link._openedAt > RESTART_INTERVAL_MS) this.#reconnects = 0;
     const isLast = this.#reconnects >= MAX_RECONNECTS;
     if (this.#alternatePath === null && (reason === 'lost' || isLast)) return void this.end(reason);
     this.#delivery._setSink(this.#alternatePath);
@@ -562,7 +560,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     const { _failedSince: failedSince } = this.#link;
     this.#link._giveUp();
     this.#host._settle(this.id);
-    this.#openedAt = instant(Number.POSITIVE_INFINITY);
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
     this.#link = this.#makeLink(offersFirst, true);
@@ -573,7 +570,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   #handleLinkOpen(): void {
-    this.#openedAt = this.platform.now();
     this.#host._settle(this.id);
     this.#delivery._setSink(this.#link);
     this.#handleOpen('open');

@@ -35,7 +35,7 @@ export class RoomChannel implements HeldChannel {
   readonly #inboxes = new Map<string, Inbox>();
   /** Members named so far by the `joined` frames of one answer, by relay. */
   readonly #listed = new Map<string, Set<string>>();
-  /** Relays that were lost, and have not told since who is there: what they took before may be lost, too. */
+  /** Relays that were lost, and have not told since who is there: what they took may be lost, too. */
   readonly #returning = new Set<string>();
   readonly #proofs = new JoinProofs();
   #secret: RoomSecret | null = null;

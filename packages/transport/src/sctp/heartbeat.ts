@@ -40,7 +40,10 @@ export class Heartbeat {
     return this.#answers;
   }
 
-  /** The HEARTBEAT that asks whether the peer is where it seems to be; an acknowledgement of one before it counts for nothing. */
+  /**
+   * The HEARTBEAT that asks whether the peer is where it seems to be; an acknowledgement of one
+   * before it counts for nothing.
+   */
   ask(now: Instant, rtoMs: number): Chunk {
     return this.#make(now, rtoMs, true);
   }

@@ -1,34 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toBase64Url } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import { seededRandom } from '@lumamesh/testkit';
 import { RelayBook } from '../../net/relay-book.ts';
 import { loadRelays, serialiseRelays } from './relay-cache.ts';
 import { takeRelay, wantsRelay } from './relay-intake.ts';
+import { relayRecord } from '../../net/relay-record.test-support.ts';
 
 const NOW = 1_800_000_000;
 const MESH = 'AAECAwQFBgcICQoLDA0ODw';
 
-/** A record that looks signed: the book leaves signatures to its caller. */
-function record(i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord {
-  const key = new Uint8Array(32);
-  new DataView(key.buffer).setUint32(0, i);
-  return {
-    fingerprint: `AA${':AA'.repeat(31)}`,
+/**
+ * A record that looks signed: the book leaves signatures to its caller. In a /24 with its neighbours.
+ */
+const record = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord =>
+  relayRecord(i, {
     ip: `20.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`,
-    port: 3478,
-    ufrag: 'luma',
-    pwd: 'x'.repeat(22),
-    nk: toBase64Url(key),
-    sequence: 1,
     expires: NOW + 1000,
     mesh: MESH,
     meshPort: 7402,
-    signature: `${'A'.repeat(85)}A`,
     ...change,
-  };
-}
+  });
 
 /** Relays of networks of their own. */
 const relay = (i: number, change: Partial<SignedRelayRecord> = {}): SignedRelayRecord =>
