@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { patienceNow, pause, until } from '@lumamesh/testkit';
 import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
-import { shareLab, tabOf, whySkipped } from './support.ts';
+import { meetAsAdaAndBob, shareLab, tabOf, whySkipped } from './support.ts';
 
 /* Interfaces of a home that come and go. */
 
 const skip = whySkipped() ?? false;
-const LIMIT_MS = 60_000;
 const LASTED_MS = 5500;
 /** Chromium notices nothing by itself: the page does, by silence. */
 const AGAIN_MS = { chromium: 9000, firefox: 4000 } as const;
@@ -34,12 +33,7 @@ describe('a browser whose Wi-Fi goes away, with LTE besides', { skip }, () => {
         const relay = await network.startRelay();
         network.addSpare(i, LTE);
         const [ada, bob] = [tabOf(lab(), i), tabOf(lab(), WITH)];
-        await join(ada, relay, 'Ada');
-        await join(bob, relay, 'Bob', 1);
-        await Promise.all([
-          ada.waitFor('open', 'Bob', LIMIT_MS),
-          bob.waitFor('open', 'Ada', LIMIT_MS),
-        ]);
+        await meetAsAdaAndBob(relay, ada, bob);
         // A relay is dialled again at once when its link had lasted.
         await pause(LASTED_MS);
         const before = await handshakesOf(relay);
@@ -72,12 +66,6 @@ describe('a browser whose Wi-Fi goes away, with LTE besides', { skip }, () => {
       },
     );
 });
-
-async function join(tab: NatTab, relay: NatRelay, nick: string, peers = 0): Promise<void> {
-  await tab.call('clearLog');
-  await tab.call('join', [relay.record], 'tea', nick, '');
-  await tab.waitFor('joined', peers, LIMIT_MS);
-}
 
 /** With how many sessions the relay has ever come to an understanding. */
 async function handshakesOf(relay: NatRelay): Promise<number> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { patienceNow, pause, until } from '@lumamesh/testkit';
 import type { NatTab } from '@lumamesh/testkit/browsers';
-import { shareLab, tabOf, whySkipped } from './support.ts';
+import { meetAsAdaAndBob, numbersHeard, shareLab, tabOf, whySkipped } from './support.ts';
 
 /* A cable that is pulled out of a browser's machine, and plugged in again. */
 
@@ -29,41 +29,28 @@ describe('a browser that has no network for a while', { skip }, () => {
     const meet = async (): Promise<readonly [NatTab, NatTab]> => {
       const relay = await lab().network.startRelay();
       const [ada, bob] = [tabOf(lab(), i), tabOf(lab(), 2)];
-      for (const tab of [ada, bob]) await tab.call('clearLog');
-      await ada.call('join', [relay.record], 'tea', 'Ada', '');
-      await ada.waitFor('joined', 0, LIMIT_MS);
-      await bob.call('join', [relay.record], 'tea', 'Bob', '');
-      await Promise.all([
-        ada.waitFor('open', 'Bob', LIMIT_MS),
-        bob.waitFor('open', 'Ada', LIMIT_MS),
-      ]);
+      await meetAsAdaAndBob(relay, ada, bob);
       return [ada, bob];
     };
-    /** Numbers that a tab has heard. */
-    const heardBy = async (tab: NatTab): Promise<readonly unknown[]> =>
-      (await tab.log())
-        .filter(({ event, value }) => event === 'data' && typeof value === 'number')
-        .map(({ value }) => value);
-
     const lossless =
       name === 'chromium' ? 'nothing is lost, and nobody has left' : 'is heard again';
     it(`${name}: for three seconds: ${lossless}`, async (t) => {
       const [ada, bob] = await meet();
       await bob.call('count', 100);
-      await until(async () => (await heardBy(ada)).length > 5, 'nothing comes');
+      await until(async () => (await numbersHeard(ada)).length > 5, 'nothing comes');
       lab().network.setCable(i, false);
       await pause(BRIEF_MS);
-      const before = (await heardBy(ada)).length;
+      const before = (await numbersHeard(ada)).length;
       lab().network.setCable(i, true);
       const pluggedAt = Date.now();
-      await until(async () => (await heardBy(ada)).length > before, 'nothing comes any more');
+      await until(async () => (await numbersHeard(ada)).length > before, 'nothing comes any more');
       t.diagnostic(`heard again ${Date.now() - pluggedAt} ms after the cable was in again`);
       const last = await bob.call<number>('stopCounting');
       await ada.waitFor('data', last, LIMIT_MS);
       // Firefox ends all connections at once when there is no network, and dials again in its own time.
       if (name === 'chromium') {
-        const heard = await heardBy(ada);
-        const first = Number(heard[0]);
+        const heard = await numbersHeard(ada);
+        const [first = Number.NaN] = heard;
         assert.deepEqual(
           heard,
           Array.from({ length: last - first + 1 }, (_, n) => first + n),

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { patienceNow, until } from '@lumamesh/testkit';
 import type { NatRelay, NatTab } from '@lumamesh/testkit/browsers';
 import { meet } from './meet.ts';
-import { shareLab, tabOf, whySkipped } from './support.ts';
+import { numbersHeard, shareLab, tabOf, whySkipped } from './support.ts';
 
 /* Two browsers behind NATs that let no direct path be, alone in a room, with relays that relay (TURN_RATE). */
 
@@ -87,11 +87,8 @@ describe('two browsers without a direct path', { skip }, () => {
     assert.ok(goneMs <= patienceNow(VANISHED_MS), `${goneMs} ms`);
     const last = await ada.call<number>('stopCounting');
     await bob.waitFor('data', last, LIMIT_MS);
-    const counted = (await bob.log())
-      .filter(({ event, value }) => event === 'data' && typeof value === 'number')
-      .map(({ value }) => value);
     assert.deepEqual(
-      counted,
+      await numbersHeard(bob),
       Array.from({ length: last + 1 }, (_, i) => i),
     );
     assert.deepEqual(await bob.call('peers'), [{ nick: 'Ada', state: 'open' }]);

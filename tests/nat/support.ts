@@ -6,11 +6,13 @@ import {
   type BrowserName,
   type HomeKind,
   NatNetwork,
+  type NatRelay,
   type NatTab,
   findBrowser,
   whyNoNatNetwork,
 } from '@lumamesh/testkit/browsers';
 
+const MEET_LIMIT_MS = 60_000;
 const BROWSERS: readonly BrowserName[] = ['chromium', 'firefox'];
 
 /** Why NAT tests cannot run here, or `null`. */
@@ -76,6 +78,29 @@ export function tabOf({ tabs }: Lab, i: number): NatTab {
   const tab = tabs[i];
   assert.ok(tab !== undefined && tab !== null, `no tab ${i}`);
   return tab;
+}
+
+/** Two tabs join a room at a relay, as Ada and as Bob, and talk directly when this is over. */
+export async function meetAsAdaAndBob(relay: NatRelay, ada: NatTab, bob: NatTab): Promise<void> {
+  for (const [tab, nick, peers] of [
+    [ada, 'Ada', 0],
+    [bob, 'Bob', 1],
+  ] as const) {
+    await tab.call('clearLog');
+    await tab.call('join', [relay.record], 'tea', nick, '');
+    await tab.waitFor('joined', peers, MEET_LIMIT_MS);
+  }
+  await Promise.all([
+    ada.waitFor('open', 'Bob', MEET_LIMIT_MS),
+    bob.waitFor('open', 'Ada', MEET_LIMIT_MS),
+  ]);
+}
+
+/** The numbers that a tab has heard, in their order. */
+export async function numbersHeard(tab: NatTab): Promise<readonly number[]> {
+  return (await tab.log()).flatMap(({ event, value }) =>
+    event === 'data' && typeof value === 'number' ? [value] : [],
+  );
 }
 
 let harness: Promise<string> | null = null;

@@ -56,9 +56,9 @@ export async function until(
   for (;;) {
     if (await isDone()) return performance.now() - startedAt;
     if (performance.now() - startedAt >= patience(limitMs)) {
-      const before = known;
-      patienceNow(limitMs);
-      if (known < before * 1.2) assert.fail(typeof what === 'string' ? what : await what());
+      const before = patience(limitMs);
+      if (patienceNow(limitMs) < before * 1.2)
+        assert.fail(typeof what === 'string' ? what : await what());
     }
     await pause(LOOK_EVERY_MS);
   }

@@ -394,7 +394,7 @@ export class NatNetwork {
     home.spare = null;
   }
 
-  /** Pulls the cable out of home `i`, or plugs it in again: the same address, and the routes that go with it. */
+  /** Pulls the cable out of home `i`, which has IPv4 only, or plugs it in again: the same address, and the route that went with the link. */
   setCable(i: number, isIn: boolean): void {
     const { namespace, uplink } = this.#home(i);
     const { device, router } = uplink;
