@@ -29,10 +29,27 @@ const LINGERING = `
 import { it } from 'node:test';
 it('leaves a timer behind', () => void setInterval(() => undefined, 1000));
 `;
+const ASKING = `
+import { it } from 'node:test';
+const ask = () => setTimeout(ask, 20);
+it('asks for ever', () => void ask());
+`;
 const FAILING = `
 import { it } from 'node:test';
 it('goes well', () => undefined);
 it('goes wrong', () => { throw new Error('for this reason'); });
+`;
+
+/** The library's file as its users have it, beside the test. */
+const LIBRARY = `
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { it } from 'node:test';
+it('is left a timer by a library', async () => {
+  const folder = new URL('node_modules/', import.meta.url);
+  mkdirSync(folder);
+  writeFileSync(new URL('library.mjs', folder), 'export const run = () => void setTimeout(() => {}, 99_000);');
+  (await import(new URL('library.mjs', folder))).run();
+});
 `;
 
 async function withFile(source: string, test: (file: string) => Promise<void>): Promise<void> {
@@ -93,7 +110,21 @@ describe('a suite', { skip }, () => {
         const [counts, output] = await runFile(file, 60, files);
         assert.ok(counts.failed > 0, output);
         assert.match(output, /the tests are over, and the file does not end: .*Timeout/);
+        assert.match(output, /^a timer of 1000 ms, set\n.*\n.*a\.test\.mjs:3/m);
       }));
+
+  it('tells who still asks when its tests are over', () =>
+    withFile(ASKING, async (file) => {
+      const [, output] = await runFile(file, 60, 'together');
+      assert.match(output, /^a timer of 20 ms, set\n.*\n.*ask .*a\.test\.mjs:3/m);
+    }));
+
+  it('does not wait for what libraries leave behind, and says so', () =>
+    withFile(LIBRARY, async (file) => {
+      const [counts, output] = await runFile(file, 60, 'together');
+      assert.deepEqual([counts.passed, counts.failed], [1, 0], output);
+      assert.match(output, /not waited for: a timer of 99000 ms, set\n.*\n.*library\.mjs:1/);
+    }));
 
   it('tells what has failed, and nothing of what has passed', () =>
     withFile(FAILING, async (file) => {

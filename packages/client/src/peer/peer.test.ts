@@ -3,6 +3,8 @@ import { describe, it } from 'node:test';
 import { type Instant, instant } from '@lumamesh/base';
 import { VirtualTime } from '@lumamesh/testkit';
 import type { PeerCloseReason } from '../api.ts';
+import type { Feature } from '../feature.ts';
+import { directSignaling } from '../features/direct-signaling.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import { LANES, UNORDERED } from './peer-frame.ts';
@@ -99,7 +101,7 @@ class World {
   readonly data: unknown[] = [];
   readonly connections = Connection.all;
 
-  constructor(offersFirst = false) {
+  constructor(offersFirst = false, feature: Feature = { name: 'none' }) {
     Connection.all.length = 0;
     const platform = {
       PeerConnection: Connection,
@@ -126,7 +128,8 @@ class World {
     };
     this.peer = new Peer(BOB, 'Bob', 'member', true, host);
     this.peer.on('data', (value) => this.data.push(value));
-    this.peer._start([], offersFirst);
+    const part = feature.peer?.(this.peer);
+    this.peer._start(part === undefined ? [] : [part], offersFirst);
   }
 
   get connection(): Connection {
@@ -149,8 +152,8 @@ class World {
     this.peer._handleTick(this.time.now);
   }
 
-  static async connected(): Promise<World> {
-    const world = new World();
+  static async connected(feature?: Feature): Promise<World> {
+    const world = new World(false, feature);
     world.offer('first', 10);
     await world.run(100);
     world.connection.open();
@@ -555,6 +558,22 @@ describe('a connection of which no way becomes known', () => {
     await world.run(1300);
     assert.equal(world.connection.remoteDescription, null);
     assert.ok(world.peer.link.hasNoDirectPath);
+  });
+});
+
+describe('a peer that is sent away', () => {
+  it('has no connection any more, and what its browser still finds out is told to nobody', async () => {
+    const world = await World.connected(directSignaling());
+    const candidate = { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host' };
+    world.connection.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
+    void world.peer.close();
+    assert.deepEqual([world.peer.isOpen, world.peer.isDirect], [false, false]);
+    const said = world.signals.length;
+    await world.run(500);
+    assert.equal(world.connection.connectionState, 'connected', 'it lingers');
+    assert.equal(world.signals.length, said);
+    await world.run(1000);
+    assert.equal(world.connection.connectionState, 'closed');
   });
 });
 

@@ -164,11 +164,11 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   get isOpen(): boolean {
-    return this.#isAdmitted && this.#path?.isOpen === true;
+    return this.#isAdmitted && this.#state !== 'closed' && this.#path?.isOpen === true;
   }
 
   get isDirect(): boolean {
-    return this.#link.isOpen;
+    return this.#state !== 'closed' && this.#link.isOpen;
   }
 
   get bufferedAmount(): number {
@@ -519,6 +519,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   }
 
   #sendSignal(signal: PeerSignal): void {
+    // The connection of one that was sent away lives on for a moment, and has nothing to agree on.
+    if (this.#state === 'closed') return;
     const to = this.#remoteAttempt;
     const addressed = {
       ...signal,
