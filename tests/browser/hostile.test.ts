@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { measureSlowness, patience } from '@lumamesh/testkit';
 import { type Attack, ATTACKS, ENDINGS, rubbishSignals } from './hostile-attacks.ts';
 import { HostileMember } from './hostile-member.ts';
 import { type TestRelay, serveHarness, startRelay, whySkipped } from './support.ts';
-import { type Tab, withTabs } from './tab.ts';
+import { Tab } from './tab.ts';
 
 /*
  * The published library in a page, beside a member that is hostile: whatever it says, the page goes
@@ -145,33 +145,41 @@ async function bearAll(
 }
 
 describe('pages beside a hostile member', { skip }, () => {
-  it('go on in both browsers, whatever it says, and so does the connection between them', async () => {
+  const victims: Victim[] = [];
+  let end = (): Promise<void> => Promise.resolve();
+
+  before(async () => {
     const relay = await startRelay({ MAX_SESSIONS_PER_ADDRESS: '200' });
     const page = await serveHarness('hostile.ts');
-    const victims: Victim[] = [];
-    try {
-      await withTabs(page.url, async (open) => {
-        const tabs = await Promise.all([open('chromium'), open('firefox')]);
-        for (const [i, tab] of tabs.entries())
-          victims.push(await Victim.join(tab, NICKS[i] ?? '', relay));
-        for (const [i, tab] of tabs.entries()) await tab.waitFor('open', NICKS[1 - i]);
-        await Promise.all(victims.map((victim) => victim.meet()));
-        await bearAll(victims, 'signals of rubbish, before one that is right', async (victim) => {
-          await rubbishSignals(victim.mallory, victim.id);
-          await victim.connect();
-        });
-        for (const [what, attack] of Object.entries(ATTACKS))
-          await bearAll(victims, what, (victim) => victim.suffer(what, attack));
-        for (const [what, run] of Object.entries(ENDINGS))
-          await bearAll(victims, what, async (victim) => {
-            await victim.meet();
-            await run(victim.mallory, victim.id, victim.hasGivenUp);
-          });
-      });
-    } finally {
+    const tabs: Tab[] = [];
+    end = async () => {
       for (const victim of victims) await victim.part().catch(() => undefined);
+      for (const tab of tabs) await tab.close();
       await page.close();
       await relay.close();
-    }
+    };
+    for (const name of ['chromium', 'firefox'] as const) tabs.push(await Tab.open(name, page.url));
+    for (const [i, tab] of tabs.entries())
+      victims.push(await Victim.join(tab, NICKS[i] ?? '', relay));
+    for (const [i, tab] of tabs.entries()) await tab.waitFor('open', NICKS[1 - i]);
+    await Promise.all(victims.map((victim) => victim.meet()));
   });
+
+  after(() => end());
+
+  it('go on in both browsers, and so does the connection between them: signals of rubbish, before one that is right', () =>
+    bearAll(victims, 'signals of rubbish', async (victim) => {
+      await rubbishSignals(victim.mallory, victim.id);
+      await victim.connect();
+    }));
+
+  for (const [what, attack] of Object.entries(ATTACKS))
+    it(`go on: ${what}`, () => bearAll(victims, what, (victim) => victim.suffer(what, attack)));
+
+  for (const [what, run] of Object.entries(ENDINGS))
+    it(`give it up, and go on: ${what}`, () =>
+      bearAll(victims, what, async (victim) => {
+        await victim.meet();
+        await run(victim.mallory, victim.id, victim.hasGivenUp);
+      }));
 });
