@@ -154,7 +154,7 @@ describe('pages beside a hostile member', { skip }, () => {
     const tabs: Tab[] = [];
     end = async () => {
       for (const victim of victims) await victim.part().catch(() => undefined);
-      for (const tab of tabs) await tab.close();
+      for (const tab of tabs) await tab.close().catch(() => undefined);
       await page.close();
       await relay.close();
     };

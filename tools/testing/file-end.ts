@@ -14,14 +14,19 @@ const LONG_MS = 1000;
 type SetTimer = typeof setTimeout | typeof setInterval;
 
 let rememberedMs = LONG_MS;
-const setAt = new Map<NodeJS.Timeout, Error>();
+/** Node itself keeps those that still hold the process: nothing else is kept alive by this. */
+const timers: WeakRef<NodeJS.Timeout>[] = [];
+const setAt = new WeakMap<NodeJS.Timeout, Error>();
 const { setTimeout } = globalThis;
 
 function remembering<Set extends SetTimer>(set: Set): Set {
   const wrapped = (...values: Parameters<Set>): unknown => {
-    const timer: unknown = Reflect.apply(set, globalThis, values);
-    if ((values[1] ?? 0) >= rememberedMs)
-      setAt.set(timer as NodeJS.Timeout, new Error(`${values[1] ?? 0} ms, set`));
+    const timer: NodeJS.Timeout = Reflect.apply(set, globalThis, values);
+    const [, ms = 0] = values;
+    if (ms >= rememberedMs) {
+      timers.push(new WeakRef(timer));
+      setAt.set(timer, new Error(`${ms} ms, set`));
+    }
     return timer;
   };
   // With what Node hangs on it, such as the form that answers a promise.
@@ -30,9 +35,11 @@ function remembering<Set extends SetTimer>(set: Set): Set {
 
 /** Those that still hold the process, each with where it was set. */
 function holding(): readonly (readonly [NodeJS.Timeout, string])[] {
-  return [...setAt]
-    .filter(([timer]) => timer.hasRef() && !isOver(timer))
-    .map(([timer, { stack = '' }]) => [timer, stack.replace('Error: ', '')]);
+  return timers.flatMap((reference) => {
+    const timer = reference.deref();
+    if (timer === undefined || !timer.hasRef() || isOver(timer)) return [];
+    return [[timer, setAt.get(timer)?.stack?.replace('Error: ', '') ?? ''] as const];
+  });
 }
 
 /** It has run, or was cleared. */
@@ -50,10 +57,8 @@ function letGoOfLibraries(): void {
 
 function end(): void {
   const held = process.getActiveResourcesInfo().join(', ');
-  const timers = holding().map(([, stack]) => `a timer of ${stack}\n`);
-  process.stderr.write(
-    `the tests are over, and the file does not end: ${held}\n${timers.join('')}`,
-  );
+  const told = holding().map(([, stack]) => `a timer of ${stack}\n`);
+  process.stderr.write(`the tests are over, and the file does not end: ${held}\n${told.join('')}`);
   process.exit(1);
 }
 
