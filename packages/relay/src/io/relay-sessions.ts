@@ -95,7 +95,7 @@ export class RelaySessions {
   /** Nothing more is sent, or dialled. */
   stop(): void {
     this.#stopping.abort();
-    this.#alarm.clear();
+    this.#alarm.stop();
   }
 
   handleEvent(sessionId: SessionId, event: SessionEvent): void {

@@ -17,6 +17,7 @@ export class Alarm {
   readonly #onDue: () => void;
   #timer: NodeJS.Timeout | null = null;
   #at: Instant | null = null;
+  #isStopped = false;
 
   constructor(onDue: () => void) {
     this.#onDue = onDue;
@@ -24,10 +25,10 @@ export class Alarm {
 
   /**
    * Makes sure that `onDue` is called at `at`, up to {@link GRANULARITY_MS} later, or for an
-   * earlier deadline; each call is asked to set the alarm again.
+   * earlier deadline; each call is asked to set the alarm again. Does nothing after {@link stop}.
    */
   set(at: Instant | null): void {
-    if (at === null || (this.#at !== null && this.#at <= at)) return;
+    if (this.#isStopped || at === null || (this.#at !== null && this.#at <= at)) return;
     const slot = instant(Math.ceil(at / GRANULARITY_MS) * GRANULARITY_MS);
     if (this.#at === slot) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -46,5 +47,11 @@ export class Alarm {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#at = null;
+  }
+
+  /** For good: whoever owns it is closed, and what is still on its way to it sets nothing. */
+  stop(): void {
+    this.#isStopped = true;
+    this.clear();
   }
 }

@@ -108,7 +108,7 @@ export class UdpClient {
     this.#drain();
     // From within an event it is the drain that runs already which says goodbye.
     await Promise.resolve();
-    this.#alarm.clear();
+    this.#alarm.stop();
     const socket = this.#socket;
     this.#socket = null;
     await socket?.close();

@@ -162,7 +162,7 @@ export class UdpEndpoint {
     if (socket === null) return;
     this.endpoint.closeAll(monotonicNow());
     this.#drain();
-    this.#alarm.clear();
+    this.#alarm.stop();
     this.#socket = null;
     const tcp = this.#tcp;
     this.#tcp = null;

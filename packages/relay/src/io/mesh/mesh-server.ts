@@ -193,7 +193,7 @@ export class MeshServer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#links.close('{"type":"bye"}');
-    this.#alarm.clear();
+    this.#alarm.stop();
     this.#recordCheck.stop();
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
     await this.#save();
