@@ -36,12 +36,14 @@ export interface Surroundings {
   readonly memoryMb?: number | undefined;
   /** Of the line to the relay, each way. */
   readonly linkMbits?: number | undefined;
+  /** For how long it is measured in peace: as long as under attack, unless that is of no interest. */
+  readonly quietSeconds?: number;
 }
 
 export async function attack(
   name: string,
   seconds: number,
-  { memoryMb, linkMbits = ATTACKS[name]?.linkMbits }: Surroundings = {},
+  { memoryMb, linkMbits = ATTACKS[name]?.linkMbits, quietSeconds = seconds }: Surroundings = {},
 ): Promise<AttackResult> {
   const folder = mkdtempSync(join(tmpdir(), 'lumamesh-attack-'));
   const port = 20_000 + Math.floor(Math.random() * 10_000);
@@ -76,17 +78,17 @@ export async function attack(
     children.push(honest);
     const [{ peers }] = (await once(honest, 'message')) as [{ readonly peers: readonly string[] }];
     const pid = relay.child.pid ?? 0;
-    const measure = async (): Promise<[HonestReport, number]> => {
+    const measure = async (forSeconds: number): Promise<[HonestReport, number]> => {
       const before = cpuSoFar(pid);
       const startedAt = performance.now();
       honest.send('begin');
-      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      await new Promise((resolve) => setTimeout(resolve, forSeconds * 1000));
       const cpu = (100 * (cpuSoFar(pid) - before)) / (performance.now() - startedAt);
       honest.send('end');
       const [report] = (await once(honest, 'message')) as [HonestReport];
       return [report, Math.round(cpu)];
     };
-    const [quiet, quietCpu] = await measure();
+    const [quiet, quietCpu] = await measure(quietSeconds);
     const attacker = fork(join(import.meta.dirname, 'attackers.ts'), [
       name,
       JSON.stringify(record),
@@ -94,7 +96,7 @@ export async function attack(
     ]);
     children.push(attacker);
     await once(attacker, 'message');
-    const [attacked, attackedCpu] = await measure();
+    const [attacked, attackedCpu] = await measure(seconds);
     const residentMb = relay.hasEnded ? Number.NaN : Math.round(residentKb(pid) / 1024);
     const broken = findBroken(quiet, attacked, residentMb);
     const { what = '' } = ATTACKS[name] ?? {};

@@ -26,7 +26,7 @@ describe('a relay that strangers attack', () => {
 
   for (const name of Object.keys(ATTACKS).filter((each) => !BY_COMMAND.has(each)))
     it(`serves the others under ${name}`, async () => {
-      const { attacked, residentMb } = await attack(name, SECONDS);
+      const { attacked, residentMb } = await attack(name, SECONDS, { quietSeconds: 0 });
       const { sent, received, lostSessions, seenLeaving, joinMaxMs, refusals } = attacked;
       assert.deepEqual({ lostSessions, seenLeaving }, { lostSessions: 0, seenLeaving: 0 });
       const arrived = `${received} of ${sent} signals arrived; ${JSON.stringify(refusals)}`;
