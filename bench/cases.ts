@@ -151,20 +151,32 @@ async function grown(peer: PeerProcess, idle: number): Promise<Figures> {
   };
 }
 
+/** What sessions that do nothing cost meanwhile is measured first, and taken off. */
 async function oneMore(peer: PeerProcess): Promise<{ setUpMs: number; signalUs: number }> {
-  const before = await peer.usage();
-  const set = await peer.load<Connected>({ type: 'connect', sessions: 300, concurrency: 8 });
-  const between = await peer.usage();
-  const result = await peer.load<Signalled>({
-    type: 'signal',
-    durationMs: SIGNAL_MS,
-    bytes: 300,
-    perSecond: 1000,
-    pairs: 50,
-  });
-  const after = await peer.usage();
+  const atRest = await peer.usage();
+  await sleep(IDLE_MS);
+  const idleShare = cpuMs(atRest, await peer.usage()) / IDLE_MS;
+  const spent = async <T>(work: () => Promise<T>): Promise<readonly [T, number]> => {
+    const before = await peer.usage();
+    const startedAt = performance.now();
+    const result = await work();
+    const tookMs = performance.now() - startedAt;
+    return [result, cpuMs(before, await peer.usage()) - idleShare * tookMs];
+  };
+  const [set, setUpCpuMs] = await spent(async () =>
+    peer.load<Connected>({ type: 'connect', sessions: 300, concurrency: 8 }),
+  );
+  const [result, signalCpuMs] = await spent(async () =>
+    peer.load<Signalled>({
+      type: 'signal',
+      durationMs: SIGNAL_MS,
+      bytes: 300,
+      perSecond: 1000,
+      pairs: 50,
+    }),
+  );
   return {
-    setUpMs: cpuMs(before, between) / set.connected,
-    signalUs: (cpuMs(between, after) * 1000) / result.received,
+    setUpMs: setUpCpuMs / set.connected,
+    signalUs: (signalCpuMs * 1000) / result.received,
   };
 }

@@ -13,6 +13,7 @@ import { protocolOf } from './demultiplex.ts';
 import type { EndpointOptions, EndpointOutput } from './endpoint-types.ts';
 import { mayAnswer } from './first-answer.ts';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
+import { HandshakeQueue } from './handshake-queue.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
 import type { AdmissionCounts, EndpointLimits } from './session-admission.ts';
 import { SessionKeeper } from './session-keeper.ts';
@@ -29,6 +30,7 @@ import { TurnServer } from './turn/turn-server.ts';
  *   DTLS  ──▶ its session; without one ──▶ CookieGate (stateless) ──valid cookie──▶ new session
  *         (a ClientHello from an address that nothing has proven, when the reply to it would be
  *         more than three times what came: CookieGate as well ──valid cookie──▶ its session)
+ *   what came for handshakes ──▶ HandshakeQueue, behind all that is open
  *   TURN  ──▶ TurnServer, where there is one
  *   other ──▶ dropped and counted
  */
@@ -43,6 +45,7 @@ export class Endpoint implements Machine<EndpointOutput> {
   readonly #table: SessionTable;
   readonly #agent: IceLiteAgent;
   readonly #gate: CookieGate;
+  readonly #handshakes = new HandshakeQueue();
   readonly #replies = new Fifo<EndpointOutput>();
   /** The transaction id of the question that our own program asks, which has its own budget. */
   #ownQuestion: Uint8Array = new Uint8Array(0);
@@ -191,14 +194,36 @@ export class Endpoint implements Machine<EndpointOutput> {
     return this.#keeper.ledger.allows(slot) ? slot.session.held.sendingBytes : Infinity;
   }
 
-  poll(): EndpointOutput | null {
+  /** Whether handshakes wait to go on. */
+  get hasHandshakes(): boolean {
+    return !this.#handshakes.isEmpty;
+  }
+
+  /** Goes on with the next handshake that waits. @returns Whether there was one. */
+  takeHandshake(now: Instant): boolean {
+    const next = this.#handshakes.take();
+    if (next === null) return false;
+    this.#keeper.now = now;
+    const { slot, datagram } = next;
+    if (this.#table.get(slot.id) === slot) this.#hand(now, slot, datagram);
+    return true;
+  }
+
+  /**
+   * @param withHandshakes whether handshakes go on as well; else they wait for {@link takeHandshake},
+   * as who has other things to do wants it
+   */
+  poll(withHandshakes = true): EndpointOutput | null {
     for (;;) {
       const reply = this.#replies.shift() ?? this.turn?.poll() ?? undefined;
       if (reply !== undefined) return reply;
       const waiting = this.bandwidth?.poll(this.#keeper.now) ?? null;
       if (waiting !== null) return this.#release(waiting);
       const slot = this.#table.nextDirty;
-      if (slot === undefined) return null;
+      if (slot === undefined) {
+        if (withHandshakes && this.takeHandshake(this.#keeper.now)) continue;
+        return null;
+      }
       if (this.bandwidth !== null) slot.session.hold(this.bandwidth.holds(slot.key));
       const output = slot.session.poll();
       if (output === null) {
@@ -340,6 +365,12 @@ export class Endpoint implements Machine<EndpointOutput> {
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
+    if (slot.admission === 'open' && !this.#handshakes.holds(slot))
+      return this.#hand(now, slot, datagram);
+    if (!this.#handshakes.add(slot, datagram)) this.drops.count('endpoint.handshakeQueue');
+  }
+
+  #hand(now: Instant, slot: Slot, datagram: Uint8Array): void {
     slot.session.handleDatagram(now, datagram);
     this.#keeper.paths.handleDelivered(slot, datagram.length);
     this.#table.touch(slot);

@@ -9,6 +9,9 @@ import type { IoPath } from './io-path.ts';
 import { type TcpLimits, TcpListener } from './tcp-listener.ts';
 import { type BoundSocket, bindUdpSocket } from './udp-socket.ts';
 
+/** What handshakes take of one turn of the event loop, while others wait for theirs. */
+const HANDSHAKES_MS = 4;
+
 export interface UdpEndpointOptions extends EndpointOptions {
   /** Sockets of the native path ({@link IoPath}); without them Node's own carry everything. */
   readonly native?: IoPath['udp'];
@@ -199,32 +202,40 @@ export class UdpEndpoint {
     this.#isDrainDue = true;
     setImmediate(() => {
       this.#isDrainDue = false;
-      this.#drain();
+      this.#drain(HANDSHAKES_MS);
+      if (this.endpoint.hasHandshakes) this.#drainSoon();
     });
   }
 
-  #drain(): void {
+  #drain(handshakesMs = 0): void {
     // A listener that sends during a drain is served by that drain.
     if (this.#isDraining) return;
     this.#isDraining = true;
+    const { endpoint } = this;
+    const endsAt = monotonicNow() + handshakesMs;
     try {
       this.#pump();
+      for (let now = monotonicNow(); now < endsAt && endpoint.takeHandshake(now);) {
+        this.#pump();
+        now = monotonicNow();
+      }
+      this.#socket?.flush();
+      for (const socket of this.#own.values()) socket.flush();
+      this.#alarm.set(endpoint.deadline);
     } finally {
       this.#isDraining = false;
     }
   }
 
   #pump(): void {
-    for (let output = this.endpoint.poll(); output !== null; output = this.endpoint.poll()) {
+    const { endpoint } = this;
+    for (let output = endpoint.poll(false); output !== null; output = endpoint.poll(false)) {
       if (output.type === 'transmit') {
         if (!this.#send(output.remote, output.data)) continue;
         this.traffic.datagramsOut += 1;
         this.traffic.bytesOut += output.data.length;
       } else this.#onEvent(output.sessionId, output.event);
     }
-    this.#socket?.flush();
-    for (const socket of this.#own.values()) socket.flush();
-    this.#alarm.set(this.endpoint.deadline);
   }
 
   #send(remote: Remote, data: Uint8Array): boolean {
