@@ -26,14 +26,14 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh',
     source: 'index.ts',
     platform: 'browser',
-    maxBytes: 40_550,
+    maxBytes: 40_700,
   },
   {
     subpath: './core',
     file: 'lumamesh-core',
     source: 'core.ts',
     platform: 'browser',
-    maxBytes: 23_850,
+    maxBytes: 24_000,
   },
   {
     subpath: './features',

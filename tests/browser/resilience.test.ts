@@ -181,13 +181,39 @@ describe('pages that go away and come back', { skip }, () => {
       }));
   }
 
+  for (const [stays, works] of [
+    ['chromium', 'firefox'],
+    ['firefox', 'chromium'],
+  ] as const)
+    it(`${works} whose page computes for twelve seconds is not seen to leave by ${stays}, and hears what was sent meanwhile`, () =>
+      withWorld(async ({ relay, open }) => {
+        const [ada, bob] = [await open(stays), await open(works)];
+        await meet(ada, bob, [await relay()]);
+        await bob.page.evaluate(() => {
+          setTimeout(() => {
+            const end = performance.now() + 12_000;
+            while (performance.now() < end);
+          });
+        });
+        await pause(9000);
+        await ada.call('send', 'Bob', 'are you there?');
+        await bob.waitFor('data', 'are you there?');
+        await bob.call('send', 'Ada', 'I was busy');
+        await ada.waitFor('data', 'I was busy');
+        assert.deepEqual(
+          [countOf(await ada.log(), 'leave'), countOf(await bob.log(), 'leave')],
+          [0, 0],
+        );
+      }));
+
   it('a Chromium that was frozen for longer than others wait finds them again', () =>
     withWorld(async ({ relay, open }) => {
       const [ada, bob] = [await open('firefox'), await open('chromium')];
       await meet(ada, bob, [await relay()]);
       const session = await bob.page.createCDPSession();
       await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-      await ada.waitFor('leave', 'Bob lost', 30_000);
+      // Its browser still acknowledges what comes, so that it may be only busy, for half a minute.
+      await ada.waitFor('leave', 'Bob lost', 45_000);
       await pause(5000);
       await session.send('Page.setWebLifecycleState', { state: 'active' });
       await until(
@@ -250,6 +276,23 @@ describe('pages that cannot connect are told why', { skip }, () => {
         }),
       );
     }));
+
+  it('a page whose own policy blocks WebRTC: WEBRTC_BLOCKED_BY_POLICY in a browser that heeds it; others join', (t) =>
+    withWorld(async ({ relay, open }) => {
+      const { record } = await relay();
+      const tabs = [await open('chromium'), await open('firefox')];
+      for (const tab of tabs) {
+        await tab.call('join', { relays: [record] }, 'tea');
+        let outcome: LogEntry | undefined;
+        await until(async () => {
+          const log = await tab.log();
+          outcome = log.find(({ event }) => event === 'joined' || event === 'error');
+          return outcome !== undefined;
+        }, 'nothing is said');
+        t.diagnostic(`${tab.name}: ${outcome?.event}`);
+        if (outcome?.event === 'error') assert.equal(outcome.value, 'WEBRTC_BLOCKED_BY_POLICY');
+      }
+    }, `${LOOSE_POLICY}; webrtc 'block'`));
 
   it('no UDP at all, while the page itself is reached: UDP_BLOCKED; with a STUN server that answers: RELAYS_UNREACHABLE', () =>
     withWorld(async ({ relay, open }) => {

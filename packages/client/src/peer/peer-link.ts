@@ -89,6 +89,8 @@ export class PeerLink implements LinkState {
   #retriedAt = instant(-RETRY_INTERVAL_MS);
   readonly #liveness: Liveness;
   #rttMs = 0;
+  /** All bytes that had come when that was last looked at, if nothing was heard since. */
+  #receivedBytes = Number.POSITIVE_INFINITY;
   /** When it was open at first; never, while it was not. */
   _openedAt = instant(Number.POSITIVE_INFINITY);
   #isEnded = false;
@@ -286,10 +288,32 @@ export class PeerLink implements LinkState {
     liveness._handleTick(now);
     if (this.#wasOpen) {
       if (liveness._isLost(now)) return this.#end('lost');
-      if (liveness._isPingDue(now)) this.ask(now);
-      if (liveness._isSuspect(now) && this.#negotiateAt === null) this.#retryNegotiation(now);
+      if (liveness._isLookDue(now)) void this.#look(now);
+      else if (liveness._isPingDue(now)) this.ask(now);
     }
     if (this.#negotiateAt !== null && now >= this.#negotiateAt) this.#retryNegotiation(now);
+  }
+
+  /**
+   * Whether anything came, if only what the other browser acknowledges of the question before. Then
+   * asks again; who is not seen either is offered another path, of which Firefox counts anew.
+   */
+  async #look(now: Instant): Promise<void> {
+    try {
+      let bytes = 0;
+      for (const { bytesReceived = 0 } of (await this._connection.getStats()).values())
+        bytes += bytesReceived;
+      if (bytes > this.#receivedBytes) {
+        this.#liveness._handleSeen(now);
+        this.#negotiateAt = null;
+      }
+      this.#receivedBytes = bytes;
+    } catch {
+      // Where nothing is counted, silence is all there is.
+    }
+    if (this.#isEnded) return;
+    if (this.#liveness._isPingDue(now)) this.ask(now);
+    if (this.#liveness._isSuspect(now) && this.#negotiateAt === null) this.#retryNegotiation(now);
   }
 
   /** The network may have changed: who does not answer at once gets another way offered. */
@@ -341,6 +365,7 @@ export class PeerLink implements LinkState {
       return this.#bind(lane, data);
     const now = this.#platform.now();
     this.#liveness._handleHeard(now);
+    this.#receivedBytes = Number.POSITIVE_INFINITY;
     if (this.#wasOpen) this.#negotiateAt = null;
     const kind = lane !== UNORDERED || typeof data !== 'string' ? '' : data[0];
     if (kind === BEGINS_ANEW) return this.#end('failed');

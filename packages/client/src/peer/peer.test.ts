@@ -72,8 +72,22 @@ class Connection extends EventTarget {
     return Promise.resolve();
   }
 
+  restarts = 0;
+
   restartIce(): void {
-    // Nothing comes of it.
+    this.restarts += 1;
+  }
+
+  bytesReceived = 0;
+
+  getStats(): Promise<Map<string, object>> {
+    const { bytesReceived } = this;
+    return Promise.resolve(
+      new Map<string, object>([
+        ['P', { type: 'candidate-pair', bytesReceived }],
+        ['C', { type: 'certificate' }],
+      ]),
+    );
   }
 
   close(): void {
@@ -316,6 +330,59 @@ describe('a connection that the other side says it gives up for another one', ()
     await world.run(100);
     assert.equal(world.peer.state, 'reconnecting');
     assert.equal(unordered.sent.at(-1), 'r');
+  });
+});
+
+describe('a page that says nothing', () => {
+  /** So many seconds pass, in each of which so many bytes come. */
+  const pass = async (world: World, seconds: number, bytes: number): Promise<void> => {
+    for (let second = 0; second < seconds && world.closed.length === 0; second++) {
+      world.connection.bytesReceived += bytes;
+      await world.run(1000);
+    }
+  };
+
+  it('and whose browser acknowledges nothing has left within eight seconds; a restart was tried', async () => {
+    const world = await World.connected();
+    await pass(world, 6, 0);
+    assert.deepEqual([world.closed, world.connection.restarts], [[], 1]);
+    await pass(world, 1, 0);
+    assert.deepEqual(world.closed, ['lost']);
+  });
+
+  it('but whose browser lives is busy, for half a minute', async () => {
+    const world = await World.connected();
+    await pass(world, 28, 100);
+    assert.deepEqual(world.closed, []);
+    assert.ok(world.connection.restarts <= 1, `${world.connection.restarts} restarts`);
+    await pass(world, 2, 100);
+    assert.deepEqual(world.closed, ['lost']);
+  });
+
+  it('after it was busy and answered has left as soon as any other', async () => {
+    const world = await World.connected();
+    await pass(world, 12, 100);
+    world.connection.channels[UNORDERED]?.hear('p1');
+    await pass(world, 6, 0);
+    assert.deepEqual(world.closed, []);
+    await pass(world, 2, 0);
+    assert.deepEqual(world.closed, ['lost']);
+  });
+
+  it('while its browser dies has left eight seconds after that', async () => {
+    const world = await World.connected();
+    await pass(world, 12, 100);
+    await pass(world, 6, 0);
+    assert.deepEqual(world.closed, []);
+    await pass(world, 3, 0);
+    assert.deepEqual(world.closed, ['lost']);
+  });
+
+  it('where nothing is counted has left as before', async () => {
+    const world = await World.connected();
+    world.connection.getStats = () => Promise.reject(new Error('not here'));
+    await pass(world, 8, 100);
+    assert.deepEqual(world.closed, ['lost']);
   });
 });
 
