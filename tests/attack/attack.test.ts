@@ -38,7 +38,7 @@ describe('a relay that strangers attack', () => {
 
 describe('relays under churn', () => {
   it('keep neither memory nor handles nor sessions of those who have gone', async () => {
-    const { isFlat, text } = await soak(60);
+    const { isFlat, text } = await soak(180);
     assert.ok(isFlat, text);
   });
 });
