@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { attack } from '../../bench/attack/run.ts';
 import { ATTACKS } from '../../bench/attack/attackers.ts';
 import { LIMIT_MS } from '../../bench/attack/honest.ts';
+import { patience } from '@lumamesh/testkit';
 import { soak } from '../../bench/attack/soak.ts';
 
 /*
@@ -37,8 +38,14 @@ describe('a relay that strangers attack', () => {
 });
 
 describe('relays under churn', () => {
-  it('keep neither memory nor handles nor sessions of those who have gone', async () => {
-    const { isFlat, text } = await soak(180);
-    assert.ok(isFlat, text);
-  });
+  it(
+    'keep neither memory nor handles nor sessions of those who have gone',
+    {
+      timeout: patience(400_000),
+    },
+    async () => {
+      const { isFlat, text } = await soak(180);
+      assert.ok(isFlat, text);
+    },
+  );
 });

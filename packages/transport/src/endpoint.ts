@@ -367,7 +367,8 @@ export class Endpoint implements Machine<EndpointOutput> {
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
     if (slot.admission === 'open' && !this.#handshakes.holds(slot))
       return this.#hand(now, slot, datagram);
-    if (!this.#handshakes.add(slot, datagram)) this.drops.count('endpoint.handshakeQueue');
+    const lost = this.#handshakes.add(slot, datagram);
+    if (lost !== null) this.drops.count(`endpoint.handshakes.${lost}`);
   }
 
   #hand(now: Instant, slot: Slot, datagram: Uint8Array): void {

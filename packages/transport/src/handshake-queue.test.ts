@@ -21,12 +21,13 @@ describe('what waits for handshakes', () => {
     const queue = new HandshakeQueue();
     const [crowd, other] = [slotAt('192.0.2.1'), slotAt('192.0.2.2')];
     const newcomer = slotAt('203.0.113.1');
-    const datagram = Uint8Array.of(1);
+    const numbered = (n: number): Uint8Array => new Uint8Array(20).fill(n);
+    const datagram = numbered(1);
     queue.add(crowd, datagram);
     datagram[0] = 99;
-    queue.add(crowd, Uint8Array.of(2));
-    queue.add(other, Uint8Array.of(3));
-    queue.add(newcomer, Uint8Array.of(4));
+    queue.add(crowd, numbered(2));
+    queue.add(other, numbered(3));
+    queue.add(newcomer, numbered(4));
     assert.ok(queue.holds(crowd) && queue.holds(newcomer));
     const order = [];
     for (let next = queue.take(); next !== null; next = queue.take()) order.push(next.datagram[0]);
@@ -37,11 +38,12 @@ describe('what waits for handshakes', () => {
   it('is eight datagrams of a session, and a share of the room for each network', () => {
     const queue = new HandshakeQueue();
     const one = slotAt('192.0.2.1');
-    for (let i = 0; i < 8; i++) assert.ok(queue.add(one, new Uint8Array(100)));
-    assert.ok(!queue.add(one, new Uint8Array(100)));
+    for (let i = 0; i < 8; i++) assert.equal(queue.add(one, new Uint8Array(100 + i)), null);
+    assert.equal(queue.add(one, new Uint8Array(99)), 'full');
     const crowd = (network: number): number => {
       let taken = 0;
-      while (queue.add(slotAt(`198.51.${network}.${taken % 250}`), new Uint8Array(1400))) taken++;
+      while (queue.add(slotAt(`198.51.${network}.${taken % 250}`), new Uint8Array(1400)) === null)
+        taken++;
       return taken;
     };
     const first = crowd(1);
@@ -50,9 +52,25 @@ describe('what waits for handshakes', () => {
     for (let network = 2; network < 250; network++) total += crowd(network);
     assert.ok(total * 1656 <= 8 * 2 ** 20, `${total}`);
     assert.equal(crowd(1), 0);
-    assert.ok(queue.add(slotAt('203.0.113.1'), new Uint8Array(1400)), 'a newcomer of another one');
+    assert.equal(queue.add(slotAt('203.0.113.1'), new Uint8Array(1400)), null, 'of another one');
     while (queue.take() !== null);
-    assert.ok(queue.isEmpty && queue.add(one, new Uint8Array(1400)));
+    assert.ok(queue.isEmpty && queue.add(one, new Uint8Array(1400)) === null);
+  });
+
+  it('is not what waits already: a record that is sent again has another number only', () => {
+    const queue = new HandshakeQueue();
+    const one = slotAt('192.0.2.1');
+    const record = (number: number, body: number): Uint8Array => {
+      const bytes = new Uint8Array(100).fill(body, 13);
+      bytes[10] = number;
+      return bytes;
+    };
+    assert.equal(queue.add(one, record(0, 7)), null);
+    assert.equal(queue.add(one, record(1, 7)), 'repeated');
+    assert.equal(queue.add(one, record(1, 8)), null);
+    assert.equal(queue.add(slotAt('192.0.2.1'), record(0, 7)), null, 'of another session');
+    queue.take();
+    assert.equal(queue.add(one, record(2, 7)), null, 'once it was taken');
   });
 });
 
@@ -105,7 +123,7 @@ describe('an endpoint with handshakes that wait', () => {
     for (; endpoint.takeHandshake(net.now); steps++) pollOpen();
     assert.ok(steps >= 20 && !endpoint.hasHandshakes);
     assert.equal(flights.size, 20);
-    assert.equal(endpoint.drops.get('endpoint.handshakeQueue'), 0);
+    assert.equal(endpoint.drops.get('endpoint.handshakes.full'), 0);
   });
 
   it('forgets what came for a session that is gone', () => {

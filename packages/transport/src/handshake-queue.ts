@@ -1,4 +1,4 @@
-import { Fifo } from '@lumamesh/base';
+import { Fifo, bytesEqual } from '@lumamesh/base';
 import type { Slot } from './session-table.ts';
 
 /** Of one session: more than the longest flight of a client. */
@@ -10,6 +10,9 @@ const MIN_SHARE_BYTES = 8192;
 const MAX_MIN_SHARES_BYTES = 8 * 1024 * 1024;
 /** What a datagram that waits costs in memory besides. */
 const OVERHEAD_BYTES = 256;
+
+/** RFC 6347 §4.1: of a record in the clear; all that differs when it is sent again. */
+const RECORD_HEADER_BYTES = 13;
 
 export interface WaitingHandshake {
   readonly slot: Slot;
@@ -29,7 +32,7 @@ interface Queue {
 export class HandshakeQueue {
   /** In the order of their turns. */
   readonly #networks = new Map<string, Queue>();
-  readonly #countBySlot = new Map<Slot, number>();
+  readonly #bySlot = new Map<Slot, Uint8Array[]>();
   #bytes = 0;
 
   get isEmpty(): boolean {
@@ -38,12 +41,19 @@ export class HandshakeQueue {
 
   /** Whether something waits for a session: what comes next is behind it. */
   holds(slot: Slot): boolean {
-    return this.#countBySlot.has(slot);
+    return this.#bySlot.has(slot);
   }
 
-  /** @returns False when there is no room, and the datagram is lost as on its way. */
-  add(slot: Slot, datagram: Uint8Array): boolean {
-    const count = this.#countBySlot.get(slot) ?? 0;
+  /**
+   * What waits already and is sent again is dropped: browsers do that after 50 ms, and each time
+   * they would be sent the whole flight.
+   * @returns Why the datagram is lost, as on its way, or `null`.
+   */
+  add(slot: Slot, datagram: Uint8Array): 'full' | 'repeated' | null {
+    const ofSlot = this.#bySlot.get(slot) ?? [];
+    const body = datagram.subarray(RECORD_HEADER_BYTES);
+    if (ofSlot.some((other) => bytesEqual(other.subarray(RECORD_HEADER_BYTES), body)))
+      return 'repeated';
     const { network } = slot.source;
     const queue = this.#networks.get(network) ?? {
       waiting: new Fifo<WaitingHandshake>(),
@@ -54,14 +64,17 @@ export class HandshakeQueue {
     const bytes = queue.bytes + cost;
     const share = Math.max(MIN_SHARE_BYTES, MAX_BYTES / networks);
     const most = bytes > MIN_SHARE_BYTES ? 2 * MAX_BYTES : MAX_MIN_SHARES_BYTES;
-    if (count >= MAX_OF_SESSION || bytes > share || this.#bytes + cost > most) return false;
+    if (ofSlot.length >= MAX_OF_SESSION || bytes > share || this.#bytes + cost > most)
+      return 'full';
     // A copy: what was received is a view that keeps a whole chunk of other datagrams.
-    queue.waiting.push({ slot, datagram: datagram.slice() });
+    const copy = datagram.slice();
+    queue.waiting.push({ slot, datagram: copy });
+    ofSlot.push(copy);
     queue.bytes = bytes;
     this.#bytes += cost;
     this.#networks.set(network, queue);
-    this.#countBySlot.set(slot, count + 1);
-    return true;
+    this.#bySlot.set(slot, ofSlot);
+    return null;
   }
 
   /** @returns The next one, in turn by networks, or `null` when nothing waits. */
@@ -75,9 +88,9 @@ export class HandshakeQueue {
       this.#bytes -= cost;
       // Behind the others.
       if (queue.bytes > 0) this.#networks.set(network, queue);
-      const count = (this.#countBySlot.get(next.slot) ?? 1) - 1;
-      if (count > 0) this.#countBySlot.set(next.slot, count);
-      else this.#countBySlot.delete(next.slot);
+      const ofSlot = this.#bySlot.get(next.slot);
+      ofSlot?.shift();
+      if (ofSlot?.length === 0) this.#bySlot.delete(next.slot);
       return next;
     }
     return null;
