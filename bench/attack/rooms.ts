@@ -124,6 +124,19 @@ export const ROOMS: Readonly<Record<string, Attack>> = {
       }
     },
   },
+  newcomers: {
+    what: 'sessions from eight networks, ended as soon as they are open and begun anew',
+    run: async (record) => {
+      const comeAndGo = async (worker: number): Promise<never> => {
+        for (;;) {
+          const from = (): string => `127.2.${10 + (worker % 8)}.${1 + (worker >> 3)}`;
+          const [stub] = await members(record, 1, undefined, from);
+          stub?.close();
+        }
+      };
+      await Promise.all(Array.from({ length: 64 }, async (_, i) => comeAndGo(i)));
+    },
+  },
   questions: {
     what: 'questions for relays, and to be dialled back, of many sessions',
     run: async (record) => {
