@@ -99,9 +99,15 @@ export class Endpoint implements Machine<EndpointOutput> {
     return this.#table.get(sessionId)?.source ?? sourceOf('');
   }
 
-  /** Where a session's peer is, or `null` for a session that is gone. */
+  /** Where a session is sent to, or `null` for a session that is gone. */
   remoteOf(sessionId: SessionId): Remote | null {
     return this.#table.get(sessionId)?.remote ?? null;
+  }
+
+  /** Where a session's peer has shown that it is: what is done to that address, it has asked for. */
+  provenRemoteOf(sessionId: SessionId): Remote | null {
+    const slot = this.#table.get(sessionId);
+    return slot === undefined ? null : this.#keeper.paths.provenRemote(slot);
   }
 
   /** Whether there is a session or an allocation on a five-tuple. */

@@ -159,7 +159,7 @@ export class RelaySessions {
 
   /** At the address that the session comes from, and at no other. */
   async #dialBack(session: SessionId, record: SignedRelayRecord): Promise<void> {
-    const address = this.#options.udp.endpoint.remoteOf(session)?.address;
+    const address = this.#options.udp.endpoint.provenRemoteOf(session)?.address;
     const result =
       address === undefined
         ? 'unknown'
@@ -187,13 +187,13 @@ export class RelaySessions {
   #tellAbuse(sessionId: SessionId, reason: string): void {
     const { log, udp, logsAbuse } = this.#options;
     if (!logsAbuse()) return;
-    const from = udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    const from = udp.endpoint.provenRemoteOf(sessionId)?.address ?? '';
     log.warn({ from, reason }, 'abuse');
   }
 
   /** Where a user is, as far as the operator wants to have it written down. */
   #shownAddress(sessionId: SessionId): string {
-    const address = this.#options.udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    const address = this.#options.udp.endpoint.provenRemoteOf(sessionId)?.address ?? '';
     return this.#options.logsFullAddresses() ? address : addressPrefix(address);
   }
 
