@@ -36,7 +36,7 @@ export interface RelaySessionsOptions {
   /** For the mesh, where there is one. */
   readonly onLocalRooms: (event: LocalRoomEvent) => void;
   readonly dialBack: DialBack;
-  /** A session was opened from this address. */
+  /** A session was opened from this address, over UDP: its port is reached, whatever TCP's is. */
   readonly onOpened: (address: string) => void;
 }
 
@@ -108,7 +108,9 @@ export class RelaySessions {
         // Before SCTP is up: the welcome rides on our COOKIE ECHO.
         const from = this.#shownAddress(sessionId);
         log.debug({ sessionId, from, dtls: version, group, cipherSuite }, 'session opened');
-        this.#options.onOpened(udp.endpoint.remoteOf(sessionId)?.address ?? '');
+        const remote = udp.endpoint.provenRemoteOf(sessionId);
+        if (remote !== null && remote.transport === undefined)
+          this.#options.onOpened(remote.address);
         return this.drive((core) => core.handleSessionOpen(sessionId));
       }
       case 'channelOpen':
