@@ -207,8 +207,9 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     const source = this.#sourceOf(session);
     const refusal = this.#places.refusal(source, this.#limits);
     if (refusal !== null) {
-      this.#fail(session, 'RELAY_FULL', refusal);
-      this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
+      this.#fail(session, 'RELAY_FULL', refusal.message);
+      const reason = refusal.isOfAddress ? 'ADDRESS_FULL' : 'RELAY_FULL';
+      this.#outputs.push({ type: 'close', session, reason });
       return;
     }
     this.#places.change(source, 1);

@@ -16,7 +16,7 @@ import type { Logger } from './log.ts';
 const MOVE_ON_POLL_MS = 50;
 
 /** Sessions that end for what they have not done. */
-const NO_ABUSE = /^RELAY_(CLOSING|PRIVATE)$/;
+const NO_ABUSE = /^RELAY_(CLOSING|FULL|PRIVATE)$/;
 
 /** Dials the relay of a record at an address, as long as that is wanted. Never rejects. */
 export type DialBack = (
