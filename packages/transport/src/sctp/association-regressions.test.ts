@@ -149,6 +149,18 @@ describe('regressions', () => {
     assert.equal(made.b.association.held.bytes, 0);
   });
 
+  it('of several FORWARD-TSNs in one packet the first is taken', () => {
+    const made = up({ latencyMs: 10 });
+    made.net.run(1000);
+    const tsn = firstTsnOf(made, made.a);
+    const skip = (newCumulativeTsn: number): Chunk =>
+      encodeForwardTsnChunk({ newCumulativeTsn: newCumulativeTsn >>> 0, skipped: [] });
+    inject(made, made.b, [skip(tsn + 9), skip(tsn + 19), skip(tsn + 29)]);
+    assert.equal(made.b.drops.at(-1), 'sctp.forwardTsn.repeated');
+    inject(made, made.b, [oneByte((tsn + 10) >>> 0)]);
+    assert.equal(made.b.messages().length, 1, 'what the others would have skipped comes');
+  });
+
   it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(1000);
