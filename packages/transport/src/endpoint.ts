@@ -255,7 +255,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     let slot = this.#table.at(key);
     const source = slot?.source ?? sourceOf(remote.address);
     const isOwn = bytesEqual(stunTransactionId(datagram), this.#ownQuestion);
-    if (slot === undefined && !this.#keeper.admission.rates.takeStun(now, source) && !isOwn)
+    const { rates } = this.#keeper.admission;
+    if (slot === undefined && !rates.takeStun(now, source, isTcp(remote)) && !isOwn)
       return this.drops.count('endpoint.stunBudget');
     const refusalOfStrangers = slot === undefined && !isOwn ? this.#refusalOfStrangers(now) : null;
     const refusal = (ufrag: string | null): string | null =>
@@ -289,7 +290,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     if (this.turn?.holds(key) !== true) {
       const refusal = this.#refusalOfStrangers(now);
       if (refusal !== null) return this.drops.count(refusal);
-      if (!this.#keeper.admission.rates.takeTurn(now, sourceOf(remote.address)))
+      const { rates } = this.#keeper.admission;
+      if (!rates.takeTurn(now, sourceOf(remote.address), isTcp(remote)))
         return this.drops.count('endpoint.stunBudget');
     }
     this.turn?.handleStun(now, remote, key, datagram);
@@ -319,8 +321,7 @@ export class Endpoint implements Machine<EndpointOutput> {
           slot.helloRandom ??= verdict.random.slice();
           return this.#deliver(now, slot, datagram);
         }
-        if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
-          return this.drops.count('endpoint.challengeBudget');
+        if (!this.#takeChallenge(now, remote)) return this.drops.count('endpoint.challengeBudget');
         const response = verdict.respond();
         if (slot !== undefined) {
           slot.isChallenged = true;
@@ -332,8 +333,7 @@ export class Endpoint implements Machine<EndpointOutput> {
       case 'incomplete':
         // The answer to a HelloRetryRequest of the session's own.
         if (slot !== undefined && !slot.isChallenged) return this.#deliver(now, slot, datagram);
-        if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
-          return this.drops.count('endpoint.challengeBudget');
+        if (!this.#takeChallenge(now, remote)) return this.drops.count('endpoint.challengeBudget');
         return verdict.hold();
       case 'valid': {
         const proven = this.#keeper.createProven(now, remote, key, slot);
@@ -343,6 +343,11 @@ export class Endpoint implements Machine<EndpointOutput> {
         this.#deliver(now, proven, datagram);
       }
     }
+  }
+
+  #takeChallenge(now: Instant, remote: Remote): boolean {
+    const source = sourceOf(remote.address);
+    return this.#keeper.admission.rates.takeChallenge(now, source, isTcp(remote));
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
@@ -355,4 +360,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.bandwidth?.spend(this.#keeper.now, data.length);
     this.#replies.push({ type: 'transmit', remote, data });
   }
+}
+
+function isTcp({ transport }: Remote): boolean {
+  return transport !== undefined;
 }

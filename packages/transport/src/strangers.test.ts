@@ -229,6 +229,24 @@ describe('strangers', () => {
     assert.ok(field.letsIn('203.0.113.1'));
   });
 
+  it('who forge an address take nothing of what comes from it over TCP', () => {
+    const field = new Field();
+    const plain = new StunBuilder('request', METHOD_BINDING, new Uint8Array(12)).finish();
+    const forged: Remote = { address: '203.0.113.7', port: 1 };
+    const connection: Remote = { ...forged, transport: 'tcp' };
+    for (let i = 0; i < 10_000; i++) {
+      field.send(forged, plain);
+      field.send(forged, hello(i));
+    }
+    assert.equal(field.send(forged, plain).length, 0);
+    assert.equal(field.send(forged, hello(1)).length, 0);
+    assert.equal(field.send(connection, plain).length, 1);
+    assert.equal(field.send(connection, hello(1)).length, 1);
+    let answered = 0;
+    for (let i = 0; i < 10_000; i++) answered += field.send(connection, plain).length;
+    assert.equal(answered, 3999, 'it has a bound of its own');
+  });
+
   it('have as many sessions of an address and of a network as these may have; a session that ends makes room', () => {
     const sources = { ...DEFAULT_SOURCE_LIMITS, sessionsPerHost: 3, sessionsPerNetwork: 5 };
     const field = new Field({ sources });
