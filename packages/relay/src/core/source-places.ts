@@ -10,8 +10,8 @@ export interface PlaceLimits {
 /** Why there is no place for a session. */
 export interface PlaceRefusal {
   readonly message: string;
-  /** Whether sessions of its own address have taken all that they may have. */
-  readonly isOfAddress: boolean;
+  /** Whose sessions have taken all that they may have. */
+  readonly of: 'relay' | 'address' | 'network';
 }
 
 /** How many sessions come from where. */
@@ -22,11 +22,11 @@ export class SourcePlaces {
   /** @returns Why there is no place for one more session of this source, or `null`. */
   refusal(source: Source, limits: PlaceLimits): PlaceRefusal | null {
     const noRoom = 'this relay has no room for another session';
-    if (this.#sessions >= limits.maxSessions) return { message: noRoom, isOfAddress: false };
+    if (this.#sessions >= limits.maxSessions) return { message: noRoom, of: 'relay' };
     if (this.#bySource.ofHost(source) >= limits.maxSessionsPerHost)
-      return { message: `${noRoom} of your address`, isOfAddress: true };
+      return { message: `${noRoom} of your address`, of: 'address' };
     return this.#bySource.ofNetwork(source) >= limits.maxSessionsPerNetwork
-      ? { message: `${noRoom} of your network`, isOfAddress: false }
+      ? { message: `${noRoom} of your network`, of: 'network' }
       : null;
   }
 

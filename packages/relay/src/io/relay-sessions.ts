@@ -151,6 +151,7 @@ export class RelaySessions {
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
         if (!NO_ABUSE.test(output.reason)) this.#tellAbuse(output.session, output.reason);
+        if (output.isAbrupt === true) return udp.closeSession(output.session);
         return udp.closeGracefully(output.session);
       case 'dialBack':
         return void this.#dialBack(output.session, output.record);
