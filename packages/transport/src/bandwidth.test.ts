@@ -12,7 +12,7 @@ import {
 } from '@lumamesh/testkit';
 import { Bandwidth, DATAGRAM_HEADER_BYTES } from './bandwidth.ts';
 import { Endpoint } from './endpoint.ts';
-import type { Remote } from './five-tuple.ts';
+import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import type { SessionId } from './session-table.ts';
 import { METHOD_BINDING, StunBuilder } from './stun/message.ts';
 
@@ -128,6 +128,21 @@ describe('a bounded bandwidth', () => {
     );
     // B offers as much as half of it is: 50 datagrams a second; it gets them all.
     assert.ok((sent.get(B.address) ?? 0) > 370, JSON.stringify([...sent]));
+  });
+
+  it('is shared between networks: sessions without number of one have four parts of it', () => {
+    const bandwidth = new Bandwidth(instant(0), RATE);
+    const hogs = Array.from({ length: 64 }, (_, i) => ({
+      address: '198.51.100.1',
+      port: 1000 + i,
+    }));
+    const sent = saturate(bandwidth, 10_000, (now) =>
+      // A session offers nothing while something of it waits.
+      [...hogs, A].filter((remote) => now > 0 && !bandwidth.holds(fiveTupleKey(remote))),
+    );
+    const own = sent.get(A.address) ?? 0;
+    assert.ok(own > total(sent) / 6, JSON.stringify([...sent]));
+    assert.ok(own < total(sent) / 4, JSON.stringify([...sent]));
   });
 
   it('keeps half of itself from those who only send', () => {

@@ -1,5 +1,7 @@
 import { Fifo, type Instant, later } from '@lumamesh/base';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
+import { NETWORK_SHARE } from './source-budget.ts';
+import { sourceOf } from './source.ts';
 
 /** What a datagram costs besides: the headers of IPv4 and UDP. */
 export const DATAGRAM_HEADER_BYTES = 28;
@@ -37,8 +39,9 @@ interface Queue {
 /**
  * A bandwidth that everything shares, in and out: a bucket of bytes. As it empties, forwarding
  * stops first (it is a lossy line, and its ends send more slowly), then newcomers are no longer
- * answered; what sessions are sent waits here at last, each five-tuple having its turn. A session
- * that has something here sends nothing more until it has left: the rest waits in SCTP, as always.
+ * answered; what sessions are sent waits here at last, networks having their turns, and of each its
+ * five-tuples, a few in a turn. A session that has something here sends nothing more until it has
+ * left: the rest waits in SCTP, as always.
  */
 export class Bandwidth {
   readonly bytesPerSecond: number;
@@ -48,8 +51,12 @@ export class Bandwidth {
   #tokens: number;
   #receivedTokens: number;
   #at: Instant;
-  /** By five-tuple, in the order of their turns. */
+  /** By five-tuple. */
   readonly #queues = new Map<string, Queue>();
+  /** Their keys by network; both in the order of their turns. */
+  readonly #turns = new Map<string, Set<string>>();
+  /** Datagrams of the network whose turn it is that have left in it. */
+  #leftInTurn = 0;
   #waitingBytes = 0;
 
   constructor(now: Instant, bytesPerSecond: number) {
@@ -119,9 +126,10 @@ export class Bandwidth {
       return 'send';
     }
     const key = fiveTupleKey(remote);
-    const queue = this.#queues.get(key) ?? { datagrams: new Fifo<Waiting>(), bytes: 0 };
+    const known = this.#queues.get(key);
+    const queue = known ?? { datagrams: new Fifo<Waiting>(), bytes: 0 };
     const cost = data.length + WAITING_OVERHEAD_BYTES;
-    const others = this.#queues.size - (queue.bytes === 0 ? 0 : 1);
+    const others = this.#queues.size - (known === undefined ? 0 : 1);
     const share = Math.max(MIN_SHARE_BYTES, this.#maxWaiting / (others + 1));
     // Shares of those that came before were larger: all together have twice as much.
     const most = queue.bytes + cost > MIN_SHARE_BYTES ? 2 * this.#maxWaiting : MAX_MIN_SHARES_BYTES;
@@ -130,7 +138,10 @@ export class Bandwidth {
     queue.datagrams.push({ type: 'transmit', remote, data: data.slice() });
     queue.bytes += cost;
     this.#waitingBytes += cost;
-    this.#queues.set(key, queue);
+    if (known === undefined) {
+      this.#queues.set(key, queue);
+      this.#addTurn(key, sourceOf(remote.address).network);
+    }
     return 'waits';
   }
 
@@ -139,19 +150,41 @@ export class Bandwidth {
     if (this.#queues.size === 0) return null;
     this.#refill(now);
     if (this.#tokens <= 0) return null;
-    for (const [key, queue] of this.#queues) {
-      this.#queues.delete(key);
-      const waiting = queue.datagrams.shift();
-      if (waiting === undefined) continue;
-      const cost = waiting.data.length + WAITING_OVERHEAD_BYTES;
-      queue.bytes -= cost;
-      this.#waitingBytes -= cost;
-      // Behind the others.
-      if (queue.bytes > 0) this.#queues.set(key, queue);
-      this.#charge(waiting.data.length + DATAGRAM_HEADER_BYTES);
-      return waiting;
+    const key = this.#takeTurn();
+    const queue = key === null ? undefined : this.#queues.get(key);
+    const waiting = queue?.datagrams.shift();
+    if (key === null || queue === undefined || waiting === undefined) return null;
+    const cost = waiting.data.length + WAITING_OVERHEAD_BYTES;
+    queue.bytes -= cost;
+    this.#waitingBytes -= cost;
+    if (queue.bytes > 0) this.#addTurn(key, sourceOf(waiting.remote.address).network);
+    else this.#queues.delete(key);
+    this.#charge(waiting.data.length + DATAGRAM_HEADER_BYTES);
+    return waiting;
+  }
+
+  /** Behind the others. */
+  #addTurn(key: string, network: string): void {
+    const keys = this.#turns.get(network);
+    if (keys === undefined) this.#turns.set(network, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** @returns The five-tuple whose turn it is, which has none any more. */
+  #takeTurn(): string | null {
+    const [turn] = this.#turns;
+    if (turn === undefined) return null;
+    const [network, keys] = turn;
+    const [key = null] = keys;
+    this.#leftInTurn += 1;
+    const isOver = this.#leftInTurn >= Math.min(keys.size, NETWORK_SHARE);
+    if (key !== null) keys.delete(key);
+    if (isOver || keys.size === 0) {
+      this.#leftInTurn = 0;
+      this.#turns.delete(network);
+      if (keys.size > 0) this.#turns.set(network, keys);
     }
-    return null;
+    return key;
   }
 
   /** A debt is one of a second at most. */

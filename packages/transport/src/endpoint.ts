@@ -102,9 +102,15 @@ export class Endpoint implements Machine<EndpointOutput> {
     return this.#table.get(sessionId)?.source ?? sourceOf('');
   }
 
-  /** Where a session's peer is, or `null` for a session that is gone. */
+  /** Where a session is sent to, or `null` for a session that is gone. */
   remoteOf(sessionId: SessionId): Remote | null {
     return this.#table.get(sessionId)?.remote ?? null;
+  }
+
+  /** Where a session's peer has shown that it is: what is done to that address, it has asked for. */
+  provenRemoteOf(sessionId: SessionId): Remote | null {
+    const slot = this.#table.get(sessionId);
+    return slot === undefined ? null : this.#keeper.paths.provenRemote(slot);
   }
 
   /** Whether there is a session or an allocation on a five-tuple. */
@@ -274,7 +280,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     let slot = this.#table.at(key);
     const source = slot?.source ?? sourceOf(remote.address);
     const isOwn = bytesEqual(stunTransactionId(datagram), this.#ownQuestion);
-    if (slot === undefined && !this.#keeper.admission.rates.takeStun(now, source) && !isOwn)
+    const { rates } = this.#keeper.admission;
+    if (slot === undefined && !rates.takeStun(now, source, isTcp(remote)) && !isOwn)
       return this.drops.count('endpoint.stunBudget');
     const refusalOfStrangers = slot === undefined && !isOwn ? this.#refusalOfStrangers(now) : null;
     const refusal = (ufrag: string | null): string | null =>
@@ -308,7 +315,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     if (this.turn?.holds(key) !== true) {
       const refusal = this.#refusalOfStrangers(now);
       if (refusal !== null) return this.drops.count(refusal);
-      if (!this.#keeper.admission.rates.takeTurn(now, sourceOf(remote.address)))
+      const { rates } = this.#keeper.admission;
+      if (!rates.takeTurn(now, sourceOf(remote.address), isTcp(remote)))
         return this.drops.count('endpoint.stunBudget');
     }
     this.turn?.handleStun(now, remote, key, datagram);
@@ -338,8 +346,7 @@ export class Endpoint implements Machine<EndpointOutput> {
           slot.helloRandom ??= verdict.random.slice();
           return this.#deliver(now, slot, datagram);
         }
-        if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
-          return this.drops.count('endpoint.challengeBudget');
+        if (!this.#takeChallenge(now, remote)) return this.drops.count('endpoint.challengeBudget');
         const response = verdict.respond();
         if (slot !== undefined) {
           slot.isChallenged = true;
@@ -351,8 +358,7 @@ export class Endpoint implements Machine<EndpointOutput> {
       case 'incomplete':
         // The answer to a HelloRetryRequest of the session's own.
         if (slot !== undefined && !slot.isChallenged) return this.#deliver(now, slot, datagram);
-        if (!this.#keeper.admission.rates.takeChallenge(now, sourceOf(remote.address)))
-          return this.drops.count('endpoint.challengeBudget');
+        if (!this.#takeChallenge(now, remote)) return this.drops.count('endpoint.challengeBudget');
         return verdict.hold();
       case 'valid': {
         const proven = this.#keeper.createProven(now, remote, key, slot);
@@ -362,6 +368,11 @@ export class Endpoint implements Machine<EndpointOutput> {
         this.#deliver(now, proven, datagram);
       }
     }
+  }
+
+  #takeChallenge(now: Instant, remote: Remote): boolean {
+    const source = sourceOf(remote.address);
+    return this.#keeper.admission.rates.takeChallenge(now, source, isTcp(remote));
   }
 
   #deliver(now: Instant, slot: Slot, datagram: Uint8Array): void {
@@ -381,4 +392,8 @@ export class Endpoint implements Machine<EndpointOutput> {
     this.bandwidth?.spend(this.#keeper.now, data.length);
     this.#replies.push({ type: 'transmit', remote, data });
   }
+}
+
+function isTcp({ transport }: Remote): boolean {
+  return transport !== undefined;
 }

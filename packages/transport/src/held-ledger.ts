@@ -42,23 +42,30 @@ export class HeldLedger<Entry extends Holder> {
   }
 
   /**
-   * The session that holds most of the address that does: many sessions that hold a little each are
-   * as greedy as one that holds all of it.
+   * The session that holds most of the address that does, of the network that does: many sessions
+   * that hold a little each are as greedy as one that holds all of it, and so are many addresses.
    */
   greediest(entries: Iterable<Entry>): Entry | null {
-    const byHost = new Map<string, { bytes: number; most: Entry }>();
-    for (const entry of entries) {
-      const { host } = entry.source;
-      const known = byHost.get(host);
-      if (known === undefined) byHost.set(host, { bytes: entry.heldBytes, most: entry });
-      else {
-        known.bytes += entry.heldBytes;
-        if (entry.heldBytes > known.most.heldBytes) known.most = entry;
-      }
-    }
-    let greediest: { readonly bytes: number; readonly most: Entry } | null = null;
-    for (const host of byHost.values())
-      if (greediest === null || host.bytes > greediest.bytes) greediest = host;
-    return greediest?.most ?? null;
+    const held = [...entries];
+    const crowd = greediestOf(held, ({ source }) => source.network);
+    const neighbours = greediestOf(crowd, ({ source }) => source.host);
+    return greediestOf(neighbours, (entry) => entry)[0] ?? null;
   }
+}
+
+/** Those of the group that holds most. */
+function greediestOf<Entry extends Holder>(
+  entries: readonly Entry[],
+  groupOf: (entry: Entry) => unknown,
+): readonly Entry[] {
+  const groups = Map.groupBy(entries, groupOf);
+  let greediest: readonly Entry[] = [];
+  let most = -1;
+  for (const group of groups.values()) {
+    const bytes = group.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+    if (bytes <= most) continue;
+    greediest = group;
+    most = bytes;
+  }
+  return greediest;
 }

@@ -4,6 +4,7 @@ export type { EndpointLimits } from './session-admission.ts';
 export type { SessionId } from './session-table.ts';
 export { DEFAULT_SOURCE_LIMITS, type SourceLimits } from './source-limits.ts';
 export { type Remote, fiveTupleKey } from './five-tuple.ts';
+export { HalfOpenPool } from './half-open-pool.ts';
 export { type IceCredentials, isIcePassword, isIceUfrag } from './ice/ice-credentials.ts';
 export type { LocalCertificate, NegotiatedSecurity } from './dtls/handshake.ts';
 export type { DtlsVersion, SecurityOptions } from './dtls/security-options.ts';

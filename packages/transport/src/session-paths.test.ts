@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Instant, later } from '@lumamesh/base';
+import { type Instant, concatBytes, later } from '@lumamesh/base';
 import {
   SessionHost,
   type VirtualNetwork,
@@ -67,10 +67,16 @@ class Lab {
     this.net.touch(this.server);
   }
 
+  /** What the endpoint has to say now. */
+  poll(): void {
+    this.server.drain(this.net.now, () => undefined);
+  }
+
   /** Another client, as far as it gets at once. */
-  newcomer(remote: Remote): SessionHost {
+  newcomer(remote: Remote, localUfrag = 'test'): SessionHost {
     const { endpoint } = this.server;
-    const host = new SessionHost(this.net.now, clientOptions({ crypto: testCrypto(77) }));
+    const options = clientOptions({ crypto: testCrypto(77), localUfrag });
+    const host = new SessionHost(this.net.now, options);
     for (let round = 0; round < 40; round++) {
       host.drain(this.net.now, (data) => endpoint.handleDatagram(this.net.now, remote, data));
       for (let output = endpoint.poll(); output !== null; output = endpoint.poll())
@@ -324,6 +330,56 @@ describe('a session whose peer goes on from elsewhere', () => {
     assert.ok(lab.hears('here I am'));
     lab.net.run(1000);
     assert.equal(lab.server.endpoint.sourceOf(first.sessionId).host, THERE.address);
+  });
+
+  it('is where it was proven to be, for whoever dials it back or writes it down, until it has answered', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    const [first] = server.events;
+    assert.ok(first !== undefined);
+    const proven = (): Remote | null => server.endpoint.provenRemoteOf(first.sessionId);
+    assert.deepEqual(proven(), HERE);
+    lab.check(THERE);
+    server.endpoint.handleDatagram(net.now, THERE, lab.record('forged'));
+    assert.deepEqual(lab.where, THERE);
+    assert.deepEqual(proven(), HERE);
+    net.run(4000);
+    assert.deepEqual(proven(), HERE);
+    lab.server.remote = THERE;
+    lab.check();
+    lab.say('here I am');
+    net.run(1000);
+    assert.deepEqual(proven(), THERE);
+  });
+
+  it('is heard at once, whatever stands behind its record in a datagram from elsewhere', () => {
+    const lab = new Lab();
+    const { server, net } = lab;
+    lab.check(THERE);
+    for (let i = 0; i < 5; i++) {
+      const datagram = concatBytes([lab.record(`record ${i}`), Uint8Array.of(22)]);
+      server.endpoint.handleDatagram(net.now, THERE, datagram);
+    }
+    lab.poll();
+    assert.ok(server.messages().includes('record 4'), 'it waits for the next timer');
+    assert.deepEqual(lab.where, HERE, 'only a datagram of records moves a session');
+  });
+
+  it('goes on from where another session has checked, as if for itself, once it checks again', () => {
+    const lab = new Lab();
+    const { net } = lab;
+    const other = lab.newcomer({ address: '203.0.113.5', port: 6000 }, 'other');
+    assert.ok(other.has('connected'));
+    lab.server.remote = THERE;
+    lab.check();
+    lab.check(THERE, 'other');
+    lab.say('first');
+    net.run(50);
+    assert.deepEqual(lab.where, HERE);
+    lab.check();
+    lab.say('second');
+    assert.ok(lab.hears('second'));
+    assert.deepEqual(lab.where, THERE);
   });
 
   it('is not known to be there by what its peer answers from elsewhere', () => {

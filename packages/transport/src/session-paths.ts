@@ -90,8 +90,10 @@ export class SessionPaths {
     const paths = slot?.paths;
     if (slot === undefined || paths === undefined || paths === null) return false;
     if ((paths.candidates.get(key)?.until ?? now) <= now || !paths.tries.take(now)) return false;
-    if (!slot.session.handleFromElsewhere(now, datagram)) return true;
+    const isAuthentic = slot.session.handleFromElsewhere(now, datagram);
+    // Also where only part of it was of use: what was taken must not wait for the next timer.
     this.#table.touch(slot);
+    if (!isAuthentic) return true;
     const source = sourceOf(remote.address);
     const refusal = this.#admission.refusalOfMove(slot, source);
     if (refusal !== null || !paths.moves.take(now))
@@ -103,6 +105,11 @@ export class SessionPaths {
   /** A datagram of the session came on its five-tuple. */
   handleDelivered({ paths }: Slot, bytes: number): void {
     paths?.check?.limit.count(bytes, 0);
+  }
+
+  /** Where the session is, or was before where it is not yet known to be. */
+  provenRemote(slot: Slot): Remote {
+    return this.#pendingCheck(slot)?.previous ?? slot.remote;
   }
 
   /** Whether a datagram may be sent to the session where it is. */
@@ -196,6 +203,8 @@ export class SessionPaths {
     const { candidates } = paths;
     const until = later(now, CANDIDATE_MS);
     const known = candidates.get(key);
+    // Whoever was last to check from there: somebody may have forged a check of his own from it.
+    this.#byKey.set(key, slot);
     if (known !== undefined) {
       known.until = until;
       return;
@@ -206,7 +215,6 @@ export class SessionPaths {
       this.#forgetKey(slot, oldest);
     }
     candidates.set(key, { remote, until });
-    this.#byKey.set(key, slot);
   }
 
   #forgetKey(slot: Slot, key: string): void {

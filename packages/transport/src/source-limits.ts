@@ -30,17 +30,24 @@ const CHECKS_PER_TURN_REQUEST = 4;
 /** A browser repeats its ClientHello five times at most. */
 const HELLOS_PER_HANDSHAKE = 5;
 
-/** What may be spent on strangers, by where they come from. */
+/**
+ * What may be spent on strangers, by where they come from. A connection has an address of its own:
+ * what comes over it takes nothing of what comes with addresses that may be forged, nor that of it.
+ */
 export class SourceRates {
   readonly #stun: SourceBudget;
+  readonly #stunOverTcp: SourceBudget;
   readonly #challenges: SourceBudget;
+  readonly #challengesOverTcp: SourceBudget;
   readonly #unproven: SourceBudget;
   readonly #proven: SourceBudget;
 
   constructor(limits: SourceLimits) {
     const { stun, challenges, handshakes } = ratesOf(limits);
     this.#stun = new SourceBudget(stun);
+    this.#stunOverTcp = new SourceBudget(stun);
     this.#challenges = new SourceBudget(challenges);
+    this.#challengesOverTcp = new SourceBudget(challenges);
     this.#unproven = new SourceBudget(handshakes);
     this.#proven = new SourceBudget(handshakes);
   }
@@ -48,24 +55,27 @@ export class SourceRates {
   setLimits(limits: SourceLimits): void {
     const { stun, challenges, handshakes } = ratesOf(limits);
     this.#stun.setRate(stun);
+    this.#stunOverTcp.setRate(stun);
     this.#challenges.setRate(challenges);
+    this.#challengesOverTcp.setRate(challenges);
     this.#unproven.setRate(handshakes);
     this.#proven.setRate(handshakes);
   }
 
   /** Before anything of a STUN request is looked at. */
-  takeStun(now: Instant, source: Source): boolean {
-    return this.#stun.take(now, source);
+  takeStun(now: Instant, source: Source, isTcp: boolean): boolean {
+    return (isTcp ? this.#stunOverTcp : this.#stun).take(now, source);
   }
 
   /** The same of a TURN request, which takes several HMACs to refuse. */
-  takeTurn(now: Instant, source: Source): boolean {
-    return this.#stun.take(now, source, CHECKS_PER_TURN_REQUEST);
+  takeTurn(now: Instant, source: Source, isTcp: boolean): boolean {
+    const budget = isTcp ? this.#stunOverTcp : this.#stun;
+    return budget.take(now, source, CHECKS_PER_TURN_REQUEST);
   }
 
   /** Before a HelloVerifyRequest is made. */
-  takeChallenge(now: Instant, source: Source): boolean {
-    return this.#challenges.take(now, source);
+  takeChallenge(now: Instant, source: Source, isTcp: boolean): boolean {
+    return (isTcp ? this.#challengesOverTcp : this.#challenges).take(now, source);
   }
 
   /**

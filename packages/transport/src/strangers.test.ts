@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ByteReader, type Instant, instant, later } from '@lumamesh/base';
-import { sourceOf } from './source.ts';
+import { type Source, sourceOf } from './source.ts';
 import {
   SessionHost,
   TEST_CHANNEL,
@@ -229,6 +229,24 @@ describe('strangers', () => {
     assert.ok(field.letsIn('203.0.113.1'));
   });
 
+  it('who forge an address take nothing of what comes from it over TCP', () => {
+    const field = new Field();
+    const plain = new StunBuilder('request', METHOD_BINDING, new Uint8Array(12)).finish();
+    const forged: Remote = { address: '203.0.113.7', port: 1 };
+    const connection: Remote = { ...forged, transport: 'tcp' };
+    for (let i = 0; i < 10_000; i++) {
+      field.send(forged, plain);
+      field.send(forged, hello(i));
+    }
+    assert.equal(field.send(forged, plain).length, 0);
+    assert.equal(field.send(forged, hello(1)).length, 0);
+    assert.equal(field.send(connection, plain).length, 1);
+    assert.equal(field.send(connection, hello(1)).length, 1);
+    let answered = 0;
+    for (let i = 0; i < 10_000; i++) answered += field.send(connection, plain).length;
+    assert.equal(answered, 3999, 'it has a bound of its own');
+  });
+
   it('have as many sessions of an address and of a network as these may have; a session that ends makes room', () => {
     const sources = { ...DEFAULT_SOURCE_LIMITS, sessionsPerHost: 3, sessionsPerNetwork: 5 };
     const field = new Field({ sources });
@@ -291,14 +309,21 @@ describe('a pool of half-open sessions', () => {
   });
 });
 
+interface Held {
+  readonly source: Source;
+  heldBytes: number;
+}
+
 describe('what all sessions hold together', () => {
+  const addTo = (ledger: HeldLedger<Held>, address: string, bytes: number): Held => {
+    const entry = { source: sourceOf(address), heldBytes: 0 };
+    ledger.update(entry, bytes);
+    return entry;
+  };
+
   it('is bounded: the greediest session of the greediest address goes, and nobody who holds little', () => {
-    const ledger = new HeldLedger<{ source: ReturnType<typeof sourceOf>; heldBytes: number }>(1e6);
-    const add = (address: string, bytes: number) => {
-      const entry = { source: sourceOf(address), heldBytes: 0 };
-      ledger.update(entry, bytes);
-      return entry;
-    };
+    const ledger = new HeldLedger<Held>(1e6);
+    const add = (address: string, bytes: number): Held => addTo(ledger, address, bytes);
     const slow = add('203.0.113.1', 200_000);
     const hogs = Array.from({ length: 12 }, (_, i) => add('192.0.2.1', 60_000 + i));
     assert.ok(!ledger.isExceeded);
@@ -308,6 +333,16 @@ describe('what all sessions hold together', () => {
     ledger.update(slow, 300_000);
     assert.ok(ledger.isExceeded);
     assert.equal(ledger.greediest([slow, little, ...hogs]), hogs.at(-1));
+  });
+
+  it('costs no school its sessions where somebody holds more by many addresses of his network', () => {
+    const ledger = new HeldLedger<Held>(1e6);
+    const school = Array.from({ length: 10 }, () => addTo(ledger, '203.0.113.1', 20_000));
+    const hogs = Array.from({ length: 20 }, (_, i) =>
+      addTo(ledger, `2001:db8:0:1${i.toString(16).padStart(2, '0')}::1`, 45_000 + i),
+    );
+    assert.ok(ledger.isExceeded);
+    assert.equal(ledger.greediest([...school, ...hogs]), hogs.at(-1));
   });
 
   it('is bounded in an endpoint, whose honest sessions stay', () => {

@@ -38,10 +38,10 @@ class Bench {
   now: Instant = instant(0);
   #challenges = 0;
 
-  constructor(access: AccessTokens) {
+  constructor(access: AccessTokens, maxSessions = 500) {
     this.core = new RelayCore<string>(
       {
-        maxSessions: 500,
+        maxSessions,
         maxSessionsPerHost: 500,
         maxSessionsPerNetwork: 500,
         maxRoomSize: 5,
@@ -121,6 +121,29 @@ describe('a private relay', () => {
     assert.equal(bench.core.access.waiting, 0);
     bench.pass(60_000);
     assert.deepEqual([bench.drain(), bench.closed], [[], []]);
+  });
+
+  it('that is full puts out one of a crowd of strangers for a newcomer, and nobody with a token', () => {
+    const bench = new Bench(tokensOf('alice'), 10);
+    const challenge = bench.open('friend', '203.0.113.1');
+    bench.say('friend', access(proofOf('alice', challenge)));
+    for (let i = 0; i < 9; i++) bench.open(`stranger${i}`, '198.51.100.1');
+    const late = bench.open('late', '203.0.113.2');
+    assert.deepEqual(bench.closed, ['stranger0 RELAY_PRIVATE']);
+    // More of the crowd push out each other.
+    for (let i = 9; i < 30; i++) bench.open(`stranger${i}`, '198.51.100.1');
+    assert.deepEqual(bench.say('late', access(proofOf('alice', late))), []);
+    assert.deepEqual(bench.say('late', join), ['joined']);
+    assert.equal(bench.core.counts.sessions, 10);
+    assert.ok(bench.closed.every((line) => line.startsWith('stranger')));
+    // Who has shown a token gives way to nobody.
+    for (let i = 0; i < 8; i++) {
+      const shown = bench.open(`member${i}`, `203.0.113.${10 + i}`);
+      bench.say(`member${i}`, access(proofOf('alice', shown)));
+    }
+    bench.closed.length = 0;
+    bench.open('eleventh', '192.0.2.1');
+    assert.deepEqual(bench.closed, ['eleventh RELAY_FULL']);
   });
 
   it('ends a session for one wrong proof, another session’s included', () => {

@@ -1,5 +1,5 @@
 import { type Instant, later } from '@lumamesh/base';
-import { type Source, SourceBudget } from '@lumamesh/transport';
+import { HalfOpenPool, type Source, SourceBudget } from '@lumamesh/transport';
 
 /** Who may come in where not everybody may (docs/wire-protocol.md, "Private relays"). */
 export interface AccessTokens {
@@ -32,6 +32,12 @@ const WRONG_PER_SECOND = 0.1;
 const MAX_FORMER = 4;
 const NOBODY: readonly never[] = [];
 
+interface Waiting<Session> {
+  readonly session: Session;
+  readonly source: Source;
+  readonly until: Instant;
+}
+
 /** Who of the sessions has shown a token, and who is late with it. */
 export class AccessGate<Session> {
   #tokens: AccessTokens;
@@ -40,8 +46,9 @@ export class AccessGate<Session> {
   readonly #wrong = new SourceBudget({ perSecond: WRONG_PER_SECOND, burst: WRONG_BURST });
   /** By the name of the token. */
   readonly #admitted = new Map<Session, string>();
-  /** Since when; the longest first. */
-  readonly #waiting = new Map<Session, Instant>();
+  /** Who waits longest comes first. */
+  readonly #waiting = new Map<Session, Waiting<Session>>();
+  readonly #crowds = new HalfOpenPool<Waiting<Session>>();
 
   constructor(tokens: AccessTokens) {
     this.#tokens = tokens;
@@ -54,16 +61,27 @@ export class AccessGate<Session> {
   /** When the first of those that wait is late. */
   get deadline(): Instant | null {
     const [first] = this.#waiting.values();
-    return first ?? null;
+    return first?.until ?? null;
   }
 
-  handleOpen(now: Instant, session: Session): void {
-    if (this.#tokens.count !== null) this.#waiting.set(session, later(now, SHOWN_WITHIN_MS));
+  handleOpen(now: Instant, session: Session, source: Source): void {
+    if (this.#tokens.count === null) return;
+    const waiting = { session, source, until: later(now, SHOWN_WITHIN_MS) };
+    this.#waiting.set(session, waiting);
+    this.#crowds.add(waiting);
   }
 
   handleClosed(session: Session): void {
-    this.#waiting.delete(session);
+    this.#endWait(session);
     this.#admitted.delete(session);
+  }
+
+  /**
+   * Who has shown nothing so far and gives way where there is no place for a newcomer: one of the
+   * most crowded address of the most crowded network, or `null`.
+   */
+  inTheWay(source: Source): Session | null {
+    return this.#crowds.inTheWay(source, 0, Infinity)?.session ?? null;
   }
 
   /** Whether the session may do what others may not. */
@@ -91,7 +109,7 @@ export class AccessGate<Session> {
       this.#wrong.take(now, source);
       return 'wrong';
     }
-    this.#waiting.delete(session);
+    this.#endWait(session);
     this.#admitted.set(session, name);
     return 'admitted';
   }
@@ -101,11 +119,11 @@ export class AccessGate<Session> {
     // With each frame of each session, and hardly ever is anybody waiting.
     if (this.#waiting.size === 0) return NOBODY;
     const late: Session[] = [];
-    for (const [session, at] of this.#waiting) {
-      if (at > now) break;
+    for (const { session, until } of this.#waiting.values()) {
+      if (until > now) break;
       late.push(session);
     }
-    for (const session of late) this.#waiting.delete(session);
+    for (const session of late) this.#endWait(session);
     return late;
   }
 
@@ -114,19 +132,32 @@ export class AccessGate<Session> {
    * @param sessions all that there are
    * @returns those that came in by a token that holds no longer
    */
-  setTokens(now: Instant, tokens: AccessTokens, sessions: Iterable<Session>): readonly Session[] {
+  setTokens(
+    now: Instant,
+    tokens: AccessTokens,
+    sessions: ReadonlyMap<Session, { readonly source: Source }>,
+  ): readonly Session[] {
     this.#former = [this.#tokens, ...this.#former]
       .filter((former) => !former.isWithin(tokens))
       .slice(0, MAX_FORMER);
     this.#tokens = tokens;
-    if (tokens.count === null) this.#waiting.clear();
+    if (tokens.count === null)
+      for (const session of [...this.#waiting.keys()]) this.#endWait(session);
     const revoked: Session[] = [];
-    for (const session of sessions) {
+    for (const [session, { source }] of sessions) {
       const name = this.#admitted.get(session);
       if (name !== undefined && !tokens.has(name)) revoked.push(session);
       // Who came while everybody was let in has shown nothing yet.
-      else if (name === undefined && !this.#waiting.has(session)) this.handleOpen(now, session);
+      else if (name === undefined && !this.#waiting.has(session))
+        this.handleOpen(now, session, source);
     }
     return revoked;
+  }
+
+  #endWait(session: Session): void {
+    const waiting = this.#waiting.get(session);
+    if (waiting === undefined) return;
+    this.#waiting.delete(session);
+    this.#crowds.delete(waiting);
   }
 }

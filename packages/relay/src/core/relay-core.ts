@@ -16,7 +16,7 @@ import { LocalRooms, type RoomFault, TOO_MANY_JOINS } from './local-rooms.ts';
 import type { RelayCounters, RelayOutput } from './relay-output.ts';
 import { NO_REMOTE_ROOMS, type RemoteRoomEvent, type RemoteRooms } from './remote-rooms.ts';
 import { type SessionBudget, SessionBudgets } from './session-budget.ts';
-import { type PlaceLimits, SourcePlaces } from './source-places.ts';
+import { type PlaceLimits, type PlaceRefusal, SourcePlaces } from './source-places.ts';
 import type { TurnAccess } from './turn-access.ts';
 import { encodeWelcome } from './welcome.ts';
 
@@ -161,7 +161,7 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
 
   /** Who is let in from now on. Sessions that came in by a token that is gone end. */
   setAccess(tokens: AccessTokens): void {
-    for (const session of this.#access.setTokens(this.#now, tokens, this.#sessions.keys()))
+    for (const session of this.#access.setTokens(this.#now, tokens, this.#sessions))
       this.#end(
         session,
         'ACCESS_DENIED',
@@ -205,17 +205,18 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
       return;
     }
     const source = this.#sourceOf(session);
-    const refusal = this.#places.refusal(source, this.#limits);
+    const refusal = this.#refusal(source);
     if (refusal !== null) {
-      this.#fail(session, 'RELAY_FULL', refusal);
-      this.#outputs.push({ type: 'close', session, reason: 'RELAY_FULL' });
+      this.#fail(session, 'RELAY_FULL', refusal.message);
+      const reason = refusal.of === 'address' ? 'ADDRESS_FULL' : 'RELAY_FULL';
+      this.#outputs.push({ type: 'close', session, reason });
       return;
     }
     this.#places.change(source, 1);
     const challenge = this.#joinProofs.challenge();
     const budget = this.#budgets.make(this.#limits.messagesPerSecond, source, challenge);
     this.#sessions.set(session, budget);
-    this.#access.handleOpen(this.#now, session);
+    this.#access.handleOpen(this.#now, session, source);
     this.#sendWelcome(session, budget);
   }
 
@@ -300,6 +301,18 @@ export class RelayCore<Session> implements Machine<RelayOutput<Session>> {
     // Before more is said, what was said before is on its way: it counts for its receiver.
     while (this.#outputs.size === 0 && this.#rooms.advance());
     return this.#outputs.shift() ?? null;
+  }
+
+  /** @returns Why there is no place for a session, also when who has shown no token gives way. */
+  #refusal(source: Source): PlaceRefusal | null {
+    const refusal = this.#places.refusal(source, this.#limits);
+    const stranger = refusal?.of === 'relay' ? this.#access.inTheWay(source) : null;
+    if (stranger === null) return refusal;
+    this.drops.count('relay.strangerPutOut');
+    this.handleSessionClosed(stranger);
+    const reason = 'RELAY_PRIVATE';
+    this.#outputs.push({ type: 'close', session: stranger, reason, isAbrupt: true });
+    return this.#places.refusal(source, this.#limits);
   }
 
   #handleMessage(

@@ -9,7 +9,13 @@ import type { LocalRoomEvent } from './remote-rooms.ts';
  */
 export type RelayOutput<Session> =
   | { readonly type: 'send'; readonly session: Session; readonly frame: string }
-  | { readonly type: 'close'; readonly session: Session; readonly reason: string }
+  | {
+      readonly type: 'close';
+      readonly session: Session;
+      readonly reason: string;
+      /** Its place is needed: whoever reads nothing would keep it for some seconds. */
+      readonly isAbrupt?: true;
+    }
   | { readonly type: 'dialBack'; readonly session: Session; readonly record: SignedRelayRecord }
   | LocalRoomEvent;
 

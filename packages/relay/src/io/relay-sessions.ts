@@ -16,7 +16,7 @@ import type { Logger } from './log.ts';
 const MOVE_ON_POLL_MS = 50;
 
 /** Sessions that end for what they have not done. */
-const NO_ABUSE = /^RELAY_(CLOSING|PRIVATE)$/;
+const NO_ABUSE = /^RELAY_(CLOSING|FULL|PRIVATE)$/;
 
 /** Dials the relay of a record at an address, as long as that is wanted. Never rejects. */
 export type DialBack = (
@@ -36,7 +36,7 @@ export interface RelaySessionsOptions {
   /** For the mesh, where there is one. */
   readonly onLocalRooms: (event: LocalRoomEvent) => void;
   readonly dialBack: DialBack;
-  /** A session was opened from this address. */
+  /** A session was opened from this address, over UDP: its port is reached, whatever TCP's is. */
   readonly onOpened: (address: string) => void;
 }
 
@@ -108,7 +108,9 @@ export class RelaySessions {
         // Before SCTP is up: the welcome rides on our COOKIE ECHO.
         const from = this.#shownAddress(sessionId);
         log.debug({ sessionId, from, dtls: version, group, cipherSuite }, 'session opened');
-        this.#options.onOpened(udp.endpoint.remoteOf(sessionId)?.address ?? '');
+        const remote = udp.endpoint.provenRemoteOf(sessionId);
+        if (remote !== null && remote.transport === undefined)
+          this.#options.onOpened(remote.address);
         return this.drive((core) => core.handleSessionOpen(sessionId));
       }
       case 'channelOpen':
@@ -149,6 +151,7 @@ export class RelaySessions {
       case 'close':
         log.debug({ sessionId: output.session, reason: output.reason }, 'closing session');
         if (!NO_ABUSE.test(output.reason)) this.#tellAbuse(output.session, output.reason);
+        if (output.isAbrupt === true) return udp.closeSession(output.session);
         return udp.closeGracefully(output.session);
       case 'dialBack':
         return void this.#dialBack(output.session, output.record);
@@ -159,7 +162,7 @@ export class RelaySessions {
 
   /** At the address that the session comes from, and at no other. */
   async #dialBack(session: SessionId, record: SignedRelayRecord): Promise<void> {
-    const address = this.#options.udp.endpoint.remoteOf(session)?.address;
+    const address = this.#options.udp.endpoint.provenRemoteOf(session)?.address;
     const result =
       address === undefined
         ? 'unknown'
@@ -187,13 +190,13 @@ export class RelaySessions {
   #tellAbuse(sessionId: SessionId, reason: string): void {
     const { log, udp, logsAbuse } = this.#options;
     if (!logsAbuse()) return;
-    const from = udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    const from = udp.endpoint.provenRemoteOf(sessionId)?.address ?? '';
     log.warn({ from, reason }, 'abuse');
   }
 
   /** Where a user is, as far as the operator wants to have it written down. */
   #shownAddress(sessionId: SessionId): string {
-    const address = this.#options.udp.endpoint.remoteOf(sessionId)?.address ?? '';
+    const address = this.#options.udp.endpoint.provenRemoteOf(sessionId)?.address ?? '';
     return this.#options.logsFullAddresses() ? address : addressPrefix(address);
   }
 

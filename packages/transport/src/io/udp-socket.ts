@@ -114,8 +114,11 @@ async function bind(options: UdpSocketOptions, isDualStack: boolean): Promise<Bo
       : new NativePath(native.socket(descriptor, isV6), ofNode, socket, options);
   socket.on('message', (data: Buffer, info: RemoteInfo) => {
     // Port 0 can be forged but not sent to: sending to it throws.
-    if (info.port !== 0)
-      options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, data);
+    if (info.port !== 0) {
+      // No Buffer, whose `slice` is no copy.
+      const plain = new Uint8Array(data.buffer, data.byteOffset, data.length);
+      options.onDatagram({ address: unmapIpv4(info.address), port: info.port }, plain);
+    }
     path.receiveMore();
   });
   return {

@@ -13,6 +13,11 @@ import type { SctpCloseReason, SctpOptions } from './sctp-types.ts';
 const T1_MAX_MS = 2000;
 /** RFC 9260 §16: Max.Init.Retransmits. */
 const MAX_INIT_ATTEMPTS = 8;
+/**
+ * INITs of a peer that are acknowledged: it repeats its own as often as we do, and one DTLS datagram
+ * has place for dozens.
+ */
+const MAX_INIT_ACKS = 2 * MAX_INIT_ATTEMPTS;
 /** How long an INIT that crossed ours may wait for the reply to ours. */
 const HELD_INIT_MS = 30;
 
@@ -38,6 +43,7 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
   readonly #outputs = new Fifo<LifecycleOutput>();
   #state: AssociationState = { name: 'closed' };
   #peerTag: number | null = null;
+  #initAcks = 0;
 
   /**
    * @param packets takes the chunks of setup and shutdown.
@@ -231,6 +237,8 @@ export class AssociationLifecycle implements Machine<LifecycleOutput> {
 
   #acknowledgeInit(init: InitChunk): string | null {
     this.#timers.disarm('HeldInit');
+    if (this.#initAcks >= MAX_INIT_ACKS) return 'sctp.init.tooMany';
+    this.#initAcks += 1;
     return this.#packets.transmitAlone(this.#responder.acknowledge(init), init.initiateTag)
       ? null
       : 'sctp.init.tooLarge';

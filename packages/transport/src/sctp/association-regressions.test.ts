@@ -11,7 +11,8 @@ import {
 } from './association-harness.test-support.ts';
 import { encodeDataChunk } from './chunk/data-chunk.ts';
 import { encodeForwardTsnChunk } from './chunk/forward-tsn-chunk.ts';
-import { CHUNK_TYPE, type Chunk } from './chunk/packet.ts';
+import { encodeInitChunk } from './chunk/init-chunk.ts';
+import { CHUNK_TYPE, type Chunk, PacketBuilder } from './chunk/packet.ts';
 import { encodeSackChunk } from './chunk/sack-chunk.ts';
 
 /* Each of these was a fault once; reviews and fuzzing found them. */
@@ -78,6 +79,33 @@ describe('regressions', () => {
     assert.ok(made.a.association.held.bytes <= 200_000);
   });
 
+  it('INITs without end are acknowledged as often as an honest peer repeats its own, and again never', () => {
+    const made = pair({ latencyMs: 10 }, 'a');
+    const init = (tag: number): Chunk =>
+      encodeInitChunk(CHUNK_TYPE.init, {
+        initiateTag: tag,
+        aRwnd: 100_000,
+        outboundStreams: 1,
+        inboundStreams: 1,
+        initialTsn: tag,
+        supportsForwardTsn: true,
+        supportsReConfig: true,
+        stateCookie: null,
+        unrecognized: [],
+      });
+    let acks = 0;
+    for (let tag = 1; tag <= 1000; tag++) {
+      const packet = new PacketBuilder(1200);
+      packet.add(init(tag));
+      made.a.handleDatagram(made.net.now, packet.finish(5000, 5000, 0));
+      made.a.drain(made.net.now, (data) => {
+        if (chunksOf(data)[0]?.type === CHUNK_TYPE.initAck) acks += 1;
+      });
+    }
+    assert.equal(acks, 16);
+    assert.equal(made.a.drops.at(-1), 'sctp.init.tooMany');
+  });
+
   it('of several SACKs in one packet the first is taken', () => {
     const made = up({ latencyMs: 10 });
     made.net.run(1000);
@@ -119,6 +147,18 @@ describe('regressions', () => {
     made.net.run(10);
     assert.equal(made.b.messages().length, 100, 'all of them are delivered, once');
     assert.equal(made.b.association.held.bytes, 0);
+  });
+
+  it('of several FORWARD-TSNs in one packet the first is taken', () => {
+    const made = up({ latencyMs: 10 });
+    made.net.run(1000);
+    const tsn = firstTsnOf(made, made.a);
+    const skip = (newCumulativeTsn: number): Chunk =>
+      encodeForwardTsnChunk({ newCumulativeTsn: newCumulativeTsn >>> 0, skipped: [] });
+    inject(made, made.b, [skip(tsn + 9), skip(tsn + 19), skip(tsn + 29)]);
+    assert.equal(made.b.drops.at(-1), 'sctp.forwardTsn.repeated');
+    inject(made, made.b, [oneByte((tsn + 10) >>> 0)]);
+    assert.equal(made.b.messages().length, 1, 'what the others would have skipped comes');
   });
 
   it('a HEARTBEAT too large to be answered does not stop the queue behind it, and a flood of them is not kept', () => {

@@ -62,6 +62,8 @@ export class ChunkReceiver {
   readonly #errors: ErrorCounter;
   /** A SACK of this packet was taken. */
   #hasSack = false;
+  /** The same of a FORWARD-TSN. */
+  #hasForwardTsn = false;
 
   constructor(localTag: number, handlers: ChunkHandlers) {
     this.#localTag = localTag;
@@ -80,6 +82,7 @@ export class ChunkReceiver {
    */
   checkHeader(packet: Packet, peer: Peer | null): string | null {
     this.#hasSack = false;
+    this.#hasForwardTsn = false;
     if (packet.sourcePort !== SCTP_PORT || packet.destinationPort !== SCTP_PORT) return 'sctp.port';
     const first = packet.chunks[0];
     if (packet.chunks.some((chunk) => chunk.type === CHUNK_TYPE.init)) {
@@ -235,6 +238,9 @@ export class ChunkReceiver {
   }
 
   #handleForwardTsn(chunk: Chunk, peer: Peer | null): string | null {
+    // One says all that there is to skip; each of many would look through all that waits.
+    if (this.#hasForwardTsn) return 'sctp.forwardTsn.repeated';
+    this.#hasForwardTsn = true;
     const forward = decodeForwardTsnChunk(chunk);
     if (!forward.ok) return forward.drop;
     return this.#receiving(peer)?.handleForwardTsn(forward.value) ?? null;

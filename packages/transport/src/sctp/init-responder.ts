@@ -50,7 +50,8 @@ export class InitResponder {
       previous.init.initiateTag === init.initiateTag &&
       previous.init.initialTsn === init.initialTsn;
     const cookie = isRepeated ? previous.cookie : this.#randomBytes(COOKIE_BYTES);
-    this.#acknowledged = { init, cookie };
+    // What is kept for as long as the association lives holds no view of a datagram.
+    this.#acknowledged = { init: { ...init, stateCookie: null, unrecognized: [] }, cookie };
     return encodeInitChunk(CHUNK_TYPE.initAck, {
       ...this.#ownInit,
       stateCookie: cookie,

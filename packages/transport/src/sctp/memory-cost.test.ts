@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { instant } from '@lumamesh/base';
+import { concatBytes, instant } from '@lumamesh/base';
+import { seededBytes } from '@lumamesh/testkit';
+import { DEFAULT_SESSION_LIMITS } from '../session-types.ts';
+import { Association } from './association.ts';
 import type { DataChunk } from './chunk/data-chunk.ts';
+import { decodeInitChunk, encodeInitChunk } from './chunk/init-chunk.ts';
+import { CHUNK_TYPE, type Chunk, PacketBuilder, decodePacket } from './chunk/packet.ts';
 import { ReassemblyQueue } from './queue/reassembly-queue.ts';
 import { RetransmissionQueue } from './queue/retransmission-queue.ts';
 import { SendQueue } from './queue/send-queue.ts';
@@ -67,6 +72,57 @@ function reassembly(change: (i: number) => Partial<DataChunk>): Holder {
   for (let i = 0; i < ITEMS; i++) queue.add(chunk(i, change(i)));
   return queue;
 }
+
+/** An association that its peer has set up by an INIT with a parameter that asks to be reported. */
+function setUp(seed: number): Association {
+  const randomBytes = seededBytes(seed);
+  const association = new Association(NOW, {
+    randomBytes,
+    limits: DEFAULT_SESSION_LIMITS,
+    maxPacketBytes: 1160,
+    holdsCrossingInit: false,
+  });
+  const say = (chunk: Chunk, tag: number): Chunk | undefined => {
+    const packet = new PacketBuilder(1200);
+    packet.add(chunk);
+    // As it is opened: in a chunk with what else has come.
+    const whole = new Uint8Array(16_384);
+    const bytes = packet.finish(5000, 5000, tag);
+    whole.set(bytes);
+    association.handleDatagram(NOW, whole.subarray(0, bytes.length));
+    let reply: Uint8Array = new Uint8Array(0);
+    for (let output = association.poll(); output !== null; output = association.poll())
+      if (output.type === 'transmit') reply = output.data;
+    const decoded = decodePacket(reply);
+    return decoded.ok ? decoded.value.chunks[0] : undefined;
+  };
+  const init = encodeInitChunk(CHUNK_TYPE.init, {
+    initiateTag: 1,
+    aRwnd: 100_000,
+    outboundStreams: 1,
+    inboundStreams: 1,
+    initialTsn: 1,
+    supportsForwardTsn: true,
+    supportsReConfig: true,
+    stateCookie: null,
+    unrecognized: [],
+  });
+  const value = concatBytes([init.value, Uint8Array.of(0xc0, 0xff, 0, 8, 1, 2, 3, 4)]);
+  const ack = decodeInitChunk(say({ ...init, value }, 0) ?? init);
+  assert.ok(ack.ok && ack.value.stateCookie !== null);
+  const echo = { type: CHUNK_TYPE.cookieEcho, flags: 0, value: ack.value.stateCookie };
+  assert.equal(say(echo, ack.value.initiateTag)?.type, CHUNK_TYPE.cookieAck);
+  return association;
+}
+
+it('an association keeps nothing of the datagram that its INIT came in', () => {
+  setUp(1);
+  const before = usedBytes();
+  const associations = Array.from({ length: SESSIONS }, (_, i) => setUp(i + 2));
+  const paid = (usedBytes() - before) / SESSIONS;
+  assert.ok(paid < 12_000, `${Math.round(paid)} bytes each`);
+  assert.equal(associations.length, SESSIONS);
+});
 
 describe('what a session makes us hold costs what is counted for it', () => {
   for (const bytes of [1, 65, 1000]) {

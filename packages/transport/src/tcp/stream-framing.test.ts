@@ -62,6 +62,16 @@ describe('datagrams on a stream', () => {
     });
   }
 
+  it('keep nothing of what came with them, for who keeps some of them or lets them wait', () => {
+    for (const kind of ['ice', 'turn'] as const) {
+      const chunk = Buffer.from(stream(kind));
+      new StreamDeframer().push(chunk, (frame) => {
+        assert.notEqual(frame.slice(0, 8).buffer, chunk.buffer, 'of a Buffer a slice is a view');
+        assert.notEqual(frameForStream(kind, frame).buffer, chunk.buffer);
+      });
+    }
+  });
+
   it('end the stream when they are too long, or are none', () => {
     const begun = frameForStream('ice', STUN);
     assert.equal(deframe([begun, Uint8Array.of(0x10, 0x01)]).drop, 'tcp.frameSize');

@@ -34,7 +34,9 @@ export class StreamDeframer {
    * @returns A drop reason after which the stream makes no sense, or `null`.
    */
   push(chunk: Uint8Array, onFrame: (datagram: Uint8Array) => void): string | null {
-    const bytes = this.#held.length === 0 ? chunk : concatBytes([this.#held, chunk]);
+    // No Buffer, whose `slice` is no copy: who keeps some of it would keep all that came with it.
+    const plain = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+    const bytes = this.#held.length === 0 ? plain : concatBytes([this.#held, plain]);
     this.#held = NOTHING;
     this.#kind ??= kindOf(bytes);
     let at = 0;
@@ -48,13 +50,12 @@ export class StreamDeframer {
     }
     // Nothing of another kind begins like this, and no frame is longer.
     if (this.#kind === null && bytes.length >= KIND_BYTES) return 'tcp.unknownProtocol';
-    // A copy: `slice` of a Buffer would keep all of what it came with.
-    if (at < bytes.length) this.#held = new Uint8Array(bytes.subarray(at));
+    if (at < bytes.length) this.#held = bytes.slice(at);
     return null;
   }
 }
 
-/** A datagram as it stands on a stream. */
+/** A datagram as it stands on a stream: a copy, as it may wait, and a view keeps all around it. */
 export function frameForStream(kind: StreamKind, datagram: Uint8Array): Uint8Array {
   if (kind === 'ice') {
     const framed = new Uint8Array(RFC4571_HEADER_BYTES + datagram.length);
@@ -63,7 +64,6 @@ export function frameForStream(kind: StreamKind, datagram: Uint8Array): Uint8Arr
     return framed;
   }
   // RFC 8656 §12.5: over TCP ChannelData "MUST be padded to a multiple of four bytes".
-  if (datagram.length % 4 === 0) return datagram;
   const padded = new Uint8Array((datagram.length + 3) & ~3);
   padded.set(datagram);
   return padded;

@@ -43,7 +43,7 @@ export class TurnRates {
       return 'turn.rate.session';
     if (!this.#sources.take(now, source, bytes)) return 'turn.rate.source';
     if (!bytesOf(grant.room, bytesPerSecondOfRoom).take(now, bytes)) return 'turn.rate.room';
-    return this.#all.take(now, source.host, bytes) ? null : 'turn.rate.all';
+    return this.#all.take(now, source, bytes) ? null : 'turn.rate.all';
   }
 }
 

@@ -553,6 +553,28 @@ describe('what TURN forwards', () => {
     assert.ok(sent.greedy * 1248 < 5 * 400_000 - 500 * 1248 + 400_000);
     assert.ok(sent.greedy > 500);
   });
+
+  it('is shared fairly: many addresses of one network have a few parts of it', () => {
+    const lab = new Lab({ bytesPerSecond: 400_000, maxAllocations: 1000 });
+    const sink = lab.allocated(50, 'hogs', '198.51.100.1');
+    const hogs = Array.from({ length: 20 }, (_, i) => {
+      const hog = lab.allocated(100 + i, 'hogs', `2001:db8:0:1${10 + i}::1`);
+      hog.ask(hog.client.bind(0x4000, sink.relayed));
+      sink.ask(sink.client.permit(hog.relayed));
+      return hog;
+    });
+    const [modest, friend] = [lab.allocated(11, 'r'), lab.allocated(12, 'r')];
+    modest.ask(modest.client.bind(0x4000, friend.relayed));
+    friend.ask(friend.client.bind(0x4000, modest.relayed));
+    const sent = { hogs: 0, modest: 0 };
+    for (let i = 0; i < 3000; i++) {
+      lab.pass(1);
+      for (const hog of hogs) sent.hogs += hog.emit(channelData(0x4000, PAYLOAD)).length;
+      if (i % 20 === 0) sent.modest += modest.emit(channelData(0x4000, PAYLOAD)).length;
+    }
+    assert.equal(sent.modest, 150);
+    assert.ok(sent.hogs > 300);
+  });
 });
 
 describe('what strangers send to a TURN server', () => {

@@ -100,15 +100,16 @@ export class HealthServer {
   }
 
   /**
-   * One more than there may be: the oldest that is not being answered goes, so that connections on
-   * which nobody asks keep no watcher out.
+   * One more than there may be: the oldest that is not being answered goes, or the oldest, so that
+   * connections on which nobody asks, or reads the answer, keep no watcher out.
    */
   #handleConnection(socket: Socket): void {
+    const [oldest, ...others] = this.#connections;
     this.#connections.add(socket);
     socket.once('close', () => this.#connections.delete(socket));
-    if (this.#connections.size <= MAX_CONNECTIONS) return;
-    const idle = [...this.#connections].find((other) => !this.#busy.has(other));
-    (idle ?? socket).destroy();
+    if (oldest === undefined || this.#connections.size <= MAX_CONNECTIONS) return;
+    const idle = [oldest, ...others].find((other) => !this.#busy.has(other));
+    (idle ?? oldest).destroy();
   }
 
   async #answer({ method, url = '', headers }: IncomingMessage): Promise<Answer> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { endpointOptions, testIo, until } from '@lumamesh/testkit';
+import { endpointOptions, pause, testIo, until } from '@lumamesh/testkit';
 import { UdpEndpoint, monotonicNow } from '@lumamesh/transport/io';
 import { silentLogger } from '../log.ts';
 import { sampleStats } from '../relay-stats.test-support.ts';
@@ -22,6 +22,22 @@ async function startUdp(): Promise<UdpEndpoint> {
     address: '127.0.0.1',
     onEvent: () => undefined,
   });
+}
+
+/** @param nodeId makes the figures as long as is wanted */
+async function startHealth(nodeId = 'test'): Promise<HealthServer> {
+  const relay = {
+    identity: { nk: 'test' },
+    outside: sampleStats().outside,
+    stats: () => ({ ...sampleStats(), nodeId }),
+  };
+  const monitor = { reasons: [], eventLoop: { p50Ms: 0, p99Ms: 0, maxMs: 0 } };
+  return HealthServer.start(
+    relay as unknown as RelayServer,
+    monitor as unknown as HealthMonitor,
+    { host: '127.0.0.1', port: 0 },
+    silentLogger,
+  );
 }
 
 describe('health under fire', () => {
@@ -47,18 +63,7 @@ describe('health under fire', () => {
   });
 
   it('connections on which nobody asks keep no watcher out', async () => {
-    const relay = {
-      identity: { nk: 'test' },
-      outside: sampleStats().outside,
-      stats: () => sampleStats(),
-    };
-    const monitor = { reasons: [], eventLoop: { p50Ms: 0, p99Ms: 0, maxMs: 0 } };
-    const server = await HealthServer.start(
-      relay as unknown as RelayServer,
-      monitor as unknown as HealthMonitor,
-      { host: '127.0.0.1', port: 0 },
-      silentLogger,
-    );
+    const server = await startHealth();
     const { port } = server;
     const slow: Socket[] = [];
     let closed = 0;
@@ -75,6 +80,29 @@ describe('health under fire', () => {
     }
     await until(() => closed >= 84, 'those beyond the bound are still there');
     for (const socket of slow) socket.destroy();
+    server.close();
+  });
+
+  it('connections on which nobody reads the answer keep no watcher out', async () => {
+    // More than the kernel takes.
+    const server = await startHealth('x'.repeat(8 * 1024 * 1024));
+    const { port } = server;
+    const deaf: Socket[] = [];
+    for (let i = 0; i < 16; i++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      socket.pause();
+      socket.write('GET /statsz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      deaf.push(socket);
+    }
+    await pause(200);
+    for (let i = 0; i < 3; i++) {
+      const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+      assert.equal(response.status, 200);
+      await response.text();
+    }
+    for (const socket of deaf) socket.destroy();
     server.close();
   });
 });

@@ -86,12 +86,16 @@ export class OutsideWatch {
     return { verdict, by, ageSeconds, elsewhere, helpers };
   }
 
-  /** A session was opened; those from this very machine, or its network, say nothing. */
+  /**
+   * A session was opened; those from this very machine, or its network, say nothing, nor do those
+   * of the other IP about the record's address.
+   */
   handleSession(address: string): void {
     const { verdict, at } = this.#machine.state;
     if (verdict === 'reached' && at !== null && monotonicNow() - at < SEEN_AGAIN_MS) return;
     const { ip, ip6 } = this.#options.record();
     if (scopeOf(address) !== 'public' || address === ip || address === ip6) return;
+    if (address.includes(':') !== ip.includes(':')) return;
     if (isOwn(address)) return;
     this.#drive((machine) => machine.handleStranger(monotonicNow()));
   }

@@ -89,6 +89,9 @@ describe('every chunk', () => {
     assert.equal(decodeShutdownChunk(encodeShutdownChunk(77)), 77);
     assert.equal(decodeShutdownChunk({ type: 7, flags: 0, value: new Uint8Array(3) }), null);
     assert.equal(describeCauses(encodeAbortChunk(12, 'bye')), 'cause 12: bye');
+    // What a terminal obeys is spelt out.
+    const obeyed = describeCauses(encodeAbortChunk(12, '\u009b2J'));
+    assert.equal(obeyed, 'cause 12: \\u{9b}2J');
     for (const value of mutations(encodeAbortChunk(12, 'bye').value, 500, 5))
       describeCauses({ type: 6, flags: 0, value });
   });

@@ -2,6 +2,7 @@ import {
   ByteReader,
   ByteWriter,
   EMPTY_BYTES,
+  printable,
   utf8Decode,
   utf8Encode,
   writeUint16,
@@ -61,7 +62,9 @@ export function describeCauses(chunk: Chunk): string {
   const isText =
     first.type === ERROR_CAUSE.userInitiatedAbort || first.type === ERROR_CAUSE.protocolViolation;
   const text = isText ? utf8Decode(first.value.subarray(0, 80)) : null;
-  return text === null || text === '' ? `cause ${first.type}` : `cause ${first.type}: ${text}`;
+  return text === null || text === ''
+    ? `cause ${first.type}`
+    : `cause ${first.type}: ${printable(text)}`;
 }
 
 /** A chunk that is its header only. */
