@@ -82,7 +82,7 @@ ECHO_SERVICES=(https://api.ipify.org https://checkip.amazonaws.com https://ifcon
 # previous state. TRIAL: the process group of a trial run.
 # START_MS: how long the new program takes to say its version, which limits follow. SUM: what SOURCE will hold. IS_BUILT: whether the installed program is of
 # these sources. IS_UNTOUCHED: whether the service runs as before although step 7 failed.
-STEP=0 STEP_NAME=start REASON='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL='' START_MS=0 SUM='' IS_BUILT=no IS_UNTOUCHED=no
+STEP=0 STEP_NAME=start REASON='' HEALTH_SAID='' MEND='' RECORD='' OUTPUT_FROM=0 SNAPSHOT='' TRIAL='' START_MS=0 SUM='' IS_BUILT=no IS_UNTOUCHED=no
 
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"; }
 say() { printf '%s\n' "$*"; log "$*"; }
@@ -641,13 +641,16 @@ place_drop_in() {
 
 # How long something may take that takes $1 seconds at most on a machine with room: longer where the program is slow to start.
 patience() { echo $(($1 + $1 * START_MS / 1000)); }
+# HEALTH_SAID is what it answers otherwise: a moment in which a slow machine falls behind is one, too, so nothing is concluded from a single answer.
 is_healthy() {
   local answer host=${SETTING[HEALTH_LISTEN]%:*} port=${SETTING[HEALTH_LISTEN]##*:}
   host=${host#[} host=${host%]}
   case $host in 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
   # shellcheck disable=SC2016
   answer=$(timeout "$(patience 5)" bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET /healthz HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n\r\n" "$@" >&3 &&
-    cat <&3' - "$host" "$port" 2>/dev/null) && [[ $answer == 'HTTP/1.1 200 '* && $answer == *'"ok":true'* ]]
+    cat <&3' - "$host" "$port" 2>/dev/null) || answer='no answer'
+  HEALTH_SAID=${answer##*$'\n'}
+  [[ $answer == 'HTTP/1.1 200 '* && $answer == *'"ok":true'* ]]
 }
 wait_healthy() {
   local -i end=SECONDS+$(patience 30)
@@ -689,7 +692,7 @@ step_service() {
   if ((handed == 1)) || ! { ((handed == 0)) || run systemctl restart "$SERVICE"; } || ! wait_healthy; then
     run systemctl status --no-pager --lines=0 "$SERVICE" || true
     run relay_lines "$since" || true
-    fail "the new program did not come up healthy (no 200 from http://${SETTING[HEALTH_LISTEN]}/healthz)" "$mend"
+    fail "the new program did not come up healthy (no 200 from http://${SETTING[HEALTH_LISTEN]}/healthz: $HEALTH_SAID)" "$mend"
   fi
   check_here || fail 'the new program is up, but a client on this machine cannot connect to it' "$mend"
   forget_snapshot
@@ -718,7 +721,7 @@ step_backup() {
 step_health() {
   local mend="see the lines above; the previous program is $BINARY.previous"
   if [[ $HAS_SYSTEMD == yes ]]; then
-    is_healthy || fail 'the relay is not healthy' "$mend"
+    wait_healthy || fail "the relay is not healthy: $HEALTH_SAID" "$mend"
   elif is_healthy; then
     warn 'a relay that was started earlier is running; restart it with the command of step 7 to run the new program'
   else
@@ -728,7 +731,7 @@ step_health() {
     run relay "$BINARY" --config "$RELAY_ENV" &
     TRIAL=$!
     set +m
-    wait_healthy || fail 'the relay did not come up healthy in a trial run' "$mend"
+    wait_healthy || fail "the relay did not come up healthy in a trial run: $HEALTH_SAID" "$mend"
     say '  started for a moment, as a trial'
   fi
   say "  healthy: http://${SETTING[HEALTH_LISTEN]}/healthz"
