@@ -243,7 +243,7 @@ export class TcpListener {
 
   #take(connection: Connection, chunk: Uint8Array): void {
     const drop = connection.deframer.push(chunk, (datagram) => {
-      connection.hasSpoken = true;
+      connection.hasSpoken ||= datagram.length > 0;
       this.#options.onDatagram(connection.remote, datagram);
     });
     if (drop === null) return;

@@ -8,7 +8,7 @@ import { StreamDeframer, type StreamKind, frameForStream } from './stream-framin
 const STUN = new StunBuilder('request', METHOD_BINDING, new Uint8Array(12).fill(7)).finish();
 const RECORD = Uint8Array.from({ length: 301 }, (_, i) => (i === 0 ? 22 : i & 0xff));
 const FRAMES: Readonly<Record<StreamKind, readonly Uint8Array[]>> = {
-  ice: [STUN, RECORD, Uint8Array.of(23), new Uint8Array(4096).fill(20)],
+  ice: [STUN, RECORD, new Uint8Array(0), Uint8Array.of(23), new Uint8Array(4096).fill(20)],
   turn: [STUN, channelData(0x4000, RECORD), channelData(0x4001, new Uint8Array(0)), STUN],
 };
 

@@ -45,7 +45,8 @@ export class StreamDeframer {
       if (frame === null) break;
       if (typeof frame === 'string') return frame;
       if (frame.end > bytes.length) break;
-      if (frame.length > 0) onFrame(bytes.subarray(frame.start, frame.start + frame.length));
+      // Of nothing as well (RFC 4571 §2: "the null packet"): it takes time, and has to count.
+      onFrame(bytes.subarray(frame.start, frame.start + frame.length));
       at = frame.end;
     }
     // Nothing of another kind begins like this, and no frame is longer.
