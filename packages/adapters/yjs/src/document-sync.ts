@@ -56,7 +56,7 @@ export class DocumentSync {
   #cancelQuiet: (() => void) | null = null;
   #answers = 0;
   /** Who was answered a moment ago, or is being answered. */
-  readonly #served = new Set<Link>();
+  readonly #served = new Set<string>();
 
   constructor(doc: Y.Doc, host: DocumentHost) {
     this.#doc = doc;
@@ -138,7 +138,6 @@ export class DocumentSync {
 
   _handleGone(link: Link): void {
     this.#queue.delete(link);
-    this.#served.delete(link);
     if (this.#asked === link) {
       this.#endQuestion();
       this.#askNext();
@@ -224,14 +223,14 @@ export class DocumentSync {
     for (const link of this.#host._links._heard) {
       if (this.#answers >= MAX_ANSWERS) return;
       const vector = link._question;
-      if (vector === null || this.#served.has(link)) continue;
+      if (vector === null || this.#served.has(link._id)) continue;
       link._question = null;
-      this.#served.add(link);
+      this.#served.add(link._id);
       this.#answers += 1;
       void this.#answer(link, vector).then(() => {
         this.#answers -= 1;
         this.#host._clock.setTimer(ANSWER_INTERVAL_MS, () => {
-          this.#served.delete(link);
+          this.#served.delete(link._id);
           this.#answerNext();
         });
         this.#answerNext();
@@ -260,7 +259,7 @@ export class DocumentSync {
       Y.applyUpdate(this.#doc, update, this.#host._origin);
       const pending = (store.pendingStructs?.update.length ?? 0) + (store.pendingDs?.length ?? 0);
       // Each update that must wait is merged with all that do.
-      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._take(pending))) return;
+      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._budget._take(pending))) return;
       store.pendingStructs = store.pendingDs = null;
       this._greet(link);
     });
