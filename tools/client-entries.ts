@@ -40,7 +40,7 @@ export const ENTRIES: readonly Entry[] = [
     file: 'lumamesh-features',
     source: 'features/index.ts',
     platform: 'browser',
-    maxBytes: 24_500,
+    maxBytes: 24_550,
     // One class of errors, whichever file throws.
     shares: { 'base/src/error.ts': 'lumamesh-core' },
   },
