@@ -15,6 +15,11 @@ import type { Links } from './links.ts';
 
 /** Who does not answer for so long is not waited for. */
 const ANSWER_MS = 6000;
+/**
+ * An answer that takes longer is waited for, and another member asked besides; for a third one it may
+ * take twice as long, and so on: who is slow is not to be slowed down by many answers.
+ */
+const PATIENCE_MS = 60_000;
 /** A hello that is not answered is said again, each time after twice as long. */
 const GREETING_MS = 3000;
 const MAX_GREETINGS = 6;
@@ -52,6 +57,8 @@ export class DocumentSync {
   /** Whom we still have to ask. */
   readonly #queue = new Set<Link>();
   #asked: Link | null = null;
+  #patienceMs = PATIENCE_MS;
+  #patientUntil = 0;
   #cancelAsked: (() => void) | null = null;
   #cancelQuiet: (() => void) | null = null;
   #answers = 0;
@@ -106,8 +113,10 @@ export class DocumentSync {
   }
 
   _handleAnswer(link: Link, digest: string, vector: Bytes, update: Bytes): void {
-    if (this.#asked !== link) return;
-    this.#endQuestion();
+    if (!link._isAsked) return;
+    link._isAsked = false;
+    this.#patienceMs = PATIENCE_MS;
+    if (this.#asked === link) this.#endQuestion();
     if (this.#apply(link, update)) this.#host._links._spread(UPDATE, [update], link);
     link._digest = digest;
     link._isSettled = true;
@@ -133,7 +142,8 @@ export class DocumentSync {
 
   /** A large answer is on its way. */
   _handleProgress(link: Link): void {
-    if (this.#asked === link) this.#await(link);
+    const isWaitedFor = this.#host._clock.now() < this.#patientUntil || this.#queue.size === 0;
+    if (this.#asked === link && isWaitedFor) this.#await(link);
   }
 
   _handleGone(link: Link): void {
@@ -189,6 +199,8 @@ export class DocumentSync {
         continue;
       }
       void link._send(false, ASK, Y.encodeStateVector(this.#doc));
+      link._isAsked = true;
+      this.#patientUntil = this.#host._clock.now() + this.#patienceMs;
       return this.#await(link);
     }
   }
@@ -198,6 +210,7 @@ export class DocumentSync {
     this.#asked = link;
     this.#cancelAsked = this.#host._clock.setTimer(ANSWER_MS, () => {
       this.#endQuestion();
+      if (this.#host._clock.now() >= this.#patientUntil) this.#patienceMs *= 2;
       // Behind all others.
       this.#queue.add(link);
       this.#askNext();

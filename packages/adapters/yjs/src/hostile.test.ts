@@ -10,6 +10,7 @@ import {
   AWARENESS,
   BYE,
   type Bytes,
+  CURRENT,
   HELLO,
   REPLY,
   UPDATE,
@@ -190,6 +191,35 @@ describe('a hostile member', () => {
       await rooms.run(100);
       assert.ok(process.cpuUsage().user - before < 5e6);
     }));
+
+  it('keeps no newcomer from the document by an answer that never ends', async () => {
+    const rooms = new VirtualRooms();
+    try {
+      const friend = rooms.join('friend');
+      friend.text.insert(0, 'dear');
+      rooms.join('other');
+      await rooms.run(5000);
+      let isAsked = false;
+      rooms.enter('mallory').listeners.add((frame, { id }) => {
+        const [kind] = frame as Bytes;
+        if (kind === HELLO) void rooms.send('mallory', id, encodeFrame(HELLO, CURRENT, DIGEST));
+        if (kind === ASK) isAsked ||= id === 'newcomer';
+      });
+      await rooms.run(5000);
+      // It is heard first.
+      rooms.loses = ({ from, to }) =>
+        to === 'newcomer' && from !== 'mallory' && rooms.nowMs < 10_600;
+      const newcomer = rooms.join('newcomer');
+      for (let i = 0; i < 40; i++) {
+        await rooms.run(2500);
+        if (isAsked) void rooms.send('mallory', 'newcomer', new Uint8Array(70_000).fill(99));
+      }
+      assert.ok(isAsked);
+      assert.equal(newcomer.text.toJSON(), 'dear');
+    } finally {
+      rooms.close();
+    }
+  });
 
   it('is not read where its state vector is larger than any', () =>
     withScene(async ({ rooms, send }) => {

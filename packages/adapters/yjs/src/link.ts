@@ -59,6 +59,8 @@ export class Link {
   _isSettled = false;
   /** The state vector of its last question, while it waits. */
   _question: Bytes | null = null;
+  /** Whether it was asked for what we lack, and has not answered. */
+  _isAsked = false;
   /** Whose awareness states end with it. */
   readonly _clients = new Set<number>();
   readonly #post: Post;
