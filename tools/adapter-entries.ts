@@ -14,7 +14,7 @@ export interface Adapter {
 }
 
 export const ADAPTERS: readonly Adapter[] = [
-  { name: 'yjs', maxBytes: 5050 },
+  { name: 'yjs', maxBytes: 5350 },
   { name: 'tinybase', maxBytes: 1000 },
   { name: 'automerge', maxBytes: 1100 },
   { name: 'rxdb', maxBytes: 1000 },

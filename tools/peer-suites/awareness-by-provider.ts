@@ -33,7 +33,8 @@ function makeMember(awareness: Awareness, origin: object | string): Member {
   const links = new Links({ _selfId: () => 'b', _members: () => ['a'], _postToTabs: () => {} });
   const clock = { now: () => 0, setTimer: () => () => undefined };
   const nothing = (): void => undefined;
-  const from = new Link('a', 'b', false, clock, () => Promise.resolve(), nothing);
+  const budget = links._budgetOf('a', clock);
+  const from = new Link('a', 'b', false, clock, budget, () => Promise.resolve(), nothing);
   from._isHeard = true;
   links._byId.set('a', from);
   const member = { sync: new AwarenessSync(awareness, origin as object, links), from };

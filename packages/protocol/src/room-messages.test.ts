@@ -86,6 +86,28 @@ describe('frames from a relay', () => {
       assert.deepEqual(parse(bad), { ok: true, value: joined }, JSON.stringify(bad));
   });
 
+  it('say of what went wrong what relays say, and nothing that pages find out themselves', () => {
+    const errorOf = (code: unknown): unknown =>
+      parseRelayMessage(JSON.stringify({ action: 'error', code, message: '', room: ROOM }));
+    for (const code of ['ROOM_FULL', 'ROOM_NOT_SHARED', 'RELAY_CLOSING', 'TOO_MANY_ERRORS'])
+      assert.deepEqual(errorOf(code), {
+        ok: true,
+        value: { action: 'error', code, message: '', room: ROOM },
+      });
+    const others = ['ROOM_KEY_MISMATCH', 'NEEDS_TURN', 'RELAY_FORGED', 'ROOM_FULL\n', '', 7];
+    for (const code of [...others, 'x'.repeat(60_000)])
+      assert.deepEqual(errorOf(code), { ok: false, drop: 'protocol.code' });
+  });
+
+  it('may say what they allow, which is left out where it is nothing', () => {
+    const welcome = { action: 'welcome', version: 1, node: { nk: 'x' } };
+    for (const limits of [null, 7, 'x', true])
+      assert.deepEqual(parseRelayMessage(JSON.stringify({ ...welcome, limits })), {
+        ok: true,
+        value: welcome,
+      });
+  });
+
   it('of any mutation throw nothing', () => {
     const frames = [
       { action: 'welcome', version: 1, node: { nk: 'x' }, limits: {} },
@@ -96,7 +118,7 @@ describe('frames from a relay', () => {
       { action: 'signal', room: ROOM, from: PEER, data: 'abc' },
       { action: 'nodes', nodes: [] },
       { action: 'pong' },
-      { action: 'error', code: 'X', message: 'y' },
+      { action: 'error', code: 'ROOM_FULL', message: 'y' },
     ];
     for (const [i, frame] of frames.entries()) {
       assert.ok(parseRelayMessage(JSON.stringify(frame)).ok, frame.action);

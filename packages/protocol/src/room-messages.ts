@@ -110,6 +110,12 @@ export interface FrameFault {
 
 const ID = new RegExp(`^[A-Za-z0-9_-]{${LIMITS.minIdLength},${LIMITS.maxIdLength}}$`);
 const SEALED = /^[A-Za-z0-9_-]*$/;
+/**
+ * What relays say (docs/errors.md, "From a relay"), by how it begins: what pages find out themselves
+ * is none of theirs.
+ */
+const ERROR_CODE =
+  /^((BAD|TOO|NOT_IN|RATE|FRAME|UNKNOWN|DIAL|ACCESS)_|PEER_[IGB]|ROOM_(FULL|NOT)|RELAY_(C|FU|P))[A-Z_]{0,20}$/;
 
 /** Room and peer ids: base64url, 16 to 43 characters. */
 export function isId(value: unknown): value is string {
@@ -238,7 +244,7 @@ const RELAY_FIELDS: Readonly<
   signal: { room: isId, from: isId, data: (value) => isSealed(value, LIMITS.maxSignalLength) },
   nodes: { nodes: Array.isArray },
   pong: {},
-  error: { code: isText, message: isText },
+  error: { code: (value) => isText(value) && ERROR_CODE.test(value), message: isText },
 };
 
 const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -247,6 +253,7 @@ const OPTIONAL_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   successor: (value) => isNumber(value) && value >= 0 && value <= LIMITS.maxReturnMs,
   homes: (value) => Array.isArray(value) && value.length <= LIMITS.maxHomes,
   next: isText,
+  limits: isObject,
   challenge: (value) => isText(value) && value.length <= LIMITS.maxChallengeLength,
   turn: (value) =>
     isObject(value) && isTurnText(value['username']) && isTurnText(value['password']),

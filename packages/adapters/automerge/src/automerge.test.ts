@@ -87,4 +87,25 @@ describe('Automerge repositories', () => {
     assert.deepEqual(heard[1], ['peer-disconnected', { peerId: 'friend' }]);
     victim.disconnect();
   });
+
+  it('are no page that throws, whatever a member calls a message', async () => {
+    const join = makeMemoryRoom();
+    const room = join('victim');
+    const repo = repoIn(room);
+    const mallory = join('mallory');
+    await until(() => room.byId.get('mallory')?.isOpen === true, 'mallory is not there');
+    const peer = room.byId.get('mallory');
+    const to = { senderId: 'mallory', targetId: 'repo-victim' };
+    for (const value of [
+      { hello: 'mallory' },
+      { ...to, type: 'none', number: 1n },
+      { ...to, type: 'sync', documentId: 7n, data: 1n },
+      { ...to, type: 'ephemeral', sessionId: 1n, count: 1n },
+    ])
+      // As a room calls its listeners: what these throw is an error of the page.
+      room.receive('automerge', value, 'mallory');
+    assert.ok(peer?.isOpen);
+    mallory.leave();
+    await repo.shutdown();
+  });
 });

@@ -28,6 +28,8 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
   readonly #listen: (listener: (value: unknown, peer: Peer) => void) => () => void;
   readonly #ready = Promise.withResolvers<void>();
   readonly #undo: (() => void)[] = [];
+  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
+  readonly #watched = new Map<Peer, () => void>();
   /** Members whose repositories are known. */
   readonly #peers = new Map<PeerId, Peer>();
   #isReady = false;
@@ -59,7 +61,10 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
       () => clearTimeout(timer),
       this.#listen((value, peer) => this.#receive(value, peer)),
       this.#room.on('peer', (peer) => this.#watch(peer)),
-      this.#room.on('leave', (peer) => this.#forget(peer)),
+      this.#room.on('leave', (peer) => {
+        this.#watched.delete(peer);
+        this.#forget(peer);
+      }),
       this.#room.on('joined', (count) => count === 0 && this.#becomeReady()),
     );
     for (const peer of this.#room.peers) this.#watch(peer);
@@ -78,7 +83,8 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
   }
 
   #end(): void {
-    for (const off of this.#undo.splice(0)) off();
+    for (const off of [...this.#undo.splice(0), ...this.#watched.values()]) off();
+    this.#watched.clear();
     for (const peer of [...this.#peers.values()]) this.#forget(peer);
   }
 
@@ -89,7 +95,10 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
 
   #watch(peer: Peer): void {
     if (peer.isOpen) this.#greet(peer, false);
-    this.#undo.push(peer.on('open', () => this.#greet(peer, false)));
+    this.#watched.set(
+      peer,
+      peer.on('open', () => this.#greet(peer, false)),
+    );
   }
 
   #greet(peer: Peer, isAnswered: boolean): void {
@@ -105,7 +114,15 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
     if (typeof hello === 'string') {
       if (isAnswered !== true) this.#greet(peer, true);
       this.#meet(hello, metadata, peer);
-    } else if (this.#isFrom(peer, value)) this.emit('message', value);
+    } else if (this.#isFrom(peer, value)) this.#deliver(value);
+  }
+
+  #deliver(message: Message): void {
+    try {
+      this.emit('message', message);
+    } catch {
+      // What a member sends may be no message of a repository, which throws at some of that.
+    }
   }
 
   /** Nobody is taken for another who is there, nor for us. */

@@ -1,3 +1,4 @@
+import { parseJson } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import { type Observable, Subject } from 'rxjs';
 
@@ -46,6 +47,10 @@ export function getConnectionHandlerLumamesh(
   return async ({ topic }) => handlerOf(room, topic);
 }
 
+const METHODS: readonly unknown[] = ['token', 'masterChangesSince', 'masterWrite'];
+/** The methods take two at most; engines take some ten thousand arguments of a call. */
+const MAX_PARAMS = 16;
+
 type Frame = readonly [topic: string, message: object | null];
 
 function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
@@ -57,6 +62,8 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
   const error$ = new Subject<never>();
   const subjects = [connect$, disconnect$, message$, response$, error$];
   const undo: (() => void)[] = [];
+  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
+  const watched = new Map<Peer, () => void>();
   /** Who replicates this topic. */
   const partners = new Set<Peer>();
 
@@ -68,7 +75,10 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
   const greet = (peer: Peer): void => void send(peer, null).catch(() => undefined);
   const watch = (peer: Peer): void => {
     if (peer.isOpen) greet(peer);
-    undo.push(peer.on('open', () => greet(peer)));
+    watched.set(
+      peer,
+      peer.on('open', () => greet(peer)),
+    );
   };
   const meet = (peer: Peer): void => {
     if (partners.has(peer)) return;
@@ -85,11 +95,12 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
       const [, message] = frame;
       meet(peer);
       if (message === null) return;
-      if ('method' in message) message$.next({ peer, message });
-      else response$.next({ peer, response: message });
+      if (!('method' in message)) response$.next({ peer, response: message });
+      else if (isQuestion(message)) message$.next({ peer, message });
     }),
     room.on('peer', watch),
     room.on('leave', (peer) => {
+      watched.delete(peer);
       if (partners.delete(peer)) disconnect$.next(peer);
     }),
   );
@@ -105,7 +116,8 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
     error$,
     send,
     close: async () => {
-      for (const off of undo.splice(0)) off();
+      for (const off of [...undo.splice(0), ...watched.values()]) off();
+      watched.clear();
       for (const subject of subjects) subject.complete();
       partners.clear();
     },
@@ -114,12 +126,13 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
 
 /** A frame of another member, or `null` for what is none. */
 function parse(text: unknown): Frame | null {
-  try {
-    const value: unknown = JSON.parse(String(text));
-    if (!Array.isArray(value) || typeof value[0] !== 'string') return null;
-    const [topic, message] = value as unknown[];
-    return typeof message === 'object' ? [topic as string, message] : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(typeof text === 'string' ? text : null);
+  if (!Array.isArray(value) || typeof value[0] !== 'string') return null;
+  const [topic, message] = value as unknown[];
+  return typeof message === 'object' ? [topic as string, message] : null;
+}
+
+/** RxDB calls whatever method is named, and nobody hears it throw. */
+function isQuestion({ method, params }: Partial<Record<keyof RxdbMessage, unknown>>): boolean {
+  return METHODS.includes(method) && Array.isArray(params) && params.length <= MAX_PARAMS;
 }

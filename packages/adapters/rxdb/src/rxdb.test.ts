@@ -71,4 +71,29 @@ describe('the connection handler for RxDB', () => {
     assert.deepEqual(a.events, [['connect', 'mallory']]);
     await a.handler.close();
   });
+
+  it('asks RxDB nothing that it would throw at', async () => {
+    const join = makeMemoryRoom();
+    const a = await sideIn(join('a'));
+    const mallory = join('mallory');
+    await until(() => mallory.peers.every(({ isOpen }) => isOpen), 'mallory is not there');
+    const [send] = mallory.action('rxdb') as [(value: unknown) => Promise<boolean>];
+    const question = { id: '1', method: 'masterWrite', params: [[]] };
+    for (const message of [
+      { ...question, method: 'toString' },
+      { ...question, method: '__proto__' },
+      { ...question, method: ['token'] },
+      { ...question, params: 7 },
+      { ...question, params: Array.from({ length: 1000 }, () => 1) },
+      question,
+    ])
+      await send(JSON.stringify(['heroes', message]));
+    await send(`["heroes",${'['.repeat(5000)}${']'.repeat(5000)}]`);
+    await until(() => a.events.length > 1, 'nothing is heard');
+    assert.deepEqual(a.events, [
+      ['connect', 'mallory'],
+      ['message', 'mallory', question],
+    ]);
+    await a.handler.close();
+  });
 });

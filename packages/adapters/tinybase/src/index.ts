@@ -1,3 +1,4 @@
+import { parseJson } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import { type MergeableStore, getUniqueId } from 'tinybase';
 import {
@@ -36,6 +37,8 @@ export function createLumameshSynchronizer(
   const { onSend, onReceive, onIgnoredError } = options;
   const [post, listen] = room.action<string>(channel);
   const undo: (() => void)[] = [];
+  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
+  const watched = new Map<Peer, () => void>();
 
   const send = (to: Peer | undefined, message: readonly unknown[]): void => {
     post(encode(message), to === undefined ? {} : { to }).catch((error: unknown) =>
@@ -47,7 +50,10 @@ export function createLumameshSynchronizer(
     send(peer, [getUniqueId(), CONTENT_HASHES, store.getMergeableContentHashes()]);
   const watch = (peer: Peer): void => {
     if (peer.isOpen) greet(peer);
-    undo.push(peer.on('open', () => greet(peer)));
+    watched.set(
+      peer,
+      peer.on('open', () => greet(peer)),
+    );
   };
 
   const register = (receive: Receive): void => {
@@ -62,6 +68,7 @@ export function createLumameshSynchronizer(
         }
       }),
       room.on('peer', watch),
+      room.on('leave', (peer) => watched.delete(peer)),
     );
   };
   const synchronizer = createCustomSynchronizer(
@@ -73,7 +80,8 @@ export function createLumameshSynchronizer(
     },
     register,
     () => {
-      for (const off of undo.splice(0)) off();
+      for (const off of [...undo.splice(0), ...watched.values()]) off();
+      watched.clear();
     },
     requestTimeoutSeconds,
     onSend,
@@ -90,9 +98,9 @@ function encode(message: readonly unknown[]): string {
   );
 }
 
-/** Throws at what is no JSON. */
+/** What was sent; `undefined` for what is no JSON. */
 function decode(text: unknown): unknown {
-  return restore(JSON.parse(String(text)));
+  return restore(parseJson(typeof text === 'string' ? text : null));
 }
 
 function restore(value: unknown): unknown {

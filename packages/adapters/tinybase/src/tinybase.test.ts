@@ -88,6 +88,11 @@ describe('a TinyBase store', () => {
       '['.repeat(5000),
     ])
       await send(value);
+    // A value of two million parts has more of them than any that is sent.
+    const startedAt = performance.now();
+    await send(`["id",3,[${'[],'.repeat(2_000_000)}1]]`);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assert.ok(performance.now() - startedAt < 1000);
     a.store.setCell('t', 'r', 'c', 1);
     await untilSame([a, b]);
     assert.ok(a.errors.length > 0);

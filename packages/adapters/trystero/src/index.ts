@@ -99,15 +99,22 @@ const joinByStrategy = createStrategy<null, LumameshRoomConfig>({
         warn(`signal failed - ${String(error)}`);
       }
     };
+    const tell = async (topic: string, text: string, member: ChannelMember): Promise<void> => {
+      try {
+        await onMessage(topic, text, signalTo(member));
+      } catch {
+        // Trystero throws at some of what a stranger may say.
+      }
+    };
     const announce = (member: ChannelMember): void => {
       const announcement = readAnnouncement(member.presence);
-      if (announcement !== null) void onMessage(rootTopic, toJson(announcement), signalTo(member));
+      if (announcement !== null) void tell(rootTopic, toJson(announcement), member);
     };
     const stops = [
       channel.on('joined', announce),
       channel.on('presence', announce),
       channel.on('signal', (value, member) => {
-        if (typeof value === 'string') void onMessage(selfTopic, value, signalTo(member));
+        if (typeof value === 'string') void tell(selfTopic, value, member);
       }),
     ];
     const known = roomsOf(net);

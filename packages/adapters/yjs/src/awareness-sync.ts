@@ -1,3 +1,4 @@
+import { isIntricate } from '@lumamesh/base';
 import {
   type Awareness,
   applyAwarenessUpdate,
@@ -61,8 +62,9 @@ export class AwarenessSync {
   }
 
   _handleUpdate(link: Link, isOwn: boolean, update: Bytes, end: string): void {
-    const accepted = entriesOf(update).filter(({ client, bytes }) =>
-      this.#mayBe(client, link, isOwn, bytes.length),
+    const accepted = entriesOf(update).filter(
+      ({ client, bytes, state }) =>
+        this.#mayBe(client, link, isOwn, bytes.length) && !isIntricate(state),
     );
     for (const { client, bytes } of accepted) {
       if (isOwn) link._clients.add(client);
@@ -100,7 +102,8 @@ export class AwarenessSync {
     const told = clients.filter((client) => this.#awareness.states.has(client));
     if (told.length === 0) return;
     const update = encodeAwarenessUpdate(this.#awareness, told);
-    void link._send(true, AWARENESS, 0, isOwn ? 1 : 0, update);
+    if (link._budget._take(update.length))
+      void link._send(true, AWARENESS, 0, isOwn ? 1 : 0, update);
   }
 
   #clientsOfTabs(except: Link): readonly number[] {
@@ -129,6 +132,8 @@ interface Entry {
   readonly client: number;
   /** Client, clock and state, as they stand in the update. */
   readonly bytes: Bytes;
+  /** JSON. */
+  readonly state: Bytes;
 }
 
 /** The entries of an awareness update, as far as it is one. */
@@ -151,7 +156,8 @@ function entriesOf(update: Bytes): readonly Entry[] {
     const length = read();
     at += length;
     if (!(at <= update.length)) break;
-    entries.push({ client, bytes: update.slice(start, at) });
+    const state = update.subarray(at - length, at);
+    entries.push({ client, bytes: update.slice(start, at), state });
   }
   return entries;
 }

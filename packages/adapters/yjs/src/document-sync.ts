@@ -15,6 +15,11 @@ import type { Links } from './links.ts';
 
 /** Who does not answer for so long is not waited for. */
 const ANSWER_MS = 6000;
+/**
+ * An answer that takes longer is waited for, and another member asked besides; for a third one it may
+ * take twice as long, and so on: who is slow is not to be slowed down by many answers.
+ */
+const PATIENCE_MS = 60_000;
 /** A hello that is not answered is said again, each time after twice as long. */
 const GREETING_MS = 3000;
 const MAX_GREETINGS = 6;
@@ -52,11 +57,13 @@ export class DocumentSync {
   /** Whom we still have to ask. */
   readonly #queue = new Set<Link>();
   #asked: Link | null = null;
+  #patienceMs = PATIENCE_MS;
+  #patientUntil = 0;
   #cancelAsked: (() => void) | null = null;
   #cancelQuiet: (() => void) | null = null;
   #answers = 0;
   /** Who was answered a moment ago, or is being answered. */
-  readonly #served = new Set<Link>();
+  readonly #served = new Set<string>();
 
   constructor(doc: Y.Doc, host: DocumentHost) {
     this.#doc = doc;
@@ -106,8 +113,10 @@ export class DocumentSync {
   }
 
   _handleAnswer(link: Link, digest: string, vector: Bytes, update: Bytes): void {
-    if (this.#asked !== link) return;
-    this.#endQuestion();
+    if (!link._isAsked) return;
+    link._isAsked = false;
+    this.#patienceMs = PATIENCE_MS;
+    if (this.#asked === link) this.#endQuestion();
     if (this.#apply(link, update)) this.#host._links._spread(UPDATE, [update], link);
     link._digest = digest;
     link._isSettled = true;
@@ -133,12 +142,12 @@ export class DocumentSync {
 
   /** A large answer is on its way. */
   _handleProgress(link: Link): void {
-    if (this.#asked === link) this.#await(link);
+    const isWaitedFor = this.#host._clock.now() < this.#patientUntil || this.#queue.size === 0;
+    if (this.#asked === link && isWaitedFor) this.#await(link);
   }
 
   _handleGone(link: Link): void {
     this.#queue.delete(link);
-    this.#served.delete(link);
     if (this.#asked === link) {
       this.#endQuestion();
       this.#askNext();
@@ -190,6 +199,8 @@ export class DocumentSync {
         continue;
       }
       void link._send(false, ASK, Y.encodeStateVector(this.#doc));
+      link._isAsked = true;
+      this.#patientUntil = this.#host._clock.now() + this.#patienceMs;
       return this.#await(link);
     }
   }
@@ -199,6 +210,7 @@ export class DocumentSync {
     this.#asked = link;
     this.#cancelAsked = this.#host._clock.setTimer(ANSWER_MS, () => {
       this.#endQuestion();
+      if (this.#host._clock.now() >= this.#patientUntil) this.#patienceMs *= 2;
       // Behind all others.
       this.#queue.add(link);
       this.#askNext();
@@ -224,14 +236,14 @@ export class DocumentSync {
     for (const link of this.#host._links._heard) {
       if (this.#answers >= MAX_ANSWERS) return;
       const vector = link._question;
-      if (vector === null || this.#served.has(link)) continue;
+      if (vector === null || this.#served.has(link._id)) continue;
       link._question = null;
-      this.#served.add(link);
+      this.#served.add(link._id);
       this.#answers += 1;
       void this.#answer(link, vector).then(() => {
         this.#answers -= 1;
         this.#host._clock.setTimer(ANSWER_INTERVAL_MS, () => {
-          this.#served.delete(link);
+          this.#served.delete(link._id);
           this.#answerNext();
         });
         this.#answerNext();
@@ -260,7 +272,7 @@ export class DocumentSync {
       Y.applyUpdate(this.#doc, update, this.#host._origin);
       const pending = (store.pendingStructs?.update.length ?? 0) + (store.pendingDs?.length ?? 0);
       // Each update that must wait is merged with all that do.
-      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._take(pending))) return;
+      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._budget._take(pending))) return;
       store.pendingStructs = store.pendingDs = null;
       this._greet(link);
     });

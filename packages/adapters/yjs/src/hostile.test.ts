@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { seededRandom } from '@lumamesh/testkit';
 import * as Y from 'yjs';
 import {
@@ -8,6 +10,7 @@ import {
   AWARENESS,
   BYE,
   type Bytes,
+  CURRENT,
   HELLO,
   REPLY,
   UPDATE,
@@ -18,6 +21,9 @@ import {
 import { type VirtualMember, VirtualRooms } from './virtual-rooms.test-support.ts';
 
 /* What a member may send to do harm. */
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
 
 const DIGEST = 'abcdefgh';
 
@@ -165,6 +171,56 @@ describe('a hostile member', () => {
       assert.ok(answers.length >= 5 && answers.length <= 12, String(answers.length));
     }));
 
+  it('is given it no more often, and has no other budget, where it takes part anew each time', () =>
+    withScene(async ({ rooms, send }) => {
+      rooms.sent.length = 0;
+      for (let i = 0; i < 1000; i++) {
+        send(encodeFrame(HELLO, 0, DIGEST));
+        send(encodeFrame(ASK, Uint8Array.of(0)));
+        send(encodeFrame(BYE));
+        await rooms.run(10);
+      }
+      const answers = rooms.sent.filter(({ kind, to }) => kind === ANSWER && to === 'mallory');
+      assert.ok(answers.length >= 5 && answers.length <= 12, String(answers.length));
+      const large = encodeFrame(ASK, new Uint8Array(1_000_000));
+      const before = process.cpuUsage().user;
+      for (let i = 0; i < 20; i++) {
+        send(large);
+        send(encodeFrame(BYE));
+      }
+      await rooms.run(100);
+      assert.ok(process.cpuUsage().user - before < 5e6);
+    }));
+
+  it('keeps no newcomer from the document by an answer that never ends', async () => {
+    const rooms = new VirtualRooms();
+    try {
+      const friend = rooms.join('friend');
+      friend.text.insert(0, 'dear');
+      rooms.join('other');
+      await rooms.run(5000);
+      let isAsked = false;
+      rooms.enter('mallory').listeners.add((frame, { id }) => {
+        const [kind] = frame as Bytes;
+        if (kind === HELLO) void rooms.send('mallory', id, encodeFrame(HELLO, CURRENT, DIGEST));
+        if (kind === ASK) isAsked ||= id === 'newcomer';
+      });
+      await rooms.run(5000);
+      // It is heard first.
+      rooms.loses = ({ from, to }) =>
+        to === 'newcomer' && from !== 'mallory' && rooms.nowMs < 10_600;
+      const newcomer = rooms.join('newcomer');
+      for (let i = 0; i < 40; i++) {
+        await rooms.run(2500);
+        if (isAsked) void rooms.send('mallory', 'newcomer', new Uint8Array(70_000).fill(99));
+      }
+      assert.ok(isAsked);
+      assert.equal(newcomer.text.toJSON(), 'dear');
+    } finally {
+      rooms.close();
+    }
+  });
+
   it('is not read where its state vector is larger than any', () =>
     withScene(async ({ rooms, send }) => {
       send(encodeFrame(HELLO, 0, DIGEST));
@@ -205,6 +261,40 @@ describe('a hostile member', () => {
       assert.ok(meta.size <= 1024);
       send(encodeFrame(BYE));
       await rooms.run(1000);
+    }));
+
+  it('shows no state of brackets, which engines read slower than they are long', () =>
+    withScene(async ({ rooms, send, victim }) => {
+      const state = new TextEncoder().encode('['.repeat(30_000) + ']'.repeat(30_000));
+      const length = [(state.length & 127) | 128, ((state.length >> 7) & 127) | 128];
+      send(encodeFrame(AWARENESS, 0, 1, 1, 5, 1, ...length, state.length >> 14, state));
+      await rooms.run(100);
+      assert.equal(victim.provider.awareness.states.has(5), false);
+      const flat = new TextEncoder().encode(
+        JSON.stringify(Array.from({ length: 9000 }, () => [1])),
+      );
+      const flatLength = [(flat.length & 127) | 128, ((flat.length >> 7) & 127) | 128];
+      send(encodeFrame(AWARENESS, 0, 1, 1, 5, 1, ...flatLength, flat.length >> 14, flat));
+      await rooms.run(100);
+      assert.equal(victim.provider.awareness.states.has(5), true);
+    }));
+
+  it('leaves nothing of it behind, however often it comes', () =>
+    withScene(async ({ rooms, victim }) => {
+      const gone: WeakRef<object>[] = [];
+      for (let i = 0; i < 50; i++) {
+        rooms.enter('visitor');
+        await rooms.run(1000);
+        const peer = victim.provider.room?.peers.find(({ id }) => id === 'visitor');
+        gone.push(new WeakRef(peer as object));
+        rooms.leave('visitor');
+        await rooms.run(1000);
+      }
+      // Nothing of a turn of the loop keeps what a WeakRef was made of.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      gc();
+      const kept = gone.filter((ref) => ref.deref() !== undefined).length;
+      assert.ok(kept < 5, String(kept));
     }));
 
   it('has a budget for all that is no edit', () =>

@@ -18,6 +18,30 @@ export interface Clock {
 /** Sends bytes to one member; rejects when it cannot take them. Urgent ones wait for no large ones. */
 export type Post = (frame: Bytes, isUrgent: boolean) => Promise<unknown>;
 
+/** What one member may still cost; it is kept for as long as the member is there. */
+export class Budget {
+  readonly #clock: Clock;
+  #bytes = BUDGET_BYTES;
+  #at: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#at = clock.now();
+  }
+
+  /** Whether it may cost us this much more. */
+  _take(bytes: number): boolean {
+    const now = this.#clock.now();
+    const refilled = this.#bytes + (now - this.#at) * BUDGET_PER_MS;
+    this.#at = now;
+    this.#bytes = Math.min(BUDGET_BYTES, refilled);
+    const cost = bytes + FRAME_COST;
+    if (this.#bytes < cost) return false;
+    this.#bytes -= cost;
+    return true;
+  }
+}
+
 /** Another provider that this one talks to: in another page, or in another tab of this browser. */
 export class Link {
   readonly _id: string;
@@ -35,13 +59,14 @@ export class Link {
   _isSettled = false;
   /** The state vector of its last question, while it waits. */
   _question: Bytes | null = null;
+  /** Whether it was asked for what we lack, and has not answered. */
+  _isAsked = false;
   /** Whose awareness states end with it. */
   readonly _clients = new Set<number>();
   readonly #post: Post;
   readonly #clock: Clock;
   readonly #onBehind: (link: Link) => void;
-  #budget = BUDGET_BYTES;
-  #budgetAt: number;
+  readonly _budget: Budget;
   #isBehind = false;
 
   constructor(
@@ -49,6 +74,7 @@ export class Link {
     self: string,
     isTab: boolean,
     clock: Clock,
+    budget: Budget,
     post: Post,
     onBehind: (link: Link) => void,
   ) {
@@ -57,7 +83,7 @@ export class Link {
     this._isFirst = self < id;
     this.#post = post;
     this.#clock = clock;
-    this.#budgetAt = clock.now();
+    this._budget = budget;
     this.#onBehind = onBehind;
   }
 
@@ -74,17 +100,5 @@ export class Link {
         this.#onBehind(this);
       });
     }
-  }
-
-  /** Whether it may cost us this much more. */
-  _take(bytes: number): boolean {
-    const now = this.#clock.now();
-    const refilled = this.#budget + (now - this.#budgetAt) * BUDGET_PER_MS;
-    this.#budgetAt = now;
-    this.#budget = Math.min(BUDGET_BYTES, refilled);
-    const cost = bytes + FRAME_COST;
-    if (this.#budget < cost) return false;
-    this.#budget -= cost;
-    return true;
   }
 }

@@ -1,5 +1,5 @@
 import { AWARENESS, type Bytes, encodeFrame } from './frames.ts';
-import type { Link } from './link.ts';
+import { Budget, type Clock, type Link } from './link.ts';
 import { arcsOf, inOrderFrom, isBetween } from './ring.ts';
 
 /** The room around us: who is there, and who we are in it. */
@@ -15,9 +15,22 @@ export interface Surroundings {
 export class Links {
   readonly _byId = new Map<string, Link>();
   readonly #around: Surroundings;
+  readonly #budgets = new Map<string, Budget>();
 
   constructor(around: Surroundings) {
     this.#around = around;
+  }
+
+  /** What a member may cost us: it begins no new one by taking part anew. */
+  _budgetOf(id: string, clock: Clock): Budget {
+    const known = this.#budgets.get(id);
+    if (known !== undefined) return known;
+    const members = this.#around._members();
+    for (const other of this.#budgets.keys())
+      if (!members.includes(other) && !this._byId.has(other)) this.#budgets.delete(other);
+    const budget = new Budget(clock);
+    this.#budgets.set(id, budget);
+    return budget;
   }
 
   /** Those that take part. */

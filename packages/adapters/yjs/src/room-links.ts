@@ -26,6 +26,8 @@ export class RoomLinks {
   readonly #user: RoomUser;
   readonly #send: (peer: Peer) => Post;
   readonly #undo: (() => void)[] = [];
+  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
+  readonly #watched = new Map<Peer, readonly (() => void)[]>();
   #isClosed = false;
   #cancelChoice: (() => void) | null = null;
 
@@ -46,6 +48,7 @@ export class RoomLinks {
       }),
       room.on('peer', (peer) => this.#watch(peer)),
       room.on('leave', (peer) => {
+        this.#watched.delete(peer);
         user._handleGone(peer.id);
         this.#chooseSoon();
       }),
@@ -66,14 +69,15 @@ export class RoomLinks {
   _close(): void {
     this.#isClosed = true;
     this.#cancelChoice?.();
-    for (const undo of this.#undo.splice(0)) undo();
+    for (const undo of [...this.#undo.splice(0), ...[...this.#watched.values()].flat()]) undo();
+    this.#watched.clear();
   }
 
   #watch(peer: Peer): void {
-    this.#undo.push(
+    this.#watched.set(peer, [
       peer.on('open', () => this.#choose()),
       peer.on('progress', () => this.#user._handleProgress(peer.id)),
-    );
+    ]);
     this.#chooseSoon();
   }
 

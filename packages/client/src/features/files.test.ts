@@ -156,6 +156,36 @@ describe('a file', () => {
     }
   });
 
+  it('has a name in no time, however long its sender makes it', () => {
+    const [ada] = pair();
+    const startedAt = performance.now();
+    for (const name of ['a'.repeat(1_000_000), '/'.repeat(1_000_000), '\u0000'.repeat(1_000_000)])
+      ada.part.frames?.['file']?.handle({ name, type: '', size: 1 }, name.slice(0, 1), true);
+    assert.equal(ada.offers.length, 3);
+    assert.ok(performance.now() - startedAt < 1000);
+    assert.deepEqual(
+      ada.offers.map(({ name }) => name),
+      ['a'.repeat(255), '', ''],
+    );
+  });
+
+  it('in the smallest pieces is whole, and pieces of nothing are not kept', async () => {
+    const [ada] = pair();
+    const say = (frame: string, value: unknown): void =>
+      ada.part.frames?.[frame]?.handle(value, '1', true);
+    say('file', { name: 'x', type: 'text/x', size: 100_000 });
+    const taken = ada.offers[0]?.accept();
+    for (let i = 0; i < 100_000; i++) {
+      say('piece', new Uint8Array(0));
+      say('piece', Uint8Array.of(i));
+    }
+    const file = await taken;
+    assert.equal(file?.type, 'text/x');
+    const bytes = new Uint8Array((await file?.arrayBuffer()) ?? new ArrayBuffer(0));
+    assert.equal(bytes.length, 100_000);
+    assert.ok(bytes.every((byte, i) => byte === (i & 255)));
+  });
+
   it('flows once accepted, and is stopped by either side', async () => {
     const [ada, bob] = pair();
     const file = new Blob([new Uint8Array(5_000_000)]);

@@ -83,12 +83,14 @@ function filesOf(peer: PeerHandle): PeerPart {
   const incoming = new Map<string, Transfer>();
   let lastNumber = 0;
 
-  /** Says something of a transfer, to a peer that may be gone. */
-  const say = (frame: string, number: string, value: unknown = null): void => {
-    if (peer.state !== 'closed')
-      void peer.sendFrame(frame, number, value, {
-        lane: frame === 'fileEnd' ? 'bulk' : 'requests',
-      });
+  /** Says something of a transfer. */
+  const say = (frame: string, number: string): void => {
+    try {
+      const lane = frame === 'fileEnd' ? 'bulk' : 'requests';
+      void peer.sendFrame(frame, number, null, { lane });
+    } catch {
+      // The peer is gone, or takes no answers.
+    }
   };
 
   const api: FilesPeer = {
@@ -245,19 +247,19 @@ class Incoming implements IncomingFile, Transfer {
   readonly #done = Promise.withResolvers<Blob>();
   #onProgress: FileOptions['onProgress'];
   #isTaken = false;
-  #blob: Blob;
+  /** What has come: pieces that are handed over, and those that are not yet. */
+  #blobs: Blob[] = [];
   #pieces: Uint8Array<ArrayBuffer>[] = [];
   #received = 0;
 
   constructor({ name, type, size }: Offer, say: (frame: 'fileGo' | 'fileStop' | 'done') => void) {
-    this.name = name
-      .replace(UNSEEN, '')
-      .replace(/.*[/\\]/s, '')
-      .slice(0, MAX_NAME_LENGTH);
+    // By `lastIndexOf`, whose time does not grow with the square of a name.
+    const seen = name.replace(UNSEEN, '');
+    const begin = Math.max(seen.lastIndexOf('/'), seen.lastIndexOf('\\')) + 1;
+    this.name = seen.slice(begin, begin + MAX_NAME_LENGTH);
     this.type = type.slice(0, MAX_NAME_LENGTH);
     this.size = size;
     this.#say = say;
-    this.#blob = new Blob([], { type: this.type });
     // Whoever accepts hears of it; until somebody does it is no unhandled rejection.
     this.#done.promise.catch(() => undefined);
   }
@@ -289,25 +291,27 @@ class Incoming implements IncomingFile, Transfer {
   handle(_frame: string, piece: unknown): void {
     // Nothing was asked for.
     if (!this.#isTaken || !(piece instanceof Uint8Array)) return;
+    // Only an empty file has a piece of nothing.
+    if (piece.length === 0 && this.size > 0) return;
     this.#received += piece.length;
     if (this.#received > this.size)
       return this.#stop(new LumameshError('FILE_FAILED', 'larger than it said'));
     this.#pieces.push(piece as Uint8Array<ArrayBuffer>);
     const isDone = this.#received === this.size;
-    if (this.#pieces.length >= PIECES_PER_BLOB || isDone) {
-      this.#blob = new Blob([this.#blob, ...this.#pieces], { type: this.type });
+    if (this.#pieces.length >= PIECES_PER_BLOB) {
+      this.#blobs.push(new Blob(this.#pieces));
       this.#pieces = [];
     }
     if (isDone) {
       this.#say('done');
-      this.#done.resolve(this.#blob);
+      this.#done.resolve(new Blob([...this.#blobs, ...this.#pieces], { type: this.type }));
     }
     this.#onProgress?.(this.#received, this.size);
   }
 
   fail(error: LumameshError): void {
     this.#isTaken = true;
-    this.#pieces = [];
+    this.#blobs = this.#pieces = [];
     this.#done.reject(error);
   }
 

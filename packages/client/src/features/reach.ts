@@ -4,6 +4,8 @@ import type { Api, Feature, RoomHandle, RoomPart } from '../feature.ts';
 
 /** Relays have this long to say who is there, once one of them has. */
 const LISTING_MS = 2000;
+/** And members this long to be reached: one may begin again and again. */
+const SETTLING_MS = 60_000;
 
 /** Who of a room is reached, by their ids. */
 export interface RoomReach {
@@ -21,8 +23,9 @@ export interface ReachRoom {
   readonly reach: RoomReach;
   /**
    * Resolves when everybody who was there when this page came is reached, or given up (`left` among
-   * the reasons). An empty room is settled when all relays have said so, 2 s after the first one at
-   * the latest. Rejects with `ROOM_LEFT`.
+   * the reasons), after a minute at the latest: `trying` has those to whom a path is still sought. An
+   * empty room is settled when all relays have said so, 2 s after the first one at the latest. Rejects
+   * with `ROOM_LEFT`.
    */
   readonly settled: Promise<RoomReach>;
 }
@@ -50,6 +53,7 @@ function reachOf(room: RoomHandle): RoomPart {
   /** Who was there when this page came; no longer needed once that is settled. */
   const first = new Set<string>();
   let isListed = false;
+  let isLate = false;
   let isSettled = false;
   let cancel: (() => void) | null = null;
 
@@ -89,13 +93,17 @@ function reachOf(room: RoomHandle): RoomPart {
       for (const id of room.memberIds) first.add(id);
       cancel ??= room.platform.setTimer(LISTING_MS, () => {
         isListed = true;
+        cancel = room.platform.setTimer(SETTLING_MS, () => {
+          isLate = true;
+          look();
+        });
         look();
       });
       isListed ||= room.isListed;
     }
     if (!isListed) return;
     const now = reachNow(first);
-    if (now.trying.length > 0) return;
+    if (now.trying.length > 0 && !isLate) return;
     isSettled = true;
     cancel?.();
     settled.resolve(now);

@@ -4,6 +4,7 @@ import { type LumameshError, instant } from '@lumamesh/base';
 import { type SignedRelayRecord, encodeRecordLine } from '@lumamesh/protocol';
 import type { NetHandle, NetPart } from '../feature.ts';
 import { RelayBook } from '../net/relay-book.ts';
+import { until } from '@lumamesh/testkit';
 import { type RelayListsNet, relayLists } from './relay-lists.ts';
 import { relayRecord } from '../net/relay-record.test-support.ts';
 
@@ -20,6 +21,8 @@ class World {
   reads = 0;
   readonly caches: unknown[] = [];
   readonly warnings: string[] = [];
+  /** Signatures that are none. */
+  readonly forged = new Set<string>();
   readonly faults = new Map<string, LumameshError>();
   readonly book = new RelayBook(() => 0.5);
   readonly part: NetPart;
@@ -32,6 +35,7 @@ class World {
       platform: {
         now: () => instant(this.now),
         random: () => 0.5,
+        verifyRecord: async ({ signature }: SignedRelayRecord) => !this.forged.has(signature),
         scope: { fetch: async (url: string, init: RequestInit) => this.#fetch(url, init) },
       },
       setSeeds: (source: string, relays: readonly SignedRelayRecord[]) =>
@@ -139,6 +143,39 @@ describe('lists of relays by URL', () => {
     assert.deepEqual(world.ips, ['20.0.1.1', '20.0.2.1']);
     assert.equal(world.warnings.length, 1);
     assert.match(world.warnings[0] ?? '', /line 4: /);
+  });
+});
+
+describe('a hostile list', () => {
+  it('puts out nothing that other lists say of a relay', async () => {
+    const world = new World();
+    world.book.setSeeds('', [relayRecord(1)]);
+    const false_ = { ...relayRecord(1, { ip: '20.0.66.6', sequence: 2 ** 47 }) };
+    const forged = { ...false_, signature: `${'B'.repeat(85)}A` };
+    world.forged.add(forged.signature);
+    world.text = textOf(forged, relayRecord(2));
+    world.part.takeSource?.(URL_OF_LIST);
+    await world.pass(1);
+    assert.deepEqual(world.ips, ['20.0.1.1', '20.0.2.1']);
+  });
+
+  it('is read no further than any is long, and fills no log', async () => {
+    const read = async (text: string): Promise<World> => {
+      const world = new World();
+      world.text = text;
+      world.part.takeSource?.(URL_OF_LIST);
+      await until(() => world.faults.size > 0 || world.ips.length > 0, 'it is not read');
+      return world;
+    };
+    const good = textOf(relayRecord(1));
+    for (const text of ['x\n'.repeat(5_000_000), `#${' '.repeat(2_000_000)}\n${good}`]) {
+      const { faults, warnings } = await read(text);
+      assert.match(faults.get(URL_OF_LIST)?.message ?? '', /more than 1 MB/);
+      assert.deepEqual(warnings, []);
+    }
+    const { ips, warnings } = await read(`${'x\n'.repeat(400_000)}${good}`);
+    assert.deepEqual(ips, ['20.0.1.1']);
+    assert.equal(warnings.length, 16);
   });
 });
 

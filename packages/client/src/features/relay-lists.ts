@@ -14,6 +14,8 @@ const REFRESH_MS = 600_000;
 const RETRY_MS = 30_000;
 const URL_LIKE = /^(https?:|\.{0,2}\/)\S*$/;
 const NODE_KEY = /^[\w-]{43}$/;
+/** As a signed list has: some 1 500 relays. */
+const MAX_LIST_BYTES = 1_048_576;
 /** The source of relays that were added one by one. */
 const ADDED = 'added';
 
@@ -62,7 +64,10 @@ function listsOf(net: NetHandle): NetPart {
         signal: AbortSignal.timeout(RETRY_MS / 2),
       });
       if (response?.ok !== true) throw new Error(`HTTP ${response?.status}`);
-      const relays = readRelayList(await response.text(), options.logger?.warn);
+      const named = readRelayList(await textOf(response), options.logger?.warn);
+      // A list that says something false of a relay must not put out what others say of it.
+      const verdicts = await Promise.all(named.map((relay) => platform.verifyRecord(relay)));
+      const relays = named.filter((_relay, i) => verdicts[i] !== false);
       if (relays.length === 0) throw new Error('it names no relay');
       // Removed, or read again, meanwhile.
       if (net.isClosed || lists.get(url) !== list) return;
@@ -128,6 +133,21 @@ function listsOf(net: NetHandle): NetPart {
     onTick: () =>
       refresh(book.entries.every(({ failures }) => failures > 0) ? RETRY_MS : REFRESH_MS),
   };
+}
+
+/** Rejects at what is longer than any list. */
+async function textOf({ body }: Response): Promise<string> {
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  let text = '';
+  for (let bytes = 0; bytes <= MAX_LIST_BYTES;) {
+    const { value } = (await reader?.read()) ?? {};
+    if (value === undefined) return text;
+    bytes += value.length;
+    text += decoder.decode(value, { stream: true });
+  }
+  void reader?.cancel();
+  throw new Error('it has more than 1 MB');
 }
 
 function listOf(relays: RelaySource | readonly RelaySource[]): readonly RelaySource[] {

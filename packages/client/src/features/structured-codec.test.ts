@@ -49,6 +49,18 @@ describe('structured values', () => {
     assert.throws(() => STRUCTURED_VALUES.encode([[maps]]), { code: 'NOT_SENDABLE' });
   });
 
+  it('hold as many blobs as a browser makes in a moment, and no more', async () => {
+    const some = Array.from({ length: 4096 }, () => new Blob([]));
+    assert.equal(((await roundTrip(some)) as readonly unknown[]).length, 4096);
+    assert.throws(() => STRUCTURED_VALUES.encode([...some, new Blob([])]), {
+      code: 'MESSAGE_TOO_LARGE',
+    });
+    const json = new TextEncoder().encode(`[${'{"$":["f","",0,null,0]},'.repeat(150_000)}0]`);
+    const bytes = new Uint8Array([0, 0, 0, 0, ...json]);
+    new DataView(bytes.buffer).setUint32(0, json.length);
+    assert.equal(STRUCTURED_VALUES.decode(bytes), undefined);
+  });
+
   it('arrive as they were', async () => {
     const values: readonly unknown[] = [
       new Date(0),

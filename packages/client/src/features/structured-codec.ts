@@ -27,6 +27,8 @@ import type { EncodedValue, StructuredCodec } from '../peer/value-frames.ts';
 
 /** Blobs within values are kept in memory by both sides; larger ones go as files. */
 const MAX_BLOB_BYTES = 16_777_216;
+/** Browsers take longer to make one than a page to say that it is there, be it empty. */
+const MAX_BLOBS = 4096;
 const HEAD_BYTES = 4;
 
 /** Writes and reads Date, Map, Set, BigInt, typed arrays, Blob, File, NaN, undefined. */
@@ -42,8 +44,8 @@ function encode(value: unknown): EncodedValue {
   const all = [head, json, ...parts];
   const length = all.reduce((sum, part) => sum + ('size' in part ? part.size : part.length), 0);
   const blobs = parts.filter((part) => 'size' in part);
-  if (blobs.reduce((sum, { size }) => sum + size, 0) > MAX_BLOB_BYTES)
-    throw tooLarge('blobs of more than 16 MB go as files');
+  if (blobs.length > MAX_BLOBS || blobs.reduce((sum, { size }) => sum + size, 0) > MAX_BLOB_BYTES)
+    throw tooLarge(`blobs of more than 16 MB, or more than ${MAX_BLOBS} of them, go as files`);
   const body =
     blobs.length === 0
       ? concatBytes(all as Uint8Array[])
@@ -128,6 +130,9 @@ function write(
   return '$' in copy ? special('o', copy) : copy;
 }
 
+/** The next so many bytes. */
+type Take = (length: unknown, isBlob?: boolean) => Uint8Array<ArrayBuffer>;
+
 type BinaryClass = new (buffer: ArrayBuffer) => unknown;
 
 /** The class of a typed array, of DataView, or of ArrayBuffer. */
@@ -154,8 +159,10 @@ const BINARY_CLASSES = [
 function decode(bytes: Uint8Array<ArrayBuffer>): unknown {
   try {
     let at = HEAD_BYTES + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
-    const take = (length: unknown): Uint8Array<ArrayBuffer> => {
+    let blobs = 0;
+    const take: Take = (length, isBlob = false) => {
       const end = at + Number(length);
+      if (isBlob && (blobs += 1) > MAX_BLOBS) throw new RangeError('too many');
       // Nothing is taken twice, so nothing grows beyond what was sent.
       if (!(end >= at && end <= bytes.length)) throw new RangeError('more than there is');
       return bytes.slice(at, (at = end));
@@ -167,7 +174,7 @@ function decode(bytes: Uint8Array<ArrayBuffer>): unknown {
 }
 
 /** Makes a value of what stands for it. Throws at what stands for none. */
-function read(node: unknown, take: (length: unknown) => Uint8Array<ArrayBuffer>): unknown {
+function read(node: unknown, take: Take): unknown {
   const each = (item: unknown): unknown => read(item, take);
   if (typeof node !== 'object' || node === null) return node;
   if (Array.isArray(node)) return node.map(each);
@@ -194,7 +201,7 @@ function read(node: unknown, take: (length: unknown) => Uint8Array<ArrayBuffer>)
     case 'o':
       return mapValues(first as object, each);
     case 'f': {
-      const [part, options] = [take(second), { type: String(first) }];
+      const [part, options] = [take(second, true), { type: String(first) }];
       return typeof third === 'string'
         ? new File([part], third, { ...options, lastModified: Number(fourth) })
         : new Blob([part], options);

@@ -229,4 +229,10 @@ describe('the rooms of a page at a relay', () => {
       assert.equal(world.there.size, 1, JSON.stringify(wrong));
     }
   });
+
+  it('that nobody has asked for leave nothing here, whatever a relay says of them', () => {
+    const rooms = new RelayRooms();
+    for (let i = 0; i < 1000; i++) rooms._handleRefused(idOf(`r${i}`), 'ROOM_FULL', instant(i));
+    for (let i = 0; i < 1000; i++) assert.equal(rooms._isAnswered(idOf(`r${i}`)), false);
+  });
 });

@@ -62,9 +62,10 @@ export class RelayRooms {
   }
 
   _handleRefused(roomId: string, code: string, now: Instant): void {
-    if (!TRANSIENT.test(code)) return;
     const asked = this.#asked.get(roomId);
-    if (asked?.isJoined === true && OF_PRESENCE.test(code)) {
+    // Of rooms that nobody has asked for nothing is kept.
+    if (asked === undefined || !TRANSIENT.test(code)) return;
+    if (asked.isJoined && OF_PRESENCE.test(code)) {
       // We are in: what it does not take is what this page says of itself now.
       asked.presence = null;
     } else {

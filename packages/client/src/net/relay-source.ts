@@ -20,6 +20,9 @@ export type RelaySource =
 /** A relay to dial. Records without a signature are trusted as far as the page that holds them. */
 export type KnownRelay = RelayRecord & Partial<Pick<SignedRelayRecord, 'signature'>>;
 
+/** Of the lines of one list. */
+const MAX_WARNINGS = 16;
+
 type Warn = ((message: string) => void) | undefined;
 
 /**
@@ -55,16 +58,17 @@ export function readRelaySources(
  * The relays of a `relay.txt`: a line each, empty ones and comments (#) left out. A line that cannot
  * be read is passed over, with a warning; throws `BAD_RELAY` where there is no other.
  */
-export function readRelayList(text: string, warn: Warn): KnownRelay[] {
-  const relays: KnownRelay[] = [];
+export function readRelayList(text: string, warn: Warn): SignedRelayRecord[] {
+  const relays: SignedRelayRecord[] = [];
   let fault = '';
+  let warnings = 0;
   for (const [i, line] of text.split('\n').entries()) {
     if (!/^\s*[^#\s]/.test(line)) continue;
     const relay = decodeRecordLine(line);
     if (relay.ok) relays.push(relay.value);
     else {
       fault = `line ${i + 1}: ${relay.drop}`;
-      warn?.(`a relay is passed over, ${fault}`);
+      if (warnings++ < MAX_WARNINGS) warn?.(`a relay is passed over, ${fault}`);
     }
   }
   if (relays.length === 0 && fault !== '') throw new LumameshError('BAD_RELAY', fault);

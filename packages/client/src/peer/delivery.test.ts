@@ -13,10 +13,12 @@ import {
   LANES,
   MAX_FRAME_BYTES,
   MAX_TAG_LENGTH,
+  REQUESTS,
   type SendOptions,
   UNORDERED,
   VALUES,
 } from './peer-frame.ts';
+import { LaneSender } from './lane.ts';
 import { encodeValue } from './plain-values.ts';
 import { readSmallFrame, smallFrame } from './value-frames.ts';
 
@@ -723,5 +725,42 @@ describe('a stranger', () => {
     // The next one is heard.
     ada.delivery._handleFrame(left, BULK, 'j\n1');
     assert.deepEqual(ada.values, [1]);
+  });
+
+  it('that is another page again and again is so a few times only', () => {
+    const { ada, path } = scene();
+    const [left] = path.ends;
+    let taken = 0;
+    for (let i = 0; i < 1000; i++)
+      taken += Number(ada.delivery._handleFrame(left, CONTROL, `rpage${i}`));
+    assert.ok(ada.resets > 1 && ada.resets < 10, String(ada.resets));
+    assert.ok(taken < 10, 'and then is sent away');
+  });
+
+  it('that takes no answers is given few, and the page goes on at once when it takes them all', () => {
+    const lane = new LaneSender(
+      REQUESTS,
+      () => instant(0),
+      () => assert.fail(),
+    );
+    const sent: Frame[] = [];
+    const sink = { isOpen: true, queuedBytes: () => 0, send: (frame: Frame) => sent.push(frame) };
+    lane._setSink(sink);
+    let count = 0;
+    const add = (): void => {
+      const frames = [`j\n${count}`].values() as Iterator<Frame, undefined>;
+      const settle = (): void => undefined;
+      lane._add({ frames, size: 4, options: {}, settle, isAborted: false, sentBytes: 0 });
+      count += 1;
+    };
+    assert.throws(() => {
+      for (;;) add();
+    }, isCode('TOO_MUCH_PENDING'));
+    assert.ok(count > 60_000 && count < 70_000, String(count));
+    const startedAt = performance.now();
+    lane._pump();
+    for (let i = 1; i <= count; i++) lane._handleAck(i);
+    assert.ok(performance.now() - startedAt < 2000);
+    assert.deepEqual([sent.length, lane._pendingBytes], [count + 1, 0]);
   });
 });

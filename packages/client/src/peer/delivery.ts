@@ -1,4 +1,4 @@
-import { type Instant, instant, toBase64Url } from '@lumamesh/base';
+import { type Instant, TokenBucket, instant, toBase64Url } from '@lumamesh/base';
 import { LaneSender, type Waiting } from './lane.ts';
 import { checkSendOptions } from '../options.ts';
 import {
@@ -43,6 +43,11 @@ const MAX_CONTROL_BYTES = 1_048_576;
 const MAX_REQUEST_BYTES = 131_072;
 /** Of a frame that is about frames. */
 const MAX_WORDS_LENGTH = 64;
+/** How often a page may say which one it is: on each lane of a path once. */
+const MEETINGS_PER_SECOND = 128;
+const MEETINGS_BURST = 1024;
+/** One that is another page than before begins anew with all that was agreed on. */
+const RESET_COST = 128;
 
 /** What deliveries need of the peer. */
 export interface DeliveryHost {
@@ -84,6 +89,7 @@ export class Delivery {
   /** Names this page to the other one, for as long as they know each other. */
   readonly #session: string;
   #remoteSession = '';
+  readonly #meetings = new TokenBucket(MEETINGS_PER_SECOND, MEETINGS_BURST);
   readonly #senders: readonly LaneSender[];
   readonly #receivers: readonly LaneReceiver[];
   #sink: FrameSink | null = null;
@@ -187,7 +193,7 @@ export class Delivery {
     const [first = '', count, session] = data.slice(1, MAX_WORDS_LENGTH).split(' ');
     switch (data[0]) {
       case 'r':
-        this.#meet(first, path);
+        if (!this.#meet(first, path)) return false;
         receiver.paths.set(path, { session: first, next: -1, isAsked: true });
         this.#answer(path);
         break;
@@ -278,17 +284,19 @@ export class Delivery {
     return isGood;
   }
 
-  /** The other page has said which one it is. */
-  #meet(session: string, path: FrameSink): void {
+  /** The other page has said which one it is; false where it does so too often. */
+  #meet(session: string, path: FrameSink): boolean {
     const isAnother = this.#remoteSession !== session && this.#remoteSession !== '';
     this.#remoteSession = session;
-    if (!isAnother) return;
+    if (!this.#meetings.take(this.#host.platform.now(), isAnother ? RESET_COST : 1)) return false;
+    if (!isAnother) return true;
     for (const [lane, receiver] of this.#receivers.entries()) {
       receiver.reader = this.#makeReader(lane);
       receiver.received = receiver.acknowledged = 0;
     }
     for (const sender of this.#senders) sender._reset(path);
     if (!this.#isMuted) this.#host._handleReset();
+    return true;
   }
 
   /** Tells how much of each lane is here, where the other side has asked, as soon as it can. */

@@ -6,6 +6,7 @@ import {
   HIGH_WATER_BYTES,
   MAX_PENDING_BYTES,
   type SendOptions,
+  VALUES,
 } from './peer-frame.ts';
 
 /*
@@ -24,6 +25,11 @@ import {
 const WINDOW_BYTES = 1_048_576;
 const BULK_WINDOW_BYTES = 262_144;
 const MAX_HELD_BYTES = 16_777_216;
+/**
+ * What a value costs besides its bytes where others may ask for it: answers that they do not take.
+ * What a page says of its own accord is counted by its bytes.
+ */
+const VALUE_COST = 256;
 /** A peer that acknowledges nothing for this long while its path works has no use for anything. */
 const STALLED_MS = 30_000;
 
@@ -53,8 +59,8 @@ export class LaneSender {
   readonly #index: number;
   readonly #now: () => Instant;
   readonly #onListenerError: (error: unknown) => void;
-  readonly #waiting: Waiting[] = [];
-  readonly #frames: Unacknowledged[] = [];
+  readonly #waiting = new Queue<Waiting>();
+  readonly #frames = new Queue<Unacknowledged>();
   /** The number of the first of {@link #frames}. */
   #base = 0;
   /** How many of {@link #frames} were sent on this path, and their bytes. */
@@ -83,15 +89,16 @@ export class LaneSender {
 
   /** Queues a value. Throws `TOO_MUCH_PENDING`. */
   _add(value: Waiting): void {
-    if (this._pendingBytes > MAX_PENDING_BYTES)
+    const cost = this.#index === VALUES ? 0 : VALUE_COST * this.#waiting._size;
+    if (this._pendingBytes + cost > MAX_PENDING_BYTES)
       throw new LumameshError('TOO_MUCH_PENDING', 'more than 16 MB wait for this peer');
-    this.#waiting.push(value);
+    this.#waiting._push(value);
     this.#waitingBytes += value.size;
   }
 
   /** Of a value that waits nothing more is sent; false for one that is sent already. */
   _takeBack(value: Waiting): boolean {
-    value.isAborted = this.#waiting.includes(value);
+    value.isAborted = this.#waiting._has(value);
     return value.isAborted;
   }
 
@@ -104,7 +111,7 @@ export class LaneSender {
     this.#sent = this.#sentBytes = 0;
     this.#isReady = false;
     this.#progressAt = this.#now();
-    if (sink !== null && this.#frames.length === 0 && this.#base === 0) this.#begin();
+    if (sink !== null && this.#frames._size === 0 && this.#base === 0) this.#begin();
   }
 
   /** The other side has told on this path how many frames it has. */
@@ -125,9 +132,8 @@ export class LaneSender {
    */
   _reset(sink: FrameSink): void {
     if (this.#isReady && sink === this.#sink) return;
-    const [first] = this.#waiting;
-    if (first?.next !== undefined) this.#shift()?.settle(false);
-    for (const { value } of this.#frames.splice(0)) value?.settle(false);
+    if (this.#waiting._at(0)?.next !== undefined) this.#shift()?.settle(false);
+    for (const { value } of this.#frames._take()) value?.settle(false);
     this.#base = this.#sent = this.#sentBytes = this.#frameBytes = 0;
     this.#isReady = false;
     if (sink === this.#sink) this.#begin();
@@ -141,8 +147,8 @@ export class LaneSender {
     for (;;) {
       const sink = this.#sink;
       if (sink?.isOpen !== true || !this.#isReady || (!isLast && !this.#hasRoom(sink))) break;
-      if (this.#sent === this.#frames.length && !this.#frameNext()) break;
-      const entry = this.#frames[this.#sent];
+      if (this.#sent === this.#frames._size && !this.#frameNext()) break;
+      const entry = this.#frames._at(this.#sent);
       // There is one, unless a listener of progress has ended the connection, and with it the lane.
       if (entry === undefined) break;
       this.#sent += 1;
@@ -164,8 +170,8 @@ export class LaneSender {
   /** Everything is given up. */
   _close(): void {
     this.#sink = null;
-    for (const value of this.#waiting.splice(0)) value.settle(false);
-    for (const { value } of this.#frames.splice(0)) value?.settle(false);
+    for (const value of this.#waiting._take()) value.settle(false);
+    for (const { value } of this.#frames._take()) value?.settle(false);
     this.#frameBytes = this.#waitingBytes = 0;
   }
 
@@ -186,7 +192,7 @@ export class LaneSender {
   /** Makes the next frame of the first value that waits; false when there is none. */
   #frameNext(): boolean {
     for (;;) {
-      const [value] = this.#waiting;
+      const value = this.#waiting._at(0);
       if (value === undefined) return false;
       if (value.isAborted) {
         this.#shift()?.settle(false);
@@ -211,13 +217,13 @@ export class LaneSender {
   }
 
   #push(frame: Frame, value: Waiting | null): void {
-    this.#frames.push({ frame, value, sentAt: instant(0) });
+    this.#frames._push({ frame, value, sentAt: instant(0) });
     this.#frameBytes += frame.length;
   }
 
   /** The first value that waits does so no longer. */
   #shift(): Waiting | undefined {
-    const value = this.#waiting.shift();
+    const [value] = this.#waiting._take(1);
     this.#waitingBytes -= value?.size ?? 0;
     return value;
   }
@@ -226,10 +232,10 @@ export class LaneSender {
   #drop(received: number): boolean {
     // What was told before an acknowledgement may be heard after it.
     const count = Math.max(0, received - this.#base);
-    if (!(count <= this.#frames.length)) return false;
+    if (!Number.isInteger(count) || count > this.#frames._size) return false;
     const now = this.#now();
     let bytes = 0;
-    const dropped = this.#frames.splice(0, count);
+    const dropped = this.#frames._take(count);
     for (const { frame } of dropped) bytes += frame.length;
     const sentAt = dropped.at(-1)?.sentAt;
     if (sentAt !== undefined) this.#pace._handleAck(bytes, sentAt, now);
@@ -240,6 +246,42 @@ export class LaneSender {
     this.#progressAt = now;
     for (const { value } of dropped) value?.settle(true);
     return true;
+  }
+}
+
+/** What was taken of a queue stays in its array until it is so much, or there is less behind it. */
+const MAX_TAKEN = 256;
+
+/** Arrays are slow to take their first from: that takes as long as there are others. */
+class Queue<Item> {
+  readonly #items: Item[] = [];
+  #taken = 0;
+
+  get _size(): number {
+    return this.#items.length - this.#taken;
+  }
+
+  _at(place: number): Item | undefined {
+    return this.#items[this.#taken + place];
+  }
+
+  _has(item: Item): boolean {
+    return this.#items.includes(item, this.#taken);
+  }
+
+  _push(item: Item): void {
+    this.#items.push(item);
+  }
+
+  /** Takes out the first, or all. */
+  _take(count = Number.POSITIVE_INFINITY): readonly Item[] {
+    const items = this.#items.slice(this.#taken, this.#taken + count);
+    this.#taken += items.length;
+    if (this.#taken > Math.min(this._size, MAX_TAKEN)) {
+      this.#items.splice(0, this.#taken);
+      this.#taken = 0;
+    }
+    return items;
   }
 }
 

@@ -144,7 +144,15 @@ describe('presence', () => {
     const { frames, b, peerOfB, storeB, open } = makeStores();
     open();
     storeB.subscribe(ignore);
-    for (const odd of [null, 1, 'text', [], { value: 'x'.repeat(70_000) }, { ask: 'yes' }])
+    for (const odd of [
+      { value: 1n },
+      null,
+      1,
+      'text',
+      [],
+      { value: 'x'.repeat(70_000) },
+      { ask: 'yes' },
+    ])
       b.receive('lumamesh:presence', odd, peerOfB);
     b.receive(
       'lumamesh:presence',

@@ -161,7 +161,8 @@ export class PresenceStore {
       this.#owed.add(peer);
       this.#due();
     }
-    const json = value === undefined ? NOTHING : JSON.stringify(value);
+    const json = value === undefined ? NOTHING : jsonOf(value);
+    if (json === null) return;
     if (json.length > MAX_JSON_LENGTH || json === (this.#heard.get(peer.id)?.json ?? NOTHING))
       return;
     if (json === NOTHING) this.#heard.delete(peer.id);
@@ -232,4 +233,13 @@ export class PresenceStore {
  */
 function isReached({ state }: Peer): boolean {
   return state !== 'idle' && state !== 'connecting' && state !== 'closed';
+}
+
+/** `null` for what JSON does not take, which members may send all the same: a BigInt. */
+function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return null;
+  }
 }

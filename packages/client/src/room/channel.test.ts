@@ -277,6 +277,22 @@ describe('a room over relays that may lie', () => {
     assert.ok(opened < 100, `${opened} texts were opened before it was heard`);
   });
 
+  it('hears of all who leave, also while many are being met', async () => {
+    const page = await Page.make();
+    const crowd = await Promise.all(Array.from({ length: 150 }, async () => member()));
+    const members = await Promise.all(
+      crowd.map(async ({ id, sealer }) => ({
+        peer: id,
+        presence: await sealer.seal('presence', EVERYONE, { stay: 0 }),
+      })),
+    );
+    page.hear('relay', { action: 'joined', members });
+    for (const { id } of crowd) page.hear('relay', { action: 'peer-left', peer: id });
+    await page.settle();
+    assert.equal(page.met.length, 150);
+    assert.equal(page.channel._members.length, 0);
+  });
+
   it('holds few of those who are made up, and none in the place of who is met', async () => {
     const page = await Page.make();
     const bob = await member();

@@ -179,12 +179,9 @@ export class RoomChannel implements HeldChannel {
   _handleMessage(relay: string, message: RelayMessage): void {
     const inbox = this.#inboxes.get(relay) ?? new Inbox();
     this.#inboxes.set(relay, inbox);
-    const sender =
-      message.action === 'signal'
-        ? message.from
-        : message.action === 'peer-joined'
-          ? message.peer
-          : '';
+    // Each leaves by himself, whatever waits of him or of others.
+    const about = 'peer' in message ? `${message.action} ${message.peer}` : '';
+    const sender = message.action === 'signal' ? message.from : about;
     inbox._add(sender, async () => {
       // What a relay said before it was lost counts no longer.
       if (this.#isLeft || this.#inboxes.get(relay) !== inbox) return;

@@ -248,6 +248,12 @@ export class Room
     this.#tellMembers();
   }
 
+  /** Of who was made up nothing is kept. */
+  _handlePushedOut(id: string): void {
+    this.#retryAt.delete(id);
+    if (!this.#peers.has(id)) this._handleMemberGone(id);
+  }
+
   _handleSignal(from: string, payload: unknown, counter: number): boolean {
     const signal = parsePeerSignal(payload);
     if (signal === null) return false;

@@ -7,6 +7,8 @@ const TIMEOUT_MS = 4000;
 const MIN_TTL_S = 30;
 const MAX_TTL_S = 600;
 const TYPES = [1, 28];
+/** Of a name that somebody else has chosen: each address is dialled. */
+const MAX_ADDRESSES = 8;
 
 const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>();
 
@@ -32,7 +34,7 @@ export async function resolveHost(
         )
       ).flat();
       const ttl = Math.min(...answers.map(({ ttl: seconds }) => seconds), MAX_TTL_S);
-      const addresses = answers.map(({ address }) => address);
+      const addresses = answers.slice(0, MAX_ADDRESSES).map(({ address }) => address);
       if (addresses.length > 0)
         cache.set(host, { addresses, until: unixSeconds + Math.max(ttl, MIN_TTL_S) });
       if (addresses.length > 0) return addresses;

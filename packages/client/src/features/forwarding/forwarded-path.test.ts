@@ -194,4 +194,19 @@ describe('who carries', () => {
     forwarder._forward(bob, eve, 'Eve', new Uint8Array(70_000), false);
     assert.ok(carried < 600_000);
   });
+
+  it('is kept for nobody by who forwards more than can be opened', async () => {
+    const world = new World();
+    const { ada, bob, forwardingPeers } = await scene(world, ['Cyd', 'Dan']);
+    ada.path._seek(world.now, forwardingPeers('Ada'));
+    await world.run();
+    const [cyd] = forwardingPeers('Bob');
+    assert.ok(cyd !== undefined);
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 200_000; i++) bob.path._handleSealed(cyd, new Uint8Array(18));
+    assert.ok(process.memoryUsage().heapUsed - before < 50_000_000);
+    ada.path.send('heard', VALUES);
+    await world.run(100);
+    assert.deepEqual(bob.heard, ['heard']);
+  });
 });

@@ -10,9 +10,14 @@ import {
 import type { PairCipher } from './pair-cipher.ts';
 
 const MAX_WAITING_BYTES = 65_536;
+/** Of one who forwards, until they are opened: twice what a sender says at once. */
+const MAX_SEALED_BYTES = FORWARDED_BURST_BYTES;
 const ASK_TIMEOUT_MS = 3000;
 /** How often a frame that was lost is complained of. */
 const COMPLAIN_MS = 1000;
+/** Each hello has all that is under way said again. */
+const HELLOS_PER_SECOND = 2;
+const HELLOS_BURST = 8;
 /** When nobody could help, all are asked again after this. */
 const RETRY_MS = 10_000;
 
@@ -31,12 +36,15 @@ export class ForwardedPath implements FrameSink {
   readonly #cipher: PairCipher;
   readonly #events: ForwardedPathEvents;
   readonly #pace = new TokenBucket(FORWARDED_BYTES_PER_SECOND / 2, FORWARDED_BURST_BYTES / 2);
+  readonly #hellos = new TokenBucket(HELLOS_PER_SECOND, HELLOS_BURST);
   #via: ForwardingPeer | null = null;
   #isOpen = false;
   #isClosed = false;
   readonly #asked = new Set<string>();
   #askAt: Instant = instant(0);
   #waitingBytes = 0;
+  /** Bytes that wait to be opened, by who has forwarded them. */
+  readonly #sealedBytes = new WeakMap<ForwardingPeer, number>();
   /** Of ordered frames, since the way was found. */
   #nextOut = 0;
   #nextIn = 0;
@@ -110,10 +118,20 @@ export class ForwardedPath implements FrameSink {
 
   /** A sealed frame came through `forwardingPeer`. */
   _handleSealed(forwardingPeer: ForwardingPeer, bytes: Uint8Array): void {
+    const wait = (bytes: number): number => {
+      const all = (this.#sealedBytes.get(forwardingPeer) ?? 0) + bytes;
+      this.#sealedBytes.set(forwardingPeer, all);
+      return all;
+    };
+    const cost = bytes.length + OVERHEAD_BYTES;
+    // Who forwards more than can be opened would keep what others forward waiting.
+    if (wait(cost) > MAX_SEALED_BYTES) return void wait(-cost);
     const step = this.#incoming.then(async () => {
+      wait(-cost);
       const opened = await this.#cipher.open(bytes);
       if (!opened.ok || this.#isClosed) return;
       const message = opened.value;
+      if (message.type === 'hello' && !this.#hellos.take(this.#platform.now())) return;
       // Who asks has no way (any more), or another one: it is answered by the way it came.
       if (message.type === 'hello' || !this.#isOpen) this.#open(forwardingPeer);
       if (message.type === 'hello') this.#queue(async () => this.#say({ type: 'welcome' }, true));

@@ -20,6 +20,8 @@ const MAX_BUDGETS = 1024;
  * A sealed frame of the ordered channel may come in parts, one of the other fits into a message.
  */
 const MAX_FORWARDED_BYTES = { ordered: 70_000, unordered: 65_000 };
+/** Who takes no refusals is told of no more. */
+const MAX_REFUSED_BYTES = 65_536;
 /** Sealing adds this to a frame. */
 export const OVERHEAD_BYTES = 64;
 
@@ -72,6 +74,7 @@ export class Forwarder {
       bytes.length <= MAX_FORWARDED_BYTES[isReliable ? 'ordered' : 'unordered'];
     if (isForwarded)
       void to.sendFrame('forwarded', from.id, bytes, { reliable: isReliable, lane: 'requests' });
-    else if (isReliable) void from.sendFrame('notForwarded', toId, null);
+    else if (isReliable && from.requestBytes < MAX_REFUSED_BYTES)
+      void from.sendFrame('notForwarded', toId, null, { lane: 'requests' });
   }
 }

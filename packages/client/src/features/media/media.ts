@@ -130,16 +130,14 @@ function mediaPart(
     announced = streams;
     const { MediaStream } = scope;
     if (MediaStream === undefined) return;
-    const transceivers = peer.connection?.getTransceivers() ?? [];
+    const byMid = new Map(peer.connection?.getTransceivers().map((one) => [one.mid, one]));
     const events = received._update(
       streams,
-      ({ kind, mid }) =>
-        transceivers.find(
-          (one) =>
-            one.mid === mid &&
-            one.receiver.track.kind === kind &&
-            one.currentDirection === 'recvonly',
-        )?.receiver.track,
+      ({ kind, mid }) => {
+        const { receiver, currentDirection } = byMid.get(mid) ?? {};
+        const isIt = receiver?.track.kind === kind && currentDirection === 'recvonly';
+        return isIt ? receiver.track : undefined;
+      },
       () => new MediaStream(),
     );
     for (const event of events)

@@ -49,6 +49,8 @@ export function relaying(): Feature<RelayingApi> {
       return {
         onRelayMessage: (nk, message) => {
           if (message.action !== 'joined' || message.turn === undefined) return;
+          // Made-up rooms would take the places of those that this page is in.
+          if (!ownNet.roomIds.has(message.room)) return;
           made._take(message.room, nk, message.turn);
           for (const [peer, roomId] of peers) if (roomId === message.room) peer._handleOffered(nk);
         },

@@ -50,7 +50,15 @@ async function relayLine(net: NetHandle, relay: RelayStatus): Promise<string> {
   const { nk, address, state, connectMs, transport, error } = relay;
   const connection = net.connectionTo(nk);
   const security =
-    connection === null ? [] : securityWords(securityOf((await readPair(connection)).transport));
+    connection === null
+      ? []
+      : securityWords(
+          // It may be closed meanwhile.
+          await readPair(connection).then(
+            ({ transport }) => securityOf(transport),
+            () => ({}),
+          ),
+        );
   const colon = address.lastIndexOf(':');
   const [ip, port] = [address.slice(0, colon), address.slice(colon + 1)];
   const took = connectMs > 0 ? `, connected in ${Math.round(connectMs)} ms` : '';

@@ -154,7 +154,8 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     if (link === undefined) return;
     if (!link.remoteReady && now - link.openedAt > UNPROVEN_MS)
       this.#outputs.push({ type: 'unproven', nk });
-    this.#rooms.handleLinkDown(now, nk);
+    // Of who was not let in, rooms have nothing.
+    if (link.isReady) this.#rooms.handleLinkDown(now, nk);
     // A relay that went away without a word is asked whether it is still there.
     this.#directory.suspect(now, nk);
     this.#tickAt = now;

@@ -12,6 +12,7 @@ import { utf8Encode } from '@lumamesh/base';
 import { monotonicNow } from '@lumamesh/transport/io';
 import { Negotiation, WireBudget, type WireFault } from '../../core/mesh/wire-budget.ts';
 import { YamuxHeaders } from '../../core/mesh/yamux-headers.ts';
+import { pauseFor } from './mesh-stream.ts';
 import { nodeKeyOf } from './node-key.ts';
 
 /** What arrives anywhere in libp2p goes through such a method, whoever listens. */
@@ -164,10 +165,7 @@ export class ConnectionGuard {
 
   #slowDown(stream: Stream, { budget }: GuardedConnection, { byteLength }: Bytes): void {
     if (budget.takeGossip(monotonicNow(), byteLength) || stream.readStatus !== 'readable') return;
-    stream.pause();
-    setTimeout(() => {
-      if (stream.readStatus === 'paused') stream.resume();
-    }, GOSSIP_PAUSE_MS).unref();
+    pauseFor(stream, GOSSIP_PAUSE_MS);
   }
 
   #remember(nk: string, guarded: GuardedConnection): void {

@@ -131,7 +131,18 @@ export function readFrames(
       on.frame(text);
     }
     if (!isTooFast || stream.status !== 'open') return;
-    stream.pause();
-    setTimeout(() => stream.resume(), PAUSE_MS).unref();
+    pauseFor(stream, PAUSE_MS);
   });
+}
+
+/** Reads nothing of an open stream for so long. */
+export function pauseFor(stream: Pick<Stream, 'pause' | 'resume'>, ms: number): void {
+  stream.pause();
+  setTimeout(() => {
+    try {
+      stream.resume();
+    } catch {
+      // libp2p throws at one that has ended meanwhile, or whose connection has.
+    }
+  }, ms).unref();
 }
