@@ -33,6 +33,7 @@ describe('connect', () => {
     ['signal', [42, {}, 'x', true]],
     ['storage', [42, {}, 'x', { getItem: () => null }]],
     ['logger', [42, null, 'x', { warn: 'x' }, { debug: null }]],
+    ['rtcConfiguration', [42, null, 'x', { iceServers: 42 }, { iceServers: [{}] }]],
     ['onListenerError', [42, null, 'x', {}]],
     ['discover', [42, null, 'no', {}]],
   ];
@@ -42,7 +43,7 @@ describe('connect', () => {
         isRefused(
           () => untyped({ relays: [RELAY], webrtc, [name]: value }).close(),
           code,
-          code === 'BAD_RELAY' ? /relay/ : new RegExp(`connect: ${name}`),
+          code === 'BAD_RELAY' ? /relay/ : new RegExp(`connect: .*${name}`),
         );
     });
 
@@ -108,6 +109,8 @@ describe('joinRoom', () => {
       isRefused(() => join('tea', { maxPeers }), 'BAD_ARGUMENT', /maxPeers/);
     for (const handshake of [42, null, 'x', {}])
       isRefused(() => join('hand', { handshake }), 'BAD_ARGUMENT', /handshake/);
+    for (const accept of [42, null, 'x', {}])
+      isRefused(() => join('choosy', { accept }), 'BAD_ARGUMENT', /accept/);
     for (const forward of [42, null, 'no', {}])
       isRefused(() => join('tea', { forward }), 'BAD_ARGUMENT', /forward/);
     for (const role of ['boss', 42, null, {}])
