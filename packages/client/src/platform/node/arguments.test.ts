@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
+import { connect as connectCore } from '../../core.ts';
+import { files, presence } from '../../features/index.ts';
 import { LumameshError, connect } from './index.ts';
 
 /* What callers without type checks give; no relay is needed to hear that it is wrong. */
@@ -53,6 +55,16 @@ describe('connect', () => {
     const iceServers = [{ urls: 'stun:203.0.113.2:3478' }];
     untyped({ relays: RELAY, signal, storage, iceServers, logger: console }).close();
     untyped({ relays: [RELAY], storage: null, logger: {}, signal: undefined }).close();
+  });
+});
+
+describe('connect of lumamesh/core', () => {
+  it('refuses features that are none, as the function of one that was not called', () => {
+    const core = connectCore as unknown as (options: object) => ReturnType<typeof connect>;
+    for (const features of [42, null, 'files', files, [files], [presence(), files], [null]])
+      isRefused(() => core({ relays: [RELAY], features }), 'BAD_ARGUMENT', /connect: features/);
+    core({ relays: [RELAY], features: [presence(), files()] }).close();
+    core({ relays: [RELAY], features: undefined }).close();
   });
 });
 
