@@ -12,6 +12,7 @@ import type { Platform } from './platform/platform.ts';
 export function checkConnectOptions(options: ConnectOptions, { PeerConnection }: Platform): void {
   expectFields('connect: ', options, 'onListenerError', 'function', 'undefined');
   expectFields('connect: ', options, 'discover', 'boolean', 'undefined');
+  expectFields('connect: ', options, 'rtcConfiguration', 'object', 'undefined');
   const { identity, iceServers = [], rtcConfiguration, storage, logger = {} } = options;
   expectFields('connect: logger.', logger, 'debug info warn', 'function', 'undefined');
   if (storage) expectFields('connect: storage.', storage, 'getItem setItem', 'function');
@@ -21,7 +22,10 @@ export function checkConnectOptions(options: ConnectOptions, { PeerConnection }:
     throw new LumameshError('BAD_IDENTITY', 'connect: identity must be of lumamesh/identity');
   try {
     // The browser knows best, and says so here, where the page can see it, rather than later.
-    const configuration = { ...rtcConfiguration, iceServers: [...iceServers] };
+    const configuration = {
+      ...rtcConfiguration,
+      iceServers: [...iceServers, ...(rtcConfiguration?.iceServers ?? [])],
+    };
     const isGiven = rtcConfiguration !== undefined || iceServers.length > 0;
     if (isGiven && PeerConnection !== null) new PeerConnection(configuration).close();
   } catch (cause) {

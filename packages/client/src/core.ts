@@ -1,3 +1,4 @@
+import { expectType } from '@lumamesh/base';
 import type { ConnectOptions } from './api.ts';
 import { connectWith } from './connect-with.ts';
 import type { Api, ApiOf, Feature, NetWith, PeerWith, RoomWith } from './feature.ts';
@@ -24,11 +25,13 @@ export interface CoreConnectOptions<Features extends readonly Feature[]> extends
  * ```
  */
 export function connect<const Features extends readonly Feature[] = readonly []>({
-  features,
+  // Without a list the type is that of an empty one.
+  features = [] as unknown as Features,
   ...options
 }: CoreConnectOptions<Features> = {}): NetWith<ApiOf<Features>> {
-  // Without a list the type is that of an empty one.
-  return connectWith(browserPlatform(), options, features ?? ([] as unknown as Features));
+  // `files` in the place of `files()` would add nothing, and say nothing.
+  for (const one of [features].flat()) expectType('connect: features', one, 'object');
+  return connectWith(browserPlatform(), options, features);
 }
 
 /** A net without features. */

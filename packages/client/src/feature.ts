@@ -216,7 +216,7 @@ export interface PeerHandle extends BasePeer {
   emit(event: string, ...values: readonly unknown[]): void;
   /** Whether the page listens to an event. */
   has(event: string): boolean;
-  onListenerError(error: unknown): void;
+  readonly onListenerError: (error: unknown) => void;
   /**
    * Sends a value for the feature that takes `frame` on the other side, in the order of its lane.
    * The other side's kernel passes over frames that it does not know. Throws as `send` does.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LumameshError } from '@lumamesh/base';
 import type { PeerHandle, PeerPart } from '../feature.ts';
+import type { SendOptions } from '../peer/peer-frame.ts';
 import { type FilesPeer, type IncomingFile, files } from './files.ts';
 
 /** Two sides whose frames arrive in order, a little later, until they part. */
@@ -13,20 +14,28 @@ class Side {
   other: Side | null = null;
   state = 'open';
   isListening = true;
+  /** So many frames of the bulk lane are refused: it is full. */
+  refusals = 0;
 
   constructor() {
     const peer = {
-      sendFrame: async (frame: string, argument: string, value: unknown) => {
-        this.frames.push(frame);
-        const { other } = this;
-        await new Promise((resolve) => setImmediate(resolve));
-        if (other === null || other.state === 'closed') return false;
-        other.part.frames?.[frame]?.handle(value, argument, true);
-        return true;
+      platform: { setTimer: (_ms: number, run: () => void) => setImmediate(run) },
+      sendFrame: (frame: string, argument: string, value: unknown, { lane }: SendOptions) => {
+        if (lane === 'bulk' && this.refusals-- > 0)
+          throw new LumameshError('TOO_MUCH_PENDING', 'full');
+        return carry(frame, argument, value);
       },
       has: () => this.isListening,
       emit: (_event: string, file: IncomingFile) => this.offers.push(file),
       onListenerError: (error: unknown) => this.faults.push(error),
+    };
+    const carry = async (frame: string, argument: string, value: unknown): Promise<boolean> => {
+      this.frames.push(frame);
+      const { other } = this;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (other === null || other.state === 'closed') return false;
+      other.part.frames?.[frame]?.handle(value, argument, true);
+      return true;
     };
     Object.defineProperty(peer, 'state', { get: () => this.state });
     this.part = files().peer?.(peer as unknown as PeerHandle) ?? {};
@@ -64,7 +73,7 @@ describe('a file', () => {
     const sent = ada.sendFile(new Blob(['tea']), { signal: controller.signal });
     controller.abort();
     await assert.rejects(sent, isCode('FILE_CANCELLED'));
-    // What is said of it may overtake the offer: another lane carries it.
+    // What is said of it may overtake the offer, as that of older pages does: another lane carries it.
     bob.part.frames?.['file']?.handle({ name: 'late', type: '', size: 3 }, '1', true);
     bob.offers.splice(0, bob.offers.length - 1);
     const late = bob.offers.at(-1) ?? (await bob.offer());
@@ -96,6 +105,25 @@ describe('a file', () => {
     assert.equal((await (await bob.offer()).accept()).size, 300_000);
     await sent;
     assert.match(String(ada.faults), /mine/);
+  });
+
+  it('waits while other things fill its lane, and arrives whole; given up meanwhile it ends at both sides', async () => {
+    const [ada, bob] = pair();
+    const bytes = new Uint8Array(1_500_000).map((_, i) => i % 251);
+    ada.refusals = 5;
+    const sent = ada.sendFile(new Blob([bytes]));
+    const received = await (await bob.offer()).accept();
+    assert.deepEqual(new Uint8Array(await received.arrayBuffer()), bytes);
+    await sent;
+    const controller = new AbortController();
+    const stopped = ada.sendFile(new Blob([bytes]), { signal: controller.signal });
+    ada.refusals = 20;
+    const accepted = (await bob.offer()).accept();
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort();
+    await assert.rejects(stopped, isCode('FILE_CANCELLED'));
+    await assert.rejects(accepted, isCode('FILE_CANCELLED'));
+    assert.equal(ada.frames.at(-1), 'fileEnd');
   });
 
   it('is refused with options that mean nothing', async () => {

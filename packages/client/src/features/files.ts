@@ -16,6 +16,8 @@ import { isBlob } from './structured-codec.ts';
 const PIECE_BYTES = 262_144;
 /** Pieces are handed to the browser as a Blob from time to time: large ones it keeps on disk. */
 const PIECES_PER_BLOB = 64;
+/** Whether a lane that is full has room again is looked at this often. */
+const ROOM_RETRY_MS = 50;
 const MAX_NAME_LENGTH = 255;
 /** Control characters, and marks of direction, by which `gnp.exe` is shown as `exe.png`. */
 const UNSEEN = /[\p{Cc}\p{Bidi_C}]/gu;
@@ -83,11 +85,10 @@ function filesOf(peer: PeerHandle): PeerPart {
   const incoming = new Map<string, Transfer>();
   let lastNumber = 0;
 
-  /** Says something of a transfer. */
+  /** Says something of a transfer, by a lane that pieces do not fill. */
   const say = (frame: string, number: string): void => {
     try {
-      const lane = frame === 'fileEnd' ? 'bulk' : 'requests';
-      void peer.sendFrame(frame, number, null, { lane });
+      void peer.sendFrame(frame, number, null, { lane: 'requests' });
     } catch {
       // The peer is gone, or takes no answers.
     }
@@ -163,7 +164,15 @@ function filesOf(peer: PeerHandle): PeerPart {
       const before = sent;
       // They arrive in order: when the last one has, all have.
       const delivery = end === file.size ? 'received' : 'sent';
-      sent = peer.sendFrame('piece', number, piece, { lane: 'bulk', delivery });
+      for (;;)
+        try {
+          sent = peer.sendFrame('piece', number, piece, { lane: 'bulk', delivery });
+          break;
+        } catch {
+          if (!isWanted()) return false;
+          // Other files, or values of the page's own, fill the lane.
+          await new Promise<void>((go) => void peer.platform.setTimer(ROOM_RETRY_MS, go));
+        }
       // One piece is sent while the next is read.
       if (!(await before)) return false;
       if (end > 0) report(() => onProgress?.(end, file.size));

@@ -1,3 +1,4 @@
+import { expectType } from '@lumamesh/base';
 import type { Api, Feature, PeerHandle, RoomHandle, RoomPart } from '../feature.ts';
 import type { PeerRole } from '../api.ts';
 import { fieldsOf } from '../peer/signal.ts';
@@ -60,6 +61,7 @@ export function presence(): Feature<PresenceApi> {
 
 function presenceOf(room: RoomHandle): RoomPart {
   const { presence: first, accept } = room.options as PresenceOptions;
+  expectType('joinRoom: accept', accept, 'function', 'undefined');
   const take = (value: unknown): unknown => takeValue(value, MAX_PRESENCE_BYTES, 'presence');
   let own = take(first);
   /** Of each peer, as JSON: members say the same by several relays. */

@@ -53,7 +53,13 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
    */
   constructor(options: ConnectOptions, platform: Platform, features: readonly Feature[]) {
     checkConnectOptions(options, platform);
-    const onListenerError = options.onListenerError ?? rethrowLater;
+    const { onListenerError: own } = options;
+    // Later, so that nothing is left half done by one that throws as well.
+    const onListenerError = (error: unknown): void =>
+      queueMicrotask(() => {
+        if (own === undefined) throw error;
+        own(error);
+      });
     super(onListenerError, ['status', 'iceServers', 'error']);
     const { relays = [], signal } = options;
     this.platform = platform;
@@ -355,10 +361,4 @@ export class Net extends Emitter<NetEvents> implements BaseNet<Room>, NetHandle,
   #sync(): void {
     this.#pool._sync(this.#channels);
   }
-}
-
-function rethrowLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }

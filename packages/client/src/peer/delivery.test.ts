@@ -336,6 +336,20 @@ describe('values', () => {
     assert.equal(await waiting, false);
   });
 
+  it('that were taken back make room at once, also where there is no connection', async () => {
+    const ada = new Page(new World());
+    const controller = new AbortController();
+    const large = new Uint8Array(20_000_000);
+    const taken = ada.send(large, { lane: 'values', signal: controller.signal });
+    assert.throws(() => ada.send('more'), { code: 'TOO_MUCH_PENDING' });
+    controller.abort();
+    assert.equal(await taken, false);
+    assert.equal(ada.delivery._pendingBytes, 0);
+    void ada.send('more');
+    controller.abort();
+    assert.ok(ada.delivery._pendingBytes > 0);
+  });
+
   it('may be sent from inside a listener of progress, and none is lost', async () => {
     const { world, ada, bob } = scene();
     const sent: Promise<boolean>[] = [];

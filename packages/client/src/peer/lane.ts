@@ -37,7 +37,7 @@ const STALLED_MS = 30_000;
 export interface Waiting {
   /** `null` while the value is still being read. */
   frames: Iterator<Frame, undefined> | null;
-  readonly size: number;
+  size: number;
   readonly options: SendOptions;
   /** Calls after the first are of no effect. */
   readonly settle: (isDelivered: boolean) => void;
@@ -99,7 +99,11 @@ export class LaneSender {
   /** Of a value that waits nothing more is sent; false for one that is sent already. */
   _takeBack(value: Waiting): boolean {
     value.isAborted = this.#waiting._has(value);
-    return value.isAborted;
+    if (!value.isAborted) return false;
+    // It makes room at once, also while no path is there to say so.
+    this.#waitingBytes -= value.size;
+    value.size = 0;
+    return true;
   }
 
   /**

@@ -244,8 +244,8 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#ended;
   }
 
-  onListenerError(error: unknown): void {
-    this.#host.onListenerError(error);
+  get onListenerError(): (error: unknown) => void {
+    return this.#host.onListenerError;
   }
 
   receiveSignal(received: PeerSignal, counter = this.#remoteCounter): void {

@@ -33,6 +33,22 @@ describe('streams to send', () => {
     assert.deepEqual([...sent._byId.keys()], ['camera']);
   });
 
+  it('are refused with metadata, of the stream or of a track, that nobody could be sent', () => {
+    const sent = new SentStreams((value) => {
+      if (typeof value === 'function') throw new LumameshError('NOT_SENDABLE', 'a function');
+    });
+    const metadata = (): void => undefined;
+    for (const options of [
+      { audio: { metadata } },
+      { video: { metadata } },
+      { tracks: { v: { metadata } } },
+    ])
+      assert.throws(() => add(sent, stream, options), { code: 'NOT_SENDABLE' });
+    assert.throws(() => sent._add(stream as never, metadata, {}), { code: 'NOT_SENDABLE' });
+    assert.equal(sent._byId.size, 0);
+    add(sent, stream, { video: { metadata: { isMirrored: true } }, audio: {} });
+  });
+
   it('are refused when something is wrong with them, and nothing is added', () => {
     const sent = new SentStreams(() => undefined);
     for (const value of [undefined, null, 42, 'x', {}, new FakeTrack('v')])

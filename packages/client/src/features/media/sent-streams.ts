@@ -55,7 +55,8 @@ export class SentStreams {
     checkTrackOptions('addStream: video', video);
     expectType('addStream: tracks', tracks, 'object');
     for (const one of Object.values(tracks)) checkTrackOptions('addStream: tracks', one);
-    if (metadata !== undefined) this.#expectSendable(metadata);
+    for (const one of [{ metadata }, audio, video, ...Object.values(tracks)])
+      if (one.metadata !== undefined) this.#expectSendable(one.metadata);
     const { size } = this._byId;
     expectThat(
       size < MAX_STREAMS || this._byId.has(id),

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import * as webrtc from 'node-datachannel/polyfill';
+import { connect as connectCore } from '../../core.ts';
+import { files, presence } from '../../features/index.ts';
 import { LumameshError, connect } from './index.ts';
 
 /* What callers without type checks give; no relay is needed to hear that it is wrong. */
@@ -33,6 +35,7 @@ describe('connect', () => {
     ['signal', [42, {}, 'x', true]],
     ['storage', [42, {}, 'x', { getItem: () => null }]],
     ['logger', [42, null, 'x', { warn: 'x' }, { debug: null }]],
+    ['rtcConfiguration', [42, null, 'x', { iceServers: 42 }, { iceServers: [{}] }]],
     ['onListenerError', [42, null, 'x', {}]],
     ['discover', [42, null, 'no', {}]],
   ];
@@ -42,7 +45,7 @@ describe('connect', () => {
         isRefused(
           () => untyped({ relays: [RELAY], webrtc, [name]: value }).close(),
           code,
-          code === 'BAD_RELAY' ? /relay/ : new RegExp(`connect: ${name}`),
+          code === 'BAD_RELAY' ? /relay/ : new RegExp(`connect: .*${name}`),
         );
     });
 
@@ -52,6 +55,16 @@ describe('connect', () => {
     const iceServers = [{ urls: 'stun:203.0.113.2:3478' }];
     untyped({ relays: RELAY, signal, storage, iceServers, logger: console }).close();
     untyped({ relays: [RELAY], storage: null, logger: {}, signal: undefined }).close();
+  });
+});
+
+describe('connect of lumamesh/core', () => {
+  it('refuses features that are none, as the function of one that was not called', () => {
+    const core = connectCore as unknown as (options: object) => ReturnType<typeof connect>;
+    for (const features of [42, null, 'files', files, [files], [presence(), files], [null]])
+      isRefused(() => core({ relays: [RELAY], features }), 'BAD_ARGUMENT', /connect: features/);
+    core({ relays: [RELAY], features: [presence(), files()] }).close();
+    core({ relays: [RELAY], features: undefined }).close();
   });
 });
 
@@ -108,6 +121,8 @@ describe('joinRoom', () => {
       isRefused(() => join('tea', { maxPeers }), 'BAD_ARGUMENT', /maxPeers/);
     for (const handshake of [42, null, 'x', {}])
       isRefused(() => join('hand', { handshake }), 'BAD_ARGUMENT', /handshake/);
+    for (const accept of [42, null, 'x', {}])
+      isRefused(() => join('choosy', { accept }), 'BAD_ARGUMENT', /accept/);
     for (const forward of [42, null, 'no', {}])
       isRefused(() => join('tea', { forward }), 'BAD_ARGUMENT', /forward/);
     for (const role of ['boss', 42, null, {}])

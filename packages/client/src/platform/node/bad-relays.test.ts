@@ -4,6 +4,7 @@ import { pause, seededRandom, until } from '@lumamesh/testkit';
 import * as webrtc from 'node-datachannel/polyfill';
 import { type Room, connectOn } from '../../library.ts';
 import { browserPlatform } from '../browser/browser-platform.ts';
+import type { Platform } from '../platform.ts';
 import type { DialRelay } from '../relay-channel.ts';
 import { dialRelay } from './dial-relay.ts';
 import { useRelayProcess } from './relay-process.test-support.ts';
@@ -51,6 +52,11 @@ function tampered(tamper: Tamper, onDial?: (inject: (frame: object) => void) => 
   };
 }
 
+function platformWith(dial: DialRelay): Platform {
+  const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
+  return { ...browserPlatform(), PeerConnection, dialRelay: dial, storage: () => null };
+}
+
 function enter(
   nick: string,
   name: string,
@@ -58,14 +64,10 @@ function enter(
   options: { password?: string; maxPeers?: number } = {},
   onDial?: (inject: (frame: object) => void) => void,
 ): Room {
-  const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
-  const platform = {
-    ...browserPlatform(),
-    PeerConnection,
-    dialRelay: tampered(tamper, onDial),
-    storage: () => null,
-  };
-  const net = connectOn(platform, { relays: scene.line, storage: null });
+  const net = connectOn(platformWith(tampered(tamper, onDial)), {
+    relays: scene.line,
+    storage: null,
+  });
   nets.push(net);
   return net.joinRoom(name, { nick, ...options });
 }
@@ -236,9 +238,7 @@ describe('a relay that lies', () => {
 describe('a page\u2019s own listeners', () => {
   it('may throw, and may leave from inside any event, and the room stays right', async () => {
     const thrown: unknown[] = [];
-    const PeerConnection = webrtc.RTCPeerConnection as unknown as typeof RTCPeerConnection;
-    const platform = { ...browserPlatform(), PeerConnection, dialRelay, storage: () => null };
-    const net = connectOn(platform, {
+    const net = connectOn(platformWith(dialRelay), {
       relays: scene.line,
       storage: null,
       onListenerError: (error) => thrown.push(error),
@@ -269,5 +269,26 @@ describe('a page\u2019s own listeners', () => {
     cyd.on('peer', (peer) => peer.on('open', () => void cyd.leave()));
     await until(() => cyd.state === 'left', 'left from inside open');
     assert.equal(cyd.peers.length, 0);
+  });
+
+  it('that hear of progress may throw: what they hear of arrives, and what is sent after it', async () => {
+    const thrown: unknown[] = [];
+    const net = connectOn(platformWith(dialRelay), {
+      relays: scene.line,
+      storage: null,
+      onListenerError: (error) => thrown.push(error),
+    });
+    nets.push(net);
+    const ada = net.joinRoom('progress', { nick: 'Ada' });
+    const bob = enter('Bob', 'progress');
+    await meet(ada, bob, 'Bob', 'Ada');
+    const [peer] = ada.peers;
+    const onProgress = (): void => {
+      throw new Error('in onProgress');
+    };
+    const sent = [peer?.send(new Uint8Array(200_000), { onProgress }), peer?.send('after it')];
+    assert.deepEqual(thrown, [], 'told later: what hears of errors may throw as well');
+    assert.deepEqual(await Promise.all(sent), [true, true]);
+    assert.match(String(thrown[0]), /in onProgress/);
   });
 });
