@@ -12,7 +12,7 @@ import { listSettings } from '@lumamesh/relay';
 const ROOT = join(import.meta.dirname, '..');
 const LITERAL = /'([A-Z][A-Z\d]*(?:_[A-Z\d]+)+)'/g;
 const THROWN = /LumameshError\(\s*'([A-Z\d_]+)'/g;
-/** Texts in capitals that are no codes: settings, other environment variables, cipher suites. */
+/** Texts in capitals that are no codes: settings, other environment variables, cipher suites, reasons in the log. */
 const OTHER_NAMES = new Set([
   ...listSettings().map(({ variable }) => variable),
   'LUMAMESH_CONFIG',
@@ -21,6 +21,7 @@ const OTHER_NAMES = new Set([
   'LUMAMESH_TOKEN',
   'NOTIFY_SOCKET',
   'HTTP_PORT',
+  'ADDRESS_FULL',
 ]);
 const isCode = (text: string): boolean => !OTHER_NAMES.has(text) && !text.startsWith('TLS_');
 

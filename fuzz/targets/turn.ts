@@ -147,7 +147,7 @@ const stream: Target = {
       let ended: string | null = null;
       for (const piece of pieces)
         ended ??= deframer.push(piece, (frame) => {
-          if (frame.length === 0 || frame.length > 4096) throw new Error('a frame of no size');
+          if (frame.length > 4096) throw new Error('a frame of no size');
           frames.push(new Uint8Array(frame));
         });
       return concatBytes([...frames, new TextEncoder().encode(ended ?? '')]);
