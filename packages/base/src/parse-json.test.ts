@@ -49,6 +49,28 @@ describe('JSON of a stranger', () => {
     assert.equal(isIntricate(`[${'{},'.repeat(600_000)}0]`), true);
   });
 
+  it('is none where its keys are indices that engines make room for, however these are written', () => {
+    const of = (objects: number, key: string): string => `[${`{"${key}":0},`.repeat(objects)}0]`;
+    for (const key of ['999', '9\\u0039\\u0039', '\\u0039\\u0039\\u0039'])
+      for (const form of [(text: string) => text, utf8]) {
+        assert.equal(isIntricate(form(of(6000, key))), true, key);
+        assert.equal(isIntricate(form(of(4000, key))), false, key);
+      }
+    // Larger ones are kept by name, and what is no index is only a key.
+    for (const key of ['1000', '99 9', 'a99', '\\u00e9', ''])
+      assert.equal(isIntricate(of(100_000, key)), false, key);
+    // Of one object the largest counts, and texts that are no keys do not.
+    const table = JSON.stringify(
+      Array.from({ length: 400 }, () =>
+        Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [i, i])),
+      ),
+    );
+    assert.equal(isIntricate(table), false);
+    assert.equal(isIntricate(JSON.stringify(Array.from({ length: 300_000 }, () => '999'))), false);
+    assert.equal(isIntricate(of(4000, '999').replaceAll(':', '  :')), false);
+    assert.equal(isIntricate(of(6000, '999').replaceAll(':', '  :')), true);
+  });
+
   it('costs no more time than its length tells', () => {
     const timeOf = (json: string): number => {
       const times = Array.from({ length: 8 }, () => {
