@@ -14,10 +14,10 @@ export interface Adapter {
 }
 
 export const ADAPTERS: readonly Adapter[] = [
-  { name: 'yjs', maxBytes: 5350 },
-  { name: 'tinybase', maxBytes: 1000 },
+  { name: 'yjs', maxBytes: 5550 },
+  { name: 'tinybase', maxBytes: 1200 },
   { name: 'automerge', maxBytes: 1100 },
-  { name: 'rxdb', maxBytes: 1000 },
+  { name: 'rxdb', maxBytes: 1250 },
   { name: 'trystero', maxBytes: 1200 },
 ];
 

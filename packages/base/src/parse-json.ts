@@ -78,12 +78,11 @@ export function isIntricate(json: string | Uint8Array): boolean {
 
 /** The index below 1000 that a key is, or NaN. */
 function indexOf(json: string | Uint8Array, from: number, to: number): number {
-  if (to - from > MAX_INDEX_LENGTH) return Number.NaN;
   const first = typeof json === 'string' ? json.charCodeAt(from) : (json[from] ?? 0);
   // A digit, or a backslash.
-  if ((first < 0x30 || first > 0x39) && first !== 0x5c) return Number.NaN;
-  const raw =
-    typeof json === 'string' ? json.slice(from, to) : (utf8Decode(json.subarray(from, to)) ?? '');
-  const key = raw.replace(/\\u00(3\d)/g, (_, digit: string) => String(Number(digit) - 30));
+  if (to - from > MAX_INDEX_LENGTH || ((first < 0x30 || first > 0x39) && first !== 0x5c))
+    return Number.NaN;
+  const raw = json.slice(from, to);
+  const key = (typeof raw === 'string' ? raw : String.fromCharCode(...raw)).replace(/\\u003/g, '');
   return /^\d{1,3}$/.test(key) ? Number(key) : Number.NaN;
 }
