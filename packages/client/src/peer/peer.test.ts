@@ -42,8 +42,12 @@ class Connection extends EventTarget {
   localDescription: { readonly type: string; readonly sdp: string } | null = null;
   remoteDescription: { readonly type: string } | null = null;
 
+  /** Whether the browser makes no more. */
+  static isRefused = false;
+
   constructor() {
     super();
+    if (Connection.isRefused) throw new Error('so many connections and no more');
     Connection.all.push(this);
   }
 
@@ -117,6 +121,7 @@ class World {
 
   constructor(offersFirst = false, feature: Feature = { name: 'none' }) {
     Connection.all.length = 0;
+    Connection.isRefused = false;
     const platform = {
       PeerConnection: Connection,
       crypto: { getRandomValues: (bytes: Uint8Array) => bytes.map(() => Math.random() * 256) },
@@ -330,6 +335,28 @@ describe('a connection that the other side says it gives up for another one', ()
     await world.run(100);
     assert.equal(world.peer.state, 'reconnecting');
     assert.equal(unordered.sent.at(-1), 'r');
+  });
+});
+
+describe('a connection in the place of which the browser makes no other', () => {
+  it('has failed, and nothing is thrown, when the other side begins anew', async () => {
+    const world = await World.connected();
+    await world.run(3000);
+    Connection.isRefused = true;
+    world.offer('second', 11);
+    await world.run(2000);
+    assert.deepEqual(world.closed, ['failed']);
+    // What comes after that is for nobody.
+    world.offer('third', 12);
+    await world.run(2000);
+  });
+
+  it('has failed when it ends', async () => {
+    const world = await World.connected();
+    Connection.isRefused = true;
+    world.connection.channels[UNORDERED]?.hear('r');
+    await world.run(1000);
+    assert.deepEqual(world.closed, ['failed']);
   });
 });
 

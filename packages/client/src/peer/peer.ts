@@ -551,11 +551,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#delivery._setSink(this.#alternatePath);
     if (isLast) return;
     this.#reconnects += 1;
-    try {
-      this.restartConnection();
-    } catch {
-      void this.end('failed');
-    }
+    this.restartConnection();
   }
 
   #restart(offersFirst: boolean): void {
@@ -564,7 +560,12 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     this.#host._settle(this.id);
     this.#remoteAttempt = null;
     // Counters go on: what was said before this is late.
-    this.#link = this.#makeLink(offersFirst, true);
+    try {
+      this.#link = this.#makeLink(offersFirst, true);
+    } catch {
+      // Browsers have so many connections and no more.
+      return void this.end('failed');
+    }
     this.#link._soughtSince = failedSince;
     this.#delivery._setSink(this.#alternatePath);
     if (this.#isAdmitted)
