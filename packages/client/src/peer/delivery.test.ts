@@ -78,6 +78,7 @@ class Page implements DeliveryHost {
 
   readonly onListenerError = (error: unknown): void => assert.fail(String(error));
   _isAdmitted = (): boolean => this.isAdmitted;
+  _isGuarded = (): boolean => !this.isAdmitted;
   _deliver = (tag: string, value: unknown): void => void this.heard.push({ tag, value });
   _handleProgress = (received: number): void => void this.progress.push(received);
   _handleReset = (): void => void (this.resets += 1);

@@ -60,6 +60,8 @@ export interface DeliveryHost {
   readonly _codec: StructuredCodec | undefined;
   /** Whether values go, and not only what the control lane carries. */
   _isAdmitted(): boolean;
+  /** Whether there is a gate that has not let the peer in. */
+  _isGuarded(): boolean;
   _deliver(tag: string, value: unknown, isReliable: boolean): void;
   _handleProgress(receivedBytes: number, totalBytes: number): void;
   /** The other page is another one than before: it was loaded anew. */
@@ -264,7 +266,8 @@ export class Delivery {
     return new ValueReader({
       codec: host._codec,
       maxBytes: () =>
-        lane === CONTROL ? MAX_CONTROL_BYTES : host._isAdmitted() ? MAX_VALUE_BYTES : 0,
+        // The other side may be ready first: without a gate that is no offence.
+        lane === CONTROL ? MAX_CONTROL_BYTES : host._isGuarded() ? 0 : MAX_VALUE_BYTES,
       deliver: (tag, value) => host._deliver(tag, value, true),
       onProgress: (received, total) => host._handleProgress(received, total),
     });

@@ -7,7 +7,7 @@ import type { Feature } from '../feature.ts';
 import { directSignaling } from '../features/direct-signaling.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Peer, type PeerHost } from './peer.ts';
-import { LANES, UNORDERED } from './peer-frame.ts';
+import { LANES, UNORDERED, VALUES } from './peer-frame.ts';
 import { type PeerSignal, parsePeerSignal } from './signal.ts';
 
 /* A peer whose connections the test plays: what comes by them, and when they open. */
@@ -335,6 +335,32 @@ describe('a connection that the other side says it gives up for another one', ()
     await world.run(100);
     assert.equal(world.peer.state, 'reconnecting');
     assert.equal(unordered.sent.at(-1), 'r');
+  });
+});
+
+describe('a large value that comes before this side has noticed that all channels are open', () => {
+  const begin = async (feature?: Feature): Promise<World> => {
+    const world = new World(false, feature);
+    world.offer('first', 10);
+    await world.run(100);
+    world.connection.bind();
+    const lane = world.connection.channels[VALUES];
+    for (const frame of ['rsession', 'n0', 'fb\n10', new ArrayBuffer(10)]) lane?.hear(frame);
+    return world;
+  };
+
+  it('is heard as soon as it has, and ends nobody', async () => {
+    const world = await begin();
+    assert.deepEqual([world.closed, world.data], [[], []]);
+    world.connection.open();
+    await world.run(100);
+    assert.deepEqual(world.data, [new Uint8Array(10)]);
+  });
+
+  it('ends who was not let in yet, where there is a gate', async () => {
+    const never = new Promise<void>(() => undefined);
+    const world = await begin({ name: 'gate', peer: () => ({ admit: async () => never }) });
+    assert.deepEqual(world.closed, ['failed']);
   });
 });
 

@@ -403,6 +403,10 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
     return this.#isAdmitted;
   }
 
+  _isGuarded(): boolean {
+    return !this.#isAdmitted && this.#hasGate;
+  }
+
   _deliver(tag: string, value: unknown, isReliable: boolean): void {
     const [name = '', ...rest] = tag.split(' ');
     const handler = this.#frames.get(name);
@@ -411,7 +415,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
       else this.#call(() => handler?.handle(value, rest.join(' '), isReliable));
     };
     if (handler?.isEarly === true) handle();
-    else if (!this.#isGuarded) this.#whenAdmitted(handle);
+    else if (!this._isGuarded()) this.#whenAdmitted(handle);
   }
 
   _handleProgress(receivedBytes: number, totalBytes: number): void {
@@ -436,11 +440,6 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
   /** Whether a feature stands before everything else. */
   get #hasGate(): boolean {
     return this.#parts.some(({ admit }) => admit !== undefined);
-  }
-
-  /** Whether it has not let the peer in. */
-  get #isGuarded(): boolean {
-    return !this.#isAdmitted && this.#hasGate;
   }
 
   /** A feature that throws at what a stranger sent ends nothing; the page hears of it. */
@@ -580,7 +579,7 @@ export class Peer extends Emitter<PeerEvents> implements BasePeer, PeerHandle, D
 
   #handleOpen(state: PeerState): void {
     if (this.#isAdmitted) return this.#finishOpen(state);
-    if (!this.#isGuarded) return this.#admit(state);
+    if (!this._isGuarded()) return this.#admit(state);
     if (this.#admission !== null) return;
     const admission = Promise.all(this.#parts.map(async (part) => part.admit?.()));
     this.#admission = admission;
