@@ -28,6 +28,7 @@ function side(isAdmitted: () => boolean): {
     },
     _codec: STRUCTURED_VALUES,
     _isAdmitted: isAdmitted,
+    _isGuarded: () => !isAdmitted(),
     _deliver: (_tag, value) => {
       if (value instanceof Uint8Array) delivered += value.length;
       if (typeof value === 'string') delivered += value.length;
