@@ -2,6 +2,7 @@ import { Fifo, type Instant, later } from '@lumamesh/base';
 import { type Remote, fiveTupleKey } from './five-tuple.ts';
 import { NETWORK_SHARE } from './source-budget.ts';
 import { sourceOf } from './source.ts';
+import { WaitingShares } from './waiting-shares.ts';
 
 /** What a datagram costs besides: the headers of IPv4 and UDP. */
 export const DATAGRAM_HEADER_BYTES = 28;
@@ -31,11 +32,6 @@ export interface Waiting {
   readonly data: Uint8Array;
 }
 
-interface Queue {
-  readonly datagrams: Fifo<Waiting>;
-  bytes: number;
-}
-
 /**
  * A bandwidth that everything shares, in and out: a bucket of bytes. As it empties, forwarding
  * stops first (it is a lossy line, and its ends send more slowly), then newcomers are no longer
@@ -46,26 +42,29 @@ interface Queue {
 export class Bandwidth {
   readonly bytesPerSecond: number;
   readonly #burst: number;
-  readonly #maxWaiting: number;
   /** Below zero where something could not wait. */
   #tokens: number;
   #receivedTokens: number;
   #at: Instant;
   /** By five-tuple. */
-  readonly #queues = new Map<string, Queue>();
+  readonly #queues = new Map<string, Fifo<Waiting>>();
+  readonly #shares: WaitingShares;
   /** Their keys by network; both in the order of their turns. */
   readonly #turns = new Map<string, Set<string>>();
   /** Datagrams of the network whose turn it is that have left in it. */
   #leftInTurn = 0;
-  #waitingBytes = 0;
 
   constructor(now: Instant, bytesPerSecond: number) {
     this.bytesPerSecond = bytesPerSecond;
     this.#burst = Math.max(bytesPerSecond, MIN_BURST_BYTES);
-    this.#maxWaiting = Math.min(
-      MAX_WAITING_BYTES,
-      Math.max(MIN_WAITING_BYTES, bytesPerSecond * WAITING_SECONDS),
-    );
+    this.#shares = new WaitingShares({
+      maxBytes: Math.min(
+        MAX_WAITING_BYTES,
+        Math.max(MIN_WAITING_BYTES, bytesPerSecond * WAITING_SECONDS),
+      ),
+      minShareBytes: MIN_SHARE_BYTES,
+      maxMinSharesBytes: MAX_MIN_SHARES_BYTES,
+    });
     this.#tokens = this.#burst;
     this.#receivedTokens = this.#burst * RECEIVED_SHARE;
     this.#at = now;
@@ -73,7 +72,7 @@ export class Bandwidth {
 
   /** What waits to be sent, at what it costs. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return this.#shares.bytes;
   }
 
   /** When the next of those that wait may leave. */
@@ -126,18 +125,11 @@ export class Bandwidth {
       return 'send';
     }
     const key = fiveTupleKey(remote);
+    if (!this.#shares.take(key, data.length + WAITING_OVERHEAD_BYTES)) return 'drop';
     const known = this.#queues.get(key);
-    const queue = known ?? { datagrams: new Fifo<Waiting>(), bytes: 0 };
-    const cost = data.length + WAITING_OVERHEAD_BYTES;
-    const others = this.#queues.size - (known === undefined ? 0 : 1);
-    const share = Math.max(MIN_SHARE_BYTES, this.#maxWaiting / (others + 1));
-    // Shares of those that came before were larger: all together have twice as much.
-    const most = queue.bytes + cost > MIN_SHARE_BYTES ? 2 * this.#maxWaiting : MAX_MIN_SHARES_BYTES;
-    if (queue.bytes + cost > share || this.#waitingBytes + cost > most) return 'drop';
+    const queue = known ?? new Fifo<Waiting>();
     // A copy: `data` is a view that keeps a whole chunk of other datagrams.
-    queue.datagrams.push({ type: 'transmit', remote, data: data.slice() });
-    queue.bytes += cost;
-    this.#waitingBytes += cost;
+    queue.push({ type: 'transmit', remote, data: data.slice() });
     if (known === undefined) {
       this.#queues.set(key, queue);
       this.#addTurn(key, sourceOf(remote.address).network);
@@ -152,12 +144,10 @@ export class Bandwidth {
     if (this.#tokens <= 0) return null;
     const key = this.#takeTurn();
     const queue = key === null ? undefined : this.#queues.get(key);
-    const waiting = queue?.datagrams.shift();
+    const waiting = queue?.shift();
     if (key === null || queue === undefined || waiting === undefined) return null;
-    const cost = waiting.data.length + WAITING_OVERHEAD_BYTES;
-    queue.bytes -= cost;
-    this.#waitingBytes -= cost;
-    if (queue.bytes > 0) this.#addTurn(key, sourceOf(waiting.remote.address).network);
+    this.#shares.release(key, waiting.data.length + WAITING_OVERHEAD_BYTES);
+    if (queue.size > 0) this.#addTurn(key, sourceOf(waiting.remote.address).network);
     else this.#queues.delete(key);
     this.#charge(waiting.data.length + DATAGRAM_HEADER_BYTES);
     return waiting;

@@ -1,27 +1,23 @@
 import { Fifo, bytesEqual } from '@lumamesh/base';
 import type { Slot } from './session-table.ts';
+import { WaitingShares } from './waiting-shares.ts';
 
 /** Of one session: more than the longest flight of a client. */
 const MAX_OF_SESSION = 8;
-/** Of all, at what it costs; shares of those that came first were larger: there may be twice as much. */
-const MAX_BYTES = 2 * 1024 * 1024;
-/** However many wait, each network has so much, up to so much of all. */
-const MIN_SHARE_BYTES = 8192;
-const MAX_MIN_SHARES_BYTES = 8 * 1024 * 1024;
+/** Of networks. */
+const SHARES = {
+  maxBytes: 2 * 1024 * 1024,
+  minShareBytes: 8192,
+  maxMinSharesBytes: 8 * 1024 * 1024,
+};
 /** What a datagram that waits costs in memory besides. */
 const OVERHEAD_BYTES = 256;
-
 /** RFC 6347 §4.1: of a record in the clear; all that differs when it is sent again. */
 const RECORD_HEADER_BYTES = 13;
 
 export interface WaitingHandshake {
   readonly slot: Slot;
   readonly datagram: Uint8Array;
-}
-
-interface Queue {
-  readonly waiting: Fifo<WaitingHandshake>;
-  bytes: number;
 }
 
 /**
@@ -31,9 +27,9 @@ interface Queue {
  */
 export class HandshakeQueue {
   /** In the order of their turns. */
-  readonly #networks = new Map<string, Queue>();
+  readonly #networks = new Map<string, Fifo<WaitingHandshake>>();
+  readonly #shares = new WaitingShares(SHARES);
   readonly #bySlot = new Map<Slot, Uint8Array[]>();
-  #bytes = 0;
 
   get isEmpty(): boolean {
     return this.#networks.size === 0;
@@ -55,23 +51,16 @@ export class HandshakeQueue {
     if (ofSlot.some((other) => bytesEqual(other.subarray(RECORD_HEADER_BYTES), body)))
       return 'repeated';
     const { network } = slot.source;
-    const queue = this.#networks.get(network) ?? {
-      waiting: new Fifo<WaitingHandshake>(),
-      bytes: 0,
-    };
-    const cost = datagram.length + OVERHEAD_BYTES;
-    const networks = this.#networks.size + (queue.bytes === 0 ? 1 : 0);
-    const bytes = queue.bytes + cost;
-    const share = Math.max(MIN_SHARE_BYTES, MAX_BYTES / networks);
-    const most = bytes > MIN_SHARE_BYTES ? 2 * MAX_BYTES : MAX_MIN_SHARES_BYTES;
-    if (ofSlot.length >= MAX_OF_SESSION || bytes > share || this.#bytes + cost > most)
+    if (
+      ofSlot.length >= MAX_OF_SESSION ||
+      !this.#shares.take(network, datagram.length + OVERHEAD_BYTES)
+    )
       return 'full';
+    const queue = this.#networks.get(network) ?? new Fifo<WaitingHandshake>();
     // A copy: what was received is a view that keeps a whole chunk of other datagrams.
     const copy = datagram.slice();
-    queue.waiting.push({ slot, datagram: copy });
+    queue.push({ slot, datagram: copy });
     ofSlot.push(copy);
-    queue.bytes = bytes;
-    this.#bytes += cost;
     this.#networks.set(network, queue);
     this.#bySlot.set(slot, ofSlot);
     return null;
@@ -81,13 +70,11 @@ export class HandshakeQueue {
   take(): WaitingHandshake | null {
     for (const [network, queue] of this.#networks) {
       this.#networks.delete(network);
-      const next = queue.waiting.shift();
+      const next = queue.shift();
       if (next === undefined) continue;
-      const cost = next.datagram.length + OVERHEAD_BYTES;
-      queue.bytes -= cost;
-      this.#bytes -= cost;
+      this.#shares.release(network, next.datagram.length + OVERHEAD_BYTES);
       // Behind the others.
-      if (queue.bytes > 0) this.#networks.set(network, queue);
+      if (queue.size > 0) this.#networks.set(network, queue);
       const ofSlot = this.#bySlot.get(next.slot);
       ofSlot?.shift();
       if (ofSlot?.length === 0) this.#bySlot.delete(next.slot);

@@ -30,52 +30,60 @@ const CHECKS_PER_TURN_REQUEST = 4;
 /** A browser repeats its ClientHello five times at most. */
 const HELLOS_PER_HANDSHAKE = 5;
 
+interface StrangersBudgets {
+  readonly stun: SourceBudget;
+  readonly challenges: SourceBudget;
+}
+
 /**
  * What may be spent on strangers, by where they come from. A connection has an address of its own:
  * what comes over it takes nothing of what comes with addresses that may be forged, nor that of it.
  */
 export class SourceRates {
-  readonly #stun: SourceBudget;
-  readonly #stunOverTcp: SourceBudget;
-  readonly #challenges: SourceBudget;
-  readonly #challengesOverTcp: SourceBudget;
+  readonly #overUdp: StrangersBudgets;
+  readonly #overTcp: StrangersBudgets;
   readonly #unproven: SourceBudget;
   readonly #proven: SourceBudget;
 
   constructor(limits: SourceLimits) {
     const { stun, challenges, handshakes } = ratesOf(limits);
-    this.#stun = new SourceBudget(stun);
-    this.#stunOverTcp = new SourceBudget(stun);
-    this.#challenges = new SourceBudget(challenges);
-    this.#challengesOverTcp = new SourceBudget(challenges);
+    const budgets = (): StrangersBudgets => ({
+      stun: new SourceBudget(stun),
+      challenges: new SourceBudget(challenges),
+    });
+    this.#overUdp = budgets();
+    this.#overTcp = budgets();
     this.#unproven = new SourceBudget(handshakes);
     this.#proven = new SourceBudget(handshakes);
   }
 
   setLimits(limits: SourceLimits): void {
     const { stun, challenges, handshakes } = ratesOf(limits);
-    this.#stun.setRate(stun);
-    this.#stunOverTcp.setRate(stun);
-    this.#challenges.setRate(challenges);
-    this.#challengesOverTcp.setRate(challenges);
+    for (const budgets of [this.#overUdp, this.#overTcp]) {
+      budgets.stun.setRate(stun);
+      budgets.challenges.setRate(challenges);
+    }
     this.#unproven.setRate(handshakes);
     this.#proven.setRate(handshakes);
   }
 
   /** Before anything of a STUN request is looked at. */
   takeStun(now: Instant, source: Source, isTcp: boolean): boolean {
-    return (isTcp ? this.#stunOverTcp : this.#stun).take(now, source);
+    return this.#over(isTcp).stun.take(now, source);
   }
 
   /** The same of a TURN request, which takes several HMACs to refuse. */
   takeTurn(now: Instant, source: Source, isTcp: boolean): boolean {
-    const budget = isTcp ? this.#stunOverTcp : this.#stun;
-    return budget.take(now, source, CHECKS_PER_TURN_REQUEST);
+    return this.#over(isTcp).stun.take(now, source, CHECKS_PER_TURN_REQUEST);
   }
 
   /** Before a HelloVerifyRequest is made. */
   takeChallenge(now: Instant, source: Source, isTcp: boolean): boolean {
-    return (isTcp ? this.#challengesOverTcp : this.#challenges).take(now, source);
+    return this.#over(isTcp).challenges.take(now, source);
+  }
+
+  #over(isTcp: boolean): StrangersBudgets {
+    return isTcp ? this.#overTcp : this.#overUdp;
   }
 
   /**

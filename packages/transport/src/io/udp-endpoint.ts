@@ -212,18 +212,22 @@ export class UdpEndpoint {
     if (this.#isDraining) return;
     this.#isDraining = true;
     const { endpoint } = this;
-    const endsAt = monotonicNow() + handshakesMs;
     try {
       this.#pump();
-      for (let now = monotonicNow(); now < endsAt && endpoint.takeHandshake(now);) {
-        this.#pump();
-        now = monotonicNow();
-      }
+      if (endpoint.hasHandshakes) this.#takeHandshakes(handshakesMs);
       this.#socket?.flush();
       for (const socket of this.#own.values()) socket.flush();
       this.#alarm.set(endpoint.deadline);
     } finally {
       this.#isDraining = false;
+    }
+  }
+
+  #takeHandshakes(ms: number): void {
+    const endsAt = monotonicNow() + ms;
+    for (let now = monotonicNow(); now < endsAt; now = monotonicNow()) {
+      if (!this.endpoint.takeHandshake(now)) return;
+      this.#pump();
     }
   }
 

@@ -236,7 +236,8 @@ describe('a relay that lies', () => {
 });
 
 describe('a page\u2019s own listeners', () => {
-  it('may throw, and may leave from inside any event, and the room stays right', async () => {
+  /** A net that notes what its listeners throw. */
+  const connectAndNote = () => {
     const thrown: unknown[] = [];
     const net = connectOn(platformWith(dialRelay), {
       relays: scene.line,
@@ -244,6 +245,11 @@ describe('a page\u2019s own listeners', () => {
       onListenerError: (error) => thrown.push(error),
     });
     nets.push(net);
+    return { net, thrown };
+  };
+
+  it('may throw, and may leave from inside any event, and the room stays right', async () => {
+    const { net, thrown } = connectAndNote();
     const ada = net.joinRoom('listeners', { nick: 'Ada' });
     ada.on('peer', (peer) => {
       peer.on('open', () => {
@@ -272,13 +278,7 @@ describe('a page\u2019s own listeners', () => {
   });
 
   it('that hear of progress may throw: what they hear of arrives, and what is sent after it', async () => {
-    const thrown: unknown[] = [];
-    const net = connectOn(platformWith(dialRelay), {
-      relays: scene.line,
-      storage: null,
-      onListenerError: (error) => thrown.push(error),
-    });
-    nets.push(net);
+    const { net, thrown } = connectAndNote();
     const ada = net.joinRoom('progress', { nick: 'Ada' });
     const bob = enter('Bob', 'progress');
     await meet(ada, bob, 'Bob', 'Ada');

@@ -154,9 +154,8 @@ export class MeshCore implements Machine<MeshOutput>, RemoteRooms {
     if (link === undefined) return;
     if (!link.remoteReady && now - link.openedAt > UNPROVEN_MS)
       this.#outputs.push({ type: 'unproven', nk });
-    // Of who was not let in, rooms have nothing.
+    // Rooms have nothing of who was not let in; who went without a word is asked if it is there.
     if (link.isReady) this.#rooms.handleLinkDown(now, nk);
-    // A relay that went away without a word is asked whether it is still there.
     this.#directory.suspect(now, nk);
     this.#tickAt = now;
   }
