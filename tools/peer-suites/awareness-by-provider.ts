@@ -33,7 +33,7 @@ function makeMember(awareness: Awareness, origin: object | string): Member {
   const links = new Links({ _selfId: () => 'b', _members: () => ['a'], _postToTabs: () => {} });
   const clock = { now: () => 0, setTimer: () => () => undefined };
   const nothing = (): void => undefined;
-  const budget = links._budgetOf('a', clock);
+  const budget = links._budgetOf('a');
   const from = new Link('a', 'b', false, clock, budget, () => Promise.resolve(), nothing);
   from._isHeard = true;
   links._byId.set('a', from);

@@ -8,7 +8,9 @@ export * from './crypto.ts';
 export * from './decoded.ts';
 export * from './drop-oldest.ts';
 export * from './emitter.ts';
-export * from './error.ts';
+export * from './endings.ts';
+// By name: in files that share it, what is behind an asterisk could not be left out.
+export { LumameshError } from './error.ts';
 export * from './fifo.ts';
 export * from './instant.ts';
 export * from './ip-address.ts';

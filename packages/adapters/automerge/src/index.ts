@@ -1,3 +1,4 @@
+import { Endings } from '@lumamesh/base';
 import {
   type Message,
   NetworkAdapter,
@@ -27,9 +28,7 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
   readonly #post: (value: Hello | Message | null, to: Peer) => void;
   readonly #listen: (listener: (value: unknown, peer: Peer) => void) => () => void;
   readonly #ready = Promise.withResolvers<void>();
-  readonly #undo: (() => void)[] = [];
-  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
-  readonly #watched = new Map<Peer, () => void>();
+  readonly #listening = new Endings<Room | Peer>();
   /** Members whose repositories are known. */
   readonly #peers = new Map<PeerId, Peer>();
   #isReady = false;
@@ -57,12 +56,13 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
     this.peerId = peerId;
     this.peerMetadata = peerMetadata;
     const timer = setTimeout(() => this.#becomeReady(), READY_MS);
-    this.#undo.push(
+    this.#listening.set(
+      this.#room,
       () => clearTimeout(timer),
       this.#listen((value, peer) => this.#receive(value, peer)),
       this.#room.on('peer', (peer) => this.#watch(peer)),
       this.#room.on('leave', (peer) => {
-        this.#watched.delete(peer);
+        this.#listening.forget(peer);
         this.#forget(peer);
       }),
       this.#room.on('joined', (count) => count === 0 && this.#becomeReady()),
@@ -83,8 +83,7 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
   }
 
   #end(): void {
-    for (const off of [...this.#undo.splice(0), ...this.#watched.values()]) off();
-    this.#watched.clear();
+    this.#listening.end();
     for (const peer of [...this.#peers.values()]) this.#forget(peer);
   }
 
@@ -95,7 +94,7 @@ export class LumameshNetworkAdapter extends NetworkAdapter {
 
   #watch(peer: Peer): void {
     if (peer.isOpen) this.#greet(peer, false);
-    this.#watched.set(
+    this.#listening.set(
       peer,
       peer.on('open', () => this.#greet(peer, false)),
     );

@@ -1,4 +1,4 @@
-import { parseJson } from '@lumamesh/base';
+import { Endings, parseJson } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import { type Observable, Subject } from 'rxjs';
 
@@ -61,9 +61,7 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
   const response$ = new Subject<{ peer: Peer; response: object }>();
   const error$ = new Subject<never>();
   const subjects = [connect$, disconnect$, message$, response$, error$];
-  const undo: (() => void)[] = [];
-  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
-  const watched = new Map<Peer, () => void>();
+  const listening = new Endings<Room | Peer>();
   /** Who replicates this topic. */
   const partners = new Set<Peer>();
 
@@ -75,7 +73,7 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
   const greet = (peer: Peer): void => void send(peer, null).catch(() => undefined);
   const watch = (peer: Peer): void => {
     if (peer.isOpen) greet(peer);
-    watched.set(
+    listening.set(
       peer,
       peer.on('open', () => greet(peer)),
     );
@@ -88,7 +86,8 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
     connect$.next(peer);
   };
 
-  undo.push(
+  listening.set(
+    room,
     listen((text: unknown, peer) => {
       const frame = parse(text);
       if (frame === null || frame[0] !== topic) return;
@@ -100,7 +99,7 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
     }),
     room.on('peer', watch),
     room.on('leave', (peer) => {
-      watched.delete(peer);
+      listening.forget(peer);
       if (partners.delete(peer)) disconnect$.next(peer);
     }),
   );
@@ -116,8 +115,7 @@ function handlerOf(room: Room, topic: string): LumameshConnectionHandler {
     error$,
     send,
     close: async () => {
-      for (const off of [...undo.splice(0), ...watched.values()]) off();
-      watched.clear();
+      listening.end();
       for (const subject of subjects) subject.complete();
       partners.clear();
     },

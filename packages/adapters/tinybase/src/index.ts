@@ -1,4 +1,4 @@
-import { parseJson } from '@lumamesh/base';
+import { Endings, parseJson } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import { type MergeableStore, getUniqueId } from 'tinybase';
 import {
@@ -36,9 +36,7 @@ export function createLumameshSynchronizer(
   const { channel = 'tinybase', requestTimeoutSeconds = 5 } = options;
   const { onSend, onReceive, onIgnoredError } = options;
   const [post, listen] = room.action<string>(channel);
-  const undo: (() => void)[] = [];
-  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
-  const watched = new Map<Peer, () => void>();
+  const listening = new Endings<Room | Peer>();
 
   const send = (to: Peer | undefined, message: readonly unknown[]): void => {
     post(encode(message), to === undefined ? {} : { to }).catch((error: unknown) =>
@@ -50,14 +48,15 @@ export function createLumameshSynchronizer(
     send(peer, [getUniqueId(), CONTENT_HASHES, store.getMergeableContentHashes()]);
   const watch = (peer: Peer): void => {
     if (peer.isOpen) greet(peer);
-    watched.set(
+    listening.set(
       peer,
       peer.on('open', () => greet(peer)),
     );
   };
 
   const register = (receive: Receive): void => {
-    undo.push(
+    listening.set(
+      room,
       listen((text: unknown, peer) => {
         try {
           const [id, message, body] = decode(text) as [string | null, Message, unknown];
@@ -68,7 +67,7 @@ export function createLumameshSynchronizer(
         }
       }),
       room.on('peer', watch),
-      room.on('leave', (peer) => watched.delete(peer)),
+      room.on('leave', (peer) => listening.forget(peer)),
     );
   };
   const synchronizer = createCustomSynchronizer(
@@ -79,10 +78,7 @@ export function createLumameshSynchronizer(
       if (to === null || peer !== undefined) send(peer, [id, message, body]);
     },
     register,
-    () => {
-      for (const off of [...undo.splice(0), ...watched.values()]) off();
-      watched.clear();
-    },
+    () => listening.end(),
     requestTimeoutSeconds,
     onSend,
     onReceive,

@@ -102,8 +102,7 @@ export class AwarenessSync {
     const told = clients.filter((client) => this.#awareness.states.has(client));
     if (told.length === 0) return;
     const update = encodeAwarenessUpdate(this.#awareness, told);
-    if (link._budget._take(update.length))
-      void link._send(true, AWARENESS, 0, isOwn ? 1 : 0, update);
+    if (link._take(update.length)) void link._send(true, AWARENESS, 0, isOwn ? 1 : 0, update);
   }
 
   #clientsOfTabs(except: Link): readonly number[] {

@@ -272,7 +272,7 @@ export class DocumentSync {
       Y.applyUpdate(this.#doc, update, this.#host._origin);
       const pending = (store.pendingStructs?.update.length ?? 0) + (store.pendingDs?.length ?? 0);
       // Each update that must wait is merged with all that do.
-      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._budget._take(pending))) return;
+      if (pending === 0 || (pending < MAX_PENDING_BYTES && link._take(pending))) return;
       store.pendingStructs = store.pendingDs = null;
       this._greet(link);
     });

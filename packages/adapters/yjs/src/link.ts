@@ -1,8 +1,6 @@
+import { type TokenBucket, instant } from '@lumamesh/base';
 import { type Bytes, type Part, encodeFrame } from './frames.ts';
 
-/** What one member may cost us beside its edits, in bytes. */
-const BUDGET_BYTES = 4_194_304;
-const BUDGET_PER_MS = 1024;
 /** Of every frame, whatever its size. */
 const FRAME_COST = 256;
 /** A member that took nothing more is greeted again after this. */
@@ -17,30 +15,6 @@ export interface Clock {
 
 /** Sends bytes to one member; rejects when it cannot take them. Urgent ones wait for no large ones. */
 export type Post = (frame: Bytes, isUrgent: boolean) => Promise<unknown>;
-
-/** What one member may still cost; it is kept for as long as the member is there. */
-export class Budget {
-  readonly #clock: Clock;
-  #bytes = BUDGET_BYTES;
-  #at: number;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#at = clock.now();
-  }
-
-  /** Whether it may cost us this much more. */
-  _take(bytes: number): boolean {
-    const now = this.#clock.now();
-    const refilled = this.#bytes + (now - this.#at) * BUDGET_PER_MS;
-    this.#at = now;
-    this.#bytes = Math.min(BUDGET_BYTES, refilled);
-    const cost = bytes + FRAME_COST;
-    if (this.#bytes < cost) return false;
-    this.#bytes -= cost;
-    return true;
-  }
-}
 
 /** Another provider that this one talks to: in another page, or in another tab of this browser. */
 export class Link {
@@ -66,7 +40,7 @@ export class Link {
   readonly #post: Post;
   readonly #clock: Clock;
   readonly #onBehind: (link: Link) => void;
-  readonly _budget: Budget;
+  readonly #budget: TokenBucket;
   #isBehind = false;
 
   constructor(
@@ -74,7 +48,7 @@ export class Link {
     self: string,
     isTab: boolean,
     clock: Clock,
-    budget: Budget,
+    budget: TokenBucket,
     post: Post,
     onBehind: (link: Link) => void,
   ) {
@@ -83,7 +57,7 @@ export class Link {
     this._isFirst = self < id;
     this.#post = post;
     this.#clock = clock;
-    this._budget = budget;
+    this.#budget = budget;
     this.#onBehind = onBehind;
   }
 
@@ -100,5 +74,10 @@ export class Link {
         this.#onBehind(this);
       });
     }
+  }
+
+  /** Whether it may cost us this much more. */
+  _take(bytes: number): boolean {
+    return this.#budget.take(instant(this.#clock.now()), bytes + FRAME_COST);
   }
 }

@@ -1,6 +1,11 @@
+import { TokenBucket } from '@lumamesh/base';
 import { AWARENESS, type Bytes, encodeFrame } from './frames.ts';
-import { Budget, type Clock, type Link } from './link.ts';
+import type { Link } from './link.ts';
 import { arcsOf, inOrderFrom, isBetween } from './ring.ts';
+
+/** What one member may cost us beside its edits, in bytes. */
+const BUDGET_BYTES = 4_194_304;
+const BUDGET_PER_SECOND = 1_024_000;
 
 /** The room around us: who is there, and who we are in it. */
 export interface Surroundings {
@@ -15,20 +20,20 @@ export interface Surroundings {
 export class Links {
   readonly _byId = new Map<string, Link>();
   readonly #around: Surroundings;
-  readonly #budgets = new Map<string, Budget>();
+  readonly #budgets = new Map<string, TokenBucket>();
 
   constructor(around: Surroundings) {
     this.#around = around;
   }
 
   /** What a member may cost us: it begins no new one by taking part anew. */
-  _budgetOf(id: string, clock: Clock): Budget {
+  _budgetOf(id: string): TokenBucket {
     const known = this.#budgets.get(id);
     if (known !== undefined) return known;
     const members = this.#around._members();
     for (const other of this.#budgets.keys())
       if (!members.includes(other) && !this._byId.has(other)) this.#budgets.delete(other);
-    const budget = new Budget(clock);
+    const budget = new TokenBucket(BUDGET_PER_SECOND, BUDGET_BYTES);
     this.#budgets.set(id, budget);
     return budget;
   }

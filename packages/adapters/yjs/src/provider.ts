@@ -276,7 +276,7 @@ class Part implements RoomUser, TabsUser {
     const greet = (behind: Link): void => {
       if (this.#links._byId.get(id) === behind) this.#document._greet(behind);
     };
-    const budget = this.#links._budgetOf(id, this._clock);
+    const budget = this.#links._budgetOf(id);
     const link = new Link(id, self, isTab, this._clock, budget, post, greet);
     this.#links._byId.set(id, link);
     return link;
@@ -287,7 +287,7 @@ class Part implements RoomUser, TabsUser {
     if (frame === null || this.#isClosed) return;
     const { _kind } = frame;
     // What members write is the document; all else has a budget.
-    if (_kind !== UPDATE && _kind !== ANSWER && !link._budget._take(bytes.length)) return;
+    if (_kind !== UPDATE && _kind !== ANSWER && !link._take(bytes.length)) return;
     switch (_kind) {
       case HELLO: {
         const isNew = !link._isHeard;

@@ -1,3 +1,4 @@
+import { Endings } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import type { Bytes } from './frames.ts';
 import type { Clock, Post } from './link.ts';
@@ -25,9 +26,7 @@ export class RoomLinks {
   readonly #maxConnections: number;
   readonly #user: RoomUser;
   readonly #send: (peer: Peer) => Post;
-  readonly #undo: (() => void)[] = [];
-  /** Who is in the room, and what ends listening to them: of who is gone nothing is kept. */
-  readonly #watched = new Map<Peer, readonly (() => void)[]>();
+  readonly #listening = new Endings<Room | Peer>();
   #isClosed = false;
   #cancelChoice: (() => void) | null = null;
 
@@ -41,14 +40,15 @@ export class RoomLinks {
       (to) =>
       (frame, isUrgent): Promise<unknown> =>
         send(frame, isUrgent ? { to, lane: 'requests' } : { to });
-    this.#undo.push(
+    this.#listening.set(
+      room,
       on((value: unknown, peer) => {
         if (value instanceof Uint8Array)
           user._handleFrame(peer.id, value as Bytes, this.#send(peer));
       }),
       room.on('peer', (peer) => this.#watch(peer)),
       room.on('leave', (peer) => {
-        this.#watched.delete(peer);
+        this.#listening.forget(peer);
         user._handleGone(peer.id);
         this.#chooseSoon();
       }),
@@ -69,15 +69,15 @@ export class RoomLinks {
   _close(): void {
     this.#isClosed = true;
     this.#cancelChoice?.();
-    for (const undo of [...this.#undo.splice(0), ...[...this.#watched.values()].flat()]) undo();
-    this.#watched.clear();
+    this.#listening.end();
   }
 
   #watch(peer: Peer): void {
-    this.#watched.set(peer, [
+    this.#listening.set(
+      peer,
       peer.on('open', () => this.#choose()),
       peer.on('progress', () => this.#user._handleProgress(peer.id)),
-    ]);
+    );
     this.#chooseSoon();
   }
 
