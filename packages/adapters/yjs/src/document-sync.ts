@@ -10,7 +10,8 @@ import {
   UPDATE,
   answerOf,
 } from './frames.ts';
-import type { Clock, Link } from './link.ts';
+import type { Clock } from './clock.ts';
+import type { Link } from './link.ts';
 import type { Links } from './links.ts';
 
 /** Who does not answer for so long is not waited for. */

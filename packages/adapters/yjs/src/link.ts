@@ -1,17 +1,11 @@
 import { type TokenBucket, instant } from '@lumamesh/base';
+import type { Clock } from './clock.ts';
 import { type Bytes, type Part, encodeFrame } from './frames.ts';
 
 /** Of every frame, whatever its size. */
 const FRAME_COST = 256;
 /** A member that took nothing more is greeted again after this. */
 const BEHIND_MS = 3000;
-
-/** The clock and the timers. */
-export interface Clock {
-  readonly now: () => number;
-  /** Returns a function that cancels it. */
-  readonly setTimer: (ms: number, run: () => void) => () => void;
-}
 
 /** Sends bytes to one member; rejects when it cannot take them. Urgent ones wait for no large ones. */
 export type Post = (frame: Bytes, isUrgent: boolean) => Promise<unknown>;

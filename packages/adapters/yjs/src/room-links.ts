@@ -1,7 +1,8 @@
 import { Endings } from '@lumamesh/base';
 import type { Peer, Room } from 'lumamesh';
 import type { Bytes } from './frames.ts';
-import type { Clock, Post } from './link.ts';
+import type { Clock } from './clock.ts';
+import type { Post } from './link.ts';
 import { neighboursOf } from './ring.ts';
 
 /** Members come one after another; whom to connect to is decided when there is a pause. */
